@@ -1,0 +1,115 @@
+"""What the operator tells the agent: one JSON document in the variable PERENNIAL_CONFIG.
+
+It never holds credentials: those reach the pod through the Secret that `storage.secretName` names.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from perennial.api.base import Digest, Model, S3Uri
+from perennial.api.driftmonitor import Checks, Features
+from perennial.api.pod import Input, Source, Storage
+
+CONFIG_VARIABLE = "PERENNIAL_CONFIG"
+ROOT = "/perennial"
+INPUTS = f"{ROOT}/inputs"
+OUTPUT = f"{ROOT}/output"
+PARAMETERS_FILE = f"{ROOT}/params.json"
+INPUT_RECORD = f"{ROOT}/.perennial/inputs.json"
+"""Written by `fetch` (a JSON list of InputManifest), read by `publish` for the manifest's lineage."""
+MODEL_DIR = "/mnt/models"
+
+
+class FetchInputs(Model):
+    """`perennial agent fetch` before training: pull inputs, write the parameters file."""
+
+    kind: Literal["FetchInputs"] = "FetchInputs"
+    storage: Storage = Field(Storage())
+    inputs: tuple[Input, ...] = ()
+    parameters: dict[str, str] = Field(default_factory=dict)
+    root: str = ROOT
+
+
+class FetchModel(Model):
+    """`perennial agent fetch` before serving: pull one published version and check its digest."""
+
+    kind: Literal["FetchModel"] = "FetchModel"
+    storage: Storage = Field(Storage())
+    uri: S3Uri
+    digest: Digest
+    directory: str = MODEL_DIR
+
+
+class PublishConfig(Model):
+    """`perennial agent publish` beside training: on SIGTERM, publish the output folder."""
+
+    kind: Literal["Publish"] = "Publish"
+    storage: Storage = Field(Storage())
+    output: S3Uri
+    namespace: str
+    training_job: str
+    run: str
+    attempt: int
+    image: str
+    command: tuple[str, ...] | None = None
+    args: tuple[str, ...] | None = None
+    source: Source | None = None
+    parameters: dict[str, str] = Field(default_factory=dict)
+    seed: int | None = None
+    root: str = ROOT
+
+
+class CaptureConfig(Model):
+    """`perennial agent capture` beside a model server: pass requests on, write what was asked and answered."""
+
+    kind: Literal["Capture"] = "Capture"
+    storage: Storage = Field(Storage())
+    uri: S3Uri
+    sample: float = Field(1.0, ge=0, le=1)
+    flush_seconds: float = Field(30, gt=0)
+    listen_port: int
+    upstream_port: int
+    namespace: str
+    deployment: str
+    revision: str
+    digest: str
+    max_body_bytes: int = Field(262144, ge=0)
+    max_buffer_bytes: int = Field(16 * 2**20, ge=0)
+
+
+class CaptureWindow(Model):
+    """Captured requests of the last seconds, for one model."""
+
+    uri: S3Uri
+    seconds: int = Field(gt=0)
+    digest: Digest
+
+
+class RunReference(Model):
+    """The inputs of the run that made a published version, as its manifest lists them."""
+
+    uri: S3Uri
+    digest: Digest
+    input: str | None = None
+
+
+class DriftConfig(Model):
+    """`perennial agent drift`: compare, report, end with a verdict in the termination message."""
+
+    kind: Literal["Drift"] = "Drift"
+    storage: Storage = Field(Storage())
+    namespace: str
+    monitor: str
+    deployment: str
+    run: str | None = None
+    digest: str | None = None
+    reference: S3Uri | RunReference
+    current: S3Uri | CaptureWindow
+    features: Features = Field(Features())
+    checks: Checks = Field(Checks())
+    report: S3Uri | None = None
+    scratch: str = ROOT
+
+
+AgentConfig = FetchInputs | FetchModel | PublishConfig | CaptureConfig | DriftConfig

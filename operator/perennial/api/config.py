@@ -1,0 +1,101 @@
+"""The operator's own configuration: one YAML file that the chart renders. The values schema comes from here."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from perennial.api.base import Model, Name
+from perennial.api.modeldeployment import HttpProbe
+from perennial.api.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
+
+
+class RuntimePreset(Model):
+    """A model server that ModelDeployments choose by name.
+
+    Kubernetes expands $(PERENNIAL_MODEL_NAME) and $(PERENNIAL_MODEL_DIR) in `args` and in the values of `env`.
+    """
+
+    image: Image = Field(description="Image with the server.")
+    image_pull_policy: PullPolicy | None = Field(None, description="As in a pod.")
+    command: Args | None = Field(None, description="Replaces the image's entrypoint.")
+    args: Args | None = Field(None, description="Replaces the image's arguments.")
+    env: tuple[EnvVar, ...] = Field((), description="Environment variables.")
+    port: int = Field(8080, ge=1024, le=65535, description="Port that answers HTTP.")
+    readiness: HttpProbe | None = Field(None, description="When the server may be sent requests.")
+    liveness: HttpProbe | None = Field(None, description="When the server is to be restarted.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of the server's Prometheus metrics."
+    )
+    metrics_path: str = Field("/metrics", description="Path of the server's Prometheus metrics.")
+
+
+class AgentConfigDefaults(Model):
+    """The agent's containers in users' pods."""
+
+    image: Image = Field("perennial:dev", description="Image of the agent: the operator's own.")
+    image_pull_policy: PullPolicy | None = Field(None, description="As in a pod.")
+    resources: ResourceRequirements = Field(
+        ResourceRequirements(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "1Gi"}),
+        description="Requests and limits of fetch, publish and capture.",
+    )
+
+
+class LeaderElection(Model):
+    """Which of several replicas acts."""
+
+    enabled: bool = Field(True, description="Take a Lease before acting. Needed with more than one replica.")
+    lease_seconds: float = Field(15, ge=1, le=600, description="How long a lease holds without renewal.")
+    renew_seconds: float = Field(
+        10, ge=0.5, le=600, description="A leader that cannot renew for so long stops acting."
+    )
+    retry_seconds: float = Field(2, ge=0.1, le=60, description="How often a lease is renewed or asked for.")
+    name: Name = Field("perennial-operator", description="Name of the Lease.")
+
+
+class Queue(Model):
+    """How fast the operator works."""
+
+    workers: int = Field(16, ge=1, le=256, description="Resources that are reconciled at the same time.")
+    writes_per_second: float = Field(
+        0,
+        ge=0,
+        le=10000,
+        description="Most writes a second to the API server; 0: the server's own fairness decides.",
+    )
+    burst: int = Field(200, ge=1, le=10000, description="Writes that may come at once above that rate.")
+    backoff_seconds: float = Field(
+        0.2, gt=0, le=60, description="First wait after a failed reconcile; doubles each time."
+    )
+    max_backoff_seconds: float = Field(
+        120, gt=0, le=3600, description="Longest wait after a failed reconcile."
+    )
+
+
+class OperatorConfig(Model):
+    """Everything that an installation may set."""
+
+    watch_namespaces: Annotated[tuple[Name, ...], Field(max_length=256)] = Field(
+        (), description="Namespaces to work in. Empty: the whole cluster."
+    )
+    agent: AgentConfigDefaults = Field(
+        AgentConfigDefaults(), description="The agent's containers in users' pods."
+    )
+    runtimes: dict[str, RuntimePreset] = Field(
+        default_factory=dict, description="Model servers that ModelDeployments choose by name."
+    )
+    leader_election: LeaderElection = Field(LeaderElection(), description="Which of several replicas acts.")
+    queue: Queue = Field(Queue(), description="How fast the operator works.")
+    resync_seconds: float = Field(
+        300,
+        ge=1,
+        le=86400,
+        description="How often everything is listed again, to find deletions that a watch missed.",
+    )
+    http_port: int = Field(8080, ge=1, le=65535, description="Port of /healthz, /readyz and /metrics.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe lines that are logged."
+    )
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or plain text.")
+    cluster_domain: str = Field(
+        "", description="Appended to Service names in URLs, such as cluster.local. Empty: none."
+    )

@@ -1,0 +1,251 @@
+"""DriftMonitor: compares what a model sees with what it learned from, on a schedule."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from perennial.api.base import (
+    Decimal,
+    Duration,
+    Message,
+    Model,
+    Name,
+    Reason,
+    Rule,
+    S3Uri,
+    ShortText,
+    Text,
+    Timestamp,
+    exactly_one,
+    rules,
+)
+from perennial.api.meta import Resource
+from perennial.api.pod import PodOptions, Storage, Workspace
+from perennial.api.status import BaseStatus
+
+DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2"]
+FeatureNames = Annotated[tuple[ShortText, ...], Field(max_length=1000)]
+
+
+class Target(Model):
+    """What is watched."""
+
+    model_deployment: Name = Field(description="ModelDeployment whose captured requests are compared.")
+
+
+class Reference(Model):
+    """What the model learned from."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            exactly_one("uri", "from"),
+            Rule(rule="!has(self.input) || has(self.from)", message="input goes with from: TrainingRun"),
+        )
+    }
+
+    uri: S3Uri | None = Field(
+        None, description="Parquet, CSV or JSON lines files under a prefix, or one such file."
+    )
+    from_: Literal["TrainingRun"] | None = Field(
+        None,
+        alias="from",
+        description="TrainingRun: the inputs of the run that made the serving model, as its manifest lists them.",
+    )
+    input: Name | None = Field(None, description="Which input of that run. Unset: its only one.")
+
+
+class Current(Model):
+    """What the model sees."""
+
+    model_config = {"json_schema_extra": rules(exactly_one("window", "uri"))}
+
+    window: Duration | None = Field(
+        None, description="The target's captured requests of the last 24h, 7d, ..."
+    )
+    uri: S3Uri | None = Field(None, description="Files of your own instead of the capture.")
+
+
+class Features(Model):
+    """Which columns are compared, and as what."""
+
+    include: FeatureNames | None = Field(
+        None, description="Only these columns; one that is missing is a finding."
+    )
+    exclude: FeatureNames | None = Field(None, description="Not these columns, such as ids and labels.")
+    types: Annotated[dict[str, Literal["numeric", "categorical"]], Field(max_length=1000)] | None = Field(
+        None, description="Types that cannot be told from the data, such as {zip_code: categorical}."
+    )
+
+
+class DriftCheck(Model):
+    """When the distribution of a column, and of the whole, counts as drifted."""
+
+    method: DriftMethod = Field(
+        "auto",
+        description="auto, psi (population stability index), ks (Kolmogorov-Smirnov), js (Jensen-Shannon distance, "
+        "base 2), wasserstein (in reference standard deviations) or chi2 (p-value).",
+    )
+    threshold: Decimal | None = Field(
+        None,
+        description="Score from which a column has drifted (for ks and chi2: p-value below which). Unset: by method.",
+    )
+    share: Decimal = Field("0.5", description="Share of drifted columns from which the whole has drifted.")
+
+
+class QualityCheck(Model):
+    """When the data itself counts as broken."""
+
+    max_missing: Decimal | None = Field(
+        None, description="Share of missing values that a column may have above the reference's own."
+    )
+
+
+class Checks(Model):
+    """What is checked."""
+
+    drift: DriftCheck = Field(DriftCheck(), description="Drift of the inputs.")
+    quality: QualityCheck | None = Field(None, description="Missing values. Unset: not checked.")
+    min_rows: int = Field(
+        50, ge=1, le=1000000000, description="Rows that each side must have for a verdict to be given."
+    )
+
+
+class Retrain(Model):
+    """Which training a drift verdict asks for."""
+
+    training_job: Name = Field(description="TrainingJob that is asked to run again.")
+    cooldown: Duration = Field("24h", description="Shortest time between two requests.")
+    after: int = Field(1, ge=1, le=100, description="Drifted verdicts in a row that are needed.")
+
+
+class OnDrift(Model):
+    """What follows from drift."""
+
+    retrain: Retrain | None = Field(None, description="Ask a TrainingJob to run again. Unset: only report.")
+
+
+class Report(Model):
+    """Where reports go."""
+
+    uri: S3Uri = Field(description="Prefix that receives <run>/report.json and <run>/report.html.")
+
+
+class DriftMonitorSpec(PodOptions):
+    """What to compare, how often, and what follows."""
+
+    target: Target = Field(
+        description="What is watched. It cannot be changed: a verdict speaks of one deployment.",
+        json_schema_extra=rules(
+            Rule(
+                rule="self == oldSelf",
+                message="target cannot be changed; make another DriftMonitor for another deployment",
+            )
+        ),
+    )
+    schedule: Annotated[
+        str, Field(max_length=128, pattern=r"^(@(hourly|daily|weekly|monthly)|[^\s@]+( [^\s]+){4})$")
+    ] = Field(description="When to compare, as in a CronJob: minute, hour, day of month, month, day of week.")
+    time_zone: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="Such as Europe/Berlin. Unset: UTC."
+    )
+    suspend: bool = Field(False, description="Starts no comparison until false again.")
+    reference: Reference = Field(description="What the model learned from.")
+    current: Current = Field(Current(window="24h"), description="What the model sees.")
+    features: Features | None = Field(
+        None, description="Which columns are compared. Unset: all that both sides have."
+    )
+    checks: Checks = Field(Checks(), description="What is checked.")
+    on_drift: OnDrift | None = Field(None, description="What follows from drift. Unset: only the report.")
+    report: Report | None = Field(None, description="Where reports go. Unset: only status and metrics.")
+    storage: Storage | None = Field(
+        None, description="How reference, capture and report reach S3-compatible storage."
+    )
+    workspace: Workspace | None = Field(
+        None, description="Size and medium of the volume that data is read through."
+    )
+    active_deadline_seconds: int = Field(
+        3600, ge=1, le=604800, description="Seconds that one comparison may take."
+    )
+
+
+class FeatureScore(Model):
+    """What one column's comparison gave."""
+
+    name: ShortText = Field(description="Column.")
+    method: ShortText = Field(description="Method that was used.")
+    score: Decimal = Field(description="Its score.")
+    threshold: Decimal = Field(description="Threshold that the score was held against.")
+    drifted: bool = Field(description="Whether the column has drifted.")
+
+
+class Verdict(Model):
+    """What one comparison found."""
+
+    id: ShortText = Field(description="Identity: the name of the Job that found it.")
+    time: Timestamp = Field(description="When it was found.")
+    run: ShortText | None = Field(None, description="Training run of the model that it speaks of.")
+    digest: ShortText | None = Field(None, description="Digest of that model.")
+    drifted: bool = Field(description="Whether the whole has drifted.")
+    drifted_features: int = Field(description="Columns that have drifted.")
+    compared_features: int = Field(description="Columns that were compared.")
+    reference_rows: int = Field(description="Rows of the reference.")
+    current_rows: int = Field(description="Rows of the window.")
+    features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = Field(
+        (), description="The worst columns, worst first."
+    )
+    quality_findings: Annotated[tuple[Text, ...], Field(max_length=10)] = Field(
+        (), description="What is wrong with the data itself."
+    )
+    report_uri: Text | None = Field(None, description="The HTML report.")
+
+
+class LastRun(Model):
+    """How the newest comparison ended."""
+
+    job: ShortText = Field(description="Name of its Job.")
+    time: Timestamp = Field(description="When it ended.")
+    result: Literal["Verdict", "NoVerdict", "Failed"] = Field(
+        description="Verdict, NoVerdict (too little data) or Failed."
+    )
+    reason: Reason | None = Field(None, description="Why there is no verdict, in one word.")
+    message: Message | None = Field(None, description="Why there is no verdict, and what to do next.")
+
+
+class RetrainRequest(Model):
+    """A standing request to train again; the TrainingJob named in the spec reads it."""
+
+    verdict: ShortText = Field(description="Verdict that asks for it.")
+    time: Timestamp = Field(description="When it was asked.")
+    digest: ShortText | None = Field(
+        None, description="Digest of the model that drifted; a newer one makes the request void."
+    )
+
+
+class DriftMonitorStatus(BaseStatus):
+    """What the operator saw and did."""
+
+    phase: ShortText | None = Field(
+        None,
+        description="Pending, Watching, Drifted or Failing: a summary for kubectl get, never an interface.",
+    )
+    last_run: LastRun | None = Field(None, description="How the newest comparison ended.")
+    last_verdict: Verdict | None = Field(None, description="What the newest comparison with a verdict found.")
+    consecutive: int = Field(0, description="Drifted verdicts in a row about the present model.")
+    retrain: RetrainRequest | None = Field(None, description="The newest request to train again.")
+    report_uri: Text | None = Field(None, description="The newest HTML report.")
+
+
+class DriftMonitor(Resource):
+    """Watches a ModelDeployment for drift, reports it, and asks for retraining."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+                message="metadata.name must be a DNS label of at most 52 characters: it becomes the name of a CronJob",
+            ),
+        )
+    }
+
+    spec: DriftMonitorSpec = Field(description="What to compare, how often, and what follows.")
+    status: DriftMonitorStatus = Field(DriftMonitorStatus(), description="What the operator saw and did.")

@@ -1,0 +1,261 @@
+"""ModelDeployment: serves a published model, and replaces it only by one that has become ready."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from perennial.api.base import (
+    Decimal,
+    Digest,
+    Duration,
+    Message,
+    Model,
+    Name,
+    Quantity,
+    Reason,
+    Rule,
+    S3Uri,
+    ShortText,
+    Text,
+    Timestamp,
+    exactly_one,
+    rules,
+)
+from perennial.api.meta import Resource
+from perennial.api.pod import Args, Env, EnvFrom, Image, PodOptions, PullPolicy, Storage, Workspace
+from perennial.api.status import BaseStatus
+
+
+class ModelSource(Model):
+    """Which model to serve."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            exactly_one("trainingJob", "uri"),
+            Rule(
+                rule="has(self.uri) == has(self.digest)",
+                message="uri and digest go together: the digest is in the version's manifest.json",
+            ),
+        )
+    }
+
+    training_job: Name | None = Field(None, description="TrainingJob whose newest artifact is followed.")
+    uri: S3Uri | None = Field(None, description="A published version: <output>/versions/<digest>/.")
+    digest: Digest | None = Field(None, description="Digest that the version must have.")
+
+
+class HttpProbe(Model):
+    """How Kubernetes asks the container whether it can answer."""
+
+    path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s]*$")] = Field(
+        description="Path of a GET request."
+    )
+    initial_delay_seconds: int | None = Field(
+        None, ge=0, le=3600, description="Seconds before the first request."
+    )
+    period_seconds: int = Field(5, ge=1, le=300, description="Seconds between requests.")
+    timeout_seconds: int = Field(3, ge=1, le=300, description="Seconds to wait for an answer.")
+    failure_threshold: int = Field(3, ge=1, le=1000, description="Failures in a row that count as one.")
+
+
+class ServingContainer(Model):
+    """A container of the user's own that serves the model in PERENNIAL_MODEL_DIR (/mnt/models)."""
+
+    image: Image = Field(description="Image with the server.")
+    image_pull_policy: PullPolicy | None = Field(
+        None, description="As in a pod. Unset: as Kubernetes decides."
+    )
+    command: Args | None = Field(None, description="Replaces the image's entrypoint.")
+    args: Args | None = Field(None, description="Replaces the image's arguments.")
+    env: Env | None = Field(None, description="Environment variables.")
+    env_from: EnvFrom | None = Field(
+        None, description="Secrets and ConfigMaps that become environment variables."
+    )
+    port: int = Field(8080, ge=1024, le=65535, description="Port that answers HTTP.")
+    readiness: HttpProbe | None = Field(
+        None, description="When the container may be sent requests. Unset: when its port accepts connections."
+    )
+    liveness: HttpProbe | None = Field(
+        None, description="When the container is to be restarted. Unset: when it ends."
+    )
+
+
+class Runtime(Model):
+    """What serves the model."""
+
+    model_config = {"json_schema_extra": rules(exactly_one("name", "container"))}
+
+    name: Name | None = Field(None, description="A preset of the installation, such as mlserver-sklearn.")
+    container: ServingContainer | None = Field(None, description="A container of your own.")
+    env: Env | None = Field(None, description="Environment variables added to the preset's.")
+
+
+class Replicas(Model):
+    """How many pods serve."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(rule="self.min <= self.max", message="replicas.min must not be greater than replicas.max")
+        )
+    }
+
+    min: int = Field(1, ge=1, le=1000, description="Fewest pods. `kubectl scale` writes it.")
+    max: int = Field(
+        1, ge=1, le=1000, description="Most pods. Above min, a HorizontalPodAutoscaler decides between them."
+    )
+
+
+class PodsMetric(Model):
+    """A custom metric of the pods, averaged over them."""
+
+    metric: ShortText = Field(description="Name in the custom metrics API.")
+    average: Quantity = Field(description="Value per pod to aim at.")
+
+
+class ExternalMetric(Model):
+    """A metric of something outside the cluster."""
+
+    model_config = {"json_schema_extra": rules(exactly_one("average", "value"))}
+
+    metric: ShortText = Field(description="Name in the external metrics API.")
+    selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)] | None = Field(
+        None, description="Labels that the metric must have."
+    )
+    average: Quantity | None = Field(None, description="Value per pod to aim at.")
+    value: Quantity | None = Field(None, description="Value in all to aim at.")
+
+
+class AutoscalingMetric(Model):
+    """One reason to scale; the one that asks for the most pods wins."""
+
+    model_config = {"json_schema_extra": rules(exactly_one("cpu", "memory", "pods", "external"))}
+
+    cpu: int | None = Field(None, ge=1, le=1000, description="Percent of the CPU request to aim at.")
+    memory: int | None = Field(None, ge=1, le=1000, description="Percent of the memory request to aim at.")
+    pods: PodsMetric | None = Field(None, description="A custom metric of the pods.")
+    external: ExternalMetric | None = Field(None, description="A metric of something outside the cluster.")
+
+
+class Rollout(Model):
+    """How a new revision replaces the one that serves."""
+
+    strategy: Literal["BlueGreen"] = Field(
+        "BlueGreen",
+        description="BlueGreen: the new revision becomes ready beside the old one, then takes all traffic.",
+    )
+    progress_deadline_seconds: int = Field(
+        600,
+        ge=10,
+        le=86400,
+        description="Seconds in which a new revision must become ready; then it has failed.",
+    )
+    keep_previous: Duration = Field(
+        "30s", description="How long the replaced revision's pods stay, so that open requests can end."
+    )
+
+
+class Capture(Model):
+    """Requests and predictions written to S3, for DriftMonitors and audits."""
+
+    uri: S3Uri = Field(description="Prefix that receives date=YYYY-MM-DD/hour=HH/*.jsonl.gz.")
+    sample: Decimal = Field("1.0", description="Share of requests that is written, from 0 to 1.")
+    every: Duration = Field("30s", description="How often what was gathered is written.")
+
+
+class ModelDeploymentSpec(PodOptions):
+    """Which model to serve, by what, and how."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="!has(self.capture) || double(self.capture.sample) <= 1.0 && double(self.capture.sample) >= 0.0",
+                message="capture.sample must lie between 0 and 1",
+            ),
+        )
+    }
+
+    model: ModelSource = Field(description="Which model to serve.")
+    runtime: Runtime = Field(description="What serves it.")
+    replicas: Replicas = Field(Replicas(), description="How many pods serve.")
+    autoscaling: Annotated[tuple[AutoscalingMetric, ...], Field(max_length=8)] | None = Field(
+        None,
+        description="What decides between replicas.min and replicas.max. Unset: 80 percent of the CPU request.",
+    )
+    storage: Storage | None = Field(None, description="How the model is fetched and captures are written.")
+    workspace: Workspace | None = Field(
+        None, description="Size and medium of the volume that holds the model."
+    )
+    rollout: Rollout = Field(Rollout(), description="How a new revision replaces the one that serves.")
+    capture: Capture | None = Field(
+        None, description="Requests and predictions written to S3. Unset: none are."
+    )
+
+
+class Revision(Model):
+    """A model with the pod settings that it is served by."""
+
+    name: ShortText = Field(description="Name of its Deployment.")
+    hash: ShortText = Field(description="Hash of the model's digest and of the settings that shape its pods.")
+    uri: Text = Field(description="Version that it serves.")
+    digest: ShortText = Field(description="Digest of that version.")
+    run: ShortText | None = Field(None, description="Training run that made it.")
+    since: Timestamp = Field(description="When it took this role.")
+
+
+class Candidate(Revision):
+    """A revision that does not serve yet, or never will."""
+
+    phase: Literal["Progressing", "Failed"] = Field(
+        description="Progressing or Failed. A failed one is not tried again."
+    )
+    reason: Reason | None = Field(None, description="Why it waits or failed, in one word.")
+    message: Message | None = Field(None, description="Why it waits or failed, and what to do next.")
+
+
+class HistoryEntry(Model):
+    """How a revision fared."""
+
+    name: ShortText = Field(description="Name of its Deployment.")
+    digest: ShortText = Field(description="Digest of the version.")
+    run: ShortText | None = Field(None, description="Training run that made it.")
+    result: Literal["Promoted", "Failed", "Superseded"] = Field(description="How its rollout ended.")
+    reason: Reason | None = Field(None, description="Why, in one word.")
+    time: Timestamp = Field(description="When that was decided.")
+
+
+class ModelDeploymentStatus(BaseStatus):
+    """What the operator saw and did."""
+
+    phase: ShortText | None = Field(
+        None,
+        description="Pending, Progressing, Stable or Failed: a summary for kubectl get, never an interface.",
+    )
+    url: Text | None = Field(None, description="Where predictions are answered, inside the cluster.")
+    replicas: int = Field(0, description="Pods of the serving revision.")
+    ready_replicas: int = Field(0, description="Those of them that answer.")
+    selector: Text | None = Field(None, description="Label selector of the serving pods, for autoscalers.")
+    stable: Revision | None = Field(None, description="The revision that serves.")
+    candidate: Candidate | None = Field(None, description="The revision that is to replace it.")
+    previous: Revision | None = Field(None, description="The replaced revision, while its pods stay.")
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=10)] = Field(
+        (), description="Ended rollouts, newest first."
+    )
+
+
+class ModelDeployment(Resource):
+    """Serves a model behind one stable address, with autoscaling, and captures what it answers."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+                message="metadata.name must be a DNS label of at most 63 characters that starts with a letter: "
+                "it becomes the name of a Service",
+            ),
+        )
+    }
+
+    spec: ModelDeploymentSpec = Field(description="Which model to serve, by what, and how.")
+    status: ModelDeploymentStatus = Field(
+        ModelDeploymentStatus(), description="What the operator saw and did."
+    )

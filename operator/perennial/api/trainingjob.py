@@ -1,0 +1,233 @@
+"""TrainingJob: runs that turn inputs into a published, content-addressed artifact."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from perennial.api.base import (
+    Digest,
+    Message,
+    Model,
+    Reason,
+    Rule,
+    S3Uri,
+    ShortText,
+    Text,
+    Timestamp,
+    list_map,
+    rules,
+)
+from perennial.api.meta import Resource
+from perennial.api.pod import (
+    Args,
+    Env,
+    EnvFrom,
+    Image,
+    Input,
+    Parameters,
+    PodOptions,
+    PullPolicy,
+    Source,
+    Storage,
+    Workspace,
+)
+from perennial.api.status import BaseStatus, InputRecord, Metrics
+
+ParameterMap = Annotated[
+    dict[str, Annotated[str, Field(max_length=1024)]],
+    Field(max_length=64, json_schema_extra={"x-perennial-key-pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"}),
+]
+
+
+class Output(Model):
+    """Where the model is published."""
+
+    uri: S3Uri = Field(
+        description="Prefix under which versions/<digest>/ is written. Everything the code leaves in "
+        "/perennial/output belongs to the version."
+    )
+
+
+class Retry(Model):
+    """How failed attempts are repeated."""
+
+    limit: int = Field(
+        3, ge=0, le=100, description="Failed attempts that are repeated. Disruptions do not count."
+    )
+
+
+class History(Model):
+    """How many ended runs are remembered."""
+
+    runs: int = Field(10, ge=1, le=50, description="Ended runs kept in status, with their Jobs.")
+
+
+class TrainingJobSpec(PodOptions):
+    """What to train, on what, and where the result goes."""
+
+    image: Image = Field(description="Image with the training code. The digest that really ran is recorded.")
+    image_pull_policy: PullPolicy | None = Field(
+        None, description="As in a pod. Unset: as Kubernetes decides."
+    )
+    command: Args | None = Field(None, description="Replaces the image's entrypoint.")
+    args: Args | None = Field(None, description="Replaces the image's arguments.")
+    working_dir: Text | None = Field(None, description="Working directory. Unset: the image's own.")
+    env: Env | None = Field(None, description="Environment variables.", json_schema_extra=list_map("name"))
+    env_from: EnvFrom | None = Field(
+        None, description="Secrets and ConfigMaps that become environment variables."
+    )
+    parameters: ParameterMap | None = Field(
+        None,
+        description="Hyperparameters: the variable PERENNIAL_PARAM_<NAME> each, all of them in "
+        "/perennial/params.json, and in the record of the run.",
+    )
+    seed: int | None = Field(
+        None, ge=0, le=4294967295, description="Seed for random numbers: PERENNIAL_SEED and PYTHONHASHSEED."
+    )
+    source: Source | None = Field(None, description="Repository and commit of the code, for lineage.")
+    inputs: Annotated[tuple[Input, ...], Field(max_length=16)] | None = Field(
+        None,
+        description="Data pulled to /perennial/inputs/<name> before the code starts.",
+        json_schema_extra=list_map("name"),
+    )
+    output: Output | None = Field(
+        None, description="Where /perennial/output is published. Unset: nothing is."
+    )
+    storage: Storage | None = Field(None, description="How inputs and output reach S3-compatible storage.")
+    workspace: Workspace | None = Field(None, description="Size and medium of the volume under /perennial.")
+    retry: Retry = Field(Retry(), description="How failed attempts are repeated.")
+    active_deadline_seconds: int | None = Field(
+        None, ge=1, le=31536000, description="Seconds that one attempt may run. Unset: no limit."
+    )
+    suspend: bool = Field(False, description="Stops pods and starts none, until false again.")
+    on_change: Literal["Replace", "Wait", "Ignore"] = Field(
+        "Replace",
+        description="What a change of the spec does: Replace stops the current run and starts another, Wait lets it "
+        "end first, Ignore starts none.",
+    )
+    history: History = Field(History(), description="How many ended runs are remembered.")
+
+    @model_validator(mode="after")
+    def _parameters(self) -> "TrainingJobSpec":
+        Parameters(values=self.parameters or {})
+        return self
+
+
+class Trigger(Model):
+    """Why a run was started."""
+
+    kind: Literal["Created", "SpecChanged", "Drift"] = Field(
+        description="Created, SpecChanged (a new generation) or Drift (a DriftMonitor's verdict)."
+    )
+    monitor: ShortText | None = Field(None, description="DriftMonitor whose verdict asked for the run.")
+    verdict: ShortText | None = Field(None, description="Identity of that verdict.")
+
+
+class Artifact(Model):
+    """A published version."""
+
+    uri: Text = Field(
+        description="Where the version lies: <output>/versions/<first 12 digits of the digest>/."
+    )
+    digest: ShortText = Field(description="sha256 over the names, sizes and sha256 of its files.")
+    run: ShortText = Field(description="Name of the run that made it.")
+    metrics: Metrics | None = Field(None, description="metrics.json of the output.")
+    time: Timestamp = Field(description="When it was published.")
+
+
+class CurrentRun(Model):
+    """The run under way. Written before its Job is created, so that a crash in between loses nothing."""
+
+    name: ShortText = Field(description="Name of the run: <name>-<number>.")
+    number: int = Field(description="Number of the run, from 1.")
+    attempt: int = Field(0, description="Number of the attempt, from 0.")
+    failures: int = Field(0, description="Attempts that failed and count against retry.limit.")
+    disruptions: int = Field(0, description="Attempts that were disrupted; they do not count.")
+    trigger: Trigger = Field(description="Why the run was started.")
+    spec_hash: ShortText = Field(description="Hash of the part of the spec that shapes the run.")
+    generation: int = Field(description="Generation of the spec that the run was started for.")
+    job: ShortText = Field(description="Name of the attempt's Job.")
+    start_time: Timestamp = Field(description="When the run was started.")
+    attempt_time: Timestamp = Field(
+        description="When the attempt was started, or is to be started after a failure."
+    )
+    last_failure: Message | None = Field(None, description="Why the attempt before this one ended.")
+
+
+class RunRecord(Model):
+    """A run that has ended."""
+
+    name: ShortText = Field(description="Name of the run: <name>-<number>.")
+    number: int = Field(description="Number of the run, from 1.")
+    result: Literal["Succeeded", "Failed", "Replaced"] = Field(description="How it ended.")
+    reason: Reason = Field(description="Why it ended so, in one word.")
+    message: Message | None = Field(None, description="Why it ended so, and what to do next.")
+    trigger: Trigger = Field(description="Why it was started.")
+    attempts: int = Field(description="Attempts in all.")
+    start_time: Timestamp = Field(description="When it was started.")
+    completion_time: Timestamp = Field(description="When it ended.")
+    spec_hash: ShortText = Field(description="Hash of the part of the spec that shaped it.")
+    generation: int = Field(description="Generation of the spec that it was started for.")
+    parameters: ParameterMap | None = Field(None, description="Its hyperparameters.")
+    seed: int | None = Field(None, description="Its seed.")
+    image: Text | None = Field(None, description="Image as the spec named it.")
+    image_digest: Text | None = Field(None, description="Image that really ran, by digest.")
+    source: Source | None = Field(None, description="Repository and commit of its code.")
+    inputs: Annotated[tuple[InputRecord, ...], Field(max_length=16)] | None = Field(
+        None, description="What was pulled, by digest."
+    )
+    metrics: Metrics | None = Field(None, description="metrics.json of its output.")
+    artifact_uri: Text | None = Field(None, description="Version that it published.")
+    artifact_digest: Digest | None = Field(None, description="Digest of that version.")
+
+
+class TrainingJobStatus(BaseStatus):
+    """What the operator saw and did."""
+
+    phase: ShortText | None = Field(
+        None,
+        description="Pending, Running, Succeeded, Failed or Suspended: a summary for kubectl get, never an interface.",
+    )
+    run_count: int = Field(0, description="Runs started so far.")
+    current_run: CurrentRun | None = Field(None, description="The run under way.")
+    artifact: Artifact | None = Field(
+        None, description="The newest published version: what a ModelDeployment follows."
+    )
+    runs: Annotated[tuple[RunRecord, ...], Field(max_length=50)] = Field(
+        (), description="Ended runs, newest first."
+    )
+    verdicts: Annotated[dict[str, ShortText], Field(max_length=64)] | None = Field(
+        None, description="Last verdict of each DriftMonitor that has been acted on or set aside."
+    )
+    last_run_time: Timestamp | None = Field(None, description="When the newest run was started.")
+    last_success_time: Timestamp | None = Field(None, description="When a run last succeeded.")
+
+
+class TrainingJob(Resource):
+    """Trains a model: pulls inputs, runs an image, publishes what it leaves, and repeats when asked to."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+                message="metadata.name must be a DNS label of at most 63 characters: lower-case letters, digits and '-'",
+            ),
+        )
+    }
+
+    spec: TrainingJobSpec = Field(description="What to train, on what, and where the result goes.")
+    status: TrainingJobStatus = Field(TrainingJobStatus(), description="What the operator saw and did.")
+
+
+__all__ = [
+    "Artifact",
+    "CurrentRun",
+    "History",
+    "Output",
+    "Retry",
+    "RunRecord",
+    "TrainingJob",
+    "TrainingJobSpec",
+    "TrainingJobStatus",
+    "Trigger",
+]

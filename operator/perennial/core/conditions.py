@@ -1,0 +1,84 @@
+"""Conditions as kstatus, Argo CD and `kubectl wait` read them. All sets of conditions are made here.
+
+Rules: Ready is always there; Reconciling=True while the present generation is not reached; Stalled=True only
+when a person must act; never both; a condition that no longer holds is taken away, not set to False, except
+Ready and the resource's own standing ones.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from perennial.api.status import Condition
+from perennial.core.times import format_time
+
+Truth = Literal["True", "False", "Unknown"]
+
+READY = "Ready"
+RECONCILING = "Reconciling"
+STALLED = "Stalled"
+
+_MESSAGE_LIMIT = 1024
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A condition that should hold from now on."""
+
+    type: str
+    status: Truth
+    reason: str
+    message: str = ""
+
+
+def ready(reason: str, message: str = "") -> tuple[Wanted, ...]:
+    """Return the conditions of a resource that has reached its generation."""
+    return (Wanted(READY, "True", reason, message),)
+
+
+def reconciling(reason: str, message: str = "", *, serving: bool = False) -> tuple[Wanted, ...]:
+    """Return the conditions of a resource under way; `serving` keeps Ready true on what stands meanwhile."""
+    return (
+        Wanted(READY, "True" if serving else "False", reason, message),
+        Wanted(RECONCILING, "True", reason, message),
+    )
+
+
+def stalled(reason: str, message: str = "", *, serving: bool = False) -> tuple[Wanted, ...]:
+    """Return the conditions of a resource that waits for a person."""
+    return (
+        Wanted(READY, "True" if serving else "False", reason, message),
+        Wanted(STALLED, "True", reason, message),
+    )
+
+
+def settle(
+    before: Iterable[Condition], wanted: Iterable[Wanted], generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """Return the wanted conditions; a transition time changes only when the status does."""
+    known = {condition.type: condition for condition in before}
+    return tuple(_settle_one(known.get(item.type), item, generation, now) for item in wanted)
+
+
+def _settle_one(before: Condition | None, wanted: Wanted, generation: int, now: datetime) -> Condition:
+    unchanged = before is not None and before.status == wanted.status
+    since = before.last_transition_time if before is not None and unchanged else format_time(now)
+    return Condition(
+        type=wanted.type,
+        status=wanted.status,
+        observed_generation=generation,
+        last_transition_time=since,
+        reason=wanted.reason,
+        message=shorten(wanted.message),
+    )
+
+
+def shorten(message: str, limit: int = _MESSAGE_LIMIT) -> str:
+    """Return the message cut to the limit, with an ellipsis where it was cut."""
+    return message if len(message) <= limit else message[: limit - 1] + "…"
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of a type, or None."""
+    return next((condition for condition in conditions if condition.type == kind), None)

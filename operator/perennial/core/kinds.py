@@ -1,0 +1,58 @@
+"""The kinds of objects that the operator watches or makes, and how one object is named."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from perennial.api.base import GROUP, VERSION
+
+Raw = dict[str, Any]
+"""An object as the API server sends it. Rooms parse it once into a model; only the shell handles it raw."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of object of the Kubernetes API."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """Return `group/version`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+TRAINING_JOB = Kind(GROUP, VERSION, "TrainingJob", "trainingjobs")
+MODEL_DEPLOYMENT = Kind(GROUP, VERSION, "ModelDeployment", "modeldeployments")
+DRIFT_MONITOR = Kind(GROUP, VERSION, "DriftMonitor", "driftmonitors")
+RESOURCES = (TRAINING_JOB, MODEL_DEPLOYMENT, DRIFT_MONITOR)
+
+POD = Kind("", "v1", "Pod", "pods")
+SERVICE = Kind("", "v1", "Service", "services")
+EVENT = Kind("", "v1", "Event", "events")
+JOB = Kind("batch", "v1", "Job", "jobs")
+CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs")
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+
+CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
+"""What the operator makes. Watched, like pods, by the label `perennial.dev/kind` only."""
+
+WATCHED_BY_LABEL = (*CHILDREN, POD)
+
+
+class Key(NamedTuple):
+    """Names one object: kind, namespace and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return the form used in logs: `TrainingJob/default/churn`."""
+        return f"{self.kind}/{self.namespace}/{self.name}"
