@@ -1,0 +1,134 @@
+"""The parts of a pod template that every room builds the same way: options, environment, storage, hardening."""
+
+from typing import Any
+
+from perennial.api.agent import CONFIG_VARIABLE
+from perennial.api.base import Model
+from perennial.api.config import AgentConfigDefaults
+from perennial.api.meta import ObjectMeta
+from perennial.api.pod import PodOptions, Storage, Workspace
+from perennial.core.kinds import Kind
+
+AGENT_USER = 65532
+"""User and group of the agent, and the fsGroup through which it shares volumes with the user's container."""
+
+CA_VOLUME = "storage-ca"
+CA_PATH = "/perennial-ca"
+SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+def owner_reference(kind: Kind, meta: ObjectMeta) -> dict[str, Any]:
+    """Return the reference by which Kubernetes deletes a child after its owner."""
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "name": meta.name,
+        "uid": meta.uid,
+        "controller": True,
+        # Blocking the owner's deletion would need the right to update finalizers, and nothing here needs it.
+        "blockOwnerDeletion": False,
+    }
+
+
+def pod_options(options: PodOptions) -> dict[str, Any]:
+    """Return the pod-spec fields of the user's options, without the main container's resources."""
+    fields = options.dump()
+    wanted = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName", "imagePullSecrets")
+    return {name: fields[name] for name in wanted if name in fields}
+
+
+def resources_of(options: PodOptions) -> dict[str, Any]:
+    """Return the main container's `resources` field, or nothing."""
+    found = options.resources.dump() if options.resources else {}
+    return {"resources": found} if found else {}
+
+
+def workspace_volume(name: str, workspace: Workspace | None) -> dict[str, Any]:
+    """Return the emptyDir volume that a pod's containers share."""
+    return {"name": name, "emptyDir": workspace.dump() if workspace else {}}
+
+
+def storage_volumes(storage: Storage | None) -> list[dict[str, Any]]:
+    """Return the volume with the private certificate authority, when one is named."""
+    if storage is None or storage.ca_config_map is None:
+        return []
+    return [{"name": CA_VOLUME, "configMap": {"name": storage.ca_config_map}}]
+
+
+def agent_container(
+    name: str,
+    command: str,
+    config: Model,
+    *,
+    storage: Storage | None,
+    agent: AgentConfigDefaults,
+    mounts: list[dict[str, Any]],
+    env: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Return a hardened container that runs `perennial agent <command>` with its configuration."""
+    policy = {"imagePullPolicy": agent.image_pull_policy} if agent.image_pull_policy else {}
+    return {
+        "name": name,
+        "image": agent.image,
+        **policy,
+        "args": ["agent", command],
+        "env": [
+            {"name": CONFIG_VARIABLE, "value": config.model_dump_json(by_alias=True, exclude_none=True)},
+            *_storage_env(storage),
+            *(env or []),
+        ],
+        "resources": agent.resources.dump(),
+        "volumeMounts": [*mounts, *_storage_mounts(storage)],
+        "securityContext": hardened(),
+        "terminationMessagePolicy": "File",
+    }
+
+
+def hardened() -> dict[str, Any]:
+    """Return the security context of the agent's containers: what the `restricted` standard asks for, and read-only."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": AGENT_USER,
+        "runAsGroup": AGENT_USER,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def contained() -> dict[str, Any]:
+    """Return the security context of a user's container: no new privileges, whatever user its image runs as."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def pod_security() -> dict[str, Any]:
+    """Return the pod-level security context: volumes are shared through one group."""
+    return {
+        "fsGroup": AGENT_USER,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _storage_env(storage: Storage | None) -> list[dict[str, Any]]:
+    if storage is None:
+        return []
+    secret = storage.secret_name
+    keys = [
+        {
+            "name": key,
+            "valueFrom": {
+                "secretKeyRef": {"name": secret, "key": key, **({"optional": True} if "TOKEN" in key else {})}
+            },
+        }
+        for key in (SECRET_KEYS if secret else ())
+    ]
+    authority = [{"name": "AWS_CA_BUNDLE", "value": f"{CA_PATH}/ca.crt"}] if storage.ca_config_map else []
+    return [*keys, *authority]
+
+
+def _storage_mounts(storage: Storage | None) -> list[dict[str, Any]]:
+    if storage is None or storage.ca_config_map is None:
+        return []
+    return [{"name": CA_VOLUME, "mountPath": CA_PATH, "readOnly": True}]
