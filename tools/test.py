@@ -1,0 +1,130 @@
+"""Run the test suites one after the other: `make test`, `make test-fast`, `make unit`, ...
+
+The fast suites come first, so that a mistake shows early. The suites that need the embedded cluster say loudly
+when they cannot run; in CI (CI=true) that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree  # noqa: S405 - reads only what pytest just wrote
+
+from tools.dev import cache
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One folder of tests and what it needs."""
+
+    name: str
+    paths: tuple[str, ...]
+    components: tuple[str, ...] = ()
+    needs_root: bool = False
+    timeout: int = 60
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many tests ended in which way."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Return the sum of both."""
+        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+
+API_SERVER = ("kubernetes", "etcd")
+WHOLE = (*API_SERVER, "containerd", "coredns", "metrics-server", "versitygw", "helm", "kubeconform", "kwok")
+
+FAST = (
+    Suite("unit", ("tests/unit",), ("versitygw",)),
+    Suite("golden", ("tests/golden",)),
+    Suite("reconcile", ("tests/reconcile",)),
+    Suite("contract", ("tests/contract",), (*API_SERVER, "helm", "kubeconform"), needs_root=True, timeout=120),
+)
+SLOW = (
+    Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=600),
+    Suite("e2e", ("tests/e2e",), WHOLE, needs_root=True, timeout=900),
+)
+SUITES = {suite.name: suite for suite in (*FAST, *SLOW)}
+GROUPS = {"fast": FAST, "all": (*FAST, *SLOW)}
+
+
+def missing(suite: Suite) -> str | None:
+    """Return what keeps the suite from running here, or None."""
+    if suite.needs_root and os.geteuid() != 0:
+        return "it starts a Kubernetes of its own and must be run as root (sudo make test)"
+    return None
+
+
+def build(components: tuple[str, ...]) -> bool:
+    """Build the programs of the embedded cluster that are not in the cache yet; tell whether that worked."""
+    if not components:
+        return True
+    done = subprocess.run([sys.executable, "-m", "tools.cluster", "build", *components], cwd=ROOT, check=False)
+    return done.returncode == 0
+
+
+def run(suite: Suite, extra: list[str]) -> Counts:
+    """Run one suite and return its counts."""
+    start = time.monotonic()
+    print(f"\n=== {suite.name} " + "=" * (70 - len(suite.name)), flush=True)
+    reason = missing(suite)
+    if reason is not None:
+        print(f"!!! SKIPPED: the {suite.name} suite did not run: {reason}", flush=True)
+        return Counts(failed=1) if os.environ.get("CI") else Counts(skipped=1)
+    if not build(suite.components):
+        return Counts(failed=1)
+    report = cache() / "reports" / f"{suite.name}-{os.getpid()}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    command = ["pytest", "-q", f"--timeout={suite.timeout}", f"--junitxml={report}", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, *suite.paths, *extra], cwd=ROOT, check=False)
+    counts = read_counts(report) if report.exists() else Counts(failed=1)
+    report.unlink(missing_ok=True)
+    if done.returncode != 0 and counts.failed == 0:
+        counts += Counts(failed=1)
+    print(f"--- {suite.name}: {time.monotonic() - start:.0f} s", flush=True)
+    return counts
+
+
+def read_counts(report: Path) -> Counts:
+    """Return the counts of a JUnit report; errors count as failures."""
+    total = Counts()
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - our own file
+        tests, failures, errors, skipped = (
+            int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")
+        )
+        total += Counts(tests - failures - errors - skipped, failures + errors, skipped)
+    return total
+
+
+def main(arguments: list[str]) -> int:
+    """Run a suite or a group of suites; return 1 if anything failed."""
+    name, *extra = arguments or ["all"]
+    suites = GROUPS.get(name) or ((SUITES[name],) if name in SUITES else None)
+    if suites is None:
+        print(f"unknown suite {name!r}; choose from {', '.join([*GROUPS, *SUITES])}", file=sys.stderr)
+        return 2
+    start = time.monotonic()
+    results = {suite.name: run(suite, extra) for suite in suites}
+    total = sum(results.values(), Counts())
+    failed = [suite for suite, counts in results.items() if counts.failed]
+    print(f"\nall suites: {time.monotonic() - start:.0f} s")
+    if failed:
+        print(f"failed: {', '.join(failed)}. Run one again with: make {failed[0]}")
+    print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
