@@ -30,11 +30,11 @@ def parse_mounts(mounts: str) -> Cgroups:
     """
     rows = [line.split() for line in mounts.splitlines() if len(line.split()) >= 4]
     first = {fields[1]: fields for fields in rows if fields[2] == "cgroup"}
-    # A hybrid host mounts version 2 as well, without controllers, for systemd's own use; version 1 counts there.
+    second = [fields[1] for fields in rows if fields[2] == "cgroup2"]
+    # A hybrid host mounts version 2 as well, without controllers; runc follows every hierarchy there is.
     options = {option for fields in first.values() for option in fields[3].split(",")}
     if NEEDED <= options:
-        return Cgroups(1, tuple(sorted(Path(path) for path in first)))
-    second = [fields[1] for fields in rows if fields[2] == "cgroup2" and fields[1] == "/sys/fs/cgroup"]
+        return Cgroups(1, tuple(sorted(Path(path) for path in (*first, *second))))
     if second:
         return Cgroups(2, (Path(second[0]),))
     raise ClusterError(
@@ -172,3 +172,11 @@ def _processes(top: Path) -> list[str]:
 def leftovers(groups: Cgroups, path: str) -> list[Path]:
     """Folders of that name that still exist."""
     return [root / path.strip("/") for root in groups.roots if (root / path.strip("/")).exists()]
+
+
+def detect_or_none() -> Cgroups | None:
+    """What this machine has, if it has usable control groups at all."""
+    try:
+        return detect()
+    except ClusterError:
+        return None

@@ -182,3 +182,12 @@ def warn_little_memory() -> None:
     found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     if found and int(found[1]) < 2 * 2**20:
         say(f"only {int(found[1]) / 2**20:.1f} GiB of memory are free; 2 GiB are comfortable for one cluster")
+
+
+def has_overlay(folder: Path) -> bool:
+    """Whether overlayfs can be mounted on top of this folder's file system (not on another overlay)."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    kind = subprocess.run(
+        ["stat", "--file-system", "--format=%T", str(existing)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return kind not in {"overlayfs", "overlay", "aufs", "nfs", "fuseblk", "v9fs"}

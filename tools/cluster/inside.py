@@ -49,6 +49,9 @@ def own_folders(folders: Folders, node: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     syscalls.bind(mine / "var-lib", "/var/lib")
     syscalls.bind(logs, "/var/log")
+    # The kubelet's own metrics look for containerd at its usual place, whatever it is configured to.
+    Path("/run/containerd").mkdir()
+    Path("/run/containerd/containerd.sock").symlink_to(mine / "containerd.sock")
     _link_programs(Path(PROGRAMS))
     values = Path("/run/kernel-values")
     for name, value in KERNEL_VALUES.items():
