@@ -1,0 +1,73 @@
+"""Termination messages are hostile until they have been checked."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perennial.api.messages import Failure, Fetched, Published
+from perennial.core.termination import BadMessage, failure_of, parse_message
+
+PUBLISHED: dict[str, Any] = {
+    "v": 1,
+    "kind": "Published",
+    "uri": "s3://models/churn/versions/0123456789ab/",
+    "digest": "sha256:" + "0" * 64,
+    "files": 1,
+    "bytes": 10,
+    "metrics": {"auc": "0.9"},
+    "time": "2026-01-31T12:00:00Z",
+}
+
+
+def test_a_message_of_ours_is_read() -> None:
+    message = parse_message(json.dumps(PUBLISHED))
+
+    assert isinstance(message, Published)
+    assert message.metrics == {"auc": "0.9"}
+    assert isinstance(parse_message('{"v":1,"kind":"Fetched"}'), Fetched)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "panic: something",
+        "[]",
+        "null",
+        "{" * 4000,
+        json.dumps({**PUBLISHED, "kind": "Root"}),
+        json.dumps({**PUBLISHED, "v": 2}),
+        json.dumps({**PUBLISHED, "extra": 1}),
+        json.dumps({**PUBLISHED, "uri": "https://example.com/"}),
+        json.dumps({**PUBLISHED, "digest": "sha256:zz"}),
+        json.dumps({**PUBLISHED, "files": -1}),
+        json.dumps({**PUBLISHED, "metrics": {f"m{i}": "1" for i in range(33)}}),
+        json.dumps({**PUBLISHED, "metrics": {"m": "1" * 33}}),
+        json.dumps(PUBLISHED) + " " * 4096,
+        json.dumps(PUBLISHED) + "\x1b[2J",
+    ],
+)
+def test_anything_else_is_refused_without_repeating_it(text: str | None) -> None:
+    with pytest.raises(BadMessage) as caught:
+        parse_message(text)
+
+    assert "panic" not in str(caught.value)
+    assert "example.com" not in str(caught.value)
+
+
+@given(text=st.text())
+def test_no_text_brings_the_parser_down(text: str) -> None:
+    with pytest.raises(BadMessage):
+        parse_message(text)
+
+
+def test_a_failure_is_told_from_the_rest() -> None:
+    text = Failure(reason="BucketNotFound", message="no bucket").model_dump_json()
+
+    assert failure_of(text) == Failure(reason="BucketNotFound", message="no bucket")
+    assert failure_of(json.dumps(PUBLISHED)) is None
+    assert failure_of("boom") is None
