@@ -10,10 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.cluster import gobuild, lifecycle, load, ociarchive, paths, pins
+from tools.cluster.images import base_image, build_image
 from tools.cluster.errors import ClusterError
 from tools.cluster.plan import Plan
 
-__all__ = ["Cluster", "ClusterError", "binary", "down", "get", "load_image", "program_image", "up"]
+__all__ = [
+    "Cluster",
+    "ClusterError",
+    "base_image",
+    "binary",
+    "build_image",
+    "down",
+    "get",
+    "load_image",
+    "program_image",
+    "up",
+]
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,11 @@ def search_path(environ: Mapping[str, str] = os.environ) -> str:
     return ":".join([environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
 
 
+def environment() -> dict[str, str]:
+    """The environment with a PATH that finds system programs, for child processes."""
+    return {**os.environ, "PATH": search_path()}
+
+
 def ensure_packages(packages: list[str]) -> None:
     """Installs Debian packages where that is possible.
 

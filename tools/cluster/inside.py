@@ -115,5 +115,4 @@ def ip(*arguments: str) -> None:
     Raises:
         subprocess.CalledProcessError: it refuses; `stderr` says why.
     """
-    env = {**os.environ, "PATH": host.search_path()}
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, env=env)
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, env=host.environment())

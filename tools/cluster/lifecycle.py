@@ -139,7 +139,7 @@ def _reserve(name: str, nodes: int, facts: host.Host) -> Plan:
         used = {known.slot for other in names() if (known := plan.load(paths.state_dir(other))) is not None}
         routes = subprocess.run(
             ["ip", "-4", "route", "show", "table", "all"],
-            capture_output=True, text=True, check=True, env={**os.environ, "PATH": host.search_path()},
+            capture_output=True, text=True, check=True, env=host.environment(),
         ).stdout  # fmt: skip
         slot = network.pick(used, network.parse_routes(routes)).slot
         made = Plan(
@@ -161,7 +161,7 @@ def _launch(made: Plan) -> None:
     state = made.state
     command = ["unshare", "--net", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child",
                "--mount-proc", sys.executable, "-m", processes.MODULE, str(state)]  # fmt: skip
-    env = {**os.environ, "PATH": host.search_path(), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**host.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     with step(f"cluster {made.name}: Kubernetes {made.kubernetes}"):
         with (state / "log" / "init.log").open("ab") as log:
             outer = subprocess.Popen(
@@ -270,22 +270,18 @@ def _remove(name: str) -> bool:
     if groups is not None:
         cgroups.remove(groups, f"/perennial/{name}")
     if known is not None:
-        _wait_link_gone(known.network.link)
+        _unlink(known.network.link)
     if state.exists():
         _keep_logs(name, state)
         shutil.rmtree(state)
     return ended
 
 
-def _wait_link_gone(link: str) -> None:
-    """The kernel clears a dead network namespace a moment after its last process."""
-    deadline = time.monotonic() + 10
-    while Path("/sys/class/net", link).exists():
-        if time.monotonic() > deadline:
-            with contextlib.suppress(subprocess.CalledProcessError):
-                inside.ip("link", "del", link)
-            return
-        time.sleep(0.05)
+def _unlink(link: str) -> None:
+    """Routes go with it. The kernel would clear it as well, seconds after the last process of its namespace."""
+    if Path("/sys/class/net", link).exists():
+        with contextlib.suppress(subprocess.CalledProcessError):
+            inside.ip("link", "del", link)
 
 
 def _keep_logs(name: str, state: Path) -> None:
