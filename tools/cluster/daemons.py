@@ -111,6 +111,7 @@ def kwok() -> Daemon:
     """Plays the kubelet of nodes that carry its annotation, and of no other."""
     flags = {
         "kubeconfig": f"{CONF}/kwok.kubeconfig",
+        "config": f"{CONF}/kwok.yaml",
         "manage-all-nodes": "false",
         "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
         "node-ip": "127.0.0.1",

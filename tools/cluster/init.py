@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tools.cluster import daemons, paths
 from tools.cluster.inside import Folders, environment, has_link, make_node, own_folders, own_network
-from tools.cluster.plan import INSIDE, Plan, load
+from tools.cluster.plan import INSIDE, INSIDE_BIN, Plan, load
 from tools.cluster.supervisor import StartError, Supervisor
 from tools.cluster.syscalls import CLONE_NEWNET, CLONE_NEWNS, own_mounts, share_mounts, unshare
 
@@ -61,21 +61,24 @@ def _run(plan: Plan, report: Callable[[str], None]) -> None:
     supervisor.start(daemons.api_server(plan))
     if not plan.control_plane_only:
         supervisor.start(daemons.containerd(1))
+    for node in range(2, plan.nodes + 1):
+        _fork_node(plan, node, supervisor)
     supervisor.wait_until(api_ready, "waiting for the API server", API_SECONDS)
     supervisor.start(daemons.controller_manager())
     supervisor.start(daemons.scheduler())
     if not plan.control_plane_only:
         report("node")
         start_node(plan, 1, supervisor)
-    for node in range(2, plan.nodes + 1):
-        _fork_node(plan, node, folders, supervisor)
+        sockets = [Path(INSIDE, f"node{node}", "containerd.sock") for node in range(2, plan.nodes + 1)]
+        supervisor.wait_until(lambda: all(socket.exists() for socket in sockets), "waiting for nodes", 60)
     report("started")
     supervisor.run_forever(_kwok_on_demand(supervisor))
 
 
 def _kwok_on_demand(supervisor: Supervisor) -> Callable[[], None]:
     # `up --kwok-nodes` may come later than the cluster; the wish is a file in the state folder.
-    wanted, started = Path(INSIDE, "conf", "kwok.json"), []
+    wanted = Path(INSIDE, "conf", "kwok.yaml")
+    started: list[bool] = []
 
     def check() -> None:
         if not started and wanted.exists():
@@ -108,7 +111,7 @@ def start_node(plan: Plan, node: int, supervisor: Supervisor) -> None:
     supervisor.start(daemons.kube_proxy(node))
 
 
-def _fork_node(plan: Plan, node: int, folders: Folders, supervisor: Supervisor) -> None:
+def _fork_node(plan: Plan, node: int, supervisor: Supervisor) -> None:
     """A further node is a child process with network and mounts of its own; the pid namespace stays the same."""
     unshared_read, unshared_write = os.pipe()
     linked_read, linked_write = os.pipe()
@@ -120,7 +123,7 @@ def _fork_node(plan: Plan, node: int, folders: Folders, supervisor: Supervisor) 
             os.read(linked_read, 1)
             own_mounts()
             share_mounts()
-            own_folders(folders, node)
+            own_folders(Folders.open(Path(INSIDE), Path(INSIDE_BIN)), node)
             own_network(plan, node, "eth0")
             own = Supervisor(Path(INSIDE, "log", f"node{node}"), environment(node))
             own.start(daemons.containerd(node))
@@ -130,12 +133,12 @@ def _fork_node(plan: Plan, node: int, folders: Folders, supervisor: Supervisor) 
             traceback.print_exc()
         finally:
             os._exit(1)
+    supervisor.watch(child, f"node{node}")
     os.read(unshared_read, 1)
     make_node(plan, node, child)
     os.write(linked_write, b"1")
     for descriptor in (unshared_read, unshared_write, linked_read, linked_write):
         os.close(descriptor)
-    supervisor.reap()
 
 
 if __name__ == "__main__":

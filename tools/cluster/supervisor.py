@@ -30,6 +30,7 @@ class Supervisor:
         self._logs = log_folder
         self._env = env
         self._running: dict[int, _Running] = {}
+        self._forked: dict[int, str] = {}
         self._dead: list[tuple[float, Daemon]] = []
 
     def start(self, daemon: Daemon) -> None:
@@ -45,13 +46,13 @@ class Supervisor:
             )
         self._running[process.pid] = _Running(daemon, process)
 
-    def adopt(self, daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
-        """Watches a program that somebody else started."""
-        self._running[process.pid] = _Running(daemon, process)
+    def watch(self, pid: int, name: str) -> None:
+        """Counts a forked child among the programs whose end during the start is a failure; never restarts it."""
+        self._forked[pid] = name
 
     def reap(self) -> list[str]:
         """Collects what has ended; returns the names of our programs among it."""
-        ended = []
+        ended: list[str] = []
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -59,6 +60,8 @@ class Supervisor:
                 return ended
             if pid == 0:
                 return ended
+            if pid in self._forked:
+                ended.append(self._forked.pop(pid))
             found = self._running.pop(pid, None)
             if found is not None:
                 found.process.returncode = os.waitstatus_to_exitcode(status)
