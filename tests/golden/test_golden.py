@@ -1,0 +1,88 @@
+"""Each case is one observed world and the whole decision that must follow. README.md says how to write one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from perennial.api.config import OperatorConfig
+from perennial.core.decision import Action, Apply, Create, Decision
+from perennial.core.kinds import Raw
+from perennial.core.times import parse_time
+from tests.golden.compare import differences, keep_wildcards
+from tests.golden.world import ListedWorld, load_room
+
+HERE = Path(__file__).parent
+CASES = sorted(HERE.glob("*/*.yaml"))
+EXPECT = "\nexpect:"
+
+
+class _Loader(yaml.CSafeLoader):
+    """Leaves times as the text they are in JSON."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load(text: str) -> Any:
+    """Return a case's YAML as JSON values."""
+    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, less one resolver
+
+
+def run(case: dict[str, Any], room_name: str) -> Decision:
+    """Return what the room decides in the case's world."""
+    room = load_room(room_name)
+    resource = room.parse(case["resource"])
+    observed = room.observe(resource, ListedWorld([case["resource"], *case.get("world", [])]))
+    config = OperatorConfig.model_validate(case.get("config", {}))
+    return room.decide(observed, config, parse_time(case["now"]))
+
+
+def as_data(decision: Decision, before: Raw) -> dict[str, Any]:
+    """Return a decision in the form in which cases expect it; a status that would not be written is null."""
+    written = decision.status if decision.status != before.get("status") else None
+    return {
+        "actions": [_action(action) for action in decision.actions],
+        "status": written,
+        "events": [f"{event.type} {event.reason}: {event.message}" for event in decision.events],
+        "requeueAfter": decision.requeue_after,
+        **({"statusFirst": True} if decision.status_first else {}),
+    }
+
+
+def _action(action: Action) -> dict[str, Any]:
+    if isinstance(action, Create):
+        return {"create": action.manifest}
+    if isinstance(action, Apply):
+        manager = {} if action.manager == "perennial" else {"manager": action.manager}
+        return {"apply": action.manifest, **manager}
+    return {"delete": f"{action.kind.kind}/{action.namespace}/{action.name} uid={action.uid}"}
+
+
+def _rewrite(path: Path, text: str, expected: Any, actual: dict[str, Any]) -> None:
+    head = text.split(EXPECT, maxsplit=1)[0].rstrip("\n")
+    body = yaml.safe_dump({"expect": keep_wildcards(expected, actual)}, sort_keys=False, width=110, allow_unicode=True)
+    path.write_text(f"{head}\n{body}", encoding="utf-8")
+
+
+def test_there_are_cases() -> None:
+    assert CASES
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_case(path: Path, update_golden: bool) -> None:
+    text = path.read_text(encoding="utf-8")
+    case = load(text)
+    actual = as_data(run(case, path.parent.name), case["resource"])
+
+    if update_golden:
+        _rewrite(path, text, case.get("expect"), actual)
+        return
+    found = differences(case["expect"], actual)
+    assert not found, f"{case['description']}\n" + "\n".join(found)

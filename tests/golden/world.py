@@ -1,0 +1,51 @@
+"""A world made of the objects that a case lists: what the runtime's cache would show."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from perennial.core.decision import Room
+from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Kind, Raw
+from perennial.core.names import KIND_LABEL, NAME_LABEL
+
+ROOM_OF = {TRAINING_JOB: "training", MODEL_DEPLOYMENT: "serving", DRIFT_MONITOR: "drift"}
+
+
+def load_room(name: str) -> Room[Any, Any]:
+    """Return the `ROOM` of `perennial.<name>.room`."""
+    room: Room[Any, Any] = importlib.import_module(f"perennial.{name}.room").ROOM
+    return room
+
+
+class ListedWorld:
+    """`core.decision.World` over a list of raw objects."""
+
+    def __init__(self, objects: Iterable[Raw]) -> None:
+        self._objects = sorted(objects, key=lambda raw: raw["metadata"]["name"])
+
+    def _of(self, kind: Kind, namespace: str) -> list[Raw]:
+        return [
+            raw
+            for raw in self._objects
+            if raw["kind"] == kind.kind and raw["metadata"].get("namespace", "default") == namespace
+        ]
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
+        """Return the object, or None."""
+        return next((raw for raw in self._of(kind, namespace) if raw["metadata"]["name"] == name), None)
+
+    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
+        """Return objects that carry the owner's labels."""
+        wanted = {KIND_LABEL: owner.kind, NAME_LABEL: owner.name}
+        return tuple(
+            raw
+            for raw in self._of(kind, owner.namespace)
+            if wanted.items() <= raw["metadata"].get("labels", {}).items()
+        )
+
+    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
+        """Return resources whose room says that they name the other."""
+        found = self._of(kind, upstream.namespace)
+        return tuple(raw for raw in found if upstream in load_room(ROOM_OF[kind]).names(raw)) if found else ()
