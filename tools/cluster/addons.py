@@ -33,8 +33,8 @@ def dns(plan: Plan) -> list[tuple[str, dict[str, object]]]:
         "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns"}],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
     }
-    volumes = [{"name": "config", "configMap": {"name": name}}]
-    ports = [
+    volumes: list[dict[str, object]] = [{"name": "config", "configMap": {"name": name}}]
+    ports: list[dict[str, object]] = [
         {"name": "dns", "port": 53, "protocol": "UDP"},
         {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
     ]
@@ -85,16 +85,24 @@ def metrics() -> list[tuple[str, dict[str, object]]]:
         ),
         _deployment(name, name, container, [{"name": "tmp", "emptyDir": {}}]),
         _service(name, name, [{"name": "https", "port": 443, "targetPort": 10250}], {}),
-        _object("apiregistration.k8s.io/v1", "apiservices", "APIService", f"{version}.{METRICS}", "", {"spec": registration}),
+        _object(
+            "apiregistration.k8s.io/v1",
+            "apiservices",
+            "APIService",
+            f"{version}.{METRICS}",
+            {"spec": registration},
+        ),
     ]
 
 
 def _object(
-    api_version: str, plural: str, kind: str, name: str, namespace: str, rest: dict[str, object]
+    api_version: str, plural: str, kind: str, name: str, rest: dict[str, object], *, namespace: str = ""
 ) -> tuple[str, dict[str, object]]:
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     inside = f"/namespaces/{namespace}" if namespace else ""
-    metadata: dict[str, object] = {"name": name} | ({"namespace": namespace} if namespace else {})
+    metadata: dict[str, object] = {"name": name}
+    if namespace:
+        metadata["namespace"] = namespace
     labels = rest.pop("labels", None)
     if labels:
         metadata["labels"] = labels
@@ -103,7 +111,7 @@ def _object(
 
 
 def _core(plural: str, kind: str, name: str, rest: dict[str, object]) -> tuple[str, dict[str, object]]:
-    return _object("v1", plural, kind, name, SYSTEM, rest)
+    return _object("v1", plural, kind, name, rest, namespace=SYSTEM)
 
 
 def _rule(group: str, resources: list[str], verbs: list[str]) -> dict[str, list[str]]:
@@ -122,18 +130,16 @@ def _account(name: str, rules: list[dict[str, list[str]]]) -> list[tuple[str, di
 def _cluster_role(
     name: str, rules: list[dict[str, list[str]]], labels: dict[str, str]
 ) -> tuple[str, dict[str, object]]:
-    return _object(f"{RBAC}/v1", "clusterroles", "ClusterRole", name, "", {"labels": labels, "rules": rules})
+    return _object(f"{RBAC}/v1", "clusterroles", "ClusterRole", name, {"labels": labels, "rules": rules})
 
 
-def _binding(
-    name: str, account: str, role_kind: str, role: str, namespace: str = ""
-) -> tuple[str, dict[str, object]]:
+def _binding(name: str, account: str, role_kind: str, role: str, namespace: str = "") -> tuple[str, dict[str, object]]:
     kind, plural = ("RoleBinding", "rolebindings") if namespace else ("ClusterRoleBinding", "clusterrolebindings")
     rest: dict[str, object] = {
         "roleRef": {"apiGroup": RBAC, "kind": role_kind, "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": SYSTEM}],
     }
-    return _object(f"{RBAC}/v1", plural, kind, name, namespace, rest)
+    return _object(f"{RBAC}/v1", plural, kind, name, rest, namespace=namespace)
 
 
 def _hardened(program: str, arguments: list[str]) -> dict[str, object]:
@@ -152,7 +158,12 @@ def _hardened(program: str, arguments: list[str]) -> dict[str, object]:
 
 
 def _deployment(
-    name: str, label: str, container: dict[str, object], volumes: list[dict[str, object]], *, dns_policy: str = "ClusterFirst"
+    name: str,
+    label: str,
+    container: dict[str, object],
+    volumes: list[dict[str, object]],
+    *,
+    dns_policy: str = "ClusterFirst",
 ) -> tuple[str, dict[str, object]]:
     labels = {"k8s-app": label}
     pod = {
@@ -164,7 +175,7 @@ def _deployment(
         "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
     }
     spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
-    return _object("apps/v1", "deployments", "Deployment", name, SYSTEM, {"spec": spec})
+    return _object("apps/v1", "deployments", "Deployment", name, {"spec": spec}, namespace=SYSTEM)
 
 
 def _service(

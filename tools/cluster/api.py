@@ -9,10 +9,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cluster import gobuild, lifecycle, load, ociarchive, paths, pins
-from tools.cluster.images import base_image, build_image
+from tools.cluster import bringup, gobuild, load, ociarchive, paths, pins, teardown
 from tools.cluster.errors import ClusterError
+from tools.cluster.images import base_image, build_image
 from tools.cluster.plan import Plan
+from tools.cluster.status import status
 
 __all__ = [
     "Cluster",
@@ -67,12 +68,12 @@ def up(
         ClusterError: what is wrong and what to do.
     """
     count = 0 if control_plane_only else nodes
-    return Cluster.of(lifecycle.up(name, nodes=count, kwok_nodes=kwok_nodes, install=install))
+    return Cluster.of(bringup.up(name, nodes=count, kwok_nodes=kwok_nodes, install=install))
 
 
 def get(name: str = "dev") -> Cluster | None:
     """The cluster of that name, when it is up and healthy."""
-    now = lifecycle.status(name)
+    now = status(name)
     return Cluster.of(now.plan) if now.state == "running" and now.plan is not None else None
 
 
@@ -82,7 +83,7 @@ def down(name: str = "dev") -> bool:
     Raises:
         ClusterError: something cannot be removed.
     """
-    return lifecycle.down(name)
+    return teardown.down(name)
 
 
 def load_image(name: str, archive: Path) -> list[str]:
@@ -91,7 +92,7 @@ def load_image(name: str, archive: Path) -> list[str]:
     Raises:
         ClusterError: not an archive, or the cluster is not up.
     """
-    now = lifecycle.status(name)
+    now = status(name)
     if now.plan is None:
         raise ClusterError(f"cluster {name}: {now.detail}", fix=f"`python3 -m tools.cluster up --name {name}`")
     return load.load(now.plan, archive)

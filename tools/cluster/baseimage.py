@@ -63,9 +63,7 @@ def root_archive() -> Path:
         partial = final.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         with step("base image: Debian with Python", 30):
-            done = subprocess.run(
-                command(partial), capture_output=True, text=True, check=False, env=host.environment()
-            )
+            done = subprocess.run(command(partial), capture_output=True, text=True, check=False, env=host.environment())
         if done.returncode != 0:
             partial.unlink(missing_ok=True)
             raise ClusterError(

@@ -33,7 +33,7 @@ def parse_mounts(mounts: str) -> Cgroups:
     second = [fields[1] for fields in rows if fields[2] == "cgroup2"]
     # A hybrid host mounts version 2 as well, without controllers; runc follows every hierarchy there is.
     options = {option for fields in first.values() for option in fields[3].split(",")}
-    if NEEDED <= options:
+    if options >= NEEDED:
         return Cgroups(1, tuple(sorted(Path(path) for path in (*first, *second))))
     if second:
         return Cgroups(2, (Path(second[0]),))

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.cluster import api, gobuild, lifecycle, paths, pins
+from tools.cluster import api, gobuild, paths, pins, teardown
 from tools.cluster.errors import ClusterError
+from tools.cluster.interrupt import interruptible
 from tools.cluster.progress import say
+from tools.cluster.status import names, status
 
 INTERRUPTED = 130
 
@@ -17,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; 0 when done, 1 on a failure that is explained, 130 when interrupted."""
     options = parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with interruptible():
+            return int(options.run(options))
     except ClusterError as error:
         say(f"error: {error}")
         return 1
@@ -80,14 +83,14 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
-    for name in lifecycle.names() if options.all else [options.name]:
-        existed = lifecycle.down(name)
+    for name in names() if options.all else [options.name]:
+        existed = teardown.down(name)
         say(f"cluster {name} is removed" if existed else f"there is no cluster {name}")
     return 0
 
 
 def _status(options: argparse.Namespace) -> int:
-    found = [lifecycle.status(name) for name in ([options.name] if options.name else lifecycle.names())]
+    found = [status(name) for name in ([options.name] if options.name else names())]
     if options.output == "json":
         print(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
     elif not found:
@@ -105,7 +108,7 @@ def _kubeconfig(options: argparse.Namespace) -> int:
     cluster = api.get(options.name)
     if cluster is None:
         raise ClusterError(
-            f"cluster {options.name}: {lifecycle.status(options.name).detail}",
+            f"cluster {options.name}: {status(options.name).detail}",
             fix=f"`python3 -m tools.cluster up --name {options.name}`",
         )
     print(cluster.kubeconfig)
@@ -123,5 +126,3 @@ def _load(options: argparse.Namespace) -> int:
         for name in api.load_image(options.name, archive):
             say(f"loaded {name}")
     return 0
-
-

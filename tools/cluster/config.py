@@ -12,14 +12,14 @@ PAUSE_IMAGE = "localhost/pause:1"
 
 
 def containerd(plan: Plan, node: int) -> dict[str, object]:
-    """containerd's configuration, version 3."""
+    """Containerd's configuration, version 3."""
     runtime = "io.containerd.cri.v1.runtime"
     images = "io.containerd.cri.v1.images"
     return {
         "version": 3,
         "root": "/var/lib/containerd",
         "state": "/run/containerd",
-        "temp": f"{INSIDE}/node{node}/tmp",
+        "temp": f"{INSIDE}/node{node}/tmp",  # noqa: S108, a folder of the cluster
         "disabled_plugins": ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.erofs"],
         "grpc": {"address": socket(node)},
         "plugins": {
@@ -41,7 +41,7 @@ def containerd(plan: Plan, node: int) -> dict[str, object]:
 
 
 def socket(node: int) -> str:
-    """containerd's socket; under 108 characters wherever the cache may be."""
+    """Containerd's socket; under 108 characters wherever the cache may be."""
     return f"{INSIDE}/node{node}/containerd.sock"
 
 

@@ -1,7 +1,6 @@
 """Builds the pinned programs from their Go modules, once, into the cache."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,9 +35,7 @@ def check_names(components: Iterable[str]) -> None:
     known = [component.name for component in pins.COMPONENTS]
     unknown = [name for name in components if name not in known]
     if unknown:
-        raise ClusterError(
-            f"unknown component: {', '.join(unknown)}", fix=f"choose from {', '.join(known)}"
-        )
+        raise ClusterError(f"unknown component: {', '.join(unknown)}", fix=f"choose from {', '.join(known)}")
 
 
 def build(components: Iterable[str]) -> None:
@@ -79,18 +76,19 @@ def _build_one(go: str, component: pins.Component, binary: pins.Binary, title: s
     # CGO_ENABLED=0: the programs must run in images that hold nothing else. GOWORK=off: ours is the only go.mod.
     env = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
     folder = paths.PACKAGE / "gomod" / component.name
-    with step(title, binary.seconds), log.open("w") as out:
-        result = subprocess.run(
-            command(go, component, binary, partial), cwd=folder, env=env, stdout=out, stderr=out, check=False
-        )
-    if result.returncode != 0:
+    argv = command(go, component, binary, partial)
+    try:
+        with step(title, binary.seconds), log.open("w") as out:
+            result = subprocess.run(argv, cwd=folder, env=env, stdout=out, stderr=out, check=False)
+        if result.returncode != 0:
+            raise ClusterError(
+                f"building {binary.name} {component.version} failed\n{tail(log.read_text())}",
+                where=str(log),
+                fix=_advice(log.read_text()),
+            )
+        partial.rename(final)
+    finally:
         partial.unlink(missing_ok=True)
-        raise ClusterError(
-            f"building {binary.name} {component.version} failed\n{tail(log.read_text())}",
-            where=str(log),
-            fix=_advice(log.read_text()),
-        )
-    partial.rename(final)
 
 
 def _advice(log: str) -> str:
@@ -101,12 +99,3 @@ def _advice(log: str) -> str:
     if "signal: killed" in log:
         return "the compiler was killed, most likely for want of memory: 4 GiB are needed; try `GOFLAGS=-p=1`"
     return "read the log; what was built so far is kept, a second run continues there"
-
-
-def clean_partials() -> None:
-    """Removes what interrupted builds left in the cache."""
-    for leftover in paths.bin_dir().glob(".*.partial"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink(missing_ok=True)

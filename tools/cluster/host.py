@@ -55,7 +55,8 @@ def find_go() -> str:
     candidates = [shutil.which("go"), "/usr/local/go/bin/go", str(paths.cache() / "go" / "bin" / "go")]
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK):
-            check_go_version(subprocess.run([candidate, "version"], capture_output=True, text=True).stdout)
+            done = subprocess.run([candidate, "version"], capture_output=True, text=True, check=False)
+            check_go_version(done.stdout)
             return candidate
     raise ClusterError(
         "Go is not installed, and Kubernetes is built from its Go modules here",

@@ -62,9 +62,7 @@ def base_image() -> str:
     return image
 
 
-def build_image(
-    containerfile: Path, context: Path, tag: str, build_args: Mapping[str, str] | None = None
-) -> Path:
+def build_image(containerfile: Path, context: Path, tag: str, build_args: Mapping[str, str] | None = None) -> Path:
     """Builds an image and returns the Docker archive that holds it under the name `tag`.
 
     Args:
@@ -118,7 +116,7 @@ def content_hash(containerfile: Path, context: Path, tag: str, arguments: Mappin
     for file in _files(context):
         mode = file.lstat().st_mode
         total.update(f"{file.relative_to(context)}\0{mode}\0".encode())
-        total.update(os.readlink(file).encode() if file.is_symlink() else _file_digest(file))
+        total.update(str(file.readlink()).encode() if file.is_symlink() else _file_digest(file))
     return total.hexdigest()[:16]
 
 

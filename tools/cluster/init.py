@@ -129,7 +129,7 @@ def _fork_node(plan: Plan, node: int, supervisor: Supervisor) -> None:
             own.start(daemons.containerd(node))
             start_node(plan, node, own)
             own.run_forever(lambda: None)
-        except BaseException:  # noqa: BLE001, the child must never run on as a second process 1
+        except BaseException:
             traceback.print_exc()
         finally:
             os._exit(1)

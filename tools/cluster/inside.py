@@ -40,13 +40,13 @@ def own_folders(folders: Folders, node: int) -> None:
     """
     syscalls.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     # Debian's /var/run is a link to /run; where it is not, shims and network namespaces go through it all the same.
-    for descriptor, target in ((folders.state, INSIDE), (folders.programs, INSIDE_BIN)):
-        Path(target).mkdir()
-        syscalls.bind(f"/proc/self/fd/{descriptor}", target)
+    for descriptor, folder in ((folders.state, INSIDE), (folders.programs, INSIDE_BIN)):
+        Path(folder).mkdir()
+        syscalls.bind(f"/proc/self/fd/{descriptor}", folder)
     mine = Path(INSIDE, f"node{node}")
     logs = Path(INSIDE, "log") if node == 1 else Path(INSIDE, "log", f"node{node}")
-    for folder in (mine / "tmp", mine / "var-lib", logs):
-        folder.mkdir(parents=True, exist_ok=True)
+    for needed in (mine / "tmp", mine / "var-lib", logs):
+        needed.mkdir(parents=True, exist_ok=True)
     syscalls.bind(mine / "var-lib", "/var/lib")
     syscalls.bind(logs, "/var/log")
     # The kubelet's own metrics look for containerd at its usual place, whatever it is configured to.
@@ -72,8 +72,9 @@ def _link_programs(folder: Path) -> None:
 
 def environment(node: int) -> dict[str, str]:
     """What daemons find in their environment: the programs, and a folder for temporary files that goes with them."""
+    mine = Path(INSIDE, f"node{node}")
     path = f"{PROGRAMS}:{host.search_path()}"
-    return {"PATH": path, "TMPDIR": f"{INSIDE}/node{node}/tmp", "HOME": f"{INSIDE}/node{node}", "LANG": "C.UTF-8"}
+    return {"PATH": path, "TMPDIR": str(mine / "tmp"), "HOME": str(mine), "LANG": "C.UTF-8"}
 
 
 def has_link(name: str) -> bool:

@@ -100,9 +100,7 @@ def resolves(server: str, name: str) -> bool:
     return reply[:2] == header[:2] and reply[3] & 0x0F == 0 and int.from_bytes(reply[6:8], "big") > 0
 
 
-def wait_for(
-    ready: Callable[[], bool], what: str, seconds: float, *, alive: Callable[[], bool], logs: Path
-) -> None:
+def wait_for(ready: Callable[[], bool], what: str, seconds: float, *, alive: Callable[[], bool], logs: Path) -> None:
     """Asks until it is so.
 
     Raises:

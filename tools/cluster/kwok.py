@@ -16,7 +16,7 @@ MARK = "kwok.x-k8s.io/node"
 
 
 def node_name(number: int) -> str:
-    """Name of the pretended node 0, 1, …"""
+    """Name of a pretended node, counted from 0."""
     return f"kwok-{number:04d}"
 
 

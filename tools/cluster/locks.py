@@ -21,3 +21,17 @@ def locked(name: str, *, waiting: str = "") -> Iterator[None]:
                 say(f"{waiting} …")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def try_locked(name: str) -> Iterator[bool]:
+    """Holds the lock `name` if it is free, and says whether it was."""
+    path = paths.lock_file(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

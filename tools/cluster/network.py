@@ -39,7 +39,7 @@ class Network:
         return IPv4Network(f"198.{18 + high}.{128 + 32 * low}.0/19")
 
     def pods_of(self, node: int) -> IPv4Network:
-        """Pods of node 1, 2, …"""
+        """Pods of one node, counted from 1."""
         return list(self.pods.subnets(new_prefix=24))[node]
 
     def upper_end(self, node: int) -> IPv4Address:

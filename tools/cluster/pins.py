@@ -54,17 +54,13 @@ COMPONENTS: tuple[Component, ...] = (
         ),
         _kubernetes_ldflags(KUBERNETES),
     ),
-    Component(
-        "etcd", "3.6.16", "go.etcd.io/etcd/server/v3", (Binary("etcd", "go.etcd.io/etcd/server/v3", 25),)
-    ),
+    Component("etcd", "3.6.16", "go.etcd.io/etcd/server/v3", (Binary("etcd", "go.etcd.io/etcd/server/v3", 25),)),
     Component(
         "containerd",
         "2.4.2",
         "github.com/containerd/containerd/v2",
         (
-            Binary(
-                "containerd", f"{_CONTAINERD}/containerd", 50, tags="no_btrfs no_devmapper no_zfs no_aufs"
-            ),
+            Binary("containerd", f"{_CONTAINERD}/containerd", 50, tags="no_btrfs no_devmapper no_zfs no_aufs"),
             Binary("containerd-shim-runc-v2", f"{_CONTAINERD}/containerd-shim-runc-v2", 10),
             Binary("ctr", f"{_CONTAINERD}/ctr", 10),
         ),

@@ -69,9 +69,7 @@ def check_request(name: str, nodes: int) -> None:
         ClusterError: a bad name or number.
     """
     if not NAME.fullmatch(name):
-        raise ClusterError(
-            f"{name!r} is not a cluster name", fix="use up to 32 lower-case letters, digits and dashes"
-        )
+        raise ClusterError(f"{name!r} is not a cluster name", fix="use up to 32 lower-case letters, digits and dashes")
     if not 0 <= nodes <= MOST_NODES:
         raise ClusterError(
             f"{nodes} nodes are not possible",

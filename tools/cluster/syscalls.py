@@ -21,22 +21,13 @@ def _check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2).
+    """Mounts a file system or a folder.
 
     Raises:
         OSError: as the system call says.
     """
     arguments = (source.encode(), target.encode(), kind.encode() or None, flags, data.encode() or None)
     _check(_libc.mount(*arguments), f"mount {source} on {target}")
-
-
-def unmount(target: str) -> None:
-    """umount2(2), lazily.
-
-    Raises:
-        OSError: as the system call says.
-    """
-    _check(_libc.umount2(target.encode(), 2), f"unmount {target}")
 
 
 def bind(source: Path | str, target: str) -> None:
@@ -55,7 +46,7 @@ def own_mounts() -> None:
 
 
 def unshare(flags: int) -> None:
-    """unshare(2).
+    """Moves this process into new namespaces.
 
     Raises:
         OSError: as the system call says.

@@ -1,72 +1,36 @@
-"""Bringing a cluster up, taking it down, and telling which of the two it is."""
+"""Brings a cluster up: checks, programs, addresses, processes, add-ons, and the proof that all of it answers."""
 
-import contextlib
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from types import FrameType
 
-from tools.cluster import addons, cgroups, config, gobuild, host, inside, kwok, load, network, paths, pins, plan, processes
+from tools.cluster import (
+    addons,
+    cgroups,
+    config,
+    gobuild,
+    host,
+    inside,
+    kwok,
+    load,
+    network,
+    paths,
+    pins,
+    plan,
+    processes,
+    teardown,
+)
 from tools.cluster.errors import ClusterError, tail
+from tools.cluster.interrupt import interruptible
 from tools.cluster.kube import Api, ApiError, resolves, wait_for
 from tools.cluster.locks import locked
 from tools.cluster.ociarchive import program_archive
 from tools.cluster.plan import Plan
 from tools.cluster.progress import say, step
+from tools.cluster.status import api_of, names, status
 
-KEPT_LOGS = 5
 START_SECONDS = 180
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is left or alive of one cluster; `state` is running, broken or absent."""
-
-    name: str
-    state: str
-    detail: str
-    plan: Plan | None
-    ready_nodes: tuple[str, ...] = ()
-
-
-def api_of(a_plan: Plan) -> Api:
-    """An administrator's access."""
-    return Api(f"https://{a_plan.network.api}:6443", a_plan.state / "pki")
-
-
-def status(name: str) -> Status:
-    """Looks at processes, the API server and nodes; changes nothing."""
-    state = paths.state_dir(name)
-    if not state.exists():
-        return Status(name, "absent", "no such cluster", None)
-    known = plan.load(state)
-    if known is None:
-        return Status(name, "broken", "its cluster.json is missing or not readable", None)
-    if processes.process_one(state) is None:
-        return Status(name, "broken", "its process 1 is gone (killed, or the machine was restarted)", known)
-    if not (state / "complete").exists():
-        return Status(name, "broken", "it was never completed", known)
-    try:
-        ready = api_of(known).ready_nodes()
-    except ApiError as error:
-        return Status(name, "broken", f"its API server does not answer: {error}", known)
-    lacking = {f"node{node}" for node in range(1, known.nodes + 1)} - set(ready)
-    if lacking:
-        return Status(name, "broken", f"not ready: {', '.join(sorted(lacking))}", known, tuple(ready))
-    return Status(name, "running", "healthy", known, tuple(ready))
-
-
-def names() -> list[str]:
-    """All clusters that have a state folder."""
-    folder = paths.cache() / "clusters"
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.exists() else []
+CONTAINER_HINT = "read the logs there; inside a container, that container must be `--privileged`"
 
 
 def up(name: str, *, nodes: int = 1, kwok_nodes: int = 0, install: bool = True) -> Plan:
@@ -89,7 +53,7 @@ def up(name: str, *, nodes: int = 1, kwok_nodes: int = 0, install: bool = True) 
     with locked(f"cluster-{name}", waiting=f"somebody else is working on cluster {name}; waiting"):
         found = _reuse(name, nodes)
         if found is None:
-            with _interruptible():
+            with interruptible():
                 found = _create(name, nodes, facts, groups)
         if kwok_nodes:
             kwok.ensure_nodes(api_of(found), found, kwok_nodes)
@@ -99,6 +63,8 @@ def up(name: str, *, nodes: int = 1, kwok_nodes: int = 0, install: bool = True) 
 def _reuse(name: str, nodes: int) -> Plan | None:
     now = status(name)
     if now.state == "absent":
+        # Processes may outlive a state folder that somebody deleted by hand.
+        processes.end(paths.state_dir(name))
         return None
     if now.state == "running" and now.plan is not None:
         if now.plan.nodes != nodes or now.plan.kubernetes != pins.KUBERNETES:
@@ -110,7 +76,7 @@ def _reuse(name: str, nodes: int) -> Plan | None:
         say(f"cluster {name} is up already")
         return now.plan
     say(f"cluster {name}: {now.detail}; removing what is left and starting anew")
-    _remove(name)
+    teardown.remove(name)
     return None
 
 
@@ -127,7 +93,7 @@ def _create(name: str, nodes: int, facts: host.Host, groups: cgroups.Cgroups | N
         _complete(made)
     except BaseException:
         say(f"cluster {name}: not completed; removing it")
-        _remove(name)
+        teardown.remove(name)
         raise
     say(f"cluster {name} is up after {time.monotonic() - started:.0f} s")
     return made
@@ -136,12 +102,12 @@ def _create(name: str, nodes: int, facts: host.Host, groups: cgroups.Cgroups | N
 def _reserve(name: str, nodes: int, facts: host.Host) -> Plan:
     """Takes a free slot: the state folder with its cluster.json is the reservation."""
     with locked("slots"):
-        used = {known.slot for other in names() if (known := plan.load(paths.state_dir(other))) is not None}
-        routes = subprocess.run(
-            ["ip", "-4", "route", "show", "table", "all"],
-            capture_output=True, text=True, check=True, env=host.environment(),
-        ).stdout  # fmt: skip
-        slot = network.pick(used, network.parse_routes(routes)).slot
+        try:
+            slot = _pick_slot()
+        except ClusterError:
+            if teardown.remove_dead() == 0:
+                raise
+            slot = _pick_slot()
         made = Plan(
             name=name,
             slot=slot,
@@ -157,6 +123,13 @@ def _reserve(name: str, nodes: int, facts: host.Host) -> Plan:
         return made
 
 
+def _pick_slot() -> int:
+    used = {known.slot for other in names() if (known := plan.load(paths.state_dir(other))) is not None}
+    command = ["ip", "-4", "route", "show", "table", "all"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=host.environment())
+    return network.pick(used, network.parse_routes(done.stdout)).slot
+
+
 def _launch(made: Plan) -> None:
     state = made.state
     command = ["unshare", "--net", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child",
@@ -168,26 +141,30 @@ def _launch(made: Plan) -> None:
                 command, cwd=paths.REPOSITORY, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        _wait_stage(made, outer, {"network"}, 30)
+        _wait_stage(made, outer, "network", 30)
         pid = processes.process_one(state)
         if pid is None:
             raise ClusterError("process 1 is gone", where=str(state / "log" / "init.log"))
         _link(made, pid)
-        _wait_stage(made, outer, {"started"}, START_SECONDS)
+        _wait_stage(made, outer, "started", START_SECONDS)
 
 
-def _wait_stage(made: Plan, outer: subprocess.Popen[bytes], wanted: set[str], seconds: float) -> None:
+def _wait_stage(made: Plan, outer: subprocess.Popen[bytes], wanted: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     stage = made.state / "stage"
     while True:
         now = stage.read_text() if stage.exists() else ""
-        if now in wanted:
+        if now == wanted:
             return
-        if now.startswith("failed: ") or outer.poll() is not None:
-            raise ClusterError(_failure(made, now.removeprefix("failed: ")), where=str(paths.logs_dir(made.name)))
-        if time.monotonic() > deadline:
-            raise ClusterError(_failure(made, f"stuck at {now or 'the very start'} for {seconds:.0f} s"),
-                               where=str(paths.logs_dir(made.name)))  # fmt: skip
+        reason = ""
+        if now.startswith("failed: "):
+            reason = now.removeprefix("failed: ")
+        elif outer.poll() is not None:
+            reason = "its process 1 ended"
+        elif time.monotonic() > deadline:
+            reason = f"stuck at {now or 'the very start'} for {seconds:.0f} s"
+        if reason:
+            raise ClusterError(_failure(made, reason), where=str(paths.logs_dir(made.name)), fix=CONTAINER_HINT)
         time.sleep(0.05)
 
 
@@ -196,7 +173,7 @@ def _failure(made: Plan, reason: str) -> str:
     program = reason.split(" ", 1)[0]
     log = logs / f"{program}.log" if (logs / f"{program}.log").exists() else logs / "init.log"
     end = tail(log.read_text(errors="replace")) if log.exists() else ""
-    return f"cluster {made.name} did not start: {reason or 'its process 1 ended'}\n{end}"
+    return f"cluster {made.name} did not start: {reason}\n{end}"
 
 
 def _link(made: Plan, pid: int) -> None:
@@ -246,74 +223,3 @@ def _ready(api: Api) -> list[str]:
         return api.ready_nodes()
     except ApiError:
         return []
-
-
-def down(name: str) -> bool:
-    """Removes a cluster or what is left of one; returns whether there was anything.
-
-    Raises:
-        ClusterError: not root, or something cannot be removed.
-    """
-    plan.check_request(name, 0)
-    host.check_root()
-    with locked(f"cluster-{name}", waiting=f"somebody else is working on cluster {name}; waiting"):
-        existed = paths.state_dir(name).exists()
-        return _remove(name) or existed
-
-
-def _remove(name: str) -> bool:
-    """Ends the processes first: mounts, links, routes and firewall tables end with their namespaces."""
-    state = paths.state_dir(name)
-    known = plan.load(state)
-    ended = processes.end(state)
-    groups = cgroups.detect_or_none()
-    if groups is not None:
-        cgroups.remove(groups, f"/perennial/{name}")
-    if known is not None:
-        _unlink(known.network.link)
-    if state.exists():
-        _keep_logs(name, state)
-        shutil.rmtree(state)
-    return ended
-
-
-def _unlink(link: str) -> None:
-    """Routes go with it. The kernel would clear it as well, seconds after the last process of its namespace."""
-    if Path("/sys/class/net", link).exists():
-        with contextlib.suppress(subprocess.CalledProcessError):
-            inside.ip("link", "del", link)
-
-
-def _keep_logs(name: str, state: Path) -> None:
-    logs = state / "log"
-    if not logs.exists() or not any(logs.iterdir()):
-        return
-    kept = paths.logs_dir(name)
-    kept.mkdir(parents=True, exist_ok=True)
-    target = kept / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    shutil.move(logs, target)
-    for old in sorted(entry for entry in kept.iterdir() if entry.is_dir())[:-KEPT_LOGS]:
-        shutil.rmtree(old)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP become what Ctrl-C is, so that both clean up; a second one does not cut the cleaning short."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
-    try:
-        for number in previous:
-            signal.signal(number, interrupt)
-    except ValueError:
-        # Not the main thread: the caller's own handling of signals stays.
-        previous = {}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
