@@ -1,0 +1,130 @@
+"""Feeds watch events to a listener, by kopf. Nothing here decides, and nothing is ever written.
+
+Of kopf only `on.event` is used: it leaves no annotation and no finalizer on anyone's object. Errors, retries and state
+are the runtime's: see `runtime.engine`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from random import uniform
+from typing import Any
+
+import aiohttp
+import kopf
+
+from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL, Kind, Raw
+from perennial.core.names import KIND_LABEL
+
+_log = logging.getLogger(__name__)
+
+_BACKOFFS = (0.5, 1, 2, 4, 8, *(15,) * 20)
+"""Seconds between attempts of a watch; after some five minutes kopf gives up, and the process ends."""
+
+Listener = Callable[[Kind, str | None, Raw], None]
+"""Takes kind, type of the event (None: listed at the start) and the raw object."""
+
+
+class WatchEnded(Exception):
+    """Watching is over, and so the operator would be blind."""
+
+
+@dataclass(frozen=True)
+class WatchPlan:
+    """What to watch and how to get there."""
+
+    server: str
+    session: Callable[[], aiohttp.ClientSession]
+    """Makes a session with fresh credentials; kopf closes it."""
+    namespaces: Sequence[str] = ()
+    """Empty: the whole cluster."""
+
+
+class _Backoffs(Iterable[float]):
+    """Waits with jitter, new ones each time, so that replicas do not come back together."""
+
+    def __iter__(self) -> Iterator[float]:
+        return (wait * uniform(0.5, 1.5) for wait in _BACKOFFS)  # noqa: S311 - spreads load, keeps no secret
+
+    def __len__(self) -> int:
+        return len(_BACKOFFS)
+
+
+class _NoEssence(kopf.DiffBaseStorage):
+    """Keeps kopf from copying each object to compare it with a state that we never let it store."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[], None]) -> None:
+    """Watch until cancelled. `on_started` is called once kopf has begun, for what it overrides: signal handlers.
+
+    Raises:
+        WatchEnded: kopf gave up; says why.
+    """
+    tasks = await kopf.spawn_tasks(
+        registry=_registry(plan, listener),
+        settings=_settings(),
+        clusterwide=not plan.namespaces,
+        namespaces=plan.namespaces,
+    )
+    on_started()
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        raise WatchEnded(_cause(done))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _registry(plan: WatchPlan, listener: Listener) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=plan.server, aiohttp_session=plan.session())
+
+    for kind in (*RESOURCES, *WATCHED_BY_LABEL):
+        _listen(registry, kind, listener)
+    return registry
+
+
+def _listen(registry: kopf.OperatorRegistry, kind: Kind, listener: Listener) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=registry)
+    async def handle(event: Any, **_: Any) -> None:
+        listener(kind, event["type"], event["object"])
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.process.ultimate_exiting_timeout = None
+    settings.networking.error_backoffs = _Backoffs()
+    settings.watching.connect_timeout = 10
+    settings.queueing.idle_timeout = 0.5  # each idle worker is a task and a queue in memory
+    settings.persistence.diffbase_storage = _NoEssence()
+    for kind in WATCHED_BY_LABEL:
+        # The server leaves out what is not ours, whatever else the cluster runs.
+        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = KIND_LABEL
+    return settings
+
+
+def _cause(done: Iterable[asyncio.Task[Any]]) -> str:
+    """Return why the first of kopf's tasks ended."""
+    for task in done:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            return f"{task.get_name()}: {type(error).__name__}: {error}"
+    names = ", ".join(task.get_name() for task in done)
+    return f"{names} ended without an error"

@@ -1,0 +1,211 @@
+"""Everything the operator watches, in memory: rooms read it, watches and own writes fill it.
+
+One event loop owns it, so it has no locks. Objects are the API server's dicts without `managedFields`; nobody changes
+one in place. Every change returns the keys of the resources that should look again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from perennial.core.kinds import Key, Kind, Raw
+from perennial.core.names import KIND_LABEL, NAME_LABEL
+
+Names = Callable[[Mapping[str, Any]], tuple[Key, ...]]
+Place = tuple[str, str]
+"""Namespace and name."""
+
+_TOMBSTONES = 8192
+"""Deleted objects that are remembered: more than can be deleted while one late event is under way."""
+
+_NOTHING: frozenset[Key] = frozenset()
+
+
+@dataclass
+class _Shelf:
+    """The objects of one kind."""
+
+    objects: dict[Place, Raw] = field(default_factory=dict)
+    by_owner: defaultdict[Key, set[Place]] = field(default_factory=lambda: defaultdict(set))
+
+
+class Cache:
+    """Implements `core.decision.World`."""
+
+    def __init__(self, names: Mapping[str, Names]) -> None:
+        """Take, for each of the operator's own kinds, the function that says what a resource names."""
+        self._names = names
+        self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
+        self._named: dict[Key, tuple[Key, ...]] = {}
+        self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._gone: dict[str, int | None] = {}
+
+    # Reading: the World of the rooms.
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
+        """Return the object, or None."""
+        return self._shelves[kind.kind].objects.get((namespace, name))
+
+    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
+        """Return objects that carry the owner's labels, by name."""
+        shelf = self._shelves[kind.kind]
+        return tuple(shelf.objects[place] for place in sorted(shelf.by_owner.get(owner, ())))
+
+    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
+        """Return resources of a kind whose spec names another resource, by name."""
+        objects = self._shelves[kind.kind].objects
+        keys = sorted(key for key in self._naming.get(upstream, ()) if key.kind == kind.kind)
+        return tuple(objects[key.namespace, key.name] for key in keys)
+
+    def keys(self, kind: Kind) -> list[Key]:
+        """Return the keys of all objects of a kind."""
+        return [Key(kind.kind, *place) for place in self._shelves[kind.kind].objects]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many objects of each kind there are."""
+        return {kind: len(shelf.objects) for kind, shelf in self._shelves.items()}
+
+    # Writing.
+
+    def put(self, kind: Kind, raw: Raw) -> frozenset[Key]:
+        """Take in an object unless it is known already or older than what is known; return who should look."""
+        metadata = raw["metadata"]
+        metadata.pop("managedFields", None)
+        place = (metadata.get("namespace", ""), metadata["name"])
+        shelf = self._shelves[kind.kind]
+        known = shelf.objects.get(place)
+        if not self._is_news(metadata, known):
+            return _NOTHING
+        if known is not None:
+            self._unlink(kind, place, known)
+            if known["metadata"].get("uid") != metadata.get("uid"):
+                self._bury(known, _version(known))
+        shelf.objects[place] = raw
+        return self._link(kind, place, raw) | (self._owner_of(known) if known is not None else _NOTHING)
+
+    def remove(self, kind: Kind, raw: Raw, *, final: bool = False) -> frozenset[Key]:
+        """Forget an object that is gone as of the version given, but not a newer one of the same name.
+
+        `final`: its uid cannot come back in any version.
+        """
+        metadata = raw["metadata"]
+        self._bury(raw, None if final else _version(raw))
+        place = (metadata.get("namespace", ""), metadata["name"])
+        known = self._shelves[kind.kind].objects.get(place)
+        if known is None or known["metadata"].get("uid") != metadata.get("uid"):
+            return _NOTHING
+        return self._drop(kind, place)
+
+    def prune(self, kind: Kind, namespace: str | None, listed: Iterable[Raw], list_version: str) -> frozenset[Key]:
+        """Forget what a list no longer has: a watch that was cut off may have missed its deletion.
+
+        What is newer than the list may have been made after it, and stays.
+        """
+        present = {item["metadata"].get("uid") for item in listed}
+        horizon = _number(list_version)
+        missing = [
+            place
+            for place, raw in self._shelves[kind.kind].objects.items()
+            if (namespace is None or place[0] == namespace)
+            and raw["metadata"].get("uid") not in present
+            and not _is_after(_version(raw), horizon)
+        ]
+        wake: set[Key] = set()
+        for place in missing:
+            self._bury(self._shelves[kind.kind].objects[place], horizon)
+            wake |= self._drop(kind, place)
+        return frozenset(wake)
+
+    # Inside.
+
+    def _is_news(self, metadata: Mapping[str, Any], known: Raw | None) -> bool:
+        version = _number(metadata.get("resourceVersion"))
+        uid = metadata.get("uid")
+        if uid in self._gone:
+            buried = self._gone[uid]
+            # A child whose labels were taken off leaves the watch as if deleted, and comes back with them, later.
+            if version is None or buried is None or version <= buried:
+                return False
+            del self._gone[uid]
+        if known is None:
+            return True
+        before = _version(known)
+        return version is None or before is None or version > before
+
+    def _drop(self, kind: Kind, place: Place) -> frozenset[Key]:
+        raw = self._shelves[kind.kind].objects.pop(place)
+        wake = self._unlink(kind, place, raw)
+        if kind.kind in self._names:
+            key = Key(kind.kind, *place)
+            wake = wake | {key} | self._naming.get(key, _NOTHING)
+        return wake
+
+    def _link(self, kind: Kind, place: Place, raw: Raw) -> frozenset[Key]:
+        """Put the object into the indexes; return whom it concerns."""
+        names = self._names.get(kind.kind)
+        if names is None:
+            owner = self._owner_of(raw)
+            for key in owner:
+                self._shelves[kind.kind].by_owner[key].add(place)
+            return owner
+        key = Key(kind.kind, *place)
+        upstream = names(raw)
+        self._named[key] = upstream
+        for item in upstream:
+            self._naming[item].add(key)
+        return frozenset((key, *upstream, *self._naming.get(key, ())))
+
+    def _unlink(self, kind: Kind, place: Place, raw: Raw) -> frozenset[Key]:
+        """Take the object out of the indexes; return whom it concerned."""
+        if kind.kind in self._names:
+            key = Key(kind.kind, *place)
+            upstream = self._named.pop(key, ())
+            for item in upstream:
+                _discard(self._naming, item, key)
+            return frozenset(upstream)
+        owner = self._owner_of(raw)
+        for key in owner:
+            _discard(self._shelves[kind.kind].by_owner, key, place)
+        return owner
+
+    def _owner_of(self, raw: Raw) -> frozenset[Key]:
+        """Return the key that the labels of a child or pod name, if it is of a kind of ours."""
+        metadata = raw["metadata"]
+        labels = metadata.get("labels") or {}
+        kind, name = labels.get(KIND_LABEL, ""), labels.get(NAME_LABEL)
+        if kind not in self._names or not name:
+            return _NOTHING
+        return frozenset((Key(kind, metadata.get("namespace", ""), name),))
+
+    def _bury(self, raw: Raw, version: int | None) -> None:
+        """Remember that the uid is gone, so that a late event does not bring it back."""
+        uid = raw["metadata"].get("uid")
+        if not uid:
+            return
+        self._gone.pop(uid, None)
+        self._gone[uid] = version
+        if len(self._gone) > _TOMBSTONES:
+            del self._gone[next(iter(self._gone))]
+
+
+def _discard(index: defaultdict[Key, set[Any]], key: Key, member: Any) -> None:
+    """Take a member out of an index, and the entry with it when it was the last."""
+    members = index.get(key)
+    if members is not None:
+        members.discard(member)
+        if not members:
+            del index[key]
+
+
+def _version(raw: Raw) -> int | None:
+    return _number(raw["metadata"].get("resourceVersion"))
+
+
+def _number(version: Any) -> int | None:
+    """Return a resourceVersion as the number it is in practice, or None where it is not one."""
+    return int(version) if isinstance(version, str) and version.isdigit() else None
+
+
+def _is_after(version: int | None, horizon: int | None) -> bool:
+    return version is not None and horizon is not None and version > horizon

@@ -1,0 +1,177 @@
+"""Joins cache, queue and reconciler: events in, reconciles out, and what each outcome means for the queue."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from perennial.adapters.errors import ApiError, NotLeader
+from perennial.api.config import OperatorConfig
+from perennial.core.decision import Room
+from perennial.core.kinds import Key, Kind, Raw
+from perennial.runtime.cache import Cache
+from perennial.runtime.children import Children
+from perennial.runtime.gauges import ResourceGauges
+from perennial.runtime.logs import about
+from perennial.runtime.metrics import Metrics
+from perennial.runtime.ports import Api
+from perennial.runtime.reconcile import Outcome, Reconciler, Result
+from perennial.runtime.workqueue import Clock, QueueClosed, WorkQueue
+
+_log = logging.getLogger(__name__)
+
+_wanted_at: ContextVar[float] = ContextVar("perennial_wanted_at")
+"""When the key that this worker has was put into the queue."""
+
+_AT_ONCE_LIMIT = 10
+"""Times in a row that a key may come back at once; more, and something turns in circles."""
+
+
+class Engine:
+    """Everything between the watch and the API server."""
+
+    def __init__(
+        self,
+        *,
+        rooms: Mapping[str, Room[Any, Any]],
+        api: Api,
+        config: OperatorConfig,
+        metrics: Metrics,
+        clock: Clock,
+        instance: str,
+    ) -> None:
+        """Start passive: events fill the cache, and nothing is reconciled before `activate`."""
+        self._rooms = rooms
+        self._metrics = metrics
+        self._active = False
+        self._at_once: dict[Key, int] = {}
+        self.cache = Cache({kind: room.names for kind, room in rooms.items()})
+        self.gauges = ResourceGauges(rooms, self.cache)
+        self.queue = WorkQueue(
+            clock, backoff=config.queue.backoff_seconds, max_backoff=config.queue.max_backoff_seconds
+        )
+        self._reconciler = Reconciler(
+            rooms=rooms,
+            cache=self.cache,
+            api=api,
+            children=Children(
+                api,
+                self.cache,
+                self.accept,
+                on_created=self._note_child,
+                on_unsettled=metrics.note_unsettled,
+            ),
+            accept=self.accept,
+            config=config,
+            now=lambda: datetime.now(UTC),
+            instance=instance,
+        )
+
+    def activate(self) -> None:
+        """Begin to reconcile, with everything that there is."""
+        self._active = True
+        for room in self._rooms.values():
+            for key in self.cache.keys(room.kind):
+                self.queue.add(key)
+
+    def on_event(self, kind: Kind, event: str | None, raw: Raw) -> None:
+        """Take in a watch event; `event` is None for what the watch listed when it began."""
+        self._metrics.events.labels(kind.kind, event or "LISTED").inc()
+        self._wake(self.cache.remove(kind, raw) if event == "DELETED" else self.cache.put(kind, raw))
+
+    def accept(self, kind: Kind, raw: Raw) -> None:
+        """Take in the answer to a write.
+
+        A resource does not wake itself by its own status: a room that wants to look again at once says so.
+        """
+        keys = self.cache.put(kind, raw)
+        if kind.kind in self._rooms:
+            metadata = raw["metadata"]
+            own = Key(kind.kind, metadata["namespace"], metadata["name"])
+            self.gauges.touch((own,))
+            keys = keys - {own}
+        self._wake(keys)
+
+    def take_list(self, kind: Kind, namespace: str | None, items: Iterable[Raw], version: str) -> None:
+        """Take in a full list: what is new in it, and what is gone from it."""
+        present = tuple(items)
+        for raw in present:
+            self._wake(self.cache.put(kind, raw))
+        self._wake(self.cache.prune(kind, namespace, present, version))
+
+    async def work(self) -> None:
+        """Reconcile one key after the other until the queue closes; several of these run side by side."""
+        while True:
+            try:
+                item = await self.queue.get()
+            except QueueClosed:
+                return
+            self._metrics.queue_seconds.observe(item.waited)
+            started = monotonic()
+            _wanted_at.set(started - item.waited)
+            with about(item.key):
+                try:
+                    outcome = await self._reconcile(item.key)
+                    self._schedule(item.key, outcome)
+                finally:
+                    self.queue.done(item.key)
+            self._metrics.reconciles.labels(item.key.kind, outcome.result.value).inc()
+            self._metrics.reconcile_seconds.labels(item.key.kind).observe(monotonic() - started)
+
+    async def _reconcile(self, key: Key) -> Outcome:
+        """Reconcile a key; whatever goes wrong stays with this key."""
+        try:
+            return await self._reconciler.reconcile(key)
+        except NotLeader:
+            _log.warning("not written: this replica does not hold the lease any more")
+            return Outcome(Result.ERROR)
+        except ApiError as error:
+            _log_api_error(error)
+            return Outcome(Result.ERROR, after=error.retry_after, retry=True)
+        except Exception:
+            _log.exception("a bug in the operator met this resource; the others go on. Please report it")
+            return Outcome(Result.ERROR, retry=True)
+
+    def _schedule(self, key: Key, outcome: Outcome) -> None:
+        """Tell the queue when to look at the key again."""
+        if outcome.retry:
+            self._put_off(key, outcome.after or 0.0)
+            return
+        if outcome.after == 0:
+            times = self._at_once[key] = self._at_once.get(key, 0) + 1
+            if times > _AT_ONCE_LIMIT:
+                _log.warning("came back at once %d times in a row; slowing down", times)
+                self._put_off(key, 0.0)
+            else:
+                self.queue.add(key)
+            return
+        self._at_once.pop(key, None)
+        self.queue.forget(key)
+        if outcome.after is not None:
+            self.queue.add_after(key, outcome.after)
+
+    def _put_off(self, key: Key, at_least: float) -> None:
+        wait = self.queue.retry(key, at_least)
+        self._metrics.retries.labels(key.kind).inc()
+        _log.debug("again in %.1f s", wait)
+
+    def _note_child(self, kind: Kind) -> None:
+        self._metrics.child_seconds.labels(kind.kind).observe(monotonic() - _wanted_at.get())
+
+    def _wake(self, keys: Iterable[Key]) -> None:
+        self.gauges.touch(keys)
+        if self._active:
+            for key in keys:
+                self.queue.add(key)
+
+
+def _log_api_error(error: ApiError) -> None:
+    if error.forbidden:
+        _log.error(
+            "%s. The operator's ServiceAccount lacks a permission: upgrade the chart, or add it to its role",
+            error,
+        )
+    else:
+        _log.warning("%s; trying again", error)

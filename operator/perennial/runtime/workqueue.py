@@ -1,0 +1,237 @@
+"""The queue of keys to reconcile: each once, one worker per key, namespaces in turn, failures ever further apart."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from random import random
+from typing import Protocol
+
+from perennial.core.kinds import Key
+
+
+class Handle(Protocol):
+    """A call that was put off."""
+
+    def cancel(self) -> None:
+        """Do not make it after all."""
+        ...
+
+
+class Clock(Protocol):
+    """The part of an event loop that the queue needs; tests have one that they move by hand."""
+
+    def time(self) -> float:
+        """Return the present in seconds."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
+        """Call back at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """A key that a worker has got, and how long it waited in seconds."""
+
+    key: Key
+    waited: float
+
+
+class QueueClosed(Exception):
+    """There will be no more keys."""
+
+
+class WorkQueue:
+    """Keys to reconcile.
+
+    A key is at most once in the queue and at most with one worker. Added while a worker has it, it runs again
+    afterwards. A worker that gets a key sets aside what was put off for it: it will look at everything anyway, and
+    say anew when to look again.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        backoff: float,
+        max_backoff: float,
+        jitter: Callable[[], float] = random,
+    ) -> None:
+        """Take waits in seconds; `jitter` gives numbers from 0 to 1."""
+        self._clock = clock
+        self._backoff = backoff
+        self._max_backoff = max_backoff
+        self._jitter = jitter
+        self._turns: deque[str] = deque()  # namespaces with keys, the next one first
+        self._waiting: dict[str, deque[Key]] = {}
+        self._since: dict[Key, float] = {}
+        self._running: dict[Key, float] = {}
+        self._again: dict[Key, float] = {}
+        self._due: dict[Key, float] = {}
+        self._timeline: list[tuple[float, Key]] = []
+        self._timer: Handle | None = None
+        self._timer_at = 0.0
+        self._failures: dict[Key, int] = {}
+        self._takers: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Return how many keys wait for a worker."""
+        return len(self._since)
+
+    @property
+    def delayed(self) -> int:
+        """How many keys wait for their time."""
+        return len(self._due)
+
+    @property
+    def running(self) -> int:
+        """How many keys a worker has."""
+        return len(self._running)
+
+    @property
+    def longest_run(self) -> tuple[Key, float] | None:
+        """The key that a worker has had longest, and for how many seconds."""
+        if not self._running:
+            return None
+        key, since = min(self._running.items(), key=lambda item: item[1])
+        return key, self._clock.time() - since
+
+    def add(self, key: Key) -> None:
+        """Have the key reconciled as soon as its turn comes."""
+        if key in self._since or self._closed:
+            return
+        now = self._clock.time()
+        if key in self._running:
+            self._again.setdefault(key, now)
+            return
+        self._enqueue(key, now)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Have the key reconciled after a time, or earlier if it is wanted earlier."""
+        if self._closed:
+            return
+        when = self._clock.time() + max(0.0, seconds)
+        if key not in self._due or when < self._due[key]:
+            self._due[key] = when
+            heapq.heappush(self._timeline, (when, key))
+            self._trim()
+            self._set_timer()
+
+    def retry(self, key: Key, at_least: float = 0.0) -> float:
+        """Have the key reconciled after a wait that doubles with every failure in a row; return the wait in seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        longest = min(self._max_backoff, self._backoff * 2.0 ** min(failures, 32))
+        # Half of the wait is random, so that what failed together does not come back together.
+        wait = max(longest * (1 + self._jitter()) / 2, at_least * (1 + self._jitter() / 4))
+        self.add_after(key, wait)
+        return wait
+
+    def forget(self, key: Key) -> None:
+        """Start the waits of a key from the beginning again."""
+        self._failures.pop(key, None)
+
+    def failures(self, key: Key) -> int:
+        """Return how often in a row the key has failed."""
+        return self._failures.get(key, 0)
+
+    async def get(self) -> Item:
+        """Return the next key; the caller has it until `done`.
+
+        Raises:
+            QueueClosed: there will be no more keys.
+        """
+        while not self._closed:
+            item = self._take()
+            if item is not None:
+                return item
+            taker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._takers.append(taker)
+            try:
+                await taker
+            except asyncio.CancelledError:
+                with suppress(ValueError):
+                    self._takers.remove(taker)
+                if taker.done() and not taker.cancelled():
+                    self._wake_one()  # it was woken for a key that another must take now
+                raise
+        raise QueueClosed
+
+    def done(self, key: Key) -> None:
+        """Give the key back."""
+        del self._running[key]
+        since = self._again.pop(key, None)
+        if since is not None and not self._closed:
+            self._enqueue(key, since)
+
+    def close(self) -> None:
+        """Hand out no more keys; those that workers have are theirs until they are done."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._takers:
+            self._wake_one()
+
+    def _take(self) -> Item | None:
+        if not self._turns:
+            return None
+        namespace = self._turns.popleft()
+        keys = self._waiting[namespace]
+        key = keys.popleft()
+        if keys:
+            self._turns.append(namespace)
+        else:
+            del self._waiting[namespace]
+        now = self._clock.time()
+        waited = now - self._since.pop(key)
+        self._due.pop(key, None)
+        self._running[key] = now
+        return Item(key, waited)
+
+    def _enqueue(self, key: Key, since: float) -> None:
+        self._since[key] = since
+        keys = self._waiting.get(key.namespace)
+        if keys is None:
+            keys = self._waiting[key.namespace] = deque()
+            self._turns.append(key.namespace)
+        keys.append(key)
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._takers:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.set_result(None)
+                return
+
+    def _trim(self) -> None:
+        """Rebuild the timeline when most of it is out of date, so that it stays as small as what is due."""
+        if len(self._timeline) > 2 * len(self._due) + 64:
+            self._timeline = [(when, key) for key, when in self._due.items()]
+            heapq.heapify(self._timeline)
+
+    def _set_timer(self) -> None:
+        if not self._timeline:
+            return
+        when = self._timeline[0][0]
+        if self._timer is not None:
+            if self._timer_at <= when:
+                return
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._clock.call_at(when, self._release)
+
+    def _release(self) -> None:
+        """Queue what has come due."""
+        self._timer = None
+        now = self._clock.time()
+        while self._timeline and self._timeline[0][0] <= now:
+            when, key = heapq.heappop(self._timeline)
+            if self._due.get(key) == when:
+                del self._due[key]
+                self.add(key)
+        self._set_timer()
