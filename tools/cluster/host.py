@@ -18,6 +18,7 @@ CNI_PLUGINS = ("ptp", "host-local", "loopback", "portmap")
 CONTROL_PLANE_PROGRAMS = {"openssl": "openssl", "ip": "iproute2", "unshare": "util-linux"}
 NODE_PROGRAMS = {"runc": "runc", "nft": "nftables", "iptables": "iptables"}
 IMAGE_PROGRAMS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
+GO_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 OLDEST_GO = (1, 21)
 _SYS_RESOURCE_BIT = 24
 
@@ -52,7 +53,7 @@ def find_go() -> str:
     Raises:
         ClusterError: none, or too old to fetch the toolchain that the modules ask for.
     """
-    candidates = [shutil.which("go"), "/usr/local/go/bin/go", str(paths.cache() / "go" / "bin" / "go")]
+    candidates = [shutil.which("go"), *GO_PLACES]
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK):
             done = subprocess.run([candidate, "version"], capture_output=True, text=True, check=False)
