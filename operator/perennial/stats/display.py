@@ -1,0 +1,122 @@
+"""What a report shows of a column: its summary, and one histogram for both sides."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perennial.stats.binning import tabulated
+from perennial.stats.samples import Categorical, Counts, Floats, Numeric, Sample, as_categories
+
+BARS = 24
+CATEGORIES = 12
+OTHERS = "(others)"
+_SMALLEST_GROUP = 5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A numeric sample in a few numbers, in the unit of its values.
+
+    Attributes:
+        mean: average.
+        spread: standard deviation over n.
+        low: smallest value.
+        quartiles: first quartile, median, third quartile.
+        high: largest value.
+    """
+
+    mean: float
+    spread: float
+    low: float
+    quartiles: tuple[float, float, float]
+    high: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of both sides in the same bars.
+
+    Attributes:
+        labels: one for each bar, for categories; empty for ranges.
+        edges: one more than bars, for ranges; empty for categories. The outer bars also hold what lies beyond.
+        reference: share of the reference in each bar, each in [0, 1].
+        current: share of the current side in each bar, each in [0, 1].
+    """
+
+    labels: tuple[str, ...]
+    edges: tuple[float, ...]
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+
+
+def summarise(sample: Numeric) -> Summary | None:
+    """Return the summary of a sample, or None when it has no values or they are too large to add up."""
+    if not sample.size:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = float(np.mean(sample.values)), float(np.std(sample.values))
+    if not (np.isfinite(mean) and np.isfinite(spread)):
+        return None
+    first, median, third = (float(value) for value in np.quantile(sample.values, [0.25, 0.5, 0.75]))
+    return Summary(mean, spread, float(sample.values[0]), (first, median, third), float(sample.values[-1]))
+
+
+def histogram(reference: Sample, current: Sample) -> Histogram | None:
+    """Return the bars of a column, or None when a side has no values or the range cannot be drawn."""
+    if not (reference.size and current.size):
+        return None
+    if isinstance(reference, Numeric) and isinstance(current, Numeric):
+        few = max(reference.distinct, current.distinct) <= CATEGORIES
+        if few and np.union1d(reference.values, current.values).size <= CATEGORIES:
+            return _of_categories(as_categories(reference), as_categories(current), by_value=True)
+        return _of_ranges(reference.values, current.values)
+    if isinstance(reference, Categorical) and isinstance(current, Categorical):
+        return _of_categories(reference, current, by_value=False)
+    return None
+
+
+def _of_ranges(reference: Floats, current: Floats) -> Histogram | None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        outer = np.quantile(reference, [0.005, 0.995]), np.quantile(current, [0.005, 0.995])
+        low, high = min(outer[0][0], outer[1][0]), max(outer[0][1], outer[1][1])
+        if not np.isfinite(high - low) or high <= low:
+            return None
+    edges = np.linspace(low, high, BARS + 1)
+    inner = edges[1:-1]
+    return Histogram(
+        labels=(),
+        edges=tuple(float(edge) for edge in edges),
+        reference=_shares(_between(reference, inner)),
+        current=_shares(_between(current, inner)),
+    )
+
+
+def _between(values: Floats, inner: Floats) -> Counts:
+    upto = np.searchsorted(values, inner, side="right")
+    return np.diff(np.concatenate([[0], upto, [values.size]])).astype(np.int64)
+
+
+def _of_categories(reference: Categorical, current: Categorical, *, by_value: bool) -> Histogram:
+    """Return the largest categories; those of few rows stay unnamed, since a rare name may identify someone."""
+    table = tabulated(reference, current)
+    shares = table.reference / reference.size + table.current / current.size
+    order = [int(index) for index in np.lexsort((np.arange(table.cells), -shares))]
+    frequent = [
+        index for index in order if max(table.reference[index], table.current[index]) >= _SMALLEST_GROUP or by_value
+    ]
+    shown = frequent[:CATEGORIES]
+    if by_value:
+        shown.sort(key=lambda index: float(table.labels[index]))
+    labels = [table.labels[index] for index in shown]
+    counts = [table.reference[shown], table.current[shown]]
+    if len(shown) < table.cells:
+        labels.append(OTHERS)
+        counts = [
+            np.append(part, whole - part.sum())
+            for part, whole in zip(counts, (reference.size, current.size), strict=True)
+        ]
+    return Histogram(tuple(labels), (), _shares(counts[0]), _shares(counts[1]))
+
+
+def _shares(counts: Counts) -> tuple[float, ...]:
+    return tuple(float(share) for share in counts / counts.sum())

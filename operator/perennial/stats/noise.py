@@ -1,0 +1,89 @@
+"""How large a distance chance alone makes: the value that two samples of one distribution rarely exceed.
+
+A distance between two samples is never zero, and the smaller they are, the larger it is. Held against a fixed
+threshold, small windows would always look as if they had drifted: PSI with ten bins exceeds 0.1 in 85 of 100
+windows of 100 rows in which nothing has changed. So a default threshold is never below the noise given here.
+"""
+
+import numpy as np
+from scipy import stats
+
+from perennial.stats.samples import Floats
+
+ALPHA = 0.001
+_GRID = 256
+
+
+def psi_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
+    """Return the PSI that two samples of n and m rows in `cells` cells exceed with probability alpha.
+
+    PSI of unchanged data is about (1/n + 1/m) * chi-square with cells - 1 degrees of freedom: both divergences
+    in it are, to second order, half a chi-square statistic. Source: Yurdakul and Naranjo, J. Risk Model
+    Validation 14 (2020). No unit, in [0, inf); 0 for a single cell.
+    """
+    return (1 / n + 1 / m) * _chi_square_quantile(cells, alpha)
+
+
+def jensen_shannon_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
+    """Return the Jensen-Shannon distance (base 2) that unchanged samples exceed with probability alpha.
+
+    The divergence in nats is, to second order, an eighth of the same chi-square as for PSI; the distance is its
+    root in bits. No unit, in [0, 1]; 0 for a single cell.
+    """
+    bits = psi_noise(n, m, cells, alpha) / (8 * np.log(2))
+    return float(np.sqrt(min(1.0, bits)))
+
+
+def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) -> float:
+    """Return the Wasserstein-1 distance that samples as these exceed with probability alpha, if unchanged.
+
+    Then sqrt(n * m / (n + m)) * W1 tends to the integral of |B(F(x))| dx, B a Brownian bridge (del Barrio, Gine
+    and Matran, Ann. Probab. 27 (1999)). Mean and variance of that integral follow from the covariance of |B| in
+    closed form; a lognormal distribution with the same two gives the quantile (a little too large for small
+    alpha, so on the safe side), cut at what it would be if the whole bridge moved as one, which is the largest
+    possible. F is taken from both sides pooled, on a grid that is finest in the tails.
+
+    Args:
+        reference: sorted finite values, shape (n,), n >= 1.
+        current: sorted finite values, shape (m,), m >= 1.
+        alpha: probability of more, in (0, 1).
+
+    Returns:
+        A distance in the unit of the values, in [0, inf); 0 when all values are equal.
+    """
+    pooled = np.concatenate([reference, current])
+    pooled.sort(kind="stable")
+    levels = _levels(pooled.size)
+    steps = np.diff(np.quantile(pooled, levels, method="inverted_cdf"))
+    middles = (levels[1:] + levels[:-1]) / 2
+    weighted = np.sqrt(middles * (1 - middles)) * steps
+    total = float(np.sum(weighted))
+    if total == 0:
+        return 0.0
+    relative = weighted / total
+    mean = np.sqrt(2 / np.pi)
+    second = float(relative @ _absolute_products(middles) @ relative)
+    width = np.log(max(second / mean**2, 1.0))
+    likely = mean * np.exp(np.sqrt(width) * stats.norm.isf(alpha) - width / 2)
+    quantile = total * min(float(likely), float(stats.norm.isf(alpha / 2)))
+    return float(np.sqrt(1 / reference.size + 1 / current.size) * quantile)
+
+
+def _levels(size: int) -> Floats:
+    """Return probabilities in ascending order, dense near 0 and 1, as far out as a sample of the size sees."""
+    reach = np.log(max(size, 2))
+    return np.asarray(1 / (1 + np.exp(-np.linspace(-reach, reach, _GRID))))
+
+
+def _absolute_products(levels: Floats) -> Floats:
+    """Return E|X Y| for a Brownian bridge at two levels, each scaled to variance 1, shape (k, k).
+
+    For correlation r it is (2 / pi) * (sqrt(1 - r^2) + r * arcsin(r)).
+    """
+    low, high = np.minimum.outer(levels, levels), np.maximum.outer(levels, levels)
+    r = np.clip(np.sqrt(low * (1 - high) / (high * (1 - low))), 0, 1)
+    return np.asarray(2 / np.pi * (np.sqrt(1 - r**2) + r * np.arcsin(r)))
+
+
+def _chi_square_quantile(cells: int, alpha: float) -> float:
+    return float(stats.chi2.isf(alpha, cells - 1)) if cells > 1 else 0.0

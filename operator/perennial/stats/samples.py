@@ -1,0 +1,114 @@
+"""A column of one side, cleaned and counted: what all measures start from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Numeric:
+    """A numeric column: its finite values, sorted, and how many rows had none.
+
+    Attributes:
+        values: finite values in ascending order, shape (n,), float64.
+        missing: rows without a value (null or NaN).
+        infinite: rows with plus or minus infinity; no distance can use them, so they count as missing too.
+    """
+
+    values: Floats
+    missing: int = 0
+    infinite: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of values that can be compared."""
+        return int(self.values.size)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, with or without a value."""
+        return self.size + self.missing + self.infinite
+
+    @property
+    def missing_share(self) -> float:
+        """Share of rows without a usable value, in [0, 1]; 0 for no rows at all."""
+        return _share(self.missing + self.infinite, self.rows)
+
+    @cached_property
+    def distinct(self) -> int:
+        """Number of distinct values."""
+        return int(np.count_nonzero(np.diff(self.values)) + 1) if self.size else 0
+
+
+@dataclass(frozen=True, eq=False)
+class Categorical:
+    """A categorical column: how often each category occurs, and how many rows had none.
+
+    Attributes:
+        counts: category to number of rows, every number at least 1.
+        missing: rows without a value.
+    """
+
+    counts: Mapping[str, int]
+    missing: int = 0
+
+    @cached_property
+    def size(self) -> int:
+        """Number of rows with a value."""
+        return sum(self.counts.values())
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, with or without a value."""
+        return self.size + self.missing
+
+    @property
+    def missing_share(self) -> float:
+        """Share of rows without a value, in [0, 1]; 0 for no rows at all."""
+        return _share(self.missing, self.rows)
+
+    @property
+    def distinct(self) -> int:
+        """Number of categories."""
+        return len(self.counts)
+
+
+Sample = Numeric | Categorical
+
+
+def numeric(values: ArrayLike) -> Numeric:
+    """Return the sample of numbers of any shape; NaN is missing, infinities are set aside.
+
+    Raises:
+        ValueError: a value is not a number.
+    """
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    finite = np.isfinite(flat)
+    if finite.all():
+        return Numeric(np.sort(flat))
+    missing = int(np.count_nonzero(np.isnan(flat)))
+    kept = np.sort(flat[finite])
+    return Numeric(kept, missing=missing, infinite=int(flat.size - kept.size - missing))
+
+
+def as_categories(sample: Numeric) -> Categorical:
+    """Return a numeric sample as categories, one for each distinct value, in ascending order."""
+    values, counts = np.unique(sample.values, return_counts=True)
+    named = {number_text(value): int(count) for value, count in zip(values, counts, strict=True)}
+    return Categorical(named, missing=sample.missing + sample.infinite)
+
+
+def number_text(value: float) -> str:
+    """Return a number as a category's name: whole numbers without a point, so that 1 and 1.0 are one."""
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,117 @@
+"""Whether two samples could come from one distribution: p-values, which shrink as samples grow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from perennial.stats.binning import Table
+from perennial.stats.samples import Counts, Floats
+
+_MIN_EXPECTED = 5.0
+
+
+@dataclass(frozen=True)
+class Significance:
+    """A test's statistic and its p-value.
+
+    Attributes:
+        statistic: D in [0, 1] for Kolmogorov-Smirnov, chi-square in [0, inf).
+        p_value: chance of a statistic this large if nothing had changed, in [0, 1].
+    """
+
+    statistic: float
+    p_value: float
+
+
+def kolmogorov_smirnov(reference: Floats, current: Floats) -> Significance:
+    """Two-sample, two-sided Kolmogorov-Smirnov test with the asymptotic p-value.
+
+    D = max |F_reference(x) - F_current(x)|; p from the exact distribution of the one-sample statistic at the
+    effective size n * m / (n + m), as scipy.stats.ks_2samp(method="asymp") does. With many ties the p-value is
+    too large, never too small.
+
+    Args:
+        reference: sorted finite values, shape (n,), n >= 1.
+        current: sorted finite values, shape (m,), m >= 1.
+
+    Raises:
+        ValueError: a side has no values.
+    """
+    if not (reference.size and current.size):
+        raise ValueError("a test needs a value on both sides")
+    small, large = sorted((reference, current), key=lambda side: side.size)
+    distance = _largest_gap(small, large)
+    effective = float(small.size) * float(large.size) / (float(small.size) + float(large.size))
+    p_value = float(stats.kstwo.sf(distance, max(1.0, float(np.round(effective)))))
+    return Significance(distance, min(1.0, max(0.0, p_value)))
+
+
+def chi_square(reference: Counts, current: Counts) -> Significance:
+    """Pearson's chi-square test of homogeneity of two rows of counts, without continuity correction.
+
+    Sum over sides and cells of (observed - expected)^2 / expected, expected from the pooled shares; cells - 1
+    degrees of freedom. Both sides are samples: neither is taken for the truth, so a new category is no division
+    by zero. The same as scipy.stats.chi2_contingency([reference, current], correction=False).
+
+    Args:
+        reference: counts, shape (cells,), with at least one row.
+        current: counts of the same cells, with at least one row.
+
+    Raises:
+        ValueError: the shapes differ, or a side has no rows.
+    """
+    if reference.shape != current.shape:
+        raise ValueError(f"counts of different cells: shapes {reference.shape} and {current.shape}")
+    n, m = float(reference.sum()), float(current.sum())
+    if not (n and m):
+        raise ValueError("counts of no rows")
+    kept = (reference + current) > 0
+    pooled = (reference[kept] + current[kept]) / (n + m)
+    if pooled.size == 1:
+        return Significance(0.0, 1.0)
+    expected_reference, expected_current = n * pooled, m * pooled
+    statistic = float(
+        np.sum((reference[kept] - expected_reference) ** 2 / expected_reference)
+        + np.sum((current[kept] - expected_current) ** 2 / expected_current)
+    )
+    return Significance(statistic, float(stats.chi2.sf(statistic, pooled.size - 1)))
+
+
+def homogeneity(table: Table) -> Significance:
+    """Chi-square test of a table whose rare categories are gathered, sound when even these are few.
+
+    When the gathered cell is expected to hold fewer than five rows of the smaller side, chi-square overrates a
+    single row in it. Then that cell is tested against all others by Fisher's exact test, the others by
+    chi-square, and the smaller of the two p-values is doubled (Bonferroni).
+
+    Raises:
+        ValueError: a side has no rows.
+    """
+    plain = chi_square(table.reference, table.current)
+    n, m = int(table.reference.sum()), int(table.current.sum())
+    gathered = int(table.reference[-1] + table.current[-1])
+    if not table.rare or gathered * min(n, m) / (n + m) >= _MIN_EXPECTED:
+        return plain
+    rest = table.reference[:-1], table.current[:-1]
+    exact = _fisher(int(table.reference[-1]), n, int(table.current[-1]), m)
+    if not (rest[0].sum() and rest[1].sum()):
+        return Significance(plain.statistic, exact)
+    return Significance(plain.statistic, min(1.0, 2 * min(exact, chi_square(*rest).p_value)))
+
+
+def _fisher(hits: int, rows: int, other_hits: int, other_rows: int) -> float:
+    table = np.array([[hits, rows - hits], [other_hits, other_rows - other_hits]])
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def _largest_gap(small: Floats, large: Floats) -> float:
+    """Return the largest gap of two distribution functions, looked for at the jumps of the first.
+
+    Where the first leads, the gap is widest right after one of its jumps; where it lags, right before one.
+    """
+    after = np.searchsorted(small, small, side="right") / small.size
+    after -= np.searchsorted(large, small, side="right") / large.size
+    before = np.searchsorted(large, small, side="left") / large.size
+    before -= np.searchsorted(small, small, side="left") / small.size
+    return float(max(0.0, after.max(), before.max()))

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from perennial.stats.compare import DEFAULT_THRESHOLDS, Comparison, choose, compare
+from perennial.stats.distances import normed_wasserstein
+from perennial.stats.noise import psi_noise
+from perennial.stats.samples import Categorical, numeric
+
+
+def normal(size, mean=0.0, seed=0):
+    return numeric(np.random.default_rng(seed).normal(mean, 1, size))
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "method"),
+    [
+        (normal(200), normal(5000), "ks"),
+        (normal(1000), normal(5000), "wasserstein"),
+        (Categorical({"a": 30, "b": 30}), Categorical({"a": 900, "b": 900}), "chi2"),
+        (Categorical({"a": 1000, "b": 300}), Categorical({"a": 900, "b": 900}), "js"),
+        (numeric([0, 1] * 200), numeric([0, 1] * 300), "chi2"),
+        (numeric([0, 1] * 2000), numeric([0, 1] * 3000), "js"),
+        (numeric(np.zeros(2000)), normal(2000), "js"),
+        (numeric(np.r_[np.random.default_rng(0).normal(size=2000), 1e12]), normal(2000), "js"),
+        (numeric(np.r_[np.random.default_rng(0).normal(size=2000), -1e308, 1e308]), normal(2000), "js"),
+        (numeric(np.random.default_rng(0).normal(size=2000) * 1e-5), normal(2000), "js"),
+    ],
+)
+def test_auto_picks_by_kind_distinct_values_and_size_and_says_why(reference, current, method):
+    plan = choose(reference, current)
+    assert plan.method == method
+    assert "values on the smaller side" in plan.why
+    assert compare(reference, current).method == method
+
+
+@pytest.mark.parametrize("method", ["auto", "psi", "ks", "js", "wasserstein", "chi2"])
+@pytest.mark.parametrize("size", [1, 2, 60, 3000])
+def test_a_sample_has_not_drifted_from_itself(method, size):
+    sample = normal(size)
+    result = compare(sample, sample, method=method)
+    assert not result.drifted
+    assert np.isfinite(result.score)
+
+
+@pytest.mark.parametrize("method", ["auto", "psi", "ks", "js", "wasserstein", "chi2"])
+@pytest.mark.parametrize("size", [60, 3000])
+def test_a_shift_of_three_standard_deviations_is_found_by_all(method, size):
+    result = compare(normal(size), normal(size, mean=3, seed=1), method=method)
+    assert result.drifted
+    assert result.badness >= 1
+
+
+@pytest.mark.parametrize("method", ["auto", "psi", "js", "chi2", "ks", "wasserstein"])
+@pytest.mark.parametrize("rows", [80, 5000])
+def test_changed_shares_of_categories_are_found_by_all(method, rows):
+    before, after = Categorical({"a": rows, "b": rows}), Categorical({"a": rows // 4, "b": rows, "new": rows})
+    assert compare(before, after, method=method).drifted
+
+
+def test_with_many_rows_a_harmless_change_is_no_drift():
+    first, second = normal(20_000), normal(20_000, mean=0.05, seed=4)
+    assert compare(first, second, method="ks", threshold=0.05).drifted
+    assert not compare(first, second).drifted
+
+
+def test_scores_are_those_of_the_measures():
+    first, second = normal(2000), normal(2000, mean=0.5, seed=5)
+    assert compare(first, second).score == normed_wasserstein(first.values, second.values)
+    theirs = stats.ks_2samp(first.values, second.values, method="asymp")
+    ours = compare(first, second, method="ks")
+    assert ours.score == pytest.approx(theirs.pvalue, abs=1e-12)
+    assert ours.statistic == pytest.approx(theirs.statistic, abs=1e-12)
+
+
+def test_a_default_threshold_rises_with_the_noise_of_small_samples():
+    small = compare(normal(60), normal(60, seed=1), method="psi")
+    assert small.threshold == psi_noise(60, 60, 10) > DEFAULT_THRESHOLDS["psi"]
+    assert "chance" in small.why
+    assert compare(normal(9000), normal(9000, seed=1), method="psi").threshold == DEFAULT_THRESHOLDS["psi"]
+
+
+def test_a_threshold_with_a_named_method_is_used_as_it_is():
+    assert compare(normal(60), normal(60, seed=1), method="psi", threshold=0.01).threshold == 0.01
+    assert compare(normal(60), normal(60, seed=1), method="ks", threshold=0.9999).drifted
+
+
+def test_a_threshold_with_auto_holds_for_distances_only():
+    assert compare(normal(90), normal(90, seed=1), threshold=0.3).threshold == DEFAULT_THRESHOLDS["ks"]
+    assert compare(normal(9000), normal(9000, seed=1), threshold=0.3).threshold == 0.3
+    assert compare(normal(1000), normal(1000, seed=1), threshold=0.0).threshold > 0.05
+
+
+def test_a_method_for_numbers_gives_way_on_categories():
+    before, after = Categorical({"a": 50, "b": 50}), Categorical({"a": 60, "b": 40})
+    by_test = compare(before, after, method="ks", threshold=0.05)
+    assert (by_test.method, by_test.threshold) == ("chi2", 0.05)
+    by_distance = compare(before, after, method="wasserstein", threshold=5)
+    assert by_distance.method == "js"
+    assert by_distance.threshold < 1
+
+
+def test_distances_drift_at_the_threshold_and_p_values_below_it():
+    same = Categorical({"a": 5000})
+    assert compare(same, same, method="js", threshold=0.0).drifted
+    assert not compare(same, same, method="chi2", threshold=1.0).drifted
+
+
+def test_a_column_that_lost_its_values_has_drifted():
+    result = compare(normal(100), numeric(np.full(100, np.nan)))
+    assert (result.method, result.score, result.drifted) == ("missing", 1.0, True)
+    assert compare(numeric(np.full(100, np.inf)), normal(100)).drifted
+    assert compare(Categorical({"a": 9}), Categorical({}, missing=9)).drifted
+
+
+def test_a_column_that_never_had_values_has_not_drifted():
+    nothing = numeric(np.full(100, np.nan))
+    assert not compare(nothing, nothing).drifted
+    assert not compare(nothing, numeric(np.r_[np.full(999, np.nan), 1.0])).drifted
+
+
+def test_infinities_and_gaps_do_not_disturb_the_rest():
+    clean = normal(500)
+    dirty = numeric(np.r_[np.random.default_rng(0).normal(size=500), np.inf, -np.inf, np.nan])
+    assert compare(clean, dirty).score == compare(clean, clean).score
+
+
+def test_identifiers_do_not_drift():
+    first = Categorical({f"r{i}": 1 for i in range(3000)})
+    second = Categorical({f"c{i}": 1 for i in range(3000)})
+    for method in ("auto", "psi", "chi2"):
+        assert not compare(first, second, method=method).drifted
+
+
+def test_badness_compares_distances_with_p_values():
+    def judged(method, score, threshold, drifted):
+        return Comparison(method, score, threshold, drifted, score, "").badness
+
+    assert judged("psi", 0.4, 0.2, True) == 2
+    assert judged("ks", 1e-6, 0.001, True) == pytest.approx(2)
+    assert judged("ks", 0.0, 0.001, True) == np.inf
+    assert judged("ks", 0.0, 0.0, False) == 0
+    assert judged("ks", 0.5, 1.0, True) == 1
+    assert judged("js", 0.1, 0.0, True) == np.inf
+
+
+def test_sides_of_different_kinds_and_sides_without_rows_are_refused():
+    with pytest.raises(ValueError, match="categorical"):
+        compare(normal(5), Categorical({"a": 5}))
+    with pytest.raises(ValueError, match="rows on both sides"):
+        compare(normal(5), numeric([]))
