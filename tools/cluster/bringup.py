@@ -22,7 +22,7 @@ from tools.cluster import (
 )
 from tools.cluster.errors import ClusterError, tail
 from tools.cluster.interrupt import interruptible
-from tools.cluster.kube import Api, ApiError, resolves, wait_for
+from tools.cluster.kube import resolves, wait_for
 from tools.cluster.locks import locked
 from tools.cluster.ociarchive import program_archive
 from tools.cluster.plan import Plan
@@ -204,9 +204,12 @@ def _complete(made: Plan) -> None:
         with step(f"cluster {made.name}: nodes, names and metrics"):
             for program in ("pause", "coredns", "metrics-server"):
                 load.load(made, program_archive(program))
+            # The namespace kube-system comes a moment after the API server calls itself ready.
+            system = f"/api/v1/namespaces/{addons.SYSTEM}"
+            wait_for(lambda: api.succeeds(system), "the system namespace", 60, alive=alive, logs=logs)
             addons.apply_all(api, made)
             wanted = {f"node{node}" for node in range(1, made.nodes + 1)}
-            wait_for(lambda: wanted <= set(_ready(api)), "a ready node", 90, alive=alive, logs=logs)
+            wait_for(lambda: wanted <= set(api.ready_nodes()), "a ready node", 90, alive=alive, logs=logs)
             dns = str(made.network.dns)
             name = "kubernetes.default.svc.cluster.local"
             wait_for(lambda: resolves(dns, name), "the cluster's DNS", 90, alive=alive, logs=logs)
@@ -216,10 +219,3 @@ def _complete(made: Plan) -> None:
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     wait_for(lambda: api.succeeds(account), "the default service account", 60, alive=alive, logs=logs)
     (made.state / "complete").touch()
-
-
-def _ready(api: Api) -> list[str]:
-    try:
-        return api.ready_nodes()
-    except ApiError:
-        return []

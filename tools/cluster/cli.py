@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with interruptible():
             return int(options.run(options))
     except ClusterError as error:
+        say(f"error: {error}")
+        return 1
+    except (OSError, subprocess.SubprocessError) as error:
+        # The machine's refusals that no check foresaw: the text names the file or the program.
         say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
@@ -83,10 +88,17 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
+    failed = 0
     for name in names() if options.all else [options.name]:
-        existed = teardown.down(name)
-        say(f"cluster {name} is removed" if existed else f"there is no cluster {name}")
-    return 0
+        try:
+            existed = teardown.down(name)
+        except ClusterError as error:
+            # The others shall go all the same.
+            failed = 1
+            say(f"error: {error}")
+        else:
+            say(f"cluster {name} is removed" if existed else f"there is no cluster {name}")
+    return failed
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from tools.cluster.errors import ClusterError
 
+DNS_PORT = 53
+DNS_SECONDS = 1.0
 
-class ApiError(Exception):
+
+class ApiError(ClusterError):
     """The API server answered with an error; `status` is the HTTP code, 0 when there was no answer."""
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"{status}: {message}")
+        super().__init__(f"the API server answered {status}: {message}" if status else message)
         self.status = status
 
 
@@ -91,13 +94,20 @@ def resolves(server: str, name: str) -> bool:
     header = b"\x50\x4c\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.strip(".").split("."))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(1)
+        link.settimeout(DNS_SECONDS)
         try:
-            link.sendto(header + labels + b"\x00\x00\x01\x00\x01", (server, 53))
+            link.sendto(header + labels + b"\x00\x00\x01\x00\x01", (server, DNS_PORT))
             reply = link.recv(512)
         except OSError:
             return False
     return reply[:2] == header[:2] and reply[3] & 0x0F == 0 and int.from_bytes(reply[6:8], "big") > 0
+
+
+def _yet(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except ApiError:
+        return False
 
 
 def wait_for(ready: Callable[[], bool], what: str, seconds: float, *, alive: Callable[[], bool], logs: Path) -> None:
@@ -107,7 +117,7 @@ def wait_for(ready: Callable[[], bool], what: str, seconds: float, *, alive: Cal
         ClusterError: the time is over, or the cluster's process 1 has ended.
     """
     deadline = time.monotonic() + seconds
-    while not ready():
+    while not _yet(ready):
         if not alive():
             raise ClusterError(f"the cluster ended while waiting for {what}", where=str(logs))
         if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ FOLDER = paths.PACKAGE / "gomod"
 def test_go_mod_pins_the_version_that_the_list_names(component: pins.Component) -> None:
     text = (FOLDER / component.name / "go.mod").read_text()
     if component.module:
-        assert re.search(rf"^\s*(require )?{re.escape(component.module)} v{component.version}( |$)", text, re.M)
+        assert re.search(rf"^\s*(require )?{re.escape(component.module)} v{component.version}( |$)", text, re.MULTILINE)
         assert (FOLDER / component.name / "go.sum").read_text().count(f"{component.module} v{component.version}") == 2
     else:
         assert "require" not in text
@@ -69,7 +69,9 @@ def test_an_unknown_component_is_answered_with_the_known_ones() -> None:
 def test_a_failing_build_names_step_cause_and_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     go = tmp_path / "go"
-    go.write_text("#!/bin/sh\n[ $1 = version ] && echo go version go1.26.0 && exit\necho boom: no space left on device\nexit 1\n")
+    go.write_text(
+        "#!/bin/sh\n[ $1 = version ] && echo go version go1.26.0 && exit\necho boom: no space left on device\nexit 1\n"
+    )
     go.chmod(0o755)
     monkeypatch.setattr("shutil.which", lambda *_args, **_kwargs: str(go))
     monkeypatch.setattr(gobuild, "FREE_GIB_NEEDED", 0)
