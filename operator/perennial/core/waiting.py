@@ -1,0 +1,78 @@
+"""Why a pod does not get on, as far as Kubernetes itself says: image, schedule, configuration.
+
+Messages stay the same while the cause does, though the kubelet words each try anew: a status that followed its every
+word would be written again and again.
+"""
+
+from dataclasses import dataclass
+
+from perennial.api.kube import ContainerStatus, Pod
+
+UNSCHEDULABLE = "Unschedulable"
+IMAGE_INVALID = "ImageInvalid"
+IMAGE_PULL_FAILED = "ImagePullFailed"
+CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError"})
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_DETAIL_LIMIT = 500
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why something does not get on."""
+
+    reason: str
+    message: str
+    """What is wrong and what to do next; the same as long as the cause is."""
+    fatal: bool = False
+    """Waiting does not help."""
+    detail: str = ""
+    """What was said last, in words that may differ from try to try."""
+
+
+def waiting_cause(pod: Pod) -> Cause | None:
+    """Return why the pod cannot start, or None when nothing keeps it from starting."""
+    unscheduled = pod.unschedulable
+    if unscheduled is not None:
+        return Cause(
+            UNSCHEDULABLE,
+            f"no node can take the pod: {clean(unscheduled)}. Free or add nodes, or correct spec.resources, "
+            "spec.nodeSelector or spec.tolerations",
+        )
+    found = (_of_container(status) for status in pod.containers)
+    return next((cause for cause in found if cause is not None), None)
+
+
+def _of_container(status: ContainerStatus) -> Cause | None:
+    waiting = status.state.waiting
+    if waiting is None:
+        return None
+    said = clean(waiting.message)
+    if waiting.reason == "InvalidImageName":
+        return Cause(
+            IMAGE_INVALID,
+            f"{status.image!r} of container {status.name} is not the name of an image: correct it",
+            fatal=True,
+            detail=said,
+        )
+    if waiting.reason in _PULL:
+        return Cause(
+            IMAGE_PULL_FAILED,
+            f"image {status.image} of container {status.name} cannot be pulled: check its name and tag, the registry, "
+            "and spec.imagePullSecrets",
+            detail=said,
+        )
+    if waiting.reason in _CONFIG:
+        return Cause(
+            CONTAINER_CONFIG_ERROR,
+            f"container {status.name} cannot be made: {said}. Create the Secret or ConfigMap that it names, or correct "
+            "the name",
+        )
+    return None
+
+
+def clean(text: str, limit: int = _DETAIL_LIMIT) -> str:
+    """Return foreign text fit for a status: one line of printable characters, the end kept when it is too long."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= limit else f"…{line[-(limit - 1) :]}"

@@ -1,0 +1,197 @@
+"""What the conditions of a ModelDeployment say, for kstatus, Argo CD and people.
+
+The resource has reached its generation when the stable revision is what the spec describes. A newer model of the
+TrainingJob that is followed changes nothing about that: its rollout shows in `Progressing`, its failure in
+`RolloutFailed`, while `Ready` stays with what serves. A rollout that a change of the spec began is different: someone
+waits for it, so it sets `Reconciling`, and `Stalled` when it fails.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from perennial.api.modeldeployment import ModelDeployment, Revision
+from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready, reconciling, stalled
+from perennial.core.times import parse_time
+from perennial.serving import reasons
+from perennial.serving.children import autoscaled
+from perennial.serving.health import Health
+from perennial.serving.revision import runs_of, short
+from perennial.serving.walk import Scene, State
+
+PROGRESSING = "Progressing"
+ROLLOUT_FAILED = "RolloutFailed"
+AUTOSCALING = "Autoscaling"
+
+
+@dataclass(frozen=True)
+class View:
+    """A state with what its conditions depend on."""
+
+    state: State
+    scene: Scene
+    health: Health
+    """Of the stable revision."""
+
+    @property
+    def resource(self) -> ModelDeployment:
+        """Return the resource."""
+        return self.scene.observed.resource
+
+    @property
+    def serving(self) -> bool:
+        """Tell whether anything answers."""
+        return self.state.stable is not None and self.health.available > 0
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether the stable revision is what the present spec describes, if perhaps with an older model."""
+        stable, shape = self.state.stable, self.scene.shape
+        if stable is None or shape is None or not shape.makes(stable):
+            return False
+        target = self.scene.target
+        if target is not None and target.hash == stable.hash:
+            return True
+        followed = self.resource.spec.model.training_job
+        return followed is not None and runs_of(followed, stable.run)
+
+
+def conditions_of(view: View) -> tuple[Wanted, ...]:
+    """Return all conditions that should hold."""
+    return (*_main(view), *_rollout(view), *_autoscaling(view))
+
+
+def _main(view: View) -> tuple[Wanted, ...]:
+    """Return Ready, and Reconciling or Stalled with it."""
+    state, problem = view.state, view.scene.problem
+    if problem is not None and problem.stalled:
+        return stalled(problem.reason, _beside(problem.message, view), serving=view.serving)
+    if state.failed is not None:
+        return _after_failure(view)
+    if state.under_way is not None:
+        return _steady(view) if view.reached else _under_way(view)
+    if problem is not None and not view.reached:
+        return reconciling(problem.reason, _beside(problem.message, view), serving=view.serving)
+    return _steady(view)
+
+
+def _after_failure(view: View) -> tuple[Wanted, ...]:
+    failed = view.state.failed
+    if view.reached and view.serving:
+        return _steady(view)
+    reason = (failed.reason if failed else None) or reasons.PROGRESS_DEADLINE_EXCEEDED
+    return stalled(reason, _failure_text(view), serving=view.serving)
+
+
+def _under_way(view: View) -> tuple[Wanted, ...]:
+    reason, message = _progress(view)
+    return reconciling(reason, _beside(message, view), serving=view.serving)
+
+
+def _steady(view: View) -> tuple[Wanted, ...]:
+    """Return what holds while the stable revision is the one that is wanted: how it fares."""
+    stable, health = view.state.stable, view.health
+    if stable is None:
+        return reconciling(reasons.ROLLING_OUT, "the first revision is on its way")
+    text = _serving_text(view, stable)
+    if health.available == 0:
+        cause = health.cause
+        reason, why = (cause.reason, cause.message) if cause else (reasons.UNAVAILABLE, f"{health.slow}")
+        return (Wanted(READY, "False", reason, f"no pod of {stable.name} answers: {why}"),)
+    if health.available < view.resource.spec.replicas.min and not _settled_before(view):
+        return _scaling(view, text)
+    return ready(reasons.SERVING, text)
+
+
+def _settled_before(view: View) -> bool:
+    """Tell whether this generation was reached before: pods that go later make it degraded, not under way."""
+    status = view.resource.status
+    if status.observed_generation != view.resource.metadata.generation:
+        return False
+    return find(status.conditions, RECONCILING) is None and find(status.conditions, STALLED) is None
+
+
+def _scaling(view: View, text: str) -> tuple[Wanted, ...]:
+    """Return what holds while more replicas than there are were asked for; after the deadline a person must look."""
+    cause = view.health.cause
+    message = f"{text}; {cause.message}" if cause else text
+    over = scaling_deadline(view)
+    if over is not None and over <= 0:
+        return stalled(reasons.REPLICAS_UNAVAILABLE, message, serving=True)
+    return reconciling(reasons.SCALING_UP, message, serving=True)
+
+
+def scaling_deadline(view: View) -> float | None:
+    """Return the seconds left to reach the wanted number of replicas, or None where none is being waited for."""
+    status, generation = view.resource.status, view.resource.metadata.generation
+    seconds = view.resource.spec.rollout.progress_deadline_seconds
+    if status.observed_generation != generation:
+        return float(seconds)
+    given_up = find(status.conditions, STALLED)
+    if given_up is not None and given_up.reason == reasons.REPLICAS_UNAVAILABLE:
+        return 0.0
+    began = find(status.conditions, RECONCILING)
+    if began is None:
+        return float(seconds)
+    try:
+        since = parse_time(began.last_transition_time)
+    except ValueError:
+        return float(seconds)
+    return (since + timedelta(seconds=seconds) - view.scene.now).total_seconds()
+
+
+def _rollout(view: View) -> tuple[Wanted, ...]:
+    """Return how a new revision fares, whoever asked for it."""
+    if view.state.failed is not None:
+        reason = view.state.failed.reason or reasons.PROGRESS_DEADLINE_EXCEEDED
+        return (Wanted(ROLLOUT_FAILED, "True", reason, _failure_text(view)),)
+    if view.state.under_way is not None:
+        return (Wanted(PROGRESSING, "True", *_progress(view)),)
+    return ()
+
+
+def _autoscaling(view: View) -> tuple[Wanted, ...]:
+    """Warn of a percentage of a request that the pods do not make: the autoscaler would stand still."""
+    spec = view.resource.spec
+    if not autoscaled(spec):
+        return ()
+    resources = spec.resources
+    asked = {**(resources.limits or {}), **(resources.requests or {})} if resources else {}
+    metrics = spec.autoscaling
+    wanted = {"cpu"} if metrics is None else {name for m in metrics for name in ("cpu", "memory") if getattr(m, name)}
+    missing = sorted(wanted - asked.keys())
+    if not missing:
+        return ()
+    fields = " and ".join(f"spec.resources.requests.{name}" for name in missing)
+    message = f"a percentage of {fields} is aimed at, but it is not set: set it, or choose another metric"
+    return (Wanted(AUTOSCALING, "False", reasons.REQUEST_MISSING, message),)
+
+
+def _progress(view: View) -> tuple[str, str]:
+    candidate = view.state.under_way
+    if candidate is None:
+        return reasons.ROLLING_OUT, ""
+    message = f"{candidate.name} with {short(candidate)} becomes ready"
+    return (
+        (candidate.reason, f"{message}: {candidate.message or ''}")
+        if candidate.reason
+        else (reasons.ROLLING_OUT, message)
+    )
+
+
+def _failure_text(view: View) -> str:
+    failed = view.state.failed
+    if failed is None:
+        return ""
+    way_out = "It is not tried again: change the spec or publish another model"
+    return _beside(f"{failed.name} with {short(failed)} failed: {failed.message or failed.reason}. {way_out}", view)
+
+
+def _beside(message: str, view: View) -> str:
+    """Return the message, with what serves meanwhile."""
+    stable = view.state.stable
+    return f"{message}; meanwhile {_serving_text(view, stable)}" if stable is not None and view.serving else message
+
+
+def _serving_text(view: View, stable: Revision) -> str:
+    health = view.health
+    return f"{health.available} of {max(health.replicas, health.available)} pods of {stable.name} serve {short(stable)}"

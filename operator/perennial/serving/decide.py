@@ -1,0 +1,95 @@
+"""The one decision about a ModelDeployment: pure, from what was observed to what is to be done."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from perennial.api.config import OperatorConfig
+from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Revision
+from perennial.core.conditions import READY, RECONCILING, Wanted, find, settle
+from perennial.core.decision import Decision, EventNote
+from perennial.core.times import format_time
+from perennial.serving import reasons
+from perennial.serving.children import actions_of
+from perennial.serving.conditions import View, conditions_of, scaling_deadline
+from perennial.serving.observe import Observed
+from perennial.serving.revision import Problem, Shape, find_model, revision_of, selector_text_of, shape_of
+from perennial.serving.walk import Scene, State, deadline_of, retirement_of, walk
+
+
+def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
+    """Return one step toward the spec."""
+    scene = _scene(observed, config, now)
+    state = walk(scene)
+    view = View(state, scene, scene.health(state.stable))
+    wanted = conditions_of(view)
+    return Decision(
+        status=_status(view, wanted, config).dump(),
+        actions=actions_of(state, scene, config.agent),
+        events=(*state.events, *_news(observed.resource, wanted, state)),
+        requeue_after=_next_look(view, wanted),
+    )
+
+
+def _scene(observed: Observed, config: OperatorConfig, now: datetime) -> Scene:
+    resource = observed.resource
+    shape, version = shape_of(resource.spec, config.runtimes), find_model(observed)
+    problem = next((item for item in (shape, version) if isinstance(item, Problem)), None)
+    target: Revision | None = None
+    if isinstance(shape, Shape) and not isinstance(version, Problem):
+        target = revision_of(resource.metadata.name, version, shape, format_time(now))
+    return Scene(observed, shape if isinstance(shape, Shape) else None, target, problem, now)
+
+
+def _status(view: View, wanted: tuple[Wanted, ...], config: OperatorConfig) -> ModelDeploymentStatus:
+    resource, state, health = view.resource, view.state, view.health
+    meta = resource.metadata
+    return ModelDeploymentStatus(
+        observed_generation=meta.generation,
+        conditions=settle(resource.status.conditions, wanted, meta.generation, view.scene.now),
+        phase=_phase(view),
+        url=_url(resource, config.cluster_domain) if state.addressed is not None else None,
+        replicas=health.replicas,
+        ready_replicas=health.ready,
+        selector=selector_text_of(meta.name, state.stable.hash) if state.stable is not None else None,
+        stable=state.stable,
+        candidate=state.candidate,
+        previous=state.previous,
+        history=state.history,
+    )
+
+
+def _phase(view: View) -> str:
+    state = view.state
+    if state.under_way is not None:
+        return "Progressing"
+    if view.serving:
+        return "Stable"
+    return "Failed" if state.failed is not None or state.stable is not None else "Pending"
+
+
+def _url(resource: ModelDeployment, domain: str) -> str:
+    host = f"{resource.metadata.name}.{resource.metadata.namespace}.svc"
+    return f"http://{host}.{domain}" if domain else f"http://{host}"
+
+
+def _news(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> tuple[EventNote, ...]:
+    """Return an Event when the resource comes to a stop for a new reason; failed rollouts have told of themselves."""
+    ready = next(item for item in wanted if item.type == READY)
+    before = find(resource.status.conditions, READY)
+    told = state.failed is not None or ready.reason in reasons.QUIET
+    if ready.status == "True" or told or (before is not None and before.reason == ready.reason):
+        return ()
+    return (EventNote("Warning", ready.reason, ready.message),)
+
+
+def _next_look(view: View, wanted: tuple[Wanted, ...]) -> float | None:
+    """Return the seconds to the next moment at which time alone changes something."""
+    state, scene = view.state, view.scene
+    moments = []
+    if state.under_way is not None:
+        moments.append((deadline_of(state.under_way, scene) - scene.now).total_seconds())
+    if state.previous is not None:
+        moments.append((retirement_of(state.previous, scene) - scene.now).total_seconds())
+    if any(item.type == RECONCILING and item.reason == reasons.SCALING_UP for item in wanted):
+        moments.append(scaling_deadline(view) or 0.0)
+    return max(0.0, min(moments)) if moments else None

@@ -1,0 +1,121 @@
+"""What deciding about a ModelDeployment needs to see, read from the cache and parsed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from perennial.api.base import Digest, Model, Name, S3Uri, ShortText
+from perennial.api.kube import Deployment, Pod
+from perennial.api.meta import ObjectMeta, Resource
+from perennial.api.modeldeployment import ModelDeployment
+from perennial.core.decision import World
+from perennial.core.kinds import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    MODEL_DEPLOYMENT,
+    POD,
+    SERVICE,
+    TRAINING_JOB,
+    Key,
+)
+from perennial.core.names import REVISION_LABEL
+
+
+class ModelVersion(Model):
+    """A published version, held to what `fetch` needs: a status edited by hand may name anything."""
+
+    uri: S3Uri
+    digest: Digest
+    run: ShortText | None = None
+
+
+class _Published(Model):
+    artifact: ModelVersion | None = None
+
+
+class _Upstream(Model):
+    status: _Published = _Published()
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The TrainingJob that is followed."""
+
+    artifact: ModelVersion | None
+    broken: bool = False
+    """Its status names an artifact that is none."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The resource, what it follows, and what it has made."""
+
+    resource: ModelDeployment
+    upstream: Upstream | None
+    deployments: tuple[Deployment, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    autoscalers: tuple[ObjectMeta, ...] = ()
+    service: ObjectMeta | None = None
+
+    def deployment(self, name: str) -> Deployment | None:
+        """Return one of the revisions' Deployments, unless it is on its way out."""
+        found = next((item for item in self.deployments if item.metadata.name == name), None)
+        return found if found is not None and found.metadata.deletion_timestamp is None else None
+
+    def pods_of(self, revision: str) -> tuple[Pod, ...]:
+        """Return the pods of a revision, by its hash, without those on their way out."""
+        return tuple(
+            pod
+            for pod in self.pods
+            if pod.metadata.labels.get(REVISION_LABEL) == revision and pod.metadata.deletion_timestamp is None
+        )
+
+
+def observe(resource: ModelDeployment, world: World) -> Observed:
+    """Gather everything from the cache."""
+    meta = resource.metadata
+    owner = Key(MODEL_DEPLOYMENT.kind, meta.namespace, meta.name)
+    service = world.get(SERVICE, meta.namespace, meta.name)
+    return Observed(
+        resource=resource,
+        upstream=_upstream(resource, world),
+        deployments=tuple(Deployment.model_validate(raw) for raw in world.children(DEPLOYMENT, owner)),
+        pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner)),
+        autoscalers=tuple(Resource.model_validate(raw).metadata for raw in world.children(AUTOSCALER, owner)),
+        service=Resource.model_validate(service).metadata if service is not None else None,
+    )
+
+
+def _upstream(resource: ModelDeployment, world: World) -> Upstream | None:
+    name = resource.spec.model.training_job
+    raw = world.get(TRAINING_JOB, resource.metadata.namespace, name) if name else None
+    if raw is None:
+        return None
+    try:
+        return Upstream(_Upstream.model_validate(raw).status.artifact)
+    except ValidationError:
+        return Upstream(None, broken=True)
+
+
+class _NamedModel(Model):
+    training_job: Name | None = None
+
+
+class _NamedSpec(Model):
+    model: _NamedModel = _NamedModel()
+
+
+class _Named(Resource):
+    spec: _NamedSpec = _NamedSpec()
+
+
+def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:
+    """Return the key of the TrainingJob that a raw ModelDeployment follows; nothing for one that cannot be read."""
+    try:
+        read = _Named.model_validate(raw)
+    except ValidationError:
+        return ()
+    upstream = read.spec.model.training_job
+    return (Key(TRAINING_JOB.kind, read.metadata.namespace, upstream),) if upstream else ()

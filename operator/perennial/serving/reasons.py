@@ -1,0 +1,137 @@
+"""Every reason that a ModelDeployment's conditions and Events give, with what it means and what to do."""
+
+from perennial.core import waiting
+from perennial.core.failures import DIGEST_MISMATCH, MANIFEST_INVALID, OUT_OF_SPACE, UNSAFE_PATH
+from perennial.core.reasons import ReasonDoc
+
+SERVING = "Serving"
+ROLLING_OUT = "RollingOut"
+SCALING_UP = "ScalingUp"
+REPLICAS_UNAVAILABLE = "ReplicasUnavailable"
+UNAVAILABLE = "Unavailable"
+MODEL_NOT_FOUND = "ModelNotFound"
+WAITING_FOR_MODEL = "WaitingForModel"
+RUNTIME_NOT_FOUND = "RuntimeNotFound"
+PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+CONTAINER_CRASHING = "ContainerCrashing"
+COMMAND_NOT_FOUND = "CommandNotFound"
+OUT_OF_MEMORY = "OutOfMemory"
+EVICTED = "Evicted"
+PODS_REFUSED = "PodsRefused"
+REQUEST_MISSING = "RequestMissing"
+
+FINAL = frozenset(
+    {
+        waiting.IMAGE_INVALID,
+        COMMAND_NOT_FOUND,
+        DIGEST_MISMATCH.reason,
+        MANIFEST_INVALID.reason,
+        UNSAFE_PATH.reason,
+    }
+)
+"""Failures that nothing outside the revision can cure: its pods are not left to try for ever."""
+
+QUIET = frozenset({ROLLING_OUT, SCALING_UP, WAITING_FOR_MODEL})
+"""Reasons for not being ready that are part of a healthy course, and so no news."""
+
+_ROLLOUT = "Reconciling, Progressing, RolloutFailed, Stalled"
+
+REASONS: tuple[ReasonDoc, ...] = (
+    ReasonDoc(SERVING, "Ready", "The stable revision answers.", "Nothing."),
+    ReasonDoc(ROLLING_OUT, "Reconciling, Progressing", "A new revision is becoming ready.", "Wait."),
+    ReasonDoc(
+        SCALING_UP,
+        "Reconciling",
+        "More replicas were asked for and are becoming ready.",
+        "Wait; the message names what keeps them.",
+    ),
+    ReasonDoc(
+        REPLICAS_UNAVAILABLE,
+        "Stalled",
+        "The replicas asked for did not become ready within rollout.progressDeadlineSeconds; the others serve.",
+        "Remove the cause that the message names, or ask for fewer.",
+    ),
+    ReasonDoc(
+        UNAVAILABLE, "Ready", "No pod of the serving revision answers.", "Look at its pods: kubectl describe pod."
+    ),
+    ReasonDoc(
+        MODEL_NOT_FOUND,
+        "Reconciling, Stalled",
+        "spec.model names nothing that exists.",
+        "Create the TrainingJob or correct the name.",
+    ),
+    ReasonDoc(
+        WAITING_FOR_MODEL,
+        "Reconciling",
+        "The TrainingJob has published no model yet.",
+        "Wait, or see why it does not: kubectl describe trainingjob.",
+    ),
+    ReasonDoc(
+        RUNTIME_NOT_FOUND,
+        "Stalled",
+        "The installation has no runtime of that name.",
+        "Choose one that the message names, set runtime.container, or add it to the chart's values.",
+    ),
+    ReasonDoc(
+        PROGRESS_DEADLINE_EXCEEDED,
+        "RolloutFailed, Stalled",
+        "The new revision did not become ready in time, though nothing is known to be wrong.",
+        "See kubectl logs of its pods, or raise rollout.progressDeadlineSeconds.",
+    ),
+    ReasonDoc(
+        CONTAINER_CRASHING,
+        f"{_ROLLOUT}, Ready",
+        "A container ends instead of serving, again and again.",
+        "See kubectl logs --previous.",
+    ),
+    ReasonDoc(COMMAND_NOT_FOUND, _ROLLOUT, "The image has no such command.", "Correct the command or the image."),
+    ReasonDoc(
+        OUT_OF_MEMORY,
+        f"{_ROLLOUT}, Ready",
+        "A container needed more memory than its limit.",
+        "Raise resources.limits.memory.",
+    ),
+    ReasonDoc(
+        EVICTED, f"{_ROLLOUT}, Ready", "A node put a pod out for want of resources.", "Raise resources.requests."
+    ),
+    ReasonDoc(
+        PODS_REFUSED,
+        f"{_ROLLOUT}, Ready",
+        "A quota or an admission policy refuses the pods.",
+        "Raise the quota, or correct what the policy names.",
+    ),
+    ReasonDoc(
+        waiting.UNSCHEDULABLE,
+        f"{_ROLLOUT}, Ready",
+        "No node can take the pod.",
+        "Free or add nodes, or correct resources, nodeSelector or tolerations.",
+    ),
+    ReasonDoc(
+        waiting.IMAGE_PULL_FAILED,
+        f"{_ROLLOUT}, Ready",
+        "An image cannot be pulled.",
+        "Check its name and tag, the registry, and imagePullSecrets.",
+    ),
+    ReasonDoc(waiting.IMAGE_INVALID, _ROLLOUT, "That is not the name of an image.", "Correct it."),
+    ReasonDoc(
+        waiting.CONTAINER_CONFIG_ERROR,
+        f"{_ROLLOUT}, Ready",
+        "A container cannot be made, mostly for want of a Secret or ConfigMap.",
+        "Create what the message names, or correct the name.",
+    ),
+    ReasonDoc(
+        OUT_OF_SPACE.reason,
+        f"{_ROLLOUT}, Ready",
+        "The model does not fit the volume.",
+        "Raise workspace.sizeLimit or free the node's disk.",
+    ),
+    ReasonDoc(
+        REQUEST_MISSING,
+        "Autoscaling",
+        "A percentage of a request is aimed at that the pods do not make, so nothing scales.",
+        "Set resources.requests, or choose another metric.",
+    ),
+    ReasonDoc("RolloutStarted", "Event", "A new revision is being made.", "Nothing."),
+    ReasonDoc("Promoted", "Event", "A revision became ready and takes all traffic.", "Nothing."),
+    ReasonDoc("RolloutFailed", "Event", "A revision was given up.", "See the condition RolloutFailed."),
+)

@@ -1,0 +1,183 @@
+"""What a revision is: a published version with all the settings that shape its pods, told apart by one hash."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from perennial.api.base import Model
+from perennial.api.config import RuntimePreset
+from perennial.api.modeldeployment import HttpProbe, ModelDeploymentSpec, Revision, Runtime, ServingContainer
+from perennial.api.pod import EnvFromSource, EnvVar, PodOptions
+from perennial.core.kinds import MODEL_DEPLOYMENT
+from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL, child_name, digest_of, selector_text
+from perennial.serving import reasons
+from perennial.serving.observe import ModelVersion, Observed
+
+CAPTURE_PORT = 9080
+_OTHER_CAPTURE_PORT = 19080
+
+HASH_LENGTH = 8
+
+
+class Server(Model):
+    """The container that serves, whether it comes from a preset or from the user."""
+
+    image: str
+    image_pull_policy: str | None = None
+    command: tuple[str, ...] | None = None
+    args: tuple[str, ...] | None = None
+    env: tuple[EnvVar, ...] = ()
+    env_from: tuple[EnvFromSource, ...] | None = None
+    port: int
+    readiness: HttpProbe | None = None
+    liveness: HttpProbe | None = None
+    metrics_port: int | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why it cannot be said what to serve."""
+
+    reason: str
+    message: str
+    stalled: bool = False
+    """A person must act; else it comes right by itself once what is waited for is there."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that shapes the pods of a revision, besides the model itself."""
+
+    server: Server
+    settings: dict[str, Any]
+
+    def hash_of(self, uri: str, digest: str) -> str:
+        """Return the hash that tells the revision of a model apart from all others."""
+        return digest_of({"settings": self.settings, "uri": uri, "digest": digest}, HASH_LENGTH)
+
+    def makes(self, revision: Revision) -> bool:
+        """Tell whether the present spec still gives this very revision, so that its Deployment can be built again."""
+        return self.hash_of(revision.uri, revision.digest) == revision.hash
+
+
+def shape_of(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> Shape | Problem:
+    """Return what shapes the pods, or why that cannot be said."""
+    server = _server(spec.runtime, presets)
+    if isinstance(server, Problem):
+        return server
+    fields = set(PodOptions.model_fields) | {"storage", "workspace", "capture"}
+    options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
+    # The deadline shapes the startup probe; and a longer one is what gives a revision that was too slow another try.
+    deadline = spec.rollout.progress_deadline_seconds
+    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline})
+
+
+def _server(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Server | Problem:
+    if runtime.container is not None:
+        return _from_container(runtime.container, runtime.env or ())
+    preset = presets.get(runtime.name or "")
+    if preset is None:
+        known = ", ".join(sorted(presets)) or "none"
+        return Problem(
+            reasons.RUNTIME_NOT_FOUND,
+            f"spec.runtime.name: this installation has no runtime {runtime.name!r}; it has: {known}. Choose one of "
+            "them, set spec.runtime.container, or add the runtime to the chart's values",
+            stalled=True,
+        )
+    return Server(
+        image=preset.image,
+        image_pull_policy=preset.image_pull_policy,
+        command=preset.command,
+        args=preset.args,
+        env=_merged(runtime.env or (), preset.env),
+        port=preset.port,
+        readiness=preset.readiness,
+        liveness=preset.liveness,
+        metrics_port=preset.metrics_port,
+    )
+
+
+def _from_container(container: ServingContainer, extra: tuple[EnvVar, ...]) -> Server:
+    return Server(
+        image=container.image,
+        image_pull_policy=container.image_pull_policy,
+        command=container.command,
+        args=container.args,
+        env=_merged(container.env or (), extra),
+        env_from=container.env_from,
+        port=container.port,
+        readiness=container.readiness,
+        liveness=container.liveness,
+    )
+
+
+def _merged(first: tuple[EnvVar, ...], second: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:
+    """Return both, the first winning where they share a name: the API server refuses one name twice."""
+    by_name: dict[str, EnvVar] = {}
+    for variable in (*first, *second):
+        by_name.setdefault(variable.name, variable)
+    return tuple(by_name.values())
+
+
+def find_model(observed: Observed) -> ModelVersion | Problem:
+    """Return the version to serve, or what it waits for."""
+    source = observed.resource.spec.model
+    if source.training_job is None:
+        if source.uri is None or source.digest is None:
+            said = "spec.model: set trainingJob, or uri together with digest"
+            return Problem(reasons.MODEL_NOT_FOUND, said, stalled=True)
+        return ModelVersion(uri=source.uri, digest=source.digest)
+    job, upstream = source.training_job, observed.upstream
+    if upstream is None:
+        return Problem(
+            reasons.MODEL_NOT_FOUND,
+            f"spec.model.trainingJob: there is no TrainingJob {job} in this namespace; create it or correct the name",
+        )
+    if upstream.artifact is None:
+        said = "its status.artifact cannot be read" if upstream.broken else "it has published no model yet"
+        return Problem(reasons.WAITING_FOR_MODEL, f"TrainingJob {job}: {said}; see kubectl describe trainingjob {job}")
+    return upstream.artifact
+
+
+def revision_of(owner: str, version: ModelVersion, shape: Shape, since: str) -> Revision:
+    """Return the revision that serves a version by the present spec."""
+    hash8 = shape.hash_of(version.uri, version.digest)
+    return Revision(
+        name=child_name(owner, hash8),
+        hash=hash8,
+        uri=version.uri,
+        digest=version.digest,
+        run=version.run,
+        since=since,
+    )
+
+
+def selector_of(owner: str, revision: str) -> dict[str, str]:
+    """Return the labels that select a revision's pods, and no others."""
+    return {KIND_LABEL: MODEL_DEPLOYMENT.kind, NAME_LABEL: owner, REVISION_LABEL: revision}
+
+
+def selector_text_of(owner: str, revision: str) -> str:
+    """Return the same as a selector string."""
+    return selector_text(selector_of(owner, revision))
+
+
+def capture_port(server_port: int) -> int:
+    """Return the sidecar's port, clear of the server's; the one above it answers for the sidecar's own health."""
+    return CAPTURE_PORT if server_port not in (CAPTURE_PORT, CAPTURE_PORT + 1) else _OTHER_CAPTURE_PORT
+
+
+def traffic_port(spec: ModelDeploymentSpec, server: Server) -> int:
+    """Return the port of the pod that takes requests: the sidecar's while capturing, else the server's."""
+    return capture_port(server.port) if spec.capture is not None else server.port
+
+
+def runs_of(training_job: str, run: str | None) -> bool:
+    """Tell whether a run is one of a TrainingJob's, by its name."""
+    number = (run or "").rpartition("-")[2]
+    return number.isdigit() and child_name(training_job, number) == run
+
+
+def short(revision: Revision) -> str:
+    """Return how a revision's model is called in messages."""
+    made = f" of run {revision.run}" if revision.run else ""
+    return f"model {revision.digest.removeprefix('sha256:')[:12]}{made}"

@@ -1,0 +1,272 @@
+"""The way of a revision: candidate, then stable or failed, then previous, then gone. Pure, one step at a time.
+
+The present state is what status says, held against the world: nothing is remembered anywhere else. The model that is
+wanted is compared by hash with the stable revision and with the candidate; what differs becomes the candidate, and
+only a candidate whose pods are ready becomes stable.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Literal
+
+from perennial.api.modeldeployment import Candidate, HistoryEntry, Revision
+from perennial.core.conditions import shorten
+from perennial.core.decision import EventNote
+from perennial.core.times import format_time, parse_duration, parse_time
+from perennial.core.waiting import Cause
+from perennial.serving import reasons
+from perennial.serving.health import Health, assess
+from perennial.serving.marks import PROMOTED_ANNOTATION, recorded_revision
+from perennial.serving.observe import Observed
+from perennial.serving.revision import Problem, Shape, short
+
+HISTORY_LIMIT = 10
+
+Result = Literal["Promoted", "Failed", "Superseded"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is seen and wanted while one step is decided."""
+
+    observed: Observed
+    shape: Shape | None
+    target: Revision | None
+    problem: Problem | None
+    now: datetime
+
+    @property
+    def time(self) -> str:
+        """Return the moment in the form that status holds."""
+        return format_time(self.now)
+
+    def health(self, revision: Revision | None) -> Health:
+        """Return how a revision's pods fare."""
+        if revision is None:
+            return Health()
+        return assess(self.observed.deployment(revision.name), self.observed.pods_of(revision.hash))
+
+    def can_build(self, revision: Revision) -> bool:
+        """Tell whether the revision's Deployment can be made from the present spec."""
+        return self.shape is not None and self.shape.makes(revision)
+
+
+@dataclass(frozen=True)
+class State:
+    """Which revision has which role, and what just happened."""
+
+    stable: Revision | None = None
+    candidate: Candidate | None = None
+    previous: Revision | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    events: tuple[EventNote, ...] = ()
+
+    @property
+    def under_way(self) -> Candidate | None:
+        """Return the candidate unless it has failed."""
+        return self.candidate if self.candidate is not None and self.candidate.phase == "Progressing" else None
+
+    @property
+    def failed(self) -> Candidate | None:
+        """Return the candidate if it has failed."""
+        return self.candidate if self.candidate is not None and self.candidate.phase == "Failed" else None
+
+    @property
+    def kept(self) -> Candidate | None:
+        """Return the candidate while its pods stay: after failing, only if nothing else serves and it may recover."""
+        failed = self.failed
+        if failed is None:
+            return self.under_way
+        return failed if self.stable is None and failed.reason not in reasons.FINAL else None
+
+    @property
+    def addressed(self) -> Revision | None:
+        """Return the revision that the Service selects: before anything serves, the one that will be first."""
+        return self.stable or self.kept
+
+
+def walk(scene: Scene) -> State:
+    """Return the next state."""
+    steps: tuple[Callable[[State, Scene], State], ...] = (_recall, _aim, _judge, _retire)
+    return reduce(lambda state, step: step(state, scene), steps, State())
+
+
+def _recall(state: State, scene: Scene) -> State:
+    """Take the state from status, as far as the world bears it out."""
+    status = scene.observed.resource.status
+    stable, candidate = status.stable, status.candidate
+    if stable is not None and not _stands(stable, scene):
+        stable = None
+    if stable is None:
+        stable = _promoted_before(scene, candidate)
+    return replace(
+        state,
+        stable=stable,
+        candidate=candidate,
+        previous=status.previous,
+        history=status.history,
+    )
+
+
+def _stands(stable: Revision, scene: Scene) -> bool:
+    """Tell whether the stable revision is there, or can be made again."""
+    if scene.shape is None:
+        return True  # nothing can be built now, so nothing is given up
+    return scene.can_build(stable) or scene.observed.deployment(stable.name) is not None
+
+
+def _promoted_before(scene: Scene, candidate: Candidate | None) -> Revision | None:
+    """Return the revision that the Service was switched to, for a status that was emptied by hand."""
+    service = scene.observed.service
+    promoted = service.annotations.get(PROMOTED_ANNOTATION) if service is not None else None
+    if promoted is None or (candidate is not None and candidate.hash == promoted):
+        return None
+    found = (recorded_revision(item, scene.time) for item in scene.observed.deployments)
+    return next(
+        (
+            revision
+            for revision in found
+            if revision is not None
+            and revision.hash == promoted
+            and scene.observed.deployment(revision.name) is not None
+        ),
+        None,
+    )
+
+
+def _aim(state: State, scene: Scene) -> State:
+    """Let the candidate be what is wanted; while that is unknown, all stays as it is."""
+    target = scene.target
+    if target is None:
+        return state
+    if state.stable is not None and target.hash == state.stable.hash:
+        return _drop_candidate(state, scene)
+    if state.candidate is not None and target.hash == state.candidate.hash:
+        return state
+    cleared = _drop_candidate(state, scene)
+    candidate = Candidate(**target.model_dump(), phase="Progressing")
+    note = EventNote("Normal", "RolloutStarted", f"{candidate.name} starts with {short(candidate)}")
+    previous = None if cleared.previous and cleared.previous.hash == candidate.hash else cleared.previous
+    return replace(cleared, candidate=candidate, previous=previous, events=(*cleared.events, note))
+
+
+def _drop_candidate(state: State, scene: Scene) -> State:
+    dropped = state.under_way
+    history = _entry(dropped, "Superseded", None, scene) + state.history if dropped else state.history
+    return replace(state, candidate=None, history=history[:HISTORY_LIMIT])
+
+
+def _judge(state: State, scene: Scene) -> State:
+    """Promote a candidate that is ready, give up one that cannot become so."""
+    candidate = state.candidate
+    if candidate is None or (state.failed and not state.kept):
+        return state
+    health = scene.health(candidate)
+    if health.reaches(wanted_replicas(candidate, state, scene)):
+        return _promote(state, candidate, scene)
+    if state.failed:
+        return state
+    cause = health.cause
+    if cause is not None and cause.fatal:
+        return _fail(state, candidate, cause, scene)
+    if scene.now >= deadline_of(candidate, scene):
+        return _fail(state, candidate, _too_slow(health, scene), scene)
+    waiting = candidate.model_copy(
+        update={"reason": cause.reason if cause else None, "message": cause.message if cause else None}
+    )
+    return replace(state, candidate=waiting)
+
+
+def wanted_replicas(revision: Revision, state: State, scene: Scene) -> int:
+    """Return how many pods a revision is to have at least.
+
+    A candidate is to take over at once all that the stable revision carries, so it starts with as many pods as an
+    autoscaler has given to that.
+    """
+    replicas = scene.observed.resource.spec.replicas
+    serving = scene.observed.deployment(state.stable.name) if state.stable else None
+    if serving is None or (state.stable and revision.hash == state.stable.hash):
+        return replicas.min
+    return max(replicas.min, min(replicas.max, serving.spec.replicas))
+
+
+def deadline_of(candidate: Revision, scene: Scene) -> datetime:
+    """Return the moment until which a candidate must be ready."""
+    seconds = scene.observed.resource.spec.rollout.progress_deadline_seconds
+    return _moment(candidate.since, scene) + timedelta(seconds=seconds)
+
+
+def _too_slow(health: Health, scene: Scene) -> Cause:
+    seconds = scene.observed.resource.spec.rollout.progress_deadline_seconds
+    if health.cause is not None:
+        known = health.cause
+        return replace(known, message=f"not ready within {seconds} s: {known.message}")
+    return Cause(
+        reasons.PROGRESS_DEADLINE_EXCEEDED,
+        f"not ready within {seconds} s: {health.slow}. Correct it, or raise spec.rollout.progressDeadlineSeconds",
+    )
+
+
+def _promote(state: State, candidate: Candidate, scene: Scene) -> State:
+    stable = Revision.model_validate(candidate.model_dump() | {"since": scene.time})
+    previous = state.stable.model_copy(update={"since": scene.time}) if state.stable else None
+    note = EventNote("Normal", "Promoted", f"{stable.name} serves {short(stable)}")
+    return State(
+        stable=stable,
+        candidate=None,
+        previous=previous,
+        history=(_entry(stable, "Promoted", None, scene) + state.history)[:HISTORY_LIMIT],
+        events=(*state.events, note),
+    )
+
+
+def _fail(state: State, candidate: Candidate, cause: Cause, scene: Scene) -> State:
+    said = f" (it said: {cause.detail})" if cause.detail else ""
+    message = shorten(f"{cause.message}{said}")
+    failed = candidate.model_copy(update={"phase": "Failed", "reason": cause.reason, "message": message})
+    serving = f"; {state.stable.name} goes on serving" if state.stable else ""
+    note = EventNote("Warning", "RolloutFailed", f"{candidate.name} failed: {message}{serving}")
+    return replace(
+        state,
+        candidate=failed,
+        history=(_entry(candidate, "Failed", cause.reason, scene) + state.history)[:HISTORY_LIMIT],
+        events=(*state.events, note),
+    )
+
+
+def _retire(state: State, scene: Scene) -> State:
+    """Let the previous revision go when its time is over, or when it has another role again."""
+    previous = state.previous
+    if previous is None:
+        return state
+    busy = {revision.hash for revision in (state.stable, state.candidate) if revision is not None}
+    gone = previous.hash in busy or scene.now >= retirement_of(previous, scene)
+    return replace(state, previous=None) if gone else state
+
+
+def retirement_of(previous: Revision, scene: Scene) -> datetime:
+    """Return the moment at which the previous revision's pods go."""
+    return _moment(previous.since, scene) + parse_duration(scene.observed.resource.spec.rollout.keep_previous)
+
+
+def _moment(text: str, scene: Scene) -> datetime:
+    """Return the time that status holds; one that someone made unreadable counts as now."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        return scene.now
+
+
+def _entry(revision: Revision, result: Result, reason: str | None, scene: Scene) -> tuple[HistoryEntry, ...]:
+    return (
+        HistoryEntry(
+            name=revision.name,
+            digest=revision.digest,
+            run=revision.run,
+            result=result,
+            reason=reason,
+            time=scene.time,
+        ),
+    )
