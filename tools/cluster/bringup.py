@@ -22,7 +22,7 @@ from tools.cluster import (
 )
 from tools.cluster.errors import ClusterError, tail
 from tools.cluster.interrupt import interruptible
-from tools.cluster.kube import resolves, wait_for
+from tools.cluster.kube import Patience, resolves
 from tools.cluster.locks import locked
 from tools.cluster.ociarchive import program_archive
 from tools.cluster.plan import Plan
@@ -195,27 +195,23 @@ def _link(made: Plan, pid: int) -> None:
 def _complete(made: Plan) -> None:
     """Images, add-ons, and the proof that all of it answers."""
     api = api_of(made)
-
-    def alive() -> bool:
-        return processes.process_one(made.state) is not None
-
-    logs = paths.logs_dir(made.name)
+    wait = Patience(api, lambda: processes.process_one(made.state) is not None, paths.logs_dir(made.name))
     if not made.control_plane_only:
         with step(f"cluster {made.name}: nodes, names and metrics"):
             for program in ("pause", "coredns", "metrics-server"):
                 load.load(made, program_archive(program))
             # The namespace kube-system comes a moment after the API server calls itself ready.
             system = f"/api/v1/namespaces/{addons.SYSTEM}"
-            wait_for(lambda: api.succeeds(system), "the system namespace", 60, alive=alive, logs=logs)
+            wait.until(lambda: api.succeeds(system), "the system namespace", 60)
             addons.apply_all(api, made)
             wanted = {f"node{node}" for node in range(1, made.nodes + 1)}
-            wait_for(lambda: wanted <= set(api.ready_nodes()), "a ready node", 90, alive=alive, logs=logs)
+            wait.until(lambda: wanted <= set(api.ready_nodes()), "a ready node", 90)
             dns = str(made.network.dns)
             name = "kubernetes.default.svc.cluster.local"
-            wait_for(lambda: resolves(dns, name), "the cluster's DNS", 90, alive=alive, logs=logs)
+            wait.until(lambda: resolves(dns, name), "the cluster's DNS", 90)
             figures = f"/apis/{addons.METRICS}/v1beta1/nodes"
-            wait_for(lambda: api.succeeds(figures), "the metrics API", 120, alive=alive, logs=logs)
+            wait.until(lambda: api.succeeds(figures), "the metrics API", 120)
     # Pods are refused until the default service account exists.
     account = "/api/v1/namespaces/default/serviceaccounts/default"
-    wait_for(lambda: api.succeeds(account), "the default service account", 60, alive=alive, logs=logs)
+    wait.until(lambda: api.succeeds(account), "the default service account", 60)
     (made.state / "complete").touch()

@@ -16,7 +16,7 @@ CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cn
 CNI_PLUGINS = ("ptp", "host-local", "loopback", "portmap")
 # Program -> Debian package.
 CONTROL_PLANE_PROGRAMS = {"openssl": "openssl", "ip": "iproute2", "unshare": "util-linux"}
-NODE_PROGRAMS = {"runc": "runc", "nft": "nftables", "iptables": "iptables"}
+NODE_PROGRAMS = {"mount": "mount", "runc": "runc", "nft": "nftables", "iptables": "iptables"}
 IMAGE_PROGRAMS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 GO_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 OLDEST_GO = (1, 21)

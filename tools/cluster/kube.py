@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cluster.errors import ClusterError
+from tools.cluster.errors import ClusterError, tail
 
 DNS_PORT = 53
 DNS_SECONDS = 1.0
@@ -88,6 +88,15 @@ class Api:
             if condition["type"] == "Ready" and condition["status"] == "True"
         ]
 
+    def warnings(self) -> str:
+        """The last warnings among the system's events, for the end of an error message; empty without an answer."""
+        try:
+            items = json.loads(self.call("GET", "/api/v1/namespaces/kube-system/events"))["items"]
+        except ApiError:
+            return ""
+        found = {f"{item['involvedObject']['name']}: {item['message']}" for item in items if item["type"] == "Warning"}
+        return "\n" + tail("\n".join(sorted(found)), lines=6) if found else ""
+
 
 def resolves(server: str, name: str) -> bool:
     """Whether a DNS server answers an A query for `name` with at least one address."""
@@ -110,20 +119,28 @@ def _yet(ready: Callable[[], bool]) -> bool:
         return False
 
 
-def wait_for(ready: Callable[[], bool], what: str, seconds: float, *, alive: Callable[[], bool], logs: Path) -> None:
-    """Asks until it is so.
+@dataclass(frozen=True)
+class Patience:
+    """Waits for a cluster that is starting, and says what it knows when the waiting is in vain."""
 
-    Raises:
-        ClusterError: the time is over, or the cluster's process 1 has ended.
-    """
-    deadline = time.monotonic() + seconds
-    while not _yet(ready):
-        if not alive():
-            raise ClusterError(f"the cluster ended while waiting for {what}", where=str(logs))
-        if time.monotonic() > deadline:
-            raise ClusterError(
-                f"{what} did not come within {seconds:.0f} s",
-                where=str(logs),
-                fix="read the logs there; a machine that is very busy may need a second try",
-            )
-        time.sleep(0.2)
+    api: Api
+    alive: Callable[[], bool]
+    logs: Path
+
+    def until(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
+        """Asks until it is so.
+
+        Raises:
+            ClusterError: the time is over, or the cluster's process 1 has ended.
+        """
+        deadline = time.monotonic() + seconds
+        while not _yet(ready):
+            if not self.alive():
+                raise ClusterError(f"the cluster ended while waiting for {what}", where=str(self.logs))
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"{what} did not come within {seconds:.0f} s{self.api.warnings()}",
+                    where=str(self.logs),
+                    fix="read the logs there; a machine that is very busy may need a second try",
+                )
+            time.sleep(0.2)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from tools.cluster import paths, processes
-from tools.cluster.kube import Api, wait_for
+from tools.cluster.kube import Api, Patience
 from tools.cluster.plan import Plan
 from tools.cluster.progress import step
 
@@ -51,10 +51,6 @@ def ensure_nodes(api: Api, plan: Plan, number: int) -> None:
         wanted = {node_name(each) for each in range(number)}
         for each in range(number):
             api.apply(f"/api/v1/nodes/{node_name(each)}", node(each))
-        wait_for(
-            lambda: wanted <= set(api.ready_nodes()),
-            "pretended nodes",
-            60,
-            alive=lambda: processes.process_one(plan.state) is not None,
-            logs=Path(plan.state, "log", "kwok.log"),
-        )
+        log = Path(plan.state, "log", "kwok.log")
+        wait = Patience(api, lambda: processes.process_one(plan.state) is not None, log)
+        wait.until(lambda: wanted <= set(api.ready_nodes()), "pretended nodes", 60)

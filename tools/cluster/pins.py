@@ -45,7 +45,7 @@ COMPONENTS: tuple[Component, ...] = (
         KUBERNETES,
         "k8s.io/kubernetes",
         (
-            Binary("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", 330),
+            Binary("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", 270),
             Binary("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", 80),
             Binary("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", 10),
             Binary("kubelet", "k8s.io/kubernetes/cmd/kubelet", 60),

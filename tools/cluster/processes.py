@@ -33,9 +33,19 @@ def find(state: Path, proc: Path = Path("/proc")) -> list[int]:
             arguments = parse_cmdline((entry / "cmdline").read_bytes())
         except OSError:
             continue
-        if is_init_of(arguments, state):
+        if is_init_of(arguments, state) and not is_elsewhere(entry, state):
             found.append(int(entry.name))
     return sorted(found)
+
+
+def is_elsewhere(process: Path, state: Path) -> bool:
+    """Whether that path is another folder for the process: it lives in a container or a changed root of its own."""
+    try:
+        theirs = Path(f"{process}/root{state}").stat()
+        ours = state.stat()
+    except OSError:
+        return False
+    return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
 
 
 def inner_pid(status: str) -> int:

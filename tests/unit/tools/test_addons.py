@@ -1,11 +1,14 @@
 """Add-ons fit together, and the small clients say the truth."""
 
+import json
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from tools.cluster import addons, kube, kwok, ociarchive
+from tools.cluster.errors import ClusterError
 from tools.cluster.plan import Plan
 
 PLAN = Plan("test", 1, 1, "1.37.2", "/usr/lib/cni", can_lower_oom_score=True, overlay=True)
@@ -77,3 +80,32 @@ def test_a_silent_dns_server_does_not_count(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(kube, "DNS_PORT", silent.getsockname()[1])
         monkeypatch.setattr(kube, "DNS_SECONDS", 0.05)
         assert kube.resolves("127.0.0.1", "name") is False
+
+
+def test_waiting_in_vain_ends_with_the_warnings_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    api = kube.Api("https://127.0.0.1:1", tmp_path)
+    events = {"items": [{"type": "Warning", "message": "no mount", "involvedObject": {"name": "coredns-1"}}]}
+    monkeypatch.setattr(kube.Api, "call", lambda *_: json.dumps(events).encode())
+    with pytest.raises(ClusterError) as error:
+        kube.Patience(api, lambda: True, tmp_path).until(lambda: False, "the cluster's DNS", 0)
+    assert "the cluster's DNS did not come" in error.value.what
+    assert "coredns-1: no mount" in error.value.what
+
+
+def test_waiting_ends_when_the_cluster_does(tmp_path: Path) -> None:
+    api = kube.Api("https://127.0.0.1:1", tmp_path)
+    with pytest.raises(ClusterError, match="the cluster ended while waiting for a node"):
+        kube.Patience(api, lambda: False, tmp_path).until(lambda: False, "a node", 60)
+
+
+def test_an_api_server_that_is_not_there_is_no_answer_yet(tmp_path: Path) -> None:
+    answers = iter([kube.ApiError(0, "refused"), kube.ApiError(503, "later"), None])
+
+    def ready() -> bool:
+        answer = next(answers)
+        if answer is not None:
+            raise answer
+        return True
+
+    kube.Patience(kube.Api("https://127.0.0.1:1", tmp_path), lambda: True, tmp_path).until(ready, "x", 60)
+    assert next(answers, "asked three times") == "asked three times"

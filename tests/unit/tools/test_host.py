@@ -44,7 +44,7 @@ def test_missing_programs_become_debian_packages(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("shutil.which", lambda name, **_kwargs: f"/bin/{name}" if name in present else None)
     monkeypatch.setattr(host, "CNI_FOLDERS", ())
     assert host.missing_packages(node=False) == []
-    assert host.missing_packages(node=True) == ["containernetworking-plugins", "iptables", "runc"]
+    assert host.missing_packages(node=True) == ["containernetworking-plugins", "iptables", "mount", "runc"]
     assert host.missing_packages(node=False, images=True) == ["buildah", "mmdebstrap"]
 
 

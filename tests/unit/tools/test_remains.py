@@ -53,6 +53,19 @@ def test_process_one_is_known_by_its_arguments() -> None:
     assert not processes.is_init_of(["vim", "/cache/clusters/dev"], state)
 
 
+def test_a_process_with_another_root_is_none_of_ours(tmp_path: Path) -> None:
+    state = tmp_path / "clusters" / "dev"
+    state.mkdir(parents=True)
+    for pid, root in (("7", Path("/")), ("8", tmp_path / "jail")):
+        (tmp_path / "proc" / pid).mkdir(parents=True)
+        (tmp_path / "proc" / pid / "root").symlink_to(root)
+        cmdline = "\0".join(["python3", "-m", processes.MODULE, str(state), ""])
+        (tmp_path / "proc" / pid / "cmdline").write_text(cmdline)
+    jailed = tmp_path / "jail" / state.relative_to("/")
+    jailed.mkdir(parents=True)
+    assert processes.find(state, tmp_path / "proc") == [7]
+
+
 def test_inner_pid_is_the_last_one() -> None:
     assert processes.inner_pid("Name:\tpython3\nNSpid:\t4711\t1\n") == 1
     assert processes.inner_pid("Name:\tpython3\n") == 0
