@@ -1,0 +1,32 @@
+"""Reading times that others wrote, and the pause between two attempts."""
+
+from datetime import datetime, timedelta
+
+from perennial.core.times import format_time, parse_time
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+_DOUBLINGS = 6
+"""After so many, the longest pause is reached."""
+
+
+def seconds_since(text: str | None, now: datetime, *, otherwise: float) -> float:
+    """Return the seconds that have passed since a written time, or `otherwise` where it is missing or no time."""
+    try:
+        return (now - parse_time(text)).total_seconds() if text else otherwise
+    except (ValueError, OverflowError):
+        return otherwise
+
+
+def seconds_until(text: str, now: datetime) -> float:
+    """Return the seconds until a written time; 0 where it is past or no time."""
+    return max(0.0, -seconds_since(text, now, otherwise=0.0))
+
+
+def pause(repeats: int) -> float:
+    """Return the seconds before an attempt: 5, 10, 20, ..., at most 300; `repeats` counts from 1."""
+    return float(min(_FIRST_PAUSE * 2 ** min(max(repeats - 1, 0), _DOUBLINGS), _LONGEST_PAUSE))
+
+
+def after(now: datetime, seconds: float) -> str:
+    """Return the written time so many seconds from now."""
+    return format_time(now + timedelta(seconds=seconds))

@@ -1,0 +1,48 @@
+"""Which Jobs are no longer needed. A Job and its pod are evidence, kept as long as their run is remembered."""
+
+from perennial.api.trainingjob import CurrentRun, TrainingJobStatus
+from perennial.core.decision import Delete
+from perennial.core.kinds import JOB
+from perennial.training.observe import AttemptJob
+
+
+def rivals(jobs: tuple[AttemptJob, ...], run: CurrentRun) -> tuple[AttemptJob, ...]:
+    """Return the Jobs that still work though the run's present attempt should be the only one to."""
+    return tuple(item for item in _alive(jobs) if item.place != (run.number, run.attempt))
+
+
+def leftovers(jobs: tuple[AttemptJob, ...], status: TrainingJobStatus) -> tuple[Delete, ...]:
+    """Return the deletion of every Job that nobody needs: older than the current attempt, and not to be kept.
+
+    A Job newer than the status is left alone: then it is the status that is behind.
+    """
+    run = status.current_run
+    newest = (run.number, run.attempt) if run else (max((r.number for r in status.runs), default=0), 2**31)
+    working = {item.place for item in _alive(jobs)}
+    kept = _kept(jobs, status)
+    return tuple(
+        delete(item)
+        for item in jobs
+        if not item.leaving and item.place < newest and (item.place in working or item.place not in kept)
+    )
+
+
+def delete(item: AttemptJob) -> Delete:
+    """Return the deletion of this very Job."""
+    meta = item.job.metadata
+    return Delete(JOB, meta.namespace, meta.name, meta.uid)
+
+
+def _alive(jobs: tuple[AttemptJob, ...]) -> tuple[AttemptJob, ...]:
+    return tuple(item for item in jobs if not item.leaving and not item.ended)
+
+
+def _kept(jobs: tuple[AttemptJob, ...], status: TrainingJobStatus) -> set[tuple[int, int]]:
+    """Return the Jobs to keep: of each remembered run the last, and of the current run also the one before."""
+    remembered = {record.number for record in status.runs}
+    last = {
+        item.number: item.attempt for item in sorted(jobs, key=lambda item: item.place) if item.number in remembered
+    }
+    run = status.current_run
+    current = {(run.number, run.attempt), (run.number, run.attempt - 1)} if run else set()
+    return {*last.items(), *current}

@@ -1,0 +1,132 @@
+"""Gathers what deciding about a TrainingJob needs: its Jobs, their pods, and the requests to train again."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from perennial.api.driftmonitor import DriftMonitor
+from perennial.api.kube import Job, OwnerReference, Pod
+from perennial.api.meta import ObjectMeta
+from perennial.api.trainingjob import TrainingJob
+from perennial.core.decision import World
+from perennial.core.kinds import DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
+from perennial.training.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan
+
+
+class OwnedMeta(ObjectMeta):
+    """Metadata of an object that belongs to another."""
+
+    owner_references: tuple[OwnerReference, ...] = ()
+
+    def belongs_to(self, uid: str) -> bool:
+        """Tell whether the object's controller has this uid."""
+        return any(owner.controller and owner.uid == uid for owner in self.owner_references)
+
+
+class OwnedJob(Job):
+    """A Job with its owner."""
+
+    metadata: OwnedMeta
+
+
+class OwnedPod(Pod):
+    """A pod with its owner."""
+
+    metadata: OwnedMeta
+
+
+@dataclass(frozen=True)
+class AttemptJob:
+    """The Job of one attempt of one run."""
+
+    number: int
+    attempt: int
+    job: OwnedJob
+    plan: RunPlan | None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return run and attempt: Jobs in the order in which they were made."""
+        return self.number, self.attempt
+
+    @property
+    def leaving(self) -> bool:
+        """Tell whether the Job is being deleted."""
+        return self.job.metadata.deletion_timestamp is not None
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the Job is complete or failed."""
+        return self.job.complete or self.job.failed is not None
+
+
+@dataclass(frozen=True)
+class RetrainWish:
+    """A DriftMonitor's standing request to train again."""
+
+    monitor: str
+    verdict: str
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A TrainingJob and what was seen around it."""
+
+    resource: TrainingJob
+    jobs: tuple[AttemptJob, ...] = ()
+    pods: tuple[OwnedPod, ...] = ()
+    wishes: tuple[RetrainWish, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """Return the key of the TrainingJob."""
+        meta = self.resource.metadata
+        return Key(TRAINING_JOB.kind, meta.namespace, meta.name)
+
+    def job_of(self, number: int, attempt: int) -> AttemptJob | None:
+        """Return the Job of an attempt, if it is there to stay."""
+        return next((item for item in self.jobs if item.place == (number, attempt) and not item.leaving), None)
+
+    def pod_of(self, job: OwnedJob) -> OwnedPod | None:
+        """Return the newest pod of a Job; one that is being deleted only where there is no other."""
+        own = [pod for pod in self.pods if pod.metadata.belongs_to(job.metadata.uid)]
+        return max(own, key=_freshness) if own else None
+
+
+def observe(resource: TrainingJob, world: World) -> Observed:
+    """Return what the cache shows. Objects with our labels that belong to another are left out."""
+    meta = resource.metadata
+    key = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
+    found = (_attempt_job(resource, raw) for raw in world.children(JOB, key))
+    wishes = (_wish(meta.name, raw) for raw in world.naming(DRIFT_MONITOR, key))
+    return Observed(
+        resource=resource,
+        jobs=tuple(item for item in found if item is not None),
+        pods=tuple(OwnedPod.model_validate(raw) for raw in world.children(POD, key)),
+        wishes=tuple(item for item in wishes if item is not None),
+    )
+
+
+def _attempt_job(resource: TrainingJob, raw: Raw) -> AttemptJob | None:
+    job = OwnedJob.model_validate(raw)
+    numbers = numbers_of(resource.metadata.name, job.metadata.name)
+    if numbers is None or not job.metadata.belongs_to(resource.metadata.uid):
+        return None
+    return AttemptJob(*numbers, job, read_plan(job.metadata.annotations.get(PLAN_ANNOTATION)))
+
+
+def _wish(name: str, raw: Raw) -> RetrainWish | None:
+    try:
+        monitor = DriftMonitor.model_validate(raw)
+    except ValidationError:
+        return None  # its own room tells of it
+    on_drift, request = monitor.spec.on_drift, monitor.status.retrain
+    if request is None or on_drift is None or on_drift.retrain is None or on_drift.retrain.training_job != name:
+        return None
+    return RetrainWish(monitor.metadata.name, request.verdict, request.digest)
+
+
+def _freshness(pod: OwnedPod) -> tuple[bool, str, str]:
+    meta = pod.metadata
+    return meta.deletion_timestamp is None, meta.creation_timestamp or "", meta.name

@@ -1,0 +1,24 @@
+"""How an attempt ended, in the terms in which the room goes on from it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from perennial.api.messages import Published
+
+Ending = Literal["Succeeded", "Disrupted", "Failed", "Fatal"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    - Succeeded: the code ended with 0 and the output, where one is declared, was published.
+    - Disrupted: the cluster took the pod away; repeated, and not counted.
+    - Failed: repeated until `retry.limit` is reached.
+    - Fatal: repeating cannot help; a person must change something.
+    """
+
+    ending: Ending
+    reason: str
+    message: str
+    published: Published | None = None

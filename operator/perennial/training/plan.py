@@ -1,0 +1,95 @@
+"""What makes a run: the hash of its spec, its names, and the plan that travels with its Job.
+
+Neighbours: `build` puts the plan on the Job; `observe` reads it back; `runs` records from it.
+"""
+
+import re
+
+from pydantic import ValidationError
+
+from perennial.api.base import Model
+from perennial.api.pod import Input, Source
+from perennial.api.trainingjob import CurrentRun, Output, ParameterMap, TrainingJobSpec
+from perennial.core.names import child_name, digest_of
+
+PLAN_ANNOTATION = "perennial.dev/plan"
+"""On each Job: its run as it was intended, so that a status which someone wiped is put right from what runs."""
+
+JOB_NAME_LIMIT = 57
+"""An Indexed Job's pods append `-<index>` to its name to make a DNS label of at most 63 characters."""
+
+LARGEST = 10**9 - 2
+"""Largest number of a run or attempt, so that the next one still has nine digits."""
+
+_NOT_SHAPING = {"suspend", "history", "on_change", "retry"}
+_SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
+
+
+class Lineage(Model):
+    """The part of a spec that a run's record repeats."""
+
+    image: str
+    parameters: ParameterMap | None = None
+    seed: int | None = None
+    source: Source | None = None
+    inputs: tuple[Input, ...] | None = None
+    output: Output | None = None
+
+
+class RunPlan(Model):
+    """A run and what it runs on."""
+
+    run: CurrentRun
+    lineage: Lineage
+
+
+def run_hash(spec: TrainingJobSpec) -> str:
+    """Return the hash of all that shapes a run: of what runs, not of when, how often, or how long it is remembered.
+
+    Defaults are left out, so that a field which a later release adds does not retrain every model.
+    """
+    return digest_of(
+        spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=_NOT_SHAPING)
+    )
+
+
+def lineage_of(spec: TrainingJobSpec) -> Lineage:
+    """Return what the record of a run of this spec repeats."""
+    return Lineage(
+        image=spec.image,
+        parameters=spec.parameters,
+        seed=spec.seed,
+        source=spec.source,
+        inputs=spec.inputs,
+        output=spec.output,
+    )
+
+
+def run_name(resource: str, number: int) -> str:
+    """Return `<name>-<number>`."""
+    return child_name(resource, str(number))
+
+
+def job_name(resource: str, number: int, attempt: int) -> str:
+    """Return `<name>-<number>-<attempt>`, short enough for an Indexed Job."""
+    return child_name(resource, f"{number}-{attempt}", JOB_NAME_LIMIT)
+
+
+def numbers_of(resource: str, job: str) -> tuple[int, int] | None:
+    """Return the run and attempt that a Job's name stands for, or None if it is no name of ours.
+
+    The name is asked and not a label: it is the one thing about a Job that nobody can edit.
+    """
+    match = _SUFFIX.search(job)
+    if match is None:
+        return None
+    number, attempt = int(match[1]), int(match[2])
+    return (number, attempt) if job == job_name(resource, number, attempt) else None
+
+
+def read_plan(text: str | None) -> RunPlan | None:
+    """Return the plan of an annotation, or None if it is missing or was edited into something else."""
+    try:
+        return RunPlan.model_validate_json(text) if text else None
+    except ValidationError:
+        return None

@@ -1,0 +1,124 @@
+"""Tells what an attempt that has not ended is doing, and why it waits.
+
+Quiet on purpose: what passes by itself within a minute is not worth a write, so a healthy run goes from Starting to
+Running and to its end, and the rest shows only when it lasts or when a person should look.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from perennial.api.kube import ContainerStatus, Pod, condition
+from perennial.api.trainingjob import CurrentRun
+from perennial.core.waiting import IMAGE_PULL_FAILED, UNSCHEDULABLE, Cause, waiting_cause
+from perennial.training.build import AGENT, FETCH, TRAIN
+from perennial.training.clock import seconds_since
+from perennial.training.outcome import Outcome
+
+PULL_PATIENCE = 600.0
+"""Seconds after which an image that cannot be pulled fails the run: registries have short outages."""
+
+UNSCHEDULABLE_PATIENCE = 10.0
+LASTING = 60.0
+START_PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What an attempt is doing."""
+
+    reason: str
+    message: str
+    running: bool = False
+    waiting: bool = False
+    """A wait that a person may have to end: worth an Event."""
+    look_after: float | None = None
+    """Seconds after which the same pod would be told of differently."""
+    hopeless: Outcome | None = None
+    """Set when the pod can never start and the attempt is to be given up."""
+
+
+def starting(run: CurrentRun) -> Progress:
+    """Return the progress of an attempt whose pod is still unseen, or is starting as pods do."""
+    if run.last_failure:
+        return Progress("Retrying", f"attempt {run.attempt + 1} of run {run.name}, after: {run.last_failure}")
+    return Progress("Starting", f"run {run.name} is starting")
+
+
+def progress_of(run: CurrentRun, pod: Pod | None, now: datetime) -> Progress:
+    """Return what the attempt's pod is doing."""
+    if pod is None or pod.metadata.deletion_timestamp is not None:
+        return starting(run)
+    train = pod.container(TRAIN)
+    if train is not None and train.state.terminated is not None:
+        return _publishing(run, pod, train, now)
+    if train is not None and train.state.running is not None:
+        return _running(run)
+    return _waiting(run, pod, now)
+
+
+def _running(run: CurrentRun) -> Progress:
+    return Progress("Running", f"attempt {run.attempt + 1} of run {run.name} is training", running=True)
+
+
+def _publishing(run: CurrentRun, pod: Pod, train: ContainerStatus, now: datetime) -> Progress:
+    """The code has ended; the sidecar publishes. Worth telling when it takes long."""
+    ended = train.state.terminated
+    agent = pod.container(AGENT)
+    if ended is None or agent is None or agent.state.running is None:
+        return _running(run)
+    left = LASTING - seconds_since(ended.finished_at, now, otherwise=0)
+    if left > 0:
+        return replace(_running(run), look_after=left)
+    return Progress("Publishing", f"run {run.name} has ended and its output is being published", running=True)
+
+
+def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
+    """The code has not started: the scheduler, an image, a missing object, the inputs, or just a moment."""
+    cause = waiting_cause(pod)
+    if cause is not None:
+        return _blocked(run, pod, cause, now)
+    fetch = pod.container(FETCH)
+    if fetch is not None and fetch.state.running is not None:
+        return _fetching(run, fetch.state.running.started_at, now)
+    left = START_PATIENCE - seconds_since(_ready_to_start(pod), now, otherwise=0)
+    if left > 0:
+        return replace(starting(run), look_after=left)
+    return Progress(
+        "SlowStart",
+        f"pod {pod.metadata.name} has not started for {START_PATIENCE:.0f} s: a volume or ConfigMap that is missing, "
+        f"or a slow registry; kubectl describe pod {pod.metadata.name} tells which",
+        waiting=True,
+    )
+
+
+def _blocked(run: CurrentRun, pod: Pod, cause: Cause, now: datetime) -> Progress:
+    """Something keeps the pod from starting: for a moment, until a person helps, or for ever."""
+    if cause.reason == UNSCHEDULABLE:
+        found = condition(pod.status.conditions, "PodScheduled")
+        since = found.last_transition_time if found is not None else None
+        left = UNSCHEDULABLE_PATIENCE - seconds_since(since, now, otherwise=UNSCHEDULABLE_PATIENCE)
+        if left > 0:
+            return replace(starting(run), look_after=left)
+        return Progress(cause.reason, cause.message, waiting=True)
+    left = PULL_PATIENCE - seconds_since(_ready_to_start(pod), now, otherwise=0)
+    if cause.fatal or (cause.reason == IMAGE_PULL_FAILED and left <= 0):
+        said = f"; the last answer was: {cause.detail}" if cause.detail else ""
+        hopeless = Outcome("Fatal", cause.reason, f"{cause.message}{said}")
+        return Progress(cause.reason, cause.message, waiting=True, hopeless=hopeless)
+    look_after = left if cause.reason == IMAGE_PULL_FAILED else None
+    return Progress(cause.reason, cause.message, waiting=True, look_after=look_after)
+
+
+def _fetching(run: CurrentRun, since: str | None, now: datetime) -> Progress:
+    left = LASTING - seconds_since(since, now, otherwise=0)
+    if left > 0:
+        return replace(starting(run), look_after=left)
+    return Progress("Fetching", f"run {run.name} is pulling its inputs")
+
+
+def _ready_to_start(pod: Pod) -> str | None:
+    """Return when the pod could have gone on: when it was bound to its node, or when an init container ended."""
+    scheduled = condition(pod.status.conditions, "PodScheduled")
+    moments = [scheduled.last_transition_time if scheduled else None, pod.metadata.creation_timestamp]
+    moments += [item.state.terminated.finished_at for item in pod.containers if item.state.terminated is not None]
+    return max((moment for moment in moments if moment), default=None)
