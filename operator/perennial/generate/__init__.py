@@ -1,0 +1,1 @@
+"""Everything that follows from the models: CRDs, RBAC, the chart's schema, reference pages."""

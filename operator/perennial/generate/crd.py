@@ -1,0 +1,166 @@
+"""The three CustomResourceDefinitions, from the models of `perennial.api`."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from perennial.api.base import GROUP, VERSION, Model
+from perennial.api.driftmonitor import DriftMonitor
+from perennial.api.modeldeployment import ModelDeployment
+from perennial.api.trainingjob import TrainingJob
+from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Kind
+from perennial.generate.structural import Schema, structural
+
+MOST_BYTES = 200 * 1024
+"""Client-side `kubectl apply` stores the whole object in an annotation that may hold 256 KiB."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `kubectl get`; those of priority 1 show with `-o wide`."""
+
+    name: str
+    path: str
+    type: str = "string"
+    priority: int = 0
+    description: str = ""
+
+    def dump(self) -> dict[str, Any]:
+        """Return the column as a CRD has it."""
+        shown = {"name": self.name, "jsonPath": self.path, "type": self.type}
+        shown |= {"description": self.description} if self.description else {}
+        return {**shown, **({"priority": self.priority} if self.priority else {})}
+
+
+def _condition(kind: str, part: str) -> str:
+    return f".status.conditions[?(@.type=='{kind}')].{part}"
+
+
+READY = Column("Ready", _condition("Ready", "status"), description="Whether the resource does what its spec says.")
+REASON = Column("Reason", _condition("Ready", "reason"), priority=1)
+MESSAGE = Column("Message", _condition("Ready", "message"), priority=1)
+AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a CRD holds beside its schema."""
+
+    kind: Kind
+    model: type[Model]
+    short_name: str
+    columns: tuple[Column, ...]
+    scale: bool = False
+
+
+DEFINITIONS: tuple[Definition, ...] = (
+    Definition(
+        TRAINING_JOB,
+        TrainingJob,
+        "tj",
+        (
+            Column("Phase", ".status.phase", description="Summary for people."),
+            READY,
+            Column("Runs", ".status.runCount", "integer", description="Runs started so far."),
+            Column("Artifact", ".status.artifact.digest", priority=1),
+            Column("Last success", ".status.lastSuccessTime", "date"),
+            REASON,
+            MESSAGE,
+            AGE,
+        ),
+    ),
+    Definition(
+        MODEL_DEPLOYMENT,
+        ModelDeployment,
+        "md",
+        (
+            READY,
+            Column("Phase", ".status.phase", description="Summary for people."),
+            Column("Replicas", ".status.readyReplicas", "integer", description="Pods that answer."),
+            Column("Run", ".status.stable.run", description="Training run whose model serves."),
+            Column("URL", ".status.url", description="Where predictions are answered, inside the cluster."),
+            Column("Digest", ".status.stable.digest", priority=1),
+            REASON,
+            MESSAGE,
+            AGE,
+        ),
+        scale=True,
+    ),
+    Definition(
+        DRIFT_MONITOR,
+        DriftMonitor,
+        "dm",
+        (
+            READY,
+            Column("Schedule", ".spec.schedule"),
+            Column("Drifted", _condition("Drifted", "status"), description="What the newest verdict says."),
+            Column("Last run", ".status.lastRun.time", "date"),
+            Column("Report", ".status.reportURI", priority=1),
+            REASON,
+            MESSAGE,
+            AGE,
+        ),
+    ),
+)
+
+
+def definition(item: Definition, annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of one resource.
+
+    Raises:
+        ValueError: it is larger than kubectl can apply.
+    """
+    kind = item.kind
+    crd: dict[str, Any] = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}", **({"annotations": annotations} if annotations else {})},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": [item.short_name],
+                "categories": ["perennial", "ml"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": _subresources(item),
+                    "additionalPrinterColumns": [column.dump() for column in item.columns],
+                    "schema": {"openAPIV3Schema": root_schema(item.model)},
+                }
+            ],
+        },
+    }
+    size = len(json.dumps(crd, separators=(",", ":")))
+    if size > MOST_BYTES:
+        raise ValueError(f"the CRD of {kind.kind} has {size} bytes; more than {MOST_BYTES} cannot be applied by everyone")
+    return crd
+
+
+def root_schema(model: type[Model]) -> Schema:
+    """Return the schema of a whole object: the API server adds what it knows of metadata itself."""
+    schema = structural(model)
+    properties = schema["properties"]
+    properties["apiVersion"] = {"type": "string", "description": "Version of the schema: perennial.dev/v1alpha1."}
+    properties["kind"] = {"type": "string", "description": "Kind of the resource."}
+    properties["metadata"] = {"type": "object"}
+    # Until the operator has seen an object, no generation counts as observed: kstatus must not call it finished.
+    properties["status"]["default"] = {"observedGeneration": -1}
+    schema["required"] = ["spec"]
+    return schema
+
+
+def _subresources(item: Definition) -> dict[str, Any]:
+    scale = {
+        "specReplicasPath": ".spec.replicas.min",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    return {"status": {}, **({"scale": scale} if item.scale else {})}

@@ -1,0 +1,97 @@
+"""From a pydantic model to a structural schema, the dialect of JSON schema that CRDs are written in."""
+
+from typing import Any
+
+from perennial.api.base import Model
+
+Schema = dict[str, Any]
+
+_DROPPED = frozenset({"title", "default", "discriminator", "x-perennial-key-pattern"})
+_INT_OR_STRING = "x-kubernetes-int-or-string"
+_RULES = "x-kubernetes-validations"
+
+
+def structural(model: type[Model]) -> Schema:
+    """Return the structural schema of a model: references resolved, nulls gone, static defaults kept."""
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    definitions = schema.pop("$defs", {})
+    return _node(schema, definitions)
+
+
+def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    resolved = _resolved(schema, definitions)
+    rest = {key: value for key, value in resolved.items() if key not in _DROPPED}
+    result: Schema = {}
+    for key, value in rest.items():
+        result |= _keyword(key, value, definitions)
+    if rest.get(_INT_OR_STRING):
+        result.pop("type", None)
+        # A number has no length, and these two keywords apply to the text form only.
+        result.pop("maxLength", None)
+    if key_rule := _key_rule(resolved):
+        result[_RULES] = [*result.get(_RULES, ()), key_rule]
+    default = _default(resolved)
+    return {**result, "default": default} if default is not None else result
+
+
+def _keyword(key: str, value: Any, definitions: dict[str, Schema]) -> Schema:
+    """Return one keyword in the structural dialect."""
+    match key:
+        case "properties":
+            return {key: {name: _node(item, definitions) for name, item in value.items()}}
+        case "items":
+            return {key: _node(value, definitions)}
+        case "additionalProperties":
+            return {key: _node(value, definitions)} if isinstance(value, dict) else {}
+        case "const":
+            return {"enum": [value]}
+        case "exclusiveMinimum":
+            return {"minimum": value, "exclusiveMinimum": True}
+        case "exclusiveMaximum":
+            return {"maximum": value, "exclusiveMaximum": True}
+        case "prefixItems":
+            raise ValueError("a tuple of fixed length has no structural schema; use a model instead")
+        case _:
+            return {key: value}
+
+
+def _resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Follow references and take the one alternative that is not null; what stands beside them wins."""
+    current = schema
+    while "$ref" in current or "anyOf" in current or "allOf" in current:
+        beside = {key: value for key, value in current.items() if key not in {"$ref", "anyOf", "allOf"}}
+        if "$ref" in current:
+            target = definitions[current["$ref"].rsplit("/", 1)[-1]]
+        else:
+            options = [item for item in current.get("anyOf", current.get("allOf", ())) if item.get("type") != "null"]
+            if len(options) != 1:
+                raise ValueError(f"a union of {len(options)} types has no structural schema: {current}")
+            (target,) = options
+        rules = [*target.get(_RULES, ()), *beside.get(_RULES, ())]
+        current = {**target, **beside, **({_RULES: rules} if rules else {})}
+    return current
+
+
+def _key_rule(schema: Schema) -> Schema | None:
+    """Return the CEL rule that holds a map's keys to a pattern, which structural schemas cannot say."""
+    pattern = schema.get("x-perennial-key-pattern")
+    if pattern is None:
+        return None
+    return {
+        "rule": f"self.all(key, key.size() <= 63 && key.matches('{pattern}'))",
+        "message": "names may hold letters, digits and '_', must not start with a digit, and have at most 63 characters",
+    }
+
+
+def _default(schema: Schema) -> Any:
+    """Return the static default, or None where there is none.
+
+    An object's default is written as `{}`-plus-what-differs by pydantic already; nulls inside it are not stored.
+    """
+    return _without_nulls(schema.get("default"))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
