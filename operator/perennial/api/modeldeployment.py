@@ -95,14 +95,25 @@ class Replicas(Model):
 
     model_config = {
         "json_schema_extra": rules(
-            Rule(rule="self.min <= self.max", message="replicas.min must not be greater than replicas.max")
+            Rule(
+                rule="!has(self.max) || self.min <= self.max",
+                message="replicas.min must not be greater than replicas.max",
+            )
         )
     }
 
     min: int = Field(1, ge=1, le=1000, description="Fewest pods. `kubectl scale` writes it.")
-    max: int = Field(
-        1, ge=1, le=1000, description="Most pods. Above min, a HorizontalPodAutoscaler decides between them."
+    max: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Most pods. Above min, a HorizontalPodAutoscaler decides between them. Unset: the same as min.",
     )
+
+    @property
+    def most(self) -> int:
+        """Return the most pods: `max`, or `min` where that is unset."""
+        return self.min if self.max is None else self.max
 
 
 class PodsMetric(Model):
