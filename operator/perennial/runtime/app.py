@@ -114,6 +114,7 @@ class Operator:
             "lists": self._fill_then_resync(),
             "watch": self._watch(),
             "leader election": self._lead(),
+            "events": self._engine.events.run(),
             **{f"worker {number}": self._work() for number in range(self._config.queue.workers)},
         }
 
@@ -129,7 +130,7 @@ class Operator:
             session=lambda: self._connection.watch_session(self._on_stream),
             namespaces=self._namespaces,
         )
-        await run_watch(plan, self._engine.on_event, on_started=self._catch_signals)
+        await run_watch(plan, self._engine, on_started=self._catch_signals)
 
     async def _lead(self) -> None:
         await self._ready.wait()
@@ -162,7 +163,9 @@ class Operator:
         _, late = await asyncio.wait(workers, timeout=_DRAIN_SECONDS)
         if late:
             _log.warning("%d reconciles did not end within %.0f s and are cut off", len(late), _DRAIN_SECONDS)
-        await _cancel([*late, parts["leader election"]])
+        await _cancel([*late, parts["events"]])
+        await self._engine.events.flush()
+        await _cancel([parts["leader election"]])
         await self._elector.release()
         await _cancel(list(parts.values()))
 

@@ -66,6 +66,12 @@ class Cache:
         """Return how many objects of each kind there are."""
         return {kind: len(shelf.objects) for kind, shelf in self._shelves.items()}
 
+    def is_news(self, kind: Kind, raw: Raw) -> bool:
+        """Tell whether `put` would take the object in."""
+        metadata = raw["metadata"]
+        known = self._shelves[kind.kind].objects.get((metadata.get("namespace", ""), metadata["name"]))
+        return self._is_newer(metadata, known)
+
     # Writing.
 
     def put(self, kind: Kind, raw: Raw) -> frozenset[Key]:
@@ -75,12 +81,13 @@ class Cache:
         place = (metadata.get("namespace", ""), metadata["name"])
         shelf = self._shelves[kind.kind]
         known = shelf.objects.get(place)
-        if not self._is_news(metadata, known):
+        if not self._is_newer(metadata, known):
             return _NOTHING
         if known is not None:
             self._unlink(kind, place, known)
             if known["metadata"].get("uid") != metadata.get("uid"):
                 self._bury(known, _version(known))
+        self._gone.pop(metadata.get("uid", ""), None)
         shelf.objects[place] = raw
         return self._link(kind, place, raw) | (self._owner_of(known) if known is not None else _NOTHING)
 
@@ -119,7 +126,7 @@ class Cache:
 
     # Inside.
 
-    def _is_news(self, metadata: Mapping[str, Any], known: Raw | None) -> bool:
+    def _is_newer(self, metadata: Mapping[str, Any], known: Raw | None) -> bool:
         version = _number(metadata.get("resourceVersion"))
         uid = metadata.get("uid")
         if uid in self._gone:
@@ -127,7 +134,6 @@ class Cache:
             # A child whose labels were taken off leaves the watch as if deleted, and comes back with them, later.
             if version is None or buried is None or version <= buried:
                 return False
-            del self._gone[uid]
         if known is None:
             return True
         before = _version(known)

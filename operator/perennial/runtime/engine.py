@@ -13,6 +13,7 @@ from perennial.core.decision import Room
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.runtime.cache import Cache
 from perennial.runtime.children import Children
+from perennial.runtime.events import EventPoster
 from perennial.runtime.gauges import ResourceGauges
 from perennial.runtime.logs import about
 from perennial.runtime.metrics import Metrics
@@ -52,6 +53,7 @@ class Engine:
         self.queue = WorkQueue(
             clock, backoff=config.queue.backoff_seconds, max_backoff=config.queue.max_backoff_seconds
         )
+        self.events = EventPoster(api, instance=instance, is_busy=lambda: len(self.queue) > 0)
         self._reconciler = Reconciler(
             rooms=rooms,
             cache=self.cache,
@@ -66,7 +68,7 @@ class Engine:
             accept=self.accept,
             config=config,
             now=lambda: datetime.now(UTC),
-            instance=instance,
+            tell=self.events.add,
         )
 
     def activate(self) -> None:
@@ -74,7 +76,11 @@ class Engine:
         self._active = True
         for room in self._rooms.values():
             for key in self.cache.keys(room.kind):
-                self.queue.add(key)
+                self.queue.add(key, can_wait=True)
+
+    def is_news(self, kind: Kind, event: str | None, raw: Raw) -> bool:
+        """Tell whether a watch event says anything that the cache does not hold already."""
+        return event == "DELETED" or self.cache.is_news(kind, raw)
 
     def on_event(self, kind: Kind, event: str | None, raw: Raw) -> None:
         """Take in a watch event; `event` is None for what the watch listed when it began."""
@@ -92,7 +98,10 @@ class Engine:
             own = Key(kind.kind, metadata["namespace"], metadata["name"])
             self.gauges.touch((own,))
             keys = keys - {own}
-        self._wake(keys)
+            self._wake(keys)
+        else:
+            # A new child brings its owner a second look; most often its first status comes before that.
+            self._wake(keys, can_wait=True)
 
     def take_list(self, kind: Kind, namespace: str | None, items: Iterable[Raw], version: str) -> None:
         """Take in a full list: what is new in it, and what is gone from it."""
@@ -160,11 +169,11 @@ class Engine:
     def _note_child(self, kind: Kind) -> None:
         self._metrics.child_seconds.labels(kind.kind).observe(monotonic() - _wanted_at.get())
 
-    def _wake(self, keys: Iterable[Key]) -> None:
+    def _wake(self, keys: Iterable[Key], *, can_wait: bool = False) -> None:
         self.gauges.touch(keys)
         if self._active:
             for key in keys:
-                self.queue.add(key)
+                self.queue.add(key, can_wait=can_wait)
 
 
 def _log_api_error(error: ApiError) -> None:

@@ -5,7 +5,6 @@ It is the same after an event, a restart, a resync or a lost reply. Each step ma
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +18,6 @@ from perennial.core.decision import ChildConflict, Decision, EventNote, Room
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.runtime.cache import Cache
 from perennial.runtime.children import Accept, Children, NameLeaving
-from perennial.runtime.events import event_object
 from perennial.runtime.ports import Api
 from perennial.runtime.trouble import (
     Trouble,
@@ -31,6 +29,10 @@ from perennial.runtime.trouble import (
 )
 
 _log = logging.getLogger(__name__)
+
+
+Tell = Callable[[Raw, Iterable[EventNote]], None]
+"""Takes a resource as it was just written, and the notes about it that should become Events."""
 
 
 class Result(StrEnum):
@@ -73,7 +75,7 @@ class Reconciler:
         accept: Accept,
         config: OperatorConfig,
         now: Callable[[], datetime],
-        instance: str,
+        tell: Tell,
     ) -> None:
         """Take everything that a reconcile needs; it keeps no state of its own."""
         self._rooms = rooms
@@ -83,7 +85,7 @@ class Reconciler:
         self._accept = accept
         self._config = config
         self._now = now
-        self._instance = instance
+        self._tell = tell
 
     async def reconcile(self, key: Key) -> Outcome:
         """Carry out one step.
@@ -125,13 +127,13 @@ class Reconciler:
             if trouble is None:
                 raise
             if live is not raw:
-                await self._tell(live, decision.events)
+                self._tell(live, decision.events)
             await self._report(kind, live, trouble)
             return Outcome(Result.BLOCKED, after=trouble.retry_seconds, retry=trouble.retry_seconds is None)
         if decision.status is not None:
             live = await self._write_status(kind, live, decision.status)
         if live is not raw:
-            await self._tell(live, decision.events)
+            self._tell(live, decision.events)
         return Outcome(Result.DONE, after=decision.requeue_after)
 
     async def _report(self, kind: Kind, raw: Raw, trouble: Trouble) -> None:
@@ -141,7 +143,7 @@ class Reconciler:
         live = await self._write_status(kind, raw, status)
         if live is not raw:
             _log.warning("%s: %s", trouble.reason, trouble.message)
-            await self._tell(live, [EventNote("Warning", trouble.reason, trouble.message)])
+            self._tell(live, [EventNote("Warning", trouble.reason, trouble.message)])
 
     async def _write_status(self, kind: Kind, raw: Raw, status: dict[str, Any]) -> Raw:
         """Write the status if it differs; return the resource as it is then, the same object if nothing was written.
@@ -165,12 +167,6 @@ class Reconciler:
             raise _Stale from error
         self._accept(kind, written)
         return written
-
-    async def _tell(self, resource: Raw, notes: Iterable[EventNote]) -> None:
-        """Post Events. One that is lost is no reason to reconcile again."""
-        for note in notes:
-            with suppress(ApiError):
-                await self._api.post_event(event_object(resource, note, self._now(), self._instance))
 
 
 def _parse(room: Room[Any, Any], raw: Raw) -> Any:

@@ -44,12 +44,47 @@ class QueueClosed(Exception):
     """There will be no more keys."""
 
 
+class _Lane:
+    """Keys that wait, the namespaces taking turns."""
+
+    def __init__(self) -> None:
+        self._turns: deque[str] = deque()
+        self._keys: dict[str, dict[Key, None]] = {}
+
+    def push(self, key: Key) -> None:
+        keys = self._keys.get(key.namespace)
+        if keys is None:
+            keys = self._keys[key.namespace] = {}
+            self._turns.append(key.namespace)
+        keys[key] = None
+
+    def pop(self) -> Key | None:
+        while self._turns:
+            namespace = self._turns.popleft()
+            keys = self._keys[namespace]
+            if not keys:  # all of them were taken out
+                del self._keys[namespace]
+                continue
+            key = next(iter(keys))
+            del keys[key]
+            if keys:
+                self._turns.append(namespace)
+            else:
+                del self._keys[namespace]
+            return key
+        return None
+
+    def take_out(self, key: Key) -> bool:
+        keys = self._keys.get(key.namespace, {})
+        return keys.pop(key, self) is not self  # what is there is None
+
+
 class WorkQueue:
     """Keys to reconcile.
 
     A key is at most once in the queue and at most with one worker. Added while a worker has it, it runs again
     afterwards. A worker that gets a key sets aside what was put off for it: it will look at everything anyway, and
-    say anew when to look again.
+    say anew when to look again. Keys that can wait (a second look, a resync) let all others pass.
     """
 
     def __init__(
@@ -65,11 +100,11 @@ class WorkQueue:
         self._backoff = backoff
         self._max_backoff = max_backoff
         self._jitter = jitter
-        self._turns: deque[str] = deque()  # namespaces with keys, the next one first
-        self._waiting: dict[str, deque[Key]] = {}
+        self._urgent = _Lane()
+        self._patient = _Lane()
         self._since: dict[Key, float] = {}
         self._running: dict[Key, float] = {}
-        self._again: dict[Key, float] = {}
+        self._again: dict[Key, tuple[float, bool]] = {}  # since when, and whether it can wait
         self._due: dict[Key, float] = {}
         self._timeline: list[tuple[float, Key]] = []
         self._timer: Handle | None = None
@@ -100,15 +135,20 @@ class WorkQueue:
         key, since = min(self._running.items(), key=lambda item: item[1])
         return key, self._clock.time() - since
 
-    def add(self, key: Key) -> None:
-        """Have the key reconciled as soon as its turn comes."""
-        if key in self._since or self._closed:
+    def add(self, key: Key, *, can_wait: bool = False) -> None:
+        """Have the key reconciled as soon as its turn comes; one that `can_wait` lets all others pass."""
+        if self._closed:
+            return
+        if key in self._since:
+            if not can_wait and self._patient.take_out(key):
+                self._urgent.push(key)
             return
         now = self._clock.time()
         if key in self._running:
-            self._again.setdefault(key, now)
+            since, patient = self._again.get(key, (now, True))
+            self._again[key] = (since, patient and can_wait)
             return
-        self._enqueue(key, now)
+        self._enqueue(key, now, can_wait=can_wait)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Have the key reconciled after a time, or earlier if it is wanted earlier."""
@@ -164,9 +204,9 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """Give the key back."""
         del self._running[key]
-        since = self._again.pop(key, None)
-        if since is not None and not self._closed:
-            self._enqueue(key, since)
+        again = self._again.pop(key, None)
+        if again is not None and not self._closed:
+            self._enqueue(key, again[0], can_wait=again[1])
 
     def close(self) -> None:
         """Hand out no more keys; those that workers have are theirs until they are done."""
@@ -177,28 +217,18 @@ class WorkQueue:
             self._wake_one()
 
     def _take(self) -> Item | None:
-        if not self._turns:
+        key = self._urgent.pop() or self._patient.pop()
+        if key is None:
             return None
-        namespace = self._turns.popleft()
-        keys = self._waiting[namespace]
-        key = keys.popleft()
-        if keys:
-            self._turns.append(namespace)
-        else:
-            del self._waiting[namespace]
         now = self._clock.time()
         waited = now - self._since.pop(key)
         self._due.pop(key, None)
         self._running[key] = now
         return Item(key, waited)
 
-    def _enqueue(self, key: Key, since: float) -> None:
+    def _enqueue(self, key: Key, since: float, *, can_wait: bool) -> None:
         self._since[key] = since
-        keys = self._waiting.get(key.namespace)
-        if keys is None:
-            keys = self._waiting[key.namespace] = deque()
-            self._turns.append(key.namespace)
-        keys.append(key)
+        (self._patient if can_wait else self._urgent).push(key)
         self._wake_one()
 
     def _wake_one(self) -> None:
