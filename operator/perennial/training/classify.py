@@ -11,10 +11,9 @@ from perennial.api.messages import Message, NothingToPublish, Published
 from perennial.core import failures
 from perennial.core.failures import AgentFailure
 from perennial.core.termination import BadMessage, failure_of, parse_message
-from perennial.core.times import parse_time
 from perennial.core.waiting import clean
 from perennial.training.build import AGENT, FETCH, TRAIN
-from perennial.training.clock import seconds_since
+from perennial.training.clock import seconds_since, written_time
 from perennial.training.observe import OwnedJob, OwnedPod
 from perennial.training.outcome import Outcome
 from perennial.training.plan import Lineage
@@ -28,6 +27,7 @@ To take a success for a disruption would cost a whole training, so a complete Jo
 _NOT_FOUND = re.compile(r"executable file not found|no such file or directory|permission denied|is a directory")
 _OVER_LIMIT = re.compile(r"exceed", re.IGNORECASE)
 _LOCAL_STORAGE = re.compile(r"emptydir|ephemeral", re.IGNORECASE)
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _START_FAILURES = ("StartError", "ContainerCannotRun")
 _DIGEST_LENGTH = len("sha256:")
 
@@ -53,9 +53,8 @@ def _known_to_job(job: OwnedJob, failed: KubeCondition) -> Outcome | None:
 
 def _of_failed(failed: KubeCondition, pod: OwnedPod | None, now: datetime) -> Outcome | None:
     if pod is not None and _is_over_local_storage(pod):
-        return Outcome(
-            "Fatal", failures.OUT_OF_SPACE.reason, f"{clean(pod.status.message)}: {failures.OUT_OF_SPACE.next_step}"
-        )
+        full, said = failures.OUT_OF_SPACE, clean(pod.status.message).rstrip(". ")
+        return Outcome("Fatal", full.reason, f"{said}; {full.next_step}")
     if failed.reason == "PodFailurePolicy" or (pod is not None and pod.disrupted is not None):
         why = (pod.disrupted if pod is not None else None) or failed.message
         return Outcome("Disrupted", "Disrupted", f"the cluster took the pod away: {clean(why)}")
@@ -110,7 +109,7 @@ def _of_pod(pod: Pod, failed: KubeCondition) -> Outcome:
 
 def _of_code(ended: Terminated) -> Outcome:
     """Return the outcome of the user's code, which ended with another code than 0."""
-    said = clean(ended.message)
+    said = clean(_COLOURS.sub("", ended.message))
     if ended.reason in _START_FAILURES:
         fatal = _NOT_FOUND.search(ended.message) is not None
         step = "correct spec.command, or the image"
@@ -200,11 +199,7 @@ def _what_is_wrong(message: Published, output: str) -> str | None:
         return "the published version lies outside of spec.output.uri, or not under its own digest"
     if not all(name.isprintable() and value.isprintable() for name, value in message.metrics.items()):
         return "a metric holds control characters"
-    try:
-        parse_time(message.time)
-    except (ValueError, OverflowError):
-        return "the time of publishing is no time"
-    return None
+    return None if written_time(message.time) else "the time of publishing is no time"
 
 
 def version_uri(output: str, digest: str) -> str:

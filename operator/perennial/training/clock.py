@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from perennial.core.times import format_time, parse_time
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+_OLDEST = 2000
 _DOUBLINGS = 6
 """After so many, the longest pause is reached."""
 
@@ -15,6 +16,15 @@ def seconds_since(text: str | None, now: datetime, *, otherwise: float) -> float
         return (now - parse_time(text)).total_seconds() if text else otherwise
     except (ValueError, OverflowError):
         return otherwise
+
+
+def written_time(text: str) -> str | None:
+    """Return a time as Kubernetes writes it, or None if the text is no time of this age: it may come from anyone."""
+    try:
+        moment = parse_time(text)
+        return format_time(moment) if moment.year >= _OLDEST else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def seconds_until(text: str, now: datetime) -> float:

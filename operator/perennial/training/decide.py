@@ -37,7 +37,8 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     """Return the next step toward the spec."""
     resource = observed.resource
     step = _Step(observed, config, now, run_hash(resource.spec))
-    status = runs.put_right(resource.metadata.name, resource.status, observed.jobs, now)
+    keep = resource.spec.history.runs
+    status = runs.put_right(resource.metadata.name, resource.status, observed.jobs, keep, now)
     run = status.current_run
     return step.idle(status) if run is None else step.go_on(status, run)
 
@@ -124,8 +125,7 @@ class _Step:
             generation=meta.generation,
             now=self.now,
         )
-        why = f"{trigger.kind} by DriftMonitor {trigger.monitor}" if trigger.kind == "Drift" else trigger.kind
-        started = EventNote("Normal", "RunStarted", f"run {run.name} starts: {why}")
+        started = EventNote("Normal", "RunStarted", f"run {run.name} starts: {_why(trigger)}")
         return self._launch(runs.with_new(status, run), run, [*events, started])
 
     def _launch(self, status: TrainingJobStatus, run: CurrentRun, events: list[EventNote]) -> Decision:
@@ -190,7 +190,7 @@ class _Step:
         if outcome.ending == "Fatal":
             return self._end(status, current, "Failed", outcome)
         if outcome.ending == "Failed" and run.failures >= limit:
-            note = f"{outcome.message} ({run.failures + 1} attempts have failed; retry.limit is {limit})"
+            note = f"{outcome.message} ({run.failures + 1} of {limit + 1} attempts have failed, see spec.retry.limit)"
             return self._end(status, current, "Failed", replace(outcome, message=note))
         if current.changed:
             return self._replace(status, current, outcome)  # the spec of the attempt to repeat is gone
@@ -258,3 +258,9 @@ class _Step:
             requeue_after=requeue,
             status_first=status_first,
         )
+
+
+def _why(trigger: Trigger) -> str:
+    if trigger.kind == "Drift":
+        return f"DriftMonitor {trigger.monitor} found drift (verdict {trigger.verdict})"
+    return "it is the first" if trigger.kind == "Created" else "the spec has changed"

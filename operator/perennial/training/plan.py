@@ -8,9 +8,10 @@ import re
 from pydantic import ValidationError
 
 from perennial.api.base import Model
-from perennial.api.pod import Input, Source
+from perennial.api.pod import Image, Input, Source
 from perennial.api.trainingjob import CurrentRun, Output, ParameterMap, TrainingJobSpec
 from perennial.core.names import child_name, digest_of
+from perennial.training.clock import written_time
 
 PLAN_ANNOTATION = "perennial.dev/plan"
 """On each Job: its run as it was intended, so that a status which someone wiped is put right from what runs."""
@@ -28,7 +29,7 @@ _SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
 class Lineage(Model):
     """The part of a spec that a run's record repeats."""
 
-    image: str
+    image: Image
     parameters: ParameterMap | None = None
     seed: int | None = None
     source: Source | None = None
@@ -90,6 +91,8 @@ def numbers_of(resource: str, job: str) -> tuple[int, int] | None:
 def read_plan(text: str | None) -> RunPlan | None:
     """Return the plan of an annotation, or None if it is missing or was edited into something else."""
     try:
-        return RunPlan.model_validate_json(text) if text else None
+        plan = RunPlan.model_validate_json(text) if text else None
     except ValidationError:
         return None
+    moments = (plan.run.start_time, plan.run.attempt_time) if plan is not None else ()
+    return plan if all(written_time(moment) for moment in moments) else None

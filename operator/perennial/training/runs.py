@@ -13,10 +13,10 @@ from perennial.api.status import InputRecord
 from perennial.api.trainingjob import Artifact, CurrentRun, RunRecord, TrainingJobStatus, Trigger
 from perennial.core.conditions import shorten
 from perennial.core.termination import BadMessage, parse_message
-from perennial.core.times import format_time, parse_time
+from perennial.core.times import format_time
 from perennial.training.build import FETCH, TRAIN
 from perennial.training.classify import version_uri
-from perennial.training.clock import after, pause
+from perennial.training.clock import after, pause, written_time
 from perennial.training.observe import AttemptJob
 from perennial.training.outcome import Outcome
 from perennial.training.plan import LARGEST, Lineage, job_name, run_name
@@ -44,14 +44,15 @@ def newest_success(status: TrainingJobStatus) -> RunRecord | None:
 
 
 def put_right(
-    resource: str, status: TrainingJobStatus, jobs: tuple[AttemptJob, ...], now: datetime
+    resource: str, status: TrainingJobStatus, jobs: tuple[AttemptJob, ...], keep: int, now: datetime
 ) -> TrainingJobStatus:
-    """Return the status with its current run held against the Jobs that are there.
+    """Return the status with its current run held against the Jobs that are there, and its records to what is kept.
 
     A Job newer than anything in status belongs to a run whose status was wiped or set back by hand: the plan that it
     carries is taken over, so that what runs goes on instead of running twice.
     """
-    status = status.model_copy(update={"runs": tuple(item for item in status.runs if _is_number(item.number))})
+    records = tuple(item for item in status.runs if _is_number(item.number))
+    status = status.model_copy(update={"runs": _bounded(records, keep)})
     done = highest_record(status)
     run = status.current_run
     standing = [item for item in jobs if item.number > done and not item.leaving]
@@ -164,7 +165,7 @@ def image_digest(pod: Pod | None) -> str | None:
 
 
 def _is_number(number: int) -> bool:
-    """Tell whether a number may be one of a run: someone may have written any into the status."""
+    """Tell whether a number may be that of a run: anything may have been written into a status by hand."""
     return 0 < number <= LARGEST
 
 
@@ -193,7 +194,7 @@ def _artifact(published: Published, uri: str, run: CurrentRun) -> Artifact:
         digest=published.digest,
         run=run.name,
         metrics=published.metrics or None,
-        time=format_time(parse_time(published.time)),
+        time=written_time(published.time) or published.time,
     )
 
 
