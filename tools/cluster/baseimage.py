@@ -13,8 +13,9 @@ from tools.cluster.progress import step
 
 SUITE = "bookworm"
 PYTHON = "python3.11"
+# usr-is-merged instead of usrmerge, which would bring 60 MB of Perl; the hook merges /usr before anything is unpacked.
 # libstdc++6: what binary wheels expect of every system. netbase: names of ports and protocols.
-PACKAGES = (PYTHON, "python3-minimal", "ca-certificates", "libstdc++6", "netbase", "tzdata")
+PACKAGES = (PYTHON, "python3-minimal", "usr-is-merged", "ca-certificates", "libstdc++6", "netbase", "tzdata")
 # Debian's copyright files stay, as its licence terms ask.
 EXCLUDED = ("man", "info", "locale", "lintian", "bash-completion")
 HOOKS = (
@@ -23,6 +24,7 @@ HOOKS = (
     # Made anew by whoever runs the image, and different on every machine.
     'rm -rf "$1"/var/cache/* "$1"/var/log/* "$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf',
 )
+MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "SSL_CERT_DIR": "/etc/ssl/certs"}
 
 
@@ -40,7 +42,7 @@ def name() -> str:
 def command(tar: Path) -> list[str]:
     """The call of mmdebstrap that writes the root file system as a tar file."""
     options = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in EXCLUDED]
-    hooks = [f"--customize-hook={hook}" for hook in HOOKS]
+    hooks = [f"--hook-dir={MERGED_USR}", *(f"--customize-hook={hook}" for hook in HOOKS)]
     include = f"--include={','.join(PACKAGES)}"
     return ["mmdebstrap", "--variant=essential", include, *options, *hooks, "--format=tar", SUITE, str(tar)]
 
@@ -72,4 +74,6 @@ def root_archive() -> Path:
                 fix="it fetches Debian packages: check the network and the apt proxy settings; or install Docker",
             )
         partial.rename(final)
+        for older in set(final.parent.glob("base-*.tar")) - {final}:
+            older.unlink(missing_ok=True)
     return final
