@@ -9,7 +9,7 @@ from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, SERV
 from perennial.core.names import REVISION_LABEL
 from perennial.serving.build import HTTP_PORT, Plan, deployment, metadata_of
 from perennial.serving.health import SERVER
-from perennial.serving.marks import PROMOTED_ANNOTATION, recorded_agent, recorded_port
+from perennial.serving.marks import recorded_agent, recorded_port
 from perennial.serving.revision import selector_of, traffic_port
 from perennial.serving.walk import Scene, State, wanted_replicas
 
@@ -27,7 +27,7 @@ def actions_of(state: State, scene: Scene, agent: AgentConfigDefaults) -> tuple[
 
 def autoscaled(spec: ModelDeploymentSpec) -> bool:
     """Tell whether a HorizontalPodAutoscaler decides how many pods there are."""
-    return spec.replicas.max > spec.replicas.min
+    return spec.replicas.most > spec.replicas.min
 
 
 def _revision_actions(revision: Revision, state: State, scene: Scene, agent: AgentConfigDefaults) -> list[Action]:
@@ -74,7 +74,7 @@ def _autoscaler(resource: ModelDeployment, revision: Revision, least: int) -> Ra
                 "name": revision.name,
             },
             "minReplicas": least,
-            "maxReplicas": spec.replicas.max,
+            "maxReplicas": spec.replicas.most,
             "metrics": [_metric(metric) for metric in metrics],
         },
     }
@@ -113,9 +113,8 @@ def _address_actions(state: State, scene: Scene) -> list[Action]:
         return []
     resource = scene.observed.resource
     selector = selector_of(resource.metadata.name, revision.hash)
-    promoted = {PROMOTED_ANNOTATION: revision.hash} if state.stable is not None else None
     return [
-        Apply(_service(resource, selector, port, promoted)),
+        Apply(_service(resource, selector, port)),
         Apply(_disruption_budget(resource, selector)),
     ]
 
@@ -128,11 +127,11 @@ def _port_of(revision: Revision, scene: Scene) -> int | None:
     return recorded_port(known) if known is not None else None
 
 
-def _service(resource: ModelDeployment, selector: dict[str, str], port: int, annotations: dict[str, str] | None) -> Raw:
+def _service(resource: ModelDeployment, selector: dict[str, str], port: int) -> Raw:
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
-        "metadata": metadata_of(resource, resource.metadata.name, annotations=annotations),
+        "metadata": metadata_of(resource, resource.metadata.name),
         "spec": {
             "type": "ClusterIP",
             "selector": selector,

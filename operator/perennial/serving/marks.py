@@ -6,7 +6,6 @@ describes keeps its port and its agent.
 
 from pydantic import ValidationError
 
-from perennial.api.base import Model
 from perennial.api.kube import Deployment
 from perennial.api.modeldeployment import Revision
 from perennial.core.names import REVISION_LABEL
@@ -17,12 +16,6 @@ DIGEST_ANNOTATION = "perennial.dev/model-digest"
 RUN_ANNOTATION = "perennial.dev/model-run"
 PORT_ANNOTATION = "perennial.dev/port"
 AGENT_ANNOTATION = "perennial.dev/agent-image"
-PROMOTED_ANNOTATION = "perennial.dev/promoted"
-"""On the Service: hash of the revision that it was last switched to because that was ready."""
-
-
-class _Port(Model):
-    number: int
 
 
 def marks_of(revision: Revision, port: int, agent_image: str) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from perennial.api.base import Digest, Model, Name, S3Uri, ShortText
 from perennial.api.kube import Deployment, Pod
@@ -57,7 +57,8 @@ class Observed:
     deployments: tuple[Deployment, ...] = ()
     pods: tuple[Pod, ...] = ()
     autoscalers: tuple[ObjectMeta, ...] = ()
-    service: ObjectMeta | None = None
+    selected: str | None = None
+    """Hash of the revision that the Service selects."""
 
     def deployment(self, name: str) -> Deployment | None:
         """Return one of the revisions' Deployments, unless it is on its way out."""
@@ -73,6 +74,14 @@ class Observed:
         )
 
 
+class _ServiceSpec(Model):
+    selector: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+class _Service(Model):
+    spec: _ServiceSpec
+
+
 def observe(resource: ModelDeployment, world: World) -> Observed:
     """Gather everything from the cache."""
     meta = resource.metadata
@@ -84,7 +93,7 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         deployments=tuple(Deployment.model_validate(raw) for raw in world.children(DEPLOYMENT, owner)),
         pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner)),
         autoscalers=tuple(Resource.model_validate(raw).metadata for raw in world.children(AUTOSCALER, owner)),
-        service=Resource.model_validate(service).metadata if service is not None else None,
+        selected=_Service.model_validate(service).spec.selector.get(REVISION_LABEL) if service is not None else None,
     )
 
 

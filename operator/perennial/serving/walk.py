@@ -18,7 +18,7 @@ from perennial.core.times import format_time, parse_duration, parse_time
 from perennial.core.waiting import Cause
 from perennial.serving import reasons
 from perennial.serving.health import Health, assess
-from perennial.serving.marks import PROMOTED_ANNOTATION, recorded_revision
+from perennial.serving.marks import recorded_revision
 from perennial.serving.observe import Observed
 from perennial.serving.revision import Problem, Shape, short
 
@@ -100,7 +100,7 @@ def _recall(state: State, scene: Scene) -> State:
     if stable is not None and not _stands(stable, scene):
         stable = None
     if stable is None:
-        stable = _promoted_before(scene, candidate)
+        stable = _serving_before(scene, candidate)
     return replace(
         state,
         stable=stable,
@@ -117,21 +117,14 @@ def _stands(stable: Revision, scene: Scene) -> bool:
     return scene.can_build(stable) or scene.observed.deployment(stable.name) is not None
 
 
-def _promoted_before(scene: Scene, candidate: Candidate | None) -> Revision | None:
-    """Return the revision that the Service was switched to, for a status that was emptied by hand."""
-    service = scene.observed.service
-    promoted = service.annotations.get(PROMOTED_ANNOTATION) if service is not None else None
-    if promoted is None or (candidate is not None and candidate.hash == promoted):
+def _serving_before(scene: Scene, candidate: Candidate | None) -> Revision | None:
+    """Return the revision that answers behind the Service, for a status that was emptied by hand."""
+    selected = scene.observed.selected
+    if selected is None or (candidate is not None and candidate.hash == selected):
         return None
     found = (recorded_revision(item, scene.time) for item in scene.observed.deployments)
     return next(
-        (
-            revision
-            for revision in found
-            if revision is not None
-            and revision.hash == promoted
-            and scene.observed.deployment(revision.name) is not None
-        ),
+        (item for item in found if item is not None and item.hash == selected and scene.health(item).available > 0),
         None,
     )
 
@@ -189,7 +182,7 @@ def wanted_replicas(revision: Revision, state: State, scene: Scene) -> int:
     serving = scene.observed.deployment(state.stable.name) if state.stable else None
     if serving is None or (state.stable and revision.hash == state.stable.hash):
         return replicas.min
-    return max(replicas.min, min(replicas.max, serving.spec.replicas))
+    return max(replicas.min, min(replicas.most, serving.spec.replicas))
 
 
 def deadline_of(candidate: Revision, scene: Scene) -> datetime:

@@ -1,0 +1,101 @@
+"""The account of verdicts: which are new, how many in a row found drift, and whether to ask for training. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from perennial.api.driftmonitor import DriftMonitorStatus, LastRun, Retrain, RetrainRequest, Verdict
+from perennial.core.times import format_time, parse_duration, parse_time
+from perennial.drift.outcomes import Moment, Outcome
+
+_SKEW = timedelta(days=1)
+"""A newest run that lies further in the future was not written by a clock, and would hide all that follow."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is known of all comparisons so far."""
+
+    last_run: LastRun | None = None
+    last_verdict: Verdict | None = None
+    consecutive: int = 0
+    retrain: RetrainRequest | None = None
+    failures: tuple[LastRun, ...] = ()
+    """Comparisons that are new in this step and failed."""
+
+
+def account(status: DriftMonitorStatus, found: Iterable[Outcome], digest: str | None, now: datetime) -> Account:
+    """Return the account with all new comparisons taken in, each once and in order.
+
+    Args:
+        status: what is known from before.
+        found: comparisons that have ended, oldest first.
+        digest: the model that is served now, or None while that is unknown.
+        now: the present.
+    """
+    known = _known(status, now)
+    for outcome in found:
+        known = _take(known, outcome)
+    return _of_present(known, digest)
+
+
+def _known(status: DriftMonitorStatus, now: datetime) -> Account:
+    moment = _moment(status.last_run)
+    if moment is None or moment.time > now + _SKEW:
+        return Account(retrain=status.retrain)
+    return Account(status.last_run, status.last_verdict, status.consecutive, status.retrain)
+
+
+def _moment(run: LastRun | None) -> Moment | None:
+    try:
+        return Moment(parse_time(run.time), run.job) if run is not None else None
+    except ValueError:
+        return None
+
+
+def _take(known: Account, outcome: Outcome) -> Account:
+    newest = _moment(known.last_run)
+    if newest is not None and outcome.moment <= newest:
+        return known
+    verdict = outcome.verdict
+    if verdict is None:
+        failed = (outcome.run,) if outcome.run.result == "Failed" else ()
+        return replace(known, last_run=outcome.run, failures=(*known.failures, *failed))
+    before = known.last_verdict
+    in_row = known.consecutive if before is not None and before.digest == verdict.digest else 0
+    return replace(known, last_run=outcome.run, last_verdict=verdict, consecutive=in_row + 1 if verdict.drifted else 0)
+
+
+def _of_present(known: Account, digest: str | None) -> Account:
+    """Return the account with verdicts about an older model counting for nothing."""
+    verdict = known.last_verdict
+    stale = digest is not None and (verdict is None or verdict.digest != digest)
+    return replace(known, consecutive=0) if stale else known
+
+
+def ask(known: Account, wish: Retrain | None, now: datetime) -> Account:
+    """Return the account with a request to train again, when one is due: never two for one verdict."""
+    verdict = known.last_verdict
+    if verdict is None or not is_wanted(known, wish) or wait_for(known, wish, now) > 0:
+        return known
+    request = RetrainRequest(verdict=verdict.id, time=format_time(now), digest=verdict.digest)
+    return replace(known, retrain=request)
+
+
+def is_wanted(known: Account, wish: Retrain | None) -> bool:
+    """Tell whether drift persists and its newest verdict has not asked yet."""
+    verdict, asked = known.last_verdict, known.retrain
+    if wish is None or verdict is None or not verdict.drifted or known.consecutive < wish.after:
+        return False
+    return asked is None or asked.verdict != verdict.id
+
+
+def wait_for(known: Account, wish: Retrain | None, now: datetime) -> float:
+    """Return the seconds until the cooldown after the last request is over."""
+    if wish is None or known.retrain is None:
+        return 0.0
+    try:
+        over = parse_time(known.retrain.time) + parse_duration(wish.cooldown)
+    except ValueError:  # a time that someone made unreadable holds nothing back
+        return 0.0
+    return max(0.0, (over - now).total_seconds())

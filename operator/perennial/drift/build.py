@@ -1,0 +1,159 @@
+"""The CronJob of a DriftMonitor: on schedule, one pod of the agent that compares and says what it found."""
+
+from typing import Any
+
+from perennial.api.agent import ROOT, CaptureWindow, DriftConfig, RunReference
+from perennial.api.config import AgentConfigDefaults
+from perennial.api.driftmonitor import DriftMonitor, DriftMonitorSpec, Features
+from perennial.api.pod import Storage
+from perennial.core.failures import TABLE
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, Key, Raw
+from perennial.core.names import owner_labels
+from perennial.core.podspec import (
+    agent_container,
+    owner_reference,
+    pod_options,
+    pod_security,
+    resources_of,
+    storage_volumes,
+    workspace_volume,
+)
+from perennial.core.times import parse_duration
+from perennial.drift.observe import ServedModel
+from perennial.drift.outcomes import CONTAINER, DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
+
+COMPONENT = "drift"
+SUSPEND_MANAGER = "perennial-suspend"
+_VOLUME = "workspace"
+_JOBS_KEPT = 3
+_RETRIES = 2
+_LATEST_START_SECONDS = 600
+
+
+def cron_job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent: AgentConfigDefaults) -> Raw:
+    """Return the CronJob. Its pods carry what they compare for, so that a verdict is held to the right model."""
+    spec = resource.spec
+    labels = _labels(resource)
+    zone = {"timeZone": spec.time_zone} if spec.time_zone else {}
+    return {
+        "apiVersion": CRON_JOB.api_version,
+        "kind": CRON_JOB.kind,
+        "metadata": {
+            **_name(resource),
+            "labels": labels,
+            "ownerReferences": [owner_reference(DRIFT_MONITOR, resource.metadata)],
+        },
+        "spec": {
+            "schedule": spec.schedule,
+            **zone,
+            "suspend": spec.suspend,
+            # Two at a time would count one window twice, and after a long outage only the newest window matters.
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": _LATEST_START_SECONDS,
+            "successfulJobsHistoryLimit": _JOBS_KEPT,
+            "failedJobsHistoryLimit": _JOBS_KEPT,
+            "jobTemplate": {"metadata": {"labels": labels}, "spec": _job(resource, model, capture, agent)},
+        },
+    }
+
+
+def suspension(resource: DriftMonitor) -> Raw:
+    """Return the one field that stops a CronJob whose target is gone, to be applied by a manager of its own."""
+    return {
+        "apiVersion": CRON_JOB.api_version,
+        "kind": CRON_JOB.kind,
+        "metadata": _name(resource),
+        "spec": {"suspend": True},
+    }
+
+
+def _name(resource: DriftMonitor) -> dict[str, str]:
+    return {"name": resource.metadata.name, "namespace": resource.metadata.namespace}
+
+
+def _labels(resource: DriftMonitor) -> dict[str, str]:
+    meta = resource.metadata
+    return owner_labels(Key(DRIFT_MONITOR.kind, meta.namespace, meta.name), COMPONENT)
+
+
+def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent: AgentConfigDefaults) -> dict[str, Any]:
+    spec = resource.spec
+    run = {RUN_ANNOTATION: model.run} if model.run else {}
+    return {
+        "backoffLimit": _RETRIES,
+        "activeDeadlineSeconds": spec.active_deadline_seconds,
+        "podFailurePolicy": {
+            "rules": [
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {"action": "FailJob", "onExitCodes": _hopeless_codes()},
+            ]
+        },
+        "template": {
+            "metadata": {
+                "labels": _labels(resource),
+                "annotations": {DIGEST_ANNOTATION: model.digest, **run},
+            },
+            "spec": {
+                **pod_options(spec),
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "securityContext": pod_security(),
+                "containers": [_container(resource, model, capture, agent)],
+                "volumes": [workspace_volume(_VOLUME, spec.workspace), *storage_volumes(spec.storage)],
+            },
+        },
+    }
+
+
+def _hopeless_codes() -> dict[str, Any]:
+    """Return the exit codes after which another try would only fail again."""
+    codes = sorted(failure.code for failure in TABLE if not failure.retriable)
+    return {"containerName": CONTAINER, "operator": "In", "values": codes}
+
+
+def _container(
+    resource: DriftMonitor, model: ServedModel, capture: str | None, agent: AgentConfigDefaults
+) -> dict[str, Any]:
+    spec = resource.spec
+    container = agent_container(
+        CONTAINER,
+        "drift",
+        drift_config(resource, model, capture),
+        storage=spec.storage,
+        agent=agent,
+        mounts=[{"name": _VOLUME, "mountPath": ROOT}],
+        env=[{"name": "PERENNIAL_JOB", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{JOB_LABEL}']"}}}],
+    )
+    return {**container, **resources_of(spec)}
+
+
+def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None) -> DriftConfig:
+    """Return what the agent is told.
+
+    Raises:
+        ValueError: the window of the capture is to be compared, and there is no capture.
+    """
+    spec = resource.spec
+    return DriftConfig(
+        storage=spec.storage or Storage(),
+        namespace=resource.metadata.namespace,
+        monitor=resource.metadata.name,
+        deployment=spec.target.model_deployment,
+        run=model.run,
+        digest=model.digest,
+        reference=spec.reference.uri or RunReference(uri=model.uri, digest=model.digest, input=spec.reference.input),
+        current=_current(spec, model, capture),
+        features=spec.features or Features(),
+        checks=spec.checks,
+        report=spec.report.uri if spec.report else None,
+    )
+
+
+def _current(spec: DriftMonitorSpec, model: ServedModel, capture: str | None) -> str | CaptureWindow:
+    if spec.current.uri is not None:
+        return spec.current.uri
+    if capture is None or spec.current.window is None:
+        raise ValueError("there is no capture to take the window from")
+    seconds = int(parse_duration(spec.current.window).total_seconds())
+    return CaptureWindow(uri=capture, seconds=max(1, seconds), digest=model.digest)

@@ -1,0 +1,172 @@
+"""What the conditions of a DriftMonitor say, for kstatus, Argo CD and people.
+
+`Ready` is about the monitor: whether it can judge. What it found is in `Drifted` and `DataQuality`; a model that drifts
+is no fault of its monitor.
+"""
+
+from dataclasses import dataclass
+
+from perennial.api.driftmonitor import DriftMonitor, FeatureScore, Verdict
+from perennial.core.conditions import READY, Truth, Wanted, ready, reconciling, stalled
+from perennial.core.failures import by_reason
+from perennial.core.waiting import Cause, waiting_cause
+from perennial.drift import reasons
+from perennial.drift.account import Account
+from perennial.drift.observe import Observed, ServedModel
+
+DRIFTED = "Drifted"
+DATA_QUALITY = "DataQuality"
+RETRAIN_REQUESTED = "RetrainRequested"
+_WORST = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why nothing can be compared."""
+
+    reason: str
+    message: str
+    stalled: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """All that the conditions depend on."""
+
+    observed: Observed
+    known: Account
+    model: ServedModel | None
+    """What the target serves."""
+    problem: Problem | None
+
+    @property
+    def resource(self) -> DriftMonitor:
+        """Return the resource."""
+        return self.observed.resource
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Return the newest verdict if it is about the model that serves now."""
+        verdict = self.known.last_verdict
+        if verdict is None or (self.model is not None and verdict.digest != self.model.digest):
+            return None
+        return verdict
+
+
+def find_problem(observed: Observed) -> Problem | None:
+    """Return why nothing can be compared, or None when all is there."""
+    name = observed.resource.spec.target.model_deployment
+    target = observed.target
+    if target is None:
+        return Problem(
+            reasons.TARGET_NOT_FOUND,
+            f"spec.target.modelDeployment: there is no ModelDeployment {name} in this namespace; create it",
+        )
+    if target.model is None:
+        return Problem(
+            reasons.TARGET_NOT_READY,
+            f"ModelDeployment {name} serves no model yet; see kubectl describe modeldeployment {name}",
+        )
+    if observed.resource.spec.current.uri is None and target.capture is None:
+        return Problem(
+            reasons.CAPTURE_NOT_ENABLED,
+            f"spec.current.window is to be compared, but ModelDeployment {name} captures nothing: set its "
+            "spec.capture, or spec.current.uri here",
+            stalled=True,
+        )
+    return None
+
+
+def conditions_of(view: View) -> tuple[Wanted, ...]:
+    """Return all conditions that should hold."""
+    return (*_main(view), _drifted(view), *_quality(view), *_retrain(view))
+
+
+def _main(view: View) -> tuple[Wanted, ...]:
+    """Return Ready, and Reconciling or Stalled with it."""
+    problem, run = view.problem, view.known.last_run
+    if problem is not None:
+        return (stalled if problem.stalled else reconciling)(problem.reason, problem.message)
+    if run is not None and run.result == "Failed":
+        return _failing(view, run.reason or reasons.COMPARISON_FAILED, f"{run.job}: {run.message or ''}")
+    cause = waiting_of(view.observed)
+    if cause is not None:
+        return (Wanted(READY, "False", cause.reason, f"a comparison cannot start: {cause.message}"),)
+    return ready(*_well(view))
+
+
+def waiting_of(observed: Observed) -> Cause | None:
+    """Return what keeps a comparison's pod from starting."""
+    pending = (pod for pod in observed.pods if pod.status.phase == "Pending")
+    return next((cause for pod in pending if (cause := waiting_cause(pod)) is not None), None)
+
+
+def _failing(view: View, reason: str, message: str) -> tuple[Wanted, ...]:
+    failure = by_reason(reason)
+    for_person = reason in reasons.NEEDS_PERSON or (failure is not None and not failure.retriable)
+    name = view.resource.metadata.name
+    text = f"{message}. The schedule tries it again; so does kubectl create job --from=cronjob/{name} {name}-now"
+    return stalled(reason, text) if for_person else (Wanted(READY, "False", reason, text),)
+
+
+def _well(view: View) -> tuple[str, str]:
+    """Return reason and message of a monitor that can judge."""
+    spec, run = view.resource.spec, view.known.last_run
+    if spec.suspend:
+        return reasons.SUSPENDED, "spec.suspend is true: no comparison starts"
+    if run is None:
+        return reasons.NO_VERDICT_YET, f"the first comparison comes with the schedule {spec.schedule}"
+    if run.result == "NoVerdict":
+        return reasons.NO_VERDICT, f"{run.job} could not judge ({run.reason}): {run.message}"
+    return reasons.WATCHING, f"comparing with the schedule {spec.schedule}"
+
+
+def _drifted(view: View) -> Wanted:
+    verdict = view.verdict
+    if verdict is None:
+        if view.known.last_verdict is None:
+            return Wanted(DRIFTED, "Unknown", reasons.NO_VERDICT_YET, "no comparison has come to a verdict yet")
+        text = "the newest verdict is about a model that serves no more"
+        return Wanted(DRIFTED, "Unknown", reasons.NEW_MODEL, text)
+    truth: Truth = "True" if verdict.drifted else "False"
+    reason = reasons.DRIFT_DETECTED if verdict.drifted else reasons.NO_DRIFT
+    return Wanted(DRIFTED, truth, reason, summary(verdict))
+
+
+def summary(verdict: Verdict) -> str:
+    """Return a verdict in one line, with the worst three columns."""
+    worst = ", ".join(_score(item) for item in _worst(verdict))
+    counts = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
+    report = f"; see {verdict.report_uri}" if verdict.report_uri else ""
+    return f"{counts}{': ' if worst else ''}{worst}{report}"
+
+
+def _worst(verdict: Verdict) -> tuple[FeatureScore, ...]:
+    drifted = tuple(item for item in verdict.features if item.drifted)
+    return (drifted or verdict.features)[:_WORST]
+
+
+def _score(item: FeatureScore) -> str:
+    return f"{item.name} ({item.method} {item.score}, threshold {item.threshold})"
+
+
+def _quality(view: View) -> tuple[Wanted, ...]:
+    verdict = view.verdict
+    if verdict is None:
+        return ()
+    if verdict.quality_findings:
+        text = "; ".join(verdict.quality_findings)
+        return (Wanted(DATA_QUALITY, "False", reasons.QUALITY_FINDINGS, text),)
+    if view.resource.spec.checks.quality is None:
+        return ()
+    return (Wanted(DATA_QUALITY, "True", reasons.QUALITY_HOLDS, "nothing is wrong with the data itself"),)
+
+
+def _retrain(view: View) -> tuple[Wanted, ...]:
+    """Return the standing request; a newer model makes it void."""
+    wish = view.resource.spec.on_drift.retrain if view.resource.spec.on_drift else None
+    asked = view.known.retrain
+    if wish is None or asked is None or (view.model is not None and asked.digest not in (None, view.model.digest)):
+        return ()
+    text = f"verdict {asked.verdict} asked TrainingJob {wish.training_job} to run again"
+    return (Wanted(RETRAIN_REQUESTED, "True", reasons.DRIFT_PERSISTS, text),)

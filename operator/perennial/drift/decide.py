@@ -1,0 +1,110 @@
+"""The one decision about a DriftMonitor: pure, from what was observed to what is to be done."""
+
+from datetime import datetime
+
+from perennial.api.config import AgentConfigDefaults, OperatorConfig
+from perennial.api.driftmonitor import DriftMonitorStatus, Retrain
+from perennial.core.conditions import READY, Wanted, find, settle
+from perennial.core.decision import Action, Apply, Decision, EventNote
+from perennial.drift import reasons
+from perennial.drift.account import account, ask, is_wanted, wait_for
+from perennial.drift.build import SUSPEND_MANAGER, cron_job, suspension
+from perennial.drift.conditions import DRIFTED, View, conditions_of, find_problem
+from perennial.drift.observe import Observed
+from perennial.drift.outcomes import outcomes
+
+
+def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
+    """Return one step toward the spec."""
+    resource = observed.resource
+    model = observed.target.model if observed.target else None
+    digest = model.digest if model else None
+    known = account(resource.status, outcomes(observed.jobs, observed.pods), digest, now)
+    wish = _wish(observed)
+    view = View(observed, ask(known, wish, now), model, find_problem(observed))
+    wanted = conditions_of(view)
+    waits = is_wanted(view.known, wish)
+    return Decision(
+        status=_status(view, wanted, now).dump(),
+        actions=_actions(view, config.agent),
+        events=_events(view, wanted),
+        requeue_after=wait_for(view.known, wish, now) if waits else None,
+    )
+
+
+def _wish(observed: Observed) -> Retrain | None:
+    """Return the training that drift asks for; a suspended monitor asks for none."""
+    spec = observed.resource.spec
+    return spec.on_drift.retrain if spec.on_drift is not None and not spec.suspend else None
+
+
+def _actions(view: View, agent: AgentConfigDefaults) -> tuple[Action, ...]:
+    if view.problem is None and view.model is not None and view.observed.target is not None:
+        return (Apply(cron_job(view.resource, view.model, view.observed.target.capture, agent)),)
+    # Nothing can be compared. Its Jobs are the record of what was, so the CronJob stays, but starts nothing.
+    return (Apply(suspension(view.resource), manager=SUSPEND_MANAGER),) if view.observed.scheduled else ()
+
+
+def _status(view: View, wanted: tuple[Wanted, ...], now: datetime) -> DriftMonitorStatus:
+    resource, known = view.resource, view.known
+    generation = resource.metadata.generation
+    newest = known.last_verdict.report_uri if known.last_verdict else None
+    return DriftMonitorStatus(
+        observed_generation=generation,
+        conditions=settle(resource.status.conditions, wanted, generation, now),
+        phase=_phase(view, wanted),
+        last_run=known.last_run,
+        last_verdict=known.last_verdict,
+        consecutive=known.consecutive,
+        retrain=known.retrain,
+        report_uri=newest or resource.status.report_uri,
+    )
+
+
+def _phase(view: View, wanted: tuple[Wanted, ...]) -> str:
+    if view.problem is not None:
+        return "Pending"
+    if _one(wanted, READY).status == "False":
+        return "Failing"
+    return "Drifted" if _one(wanted, DRIFTED).status == "True" else "Watching"
+
+
+def _one(wanted: tuple[Wanted, ...], kind: str) -> Wanted:
+    return next(item for item in wanted if item.type == kind)
+
+
+def _events(view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
+    return (*_of_drift(view, wanted), *_of_retrain(view), *_of_trouble(view, wanted))
+
+
+def _of_drift(view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
+    before, after = find(view.resource.status.conditions, DRIFTED), _one(wanted, DRIFTED)
+    was = before.status if before is not None else "Unknown"
+    if after.status == "True" and was != "True":
+        return (EventNote("Warning", reasons.DRIFT_DETECTED, after.message),)
+    if after.status == "False" and was == "True":
+        return (EventNote("Normal", "DriftEnded", after.message),)
+    return ()
+
+
+def _of_retrain(view: View) -> tuple[EventNote, ...]:
+    before, after = view.resource.status.retrain, view.known.retrain
+    spec = view.resource.spec
+    if after is None or after == before or spec.on_drift is None or spec.on_drift.retrain is None:
+        return ()
+    job = spec.on_drift.retrain.training_job
+    said = f"verdict {after.verdict} asks TrainingJob {job} to run again"
+    return (EventNote("Normal", "RetrainRequested", said),)
+
+
+def _of_trouble(view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
+    """Return Events about failed comparisons, or else about a new reason for not being ready."""
+    failed = tuple(
+        EventNote("Warning", reasons.COMPARISON_FAILED, f"{run.job}: {run.reason}: {run.message}")
+        for run in view.known.failures
+    )
+    ready, before = _one(wanted, READY), find(view.resource.status.conditions, READY)
+    told = failed or ready.status == "True" or ready.reason in reasons.QUIET
+    if told or (before is not None and before.reason == ready.reason):
+        return failed
+    return (EventNote("Warning", ready.reason, ready.message),)

@@ -1,0 +1,120 @@
+"""What deciding about a DriftMonitor needs to see, read from the cache and parsed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from perennial.api.base import Digest, Model, Name, S3Uri, ShortText
+from perennial.api.driftmonitor import DriftMonitor
+from perennial.api.kube import Job, Pod
+from perennial.api.meta import Resource
+from perennial.core.decision import World
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, TRAINING_JOB, Key
+
+
+class ServedModel(Model):
+    """The model that the target serves."""
+
+    uri: S3Uri
+    digest: Digest
+    run: ShortText | None = None
+
+
+class _Capture(Model):
+    uri: S3Uri
+
+
+class _TargetSpec(Model):
+    capture: _Capture | None = None
+
+
+class _TargetStatus(Model):
+    stable: ServedModel | None = None
+
+
+class _Target(Resource):
+    spec: _TargetSpec = _TargetSpec()
+    status: _TargetStatus = _TargetStatus()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a monitor needs to know of the ModelDeployment that it watches."""
+
+    capture: str | None = None
+    """Where it writes what it captures."""
+    model: ServedModel | None = None
+    """What it serves, or None before it serves anything that can be read."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The resource, what it watches, and what it has made."""
+
+    resource: DriftMonitor
+    target: Target | None
+    scheduled: bool = False
+    """Whether its CronJob is there."""
+    jobs: tuple[Job, ...] = ()
+    pods: tuple[Pod, ...] = ()
+
+
+def observe(resource: DriftMonitor, world: World) -> Observed:
+    """Gather everything from the cache."""
+    meta = resource.metadata
+    owner = Key(DRIFT_MONITOR.kind, meta.namespace, meta.name)
+    return Observed(
+        resource=resource,
+        target=_target(resource, world),
+        scheduled=any(raw["metadata"]["name"] == meta.name for raw in world.children(CRON_JOB, owner)),
+        jobs=tuple(Job.model_validate(raw) for raw in world.children(JOB, owner)),
+        pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner)),
+    )
+
+
+def _target(resource: DriftMonitor, world: World) -> Target | None:
+    raw = world.get(MODEL_DEPLOYMENT, resource.metadata.namespace, resource.spec.target.model_deployment)
+    if raw is None:
+        return None
+    try:
+        read = _Target.model_validate(raw)
+    except ValidationError:  # edited by hand, or not understood by its own room either
+        return Target()
+    return Target(read.spec.capture.uri if read.spec.capture else None, read.status.stable)
+
+
+class _NamedTarget(Model):
+    model_deployment: Name | None = None
+
+
+class _NamedRetrain(Model):
+    training_job: Name | None = None
+
+
+class _NamedOnDrift(Model):
+    retrain: _NamedRetrain | None = None
+
+
+class _NamedSpec(Model):
+    target: _NamedTarget = _NamedTarget()
+    on_drift: _NamedOnDrift | None = None
+
+
+class _Named(Resource):
+    spec: _NamedSpec = _NamedSpec()
+
+
+def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:
+    """Return the keys of what a raw DriftMonitor watches and asks to train; nothing for one that cannot be read."""
+    try:
+        read = _Named.model_validate(raw)
+    except ValidationError:
+        return ()
+    retrain = read.spec.on_drift.retrain if read.spec.on_drift else None
+    found = (
+        (MODEL_DEPLOYMENT, read.spec.target.model_deployment),
+        (TRAINING_JOB, retrain.training_job if retrain else None),
+    )
+    return tuple(Key(kind.kind, read.metadata.namespace, name) for kind, name in found if name)

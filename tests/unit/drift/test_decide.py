@@ -1,0 +1,284 @@
+"""What is decided about a DriftMonitor."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from perennial.core.decision import Apply
+from perennial.core.failures import TABLE
+from perennial.core.kinds import Raw
+from perennial.drift.room import ROOM
+from tests.unit.drift.worlds import (
+    NEW,
+    NOW,
+    OLD,
+    after,
+    conditions,
+    cron_job,
+    decide,
+    failed_job,
+    job,
+    monitor,
+    pod,
+    status_of,
+    target,
+    verdict,
+)
+
+RETRAIN = {"retrain": {"trainingJob": "churn", "cooldown": "24h", "after": 2}}
+
+
+def test_a_new_monitor_gets_its_cron_job_and_is_at_rest_after_one_step() -> None:
+    resource = monitor()
+    first = decide(resource, target())
+    (action,) = first.actions
+    assert isinstance(action, Apply)
+    assert action.manifest["kind"] == "CronJob"
+    assert conditions(first) == {"Ready": ("True", "NoVerdictYet"), "Drifted": ("Unknown", "NoVerdictYet")}
+
+    second = decide(after(first, resource), target(), cron_job())
+    assert second.status == first.status
+    assert second.events == ()
+
+
+@pytest.mark.parametrize(
+    ("world", "reason", "waits_for_person"),
+    [
+        ((), "TargetNotFound", False),
+        ((target(None),), "TargetNotReady", False),
+        ((target("nonsense"),), "TargetNotReady", False),
+        ((target(capture=False),), "CaptureNotEnabled", True),
+    ],
+)
+def test_what_is_missing_is_named(world: tuple[Raw, ...], reason: str, waits_for_person: bool) -> None:
+    decision = decide(monitor(), *world)
+    assert decision.actions == ()
+    assert conditions(decision)["Ready"] == ("False", reason)
+    assert conditions(decision)["Stalled" if waits_for_person else "Reconciling"] == ("True", reason)
+
+
+def test_data_of_ones_own_needs_no_capture() -> None:
+    decision = decide(monitor(current={"uri": "s3://data/now/"}), target(capture=False))
+    assert len(decision.actions) == 1
+
+
+def test_a_target_that_vanishes_suspends_what_stands() -> None:
+    (action,) = decide(monitor(), cron_job()).actions
+    assert isinstance(action, Apply)
+    assert action.manager == "perennial-suspend"
+    assert action.manifest["spec"] == {"suspend": True}
+
+
+def test_a_verdict_is_taken_once() -> None:
+    resource = monitor()
+    world = (target(), job("churn-1"), pod("churn-1", verdict()))
+    first = decide(resource, *world)
+    status = status_of(first)
+    assert status["lastVerdict"]["id"] == "churn-1"
+    assert status["lastVerdict"]["digest"] == OLD
+    assert status["consecutive"] == 1
+    assert conditions(first)["Drifted"] == ("True", "DriftDetected")
+    assert [event.reason for event in first.events] == ["DriftDetected"]
+    assert "age (psi 0.61, threshold 0.2), income" in first.events[0].message
+    assert "tenure" not in first.events[0].message
+
+    second = decide(after(first, resource), *world)
+    assert second.status == first.status
+    assert second.events == ()
+
+
+def test_verdicts_found_together_are_counted_in_order() -> None:
+    pods = (
+        pod("churn-3", verdict(), at="2026-01-31T11:00:00Z"),
+        pod("churn-1", verdict(), at="2026-01-31T09:00:00Z"),
+        pod("churn-2", verdict(drifted=False), at="2026-01-31T10:00:00Z"),
+    )
+    status = status_of(decide(monitor(), target(), *pods))
+    assert status["consecutive"] == 1
+    assert status["lastVerdict"]["id"] == "churn-3"
+
+
+def test_drift_that_persists_asks_for_training_once_per_verdict_and_cooldown() -> None:
+    resource = monitor(onDrift=RETRAIN)
+    one = decide(resource, target(), pod("churn-1", verdict(), at="2026-01-31T09:00:00Z"))
+    assert "retrain" not in status_of(one)
+    resource = after(one, resource)
+
+    two = decide(resource, target(), pod("churn-2", verdict(), at="2026-01-31T10:00:00Z"))
+    assert status_of(two)["retrain"] == {"verdict": "churn-2", "time": "2026-01-31T12:00:00Z", "digest": OLD}
+    assert conditions(two)["RetrainRequested"] == ("True", "DriftPersists")
+    assert "RetrainRequested" in [event.reason for event in two.events]
+    resource = after(two, resource)
+
+    three = decide(resource, target(), pod("churn-3", verdict(), at="2026-01-31T11:00:00Z"))
+    assert status_of(three)["retrain"]["verdict"] == "churn-2", "still cooling down"
+    assert three.requeue_after == 24 * 3600
+    resource = after(three, resource)
+
+    four = decide(resource, target(), now=NOW + timedelta(hours=24))
+    assert status_of(four)["retrain"]["verdict"] == "churn-3"
+    assert four.requeue_after is None
+    resource = after(four, resource)
+    assert decide(resource, target(), now=NOW + timedelta(days=9)).status == four.status
+
+
+def test_a_suspended_monitor_asks_for_nothing() -> None:
+    resource = monitor(onDrift={"retrain": {"trainingJob": "churn"}}, suspend=True)
+    decision = decide(resource, target(), pod("churn-1", verdict()))
+    assert "retrain" not in status_of(decision)
+    assert conditions(decision)["Ready"] == ("True", "Suspended")
+
+
+def test_a_new_model_starts_a_new_count_and_voids_the_request() -> None:
+    resource = monitor(onDrift={"retrain": {"trainingJob": "churn"}})
+    drifted = decide(resource, target(), pod("churn-1", verdict()))
+    assert status_of(drifted)["retrain"]["verdict"] == "churn-1"
+
+    renewed = decide(after(drifted, resource), target(NEW))
+    assert status_of(renewed)["consecutive"] == 0
+    assert conditions(renewed)["Drifted"] == ("Unknown", "NewModel")
+    assert "RetrainRequested" not in conditions(renewed)
+
+
+def test_a_verdict_about_an_older_model_counts_for_nothing() -> None:
+    resource = monitor(onDrift={"retrain": {"trainingJob": "churn"}})
+    decision = decide(resource, target(NEW), pod("churn-1", verdict(), digest=OLD))
+    status = status_of(decision)
+    assert status["lastVerdict"]["digest"] == OLD
+    assert status["consecutive"] == 0
+    assert "retrain" not in status
+
+
+def test_drift_that_ends_is_told_of() -> None:
+    resource = monitor()
+    drifted = decide(resource, target(), pod("churn-1", verdict(), at="2026-01-31T10:00:00Z"))
+    ended = decide(after(drifted, resource), target(), pod("churn-2", verdict(drifted=False)))
+    assert conditions(ended)["Drifted"] == ("False", "NoDrift")
+    assert [event.reason for event in ended.events] == ["DriftEnded"]
+    assert status_of(ended)["consecutive"] == 0
+
+
+def test_too_little_data_is_no_failure_and_keeps_the_count() -> None:
+    resource = monitor()
+    drifted = decide(resource, target(), pod("churn-1", verdict(), at="2026-01-31T10:00:00Z"))
+    message = {"v": 1, "kind": "NoVerdict", "reason": "TooFewRows", "message": "20 rows, 50 are needed"}
+    decision = decide(after(drifted, resource), target(), pod("churn-2", message))
+    assert conditions(decision)["Ready"] == ("True", "NoVerdict")
+    assert status_of(decision)["lastRun"]["reason"] == "TooFewRows"
+    assert status_of(decision)["consecutive"] == 1
+
+
+@pytest.mark.parametrize("failure", TABLE, ids=lambda failure: failure.reason)
+def test_each_failure_of_the_agent_names_the_next_step(failure: Any) -> None:
+    message = {"v": 1, "kind": "Failure", "reason": failure.reason, "message": "s3://x/ said no"}
+    decision = decide(monitor(), target(), failed_job("churn-1"), pod("churn-1", message, code=failure.code))
+    run = status_of(decision)["lastRun"]
+    assert (run["result"], run["reason"]) == ("Failed", failure.reason)
+    assert failure.next_step in run["message"]
+    assert conditions(decision)["Ready"] == ("False", failure.reason)
+    assert ("Stalled" in conditions(decision)) is not failure.retriable
+    assert [event.reason for event in decision.events] == ["ComparisonFailed"]
+
+
+def test_a_failure_that_kubernetes_repeats_is_not_one_yet() -> None:
+    decision = decide(monitor(), target(), job("churn-1", active=1), pod("churn-1", "", code=70))
+    assert "lastRun" not in status_of(decision)
+
+
+def test_a_comparison_that_succeeds_at_the_second_try_has_succeeded() -> None:
+    again = pod("churn-1", verdict(), at="2026-01-31T11:05:00Z")
+    again["metadata"]["name"] = "churn-1-y"
+    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", "", code=70), again)
+    assert status_of(decision)["lastRun"]["result"] == "Verdict"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json",
+        "x" * 5000,
+        '{"v": 1, "kind": "DriftVerdict"}',
+        '{"v": 1, "kind": "NothingToPublish"}',
+        '{"v": 9, "kind": "NoVerdict", "reason": "A", "message": "m"}',
+        "[" * 4000,
+        "\x00\x1b[31m",
+    ],
+)
+def test_a_hostile_message_is_refused_in_words(text: str) -> None:
+    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", text))
+    assert conditions(decision)["Stalled"] == ("True", "BadTerminationMessage")
+    assert status_of(decision)["lastRun"]["message"].isprintable()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"driftedFeatures": 9}, {"currentRows": 10**30}, {"comparedFeatures": 10**30, "driftedFeatures": 1}]
+)
+def test_figures_that_cannot_be_true_are_refused(changes: dict[str, int]) -> None:
+    decision = decide(monitor(), target(), pod("churn-1", verdict(**changes)))
+    assert conditions(decision)["Stalled"] == ("True", "BadTerminationMessage")
+    assert "lastVerdict" not in status_of(decision)
+
+
+def test_a_job_that_ran_out_of_time_is_told_of_without_its_pod() -> None:
+    decision = decide(monitor(), target(), failed_job("churn-1", "DeadlineExceeded"))
+    assert conditions(decision)["Stalled"] == ("True", "DeadlineExceeded")
+
+
+def test_a_pod_that_cannot_start_is_told_of() -> None:
+    stuck = pod("churn-1", "")
+    waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s3" not found'}}
+    stuck["status"] = {"phase": "Pending", "containerStatuses": [{"name": "drift", "state": waiting}]}
+    decision = decide(monitor(), target(), job("churn-1", active=1), stuck)
+    assert conditions(decision)["Ready"] == ("False", "ContainerConfigError")
+
+
+def test_a_status_edited_by_hand_hides_no_verdict() -> None:
+    status = {"lastRun": {"job": "zzz", "time": "2099-01-01T00:00:00Z", "result": "Verdict"}, "consecutive": 99}
+    decision = decide(monitor(status), target(), pod("churn-1", verdict()))
+    assert status_of(decision)["lastVerdict"]["id"] == "churn-1"
+    assert status_of(decision)["consecutive"] == 1
+    unreadable = {"lastRun": {"job": "zzz", "time": "soon", "result": "Verdict"}}
+    assert status_of(decide(monitor(unreadable), target(), pod("churn-1", verdict())))["lastRun"]["job"] == "churn-1"
+
+
+def test_broken_data_is_a_condition_of_its_own() -> None:
+    found = pod("churn-1", verdict(drifted=False, qualityFindings=["age: 40 % missing"]))
+    assert conditions(decide(monitor(), target(), found))["DataQuality"] == ("False", "QualityFindings")
+    clean = pod("churn-1", verdict(drifted=False))
+    checked = monitor(checks={"quality": {"maxMissing": "0.1"}})
+    assert conditions(decide(checked, target(), clean))["DataQuality"] == ("True", "QualityHolds")
+
+
+def test_the_gauges_are_few_and_never_twice_the_same() -> None:
+    same = [{"name": "age", "method": "psi", "score": "0.5", "threshold": "0.2", "drifted": True}] * 2
+    resource = monitor()
+    decision = decide(resource, target(), pod("churn-1", verdict(features=same)))
+    gauges = ROOM.metrics(ROOM.parse(after(decision, resource)))
+    assert [(gauge.name, gauge.value) for gauge in gauges] == [
+        ("perennial_drift_detected", 1.0),
+        ("perennial_drift_share", 0.75),
+        ("perennial_drift_score", 0.5),
+    ]
+    assert ROOM.metrics(ROOM.parse(resource)) == ()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {},
+        {"metadata": None},
+        {"metadata": {"name": "x"}, "spec": []},
+        {"metadata": {"name": "x"}, "spec": {"target": 7}},
+    ],
+)
+def test_names_of_garbage_are_none(raw: Raw) -> None:
+    assert ROOM.names(raw) == ()
+
+
+def test_names_are_the_deployment_and_the_training() -> None:
+    assert [str(key) for key in ROOM.names(monitor(onDrift=RETRAIN))] == [
+        "ModelDeployment/default/churn",
+        "TrainingJob/default/churn",
+    ]
