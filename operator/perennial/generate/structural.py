@@ -63,7 +63,7 @@ def _resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         if "$ref" in current:
             target = definitions[current["$ref"].rsplit("/", 1)[-1]]
         else:
-            options = [item for item in current.get("anyOf", current.get("allOf", ())) if item.get("type") != "null"]
+            options = [item for item in current.get("anyOf") or current.get("allOf") or () if item.get("type") != "null"]
             if len(options) != 1:
                 raise ValueError(f"a union of {len(options)} types has no structural schema: {current}")
             (target,) = options

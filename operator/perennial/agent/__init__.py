@@ -1,0 +1,1 @@
+"""What runs in pods: fetch, publish, capture, drift. It answers only by exit code and termination message."""

@@ -1,0 +1,108 @@
+"""A real S3 server over a folder, on loopback."""
+
+import os
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from perennial.agent.storage import ObjectStore, open_storage
+from perennial.api.pod import Storage
+from tools.cluster import api
+
+ACCESS, SECRET = "test", "testsecret"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """The server, and a client of its own for preparing and looking."""
+
+    endpoint: str
+    folder: Path
+    client: Any = field(repr=False)
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(endpoint=self.endpoint, addressing="path")
+
+    def bucket(self) -> str:
+        """Make a bucket that no other test uses."""
+        name = f"b-{uuid.uuid4().hex[:12]}"
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    def put(self, bucket: str, files: dict[str, bytes]) -> None:
+        for key, data in files.items():
+            self.client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def read(self, bucket: str, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        found = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return sorted(item["Key"] for item in found)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    try:
+        program = api.binary("versitygw")
+    except api.ClusterError as error:
+        pytest.fail(
+            f"the S3 server of the tests is not built: {error}\nbuild it: python3 -m tools.cluster build versitygw"
+        )
+    folder = tmp_path_factory.mktemp("s3")
+    port = free_port()
+    environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
+    command = [str(program), "--port", f"127.0.0.1:{port}", "posix", str(folder)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        endpoint = f"http://127.0.0.1:{port}"
+        _wait_for(port)
+        client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS,
+            aws_secret_access_key=SECRET,
+            config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
+        )
+        try:
+            yield S3Server(endpoint, folder, client)
+        finally:
+            process.kill()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("the S3 server of the tests did not start")
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+
+
+@pytest.fixture
+def store(s3: S3Server) -> ObjectStore:
+    return open_storage(s3.storage)
