@@ -1,0 +1,329 @@
+"""A tiny cluster in which the room's decisions come true, and an environment that does what real ones do.
+
+It carries decisions out as the runtime does (status by version, Jobs made once, deletions last) and can stop after any
+write, as a killed operator would. After every write it holds what must never break.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from perennial.api.config import OperatorConfig
+from perennial.api.trainingjob import TrainingJobStatus
+from perennial.core.decision import Apply, Create, Decision, Delete
+from perennial.core.kinds import DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
+from perennial.core.times import format_time, parse_time
+from perennial.training.plan import read_plan, run_hash
+from perennial.training.room import ROOM
+from tests.unit.training.objects import DIGEST, LABELS, NOW, condition, ended, published, resource, running, waiting
+
+CONFIG = OperatorConfig()
+
+
+class Killed(Exception):
+    """The operator was stopped between two writes."""
+
+
+@dataclass
+class Cluster:
+    """One TrainingJob and what surrounds it."""
+
+    resource: Raw = field(default_factory=lambda: resource(resourceVersion="1"))
+    jobs: dict[str, Raw] = field(default_factory=dict)
+    pods: dict[str, Raw] = field(default_factory=dict)
+    monitors: list[Raw] = field(default_factory=list)
+    now: datetime = field(default_factory=lambda: parse_time(NOW))
+    writes: int = 0
+    version: int = 1
+    made: int = 0
+    hashes: dict[int, str] = field(default_factory=dict)
+    """What each run number runs on."""
+    past: list[Raw] = field(default_factory=list)
+
+    # What the room sees.
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:  # noqa: ARG002
+        return None
+
+    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:  # noqa: ARG002
+        found = {JOB: self.jobs, POD: self.pods}[kind]
+        return tuple(found[name] for name in sorted(found))
+
+    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:  # noqa: ARG002
+        return tuple(self.monitors) if kind == DRIFT_MONITOR else ()
+
+    # The runtime.
+
+    def decide(self, raw: Raw | None = None) -> Decision:
+        parsed = ROOM.parse(copy.deepcopy(raw or self.resource))
+        return ROOM.decide(ROOM.observe(parsed, self), CONFIG, self.now)
+
+    def reconcile(self, killed_after: int | None = None, seen: Raw | None = None) -> Decision:
+        """Carry out one decision, on the resource as it was `seen`; raise Killed after so many writes."""
+        left = [killed_after]
+        version = int((seen or self.resource)["metadata"]["resourceVersion"])
+        decision = self.decide(seen)
+        if decision.status_first and not self._put_status(decision, version, left):
+            return decision
+        version = self.version if decision.status_first else version
+        for action in sorted(decision.actions, key=lambda item: isinstance(item, Delete)):
+            self._act(action, left)
+        if not decision.status_first:
+            self._put_status(decision, version, left)
+        return decision
+
+    def _put_status(self, decision: Decision, version: int, left: list[int | None]) -> bool:
+        if decision.status is None:
+            return True
+        TrainingJobStatus.model_validate(decision.status)
+        if version != self.version:
+            return False
+        if decision.status != self.resource.get("status"):
+            self.change(status=copy.deepcopy(decision.status))
+            self._written(left)
+        return True
+
+    def _act(self, action: Create | Apply | Delete, left: list[int | None]) -> None:
+        if isinstance(action, Create):
+            name = action.manifest["metadata"]["name"]
+            if name in self.jobs:
+                return
+            self.made += 1
+            meta = {**action.manifest["metadata"], "uid": f"job-{self.made}", "creationTimestamp": self._time()}
+            self.jobs[name] = {**copy.deepcopy(action.manifest), "metadata": meta, "status": {}}
+        elif isinstance(action, Apply):
+            job = self.jobs[action.manifest["metadata"]["name"]]
+            assert action.manager == "perennial-suspend"
+            if bool(job["spec"].get("suspend")) == action.manifest["spec"]["suspend"]:
+                return
+            job["spec"]["suspend"] = action.manifest["spec"]["suspend"]
+            self.pods.pop(job["metadata"]["name"], None)
+        elif action.name in self.jobs and self.jobs[action.name]["metadata"]["uid"] == action.uid:
+            self.remove_job(action.name)
+        else:
+            return
+        self._written(left)
+
+    def _written(self, left: list[int | None]) -> None:
+        self.writes += 1
+        self.check()
+        if left[0] is not None:
+            left[0] -= 1
+            if left[0] <= 0:
+                raise Killed
+
+    # What must hold after every write.
+
+    def check(self) -> None:
+        assert len(self.alive()) <= 1, f"Jobs alive at once: {self.alive()}"
+        for job in self.jobs.values():
+            plan = read_plan(job["metadata"]["annotations"]["perennial.dev/plan"])
+            assert plan is not None
+            runs_on = f"{plan.run.spec_hash} {plan.lineage.model_dump_json()}"
+            known = self.hashes.setdefault(plan.run.number, runs_on)
+            assert known == runs_on, f"run {plan.run.number} runs on two specs"
+
+    def alive(self) -> list[str]:
+        return sorted(name for name, job in self.jobs.items() if not job["status"].get("conditions"))
+
+    def busy(self) -> list[str]:
+        return [name for name in self.alive() if not self.jobs[name]["spec"].get("suspend")]
+
+    # The environment.
+
+    def change(self, *, spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None) -> None:
+        self.past = [*self.past[-3:], copy.deepcopy(self.resource)]
+        self.version += 1
+        meta = {**self.resource["metadata"], "resourceVersion": str(self.version)}
+        if spec is not None:
+            meta["generation"] = meta["generation"] + 1
+        self.resource = {
+            **self.resource,
+            "metadata": meta,
+            "spec": self.resource["spec"] if spec is None else {**self.resource["spec"], **spec},
+            **({"status": status} if status is not None else {}),
+        }
+
+    def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def remove_job(self, name: str) -> None:
+        del self.jobs[name]
+        self.pods.pop(name, None)
+
+    def run_pod(self, name: str, phase: str, *containers: dict[str, Any], **status: Any) -> None:
+        job = self.jobs[name]["metadata"]
+        self.pods[name] = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{name}-0-x",
+                "namespace": "default",
+                "uid": f"pod-{job['uid']}",
+                "labels": LABELS,
+                "creationTimestamp": self._time(),
+                "ownerReferences": [{"kind": "Job", "name": name, "uid": job["uid"], "controller": True}],
+            },
+            "status": {
+                "phase": phase,
+                "initContainerStatuses": [item for item in containers if item["name"] != "train"],
+                "containerStatuses": [item for item in containers if item["name"] == "train"],
+                **status,
+            },
+        }
+
+    def end_job(self, name: str, kind: str, **more: str) -> None:
+        self.jobs[name]["status"] = {"conditions": [condition(kind, time=self._time(), **more)]}
+
+    def succeed(self, name: str) -> None:
+        digest = f"sha256:{self.made:064x}"
+        uri = f"s3://models/churn/versions/{digest[7:19]}/"
+        said = published(digest=digest, uri=uri)
+        self.run_pod(name, "Succeeded", ended("fetch"), ended("agent", message=said), ended("train"))
+        self.end_job(name, "Complete")
+
+    def _time(self) -> str:
+        return format_time(self.now)
+
+    def settle(self, limit: int = 400) -> None:
+        """Let the environment be kind, and time pass, until nothing happens any more."""
+        for _ in range(limit):
+            before = self.writes
+            decision = self.reconcile()
+            if self.writes != before:
+                continue
+            if decision.requeue_after is not None:
+                self.wait(decision.requeue_after or 1)
+                busy = self.busy()
+            else:
+                busy = self.busy()
+                if not busy:
+                    return
+            for name in busy:
+                self.succeed(name)
+        raise AssertionError(f"does not come to rest: {self.decide()}")
+
+    @property
+    def wanted_hash(self) -> str:
+        return run_hash(ROOM.parse(self.resource).spec)
+
+
+Step = Callable[[Cluster], None]
+
+
+def _with_busy(act: Callable[[Cluster, str], None]) -> Step:
+    def step(cluster: Cluster) -> None:
+        for name in cluster.busy():
+            act(cluster, name)
+
+    return step
+
+
+def _fail(cluster: Cluster, name: str, code: int = 1, **more: Any) -> None:
+    cluster.run_pod(name, "Failed", ended("fetch"), ended("agent"), ended("train", code), **more)
+    cluster.end_job(name, "Failed", reason="BackoffLimitExceeded")
+
+
+def _disrupt(cluster: Cluster, name: str) -> None:
+    _fail(cluster, name, 143, conditions=[condition("DisruptionTarget", reason="PreemptionByScheduler")])
+
+
+def _fetch_denied(cluster: Cluster, name: str) -> None:
+    cluster.run_pod(name, "Failed", ended("fetch", 65), waiting("train", "PodInitializing"))
+    cluster.end_job(name, "Failed", reason="BackoffLimitExceeded")
+
+
+def _publish_breaks(cluster: Cluster, name: str) -> None:
+    cluster.run_pod(name, "Succeeded", ended("fetch"), ended("agent", 74), ended("train"))
+    cluster.end_job(name, "Complete")
+
+
+def _lose_pod(cluster: Cluster, name: str) -> None:
+    cluster.pods.pop(name, None)
+    cluster.end_job(name, "Failed", reason="BackoffLimitExceeded")
+
+
+def _wipe(cluster: Cluster) -> None:
+    cluster.change(status={"observedGeneration": -1})
+    remembered = {read_plan(job["metadata"]["annotations"]["perennial.dev/plan"]) for job in cluster.jobs.values()}
+    numbers = {plan.run.number for plan in remembered if plan is not None}
+    cluster.hashes = {number: known for number, known in cluster.hashes.items() if number in numbers}
+
+
+def _tamper(**fields: Any) -> Step:
+    def step(cluster: Cluster) -> None:
+        status = cluster.resource.get("status", {})
+        current = status.get("currentRun")
+        if current:
+            cluster.change(status={**status, "currentRun": {**current, **fields}})
+
+    return step
+
+
+def _drift(cluster: Cluster, *, stale: bool = False) -> None:
+    present = cluster.resource.get("status", {}).get("artifact", {}).get("digest")
+    cluster.monitors = [
+        {
+            "metadata": {"name": "watch", "namespace": "default"},
+            "spec": {
+                "target": {"modelDeployment": "churn"},
+                "schedule": "0 * * * *",
+                "reference": {"uri": "s3://data/churn/"},
+                "onDrift": {"retrain": {"trainingJob": "churn"}},
+            },
+            "status": {
+                "retrain": {
+                    "verdict": f"watch-{cluster.version}-{cluster.made}",
+                    "time": NOW,
+                    "digest": DIGEST if stale else present or DIGEST,
+                }
+            },
+        }
+    ]
+
+
+def _edit(**spec: Any) -> Step:
+    return lambda cluster: cluster.change(spec=spec)
+
+
+def _delete_jobs(cluster: Cluster) -> None:
+    for name in list(cluster.jobs):
+        cluster.remove_job(name)
+
+
+STEPS: dict[str, Step] = {
+    "pod starts": _with_busy(lambda c, name: c.run_pod(name, "Running", running("agent"), running("train"))),
+    "pod pulls": _with_busy(lambda c, name: c.run_pod(name, "Pending", waiting("train", "ImagePullBackOff"))),
+    "image invalid": _with_busy(lambda c, name: c.run_pod(name, "Pending", waiting("train", "InvalidImageName"))),
+    "succeeds": _with_busy(Cluster.succeed),
+    "fails": _with_busy(_fail),
+    "not found": _with_busy(lambda c, name: _fail(c, name, 127)),
+    "disrupted": _with_busy(_disrupt),
+    "fetch denied": _with_busy(_fetch_denied),
+    "publishing breaks": _with_busy(_publish_breaks),
+    "pod lost": _with_busy(_lose_pod),
+    "deadline": _with_busy(lambda c, name: c.end_job(name, "Failed", reason="DeadlineExceeded")),
+    "jobs deleted by hand": _delete_jobs,
+    "status wiped": _wipe,
+    "current attempt set back": _tamper(attempt=0),
+    "current run renamed": _tamper(name="x", job="someone-elses"),
+    "current run nonsense": _tamper(number=-4, attempt=10**12),
+    "drift": _drift,
+    "old drift": lambda cluster: _drift(cluster, stale=True),
+    "seed 1": _edit(seed=1),
+    "seed 2": _edit(seed=2),
+    "replace": _edit(onChange="Replace"),
+    "wait": _edit(onChange="Wait"),
+    "ignore": _edit(onChange="Ignore"),
+    "suspend": _edit(suspend=True),
+    "resume": _edit(suspend=False),
+    "changed while suspended": _edit(suspend=True, seed=3),
+    "remember one": _edit(history={"runs": 1}),
+    "no retries": _edit(retry={"limit": 0}),
+    "a moment": lambda cluster: cluster.wait(3),
+    "an hour": lambda cluster: cluster.wait(3600),
+}
