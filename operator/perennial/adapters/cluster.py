@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -29,10 +29,10 @@ WriteListener = Callable[[str, Kind, int, float], None]
 
 
 @dataclass(frozen=True)
-class Listing:
-    """All objects of a kind at one moment."""
+class Page:
+    """Some of the objects of a kind. All pages of one list show the same moment, that of its version."""
 
-    items: tuple[Raw, ...]
+    items: Sequence[Raw]
     resource_version: str
 
 
@@ -84,21 +84,21 @@ class Cluster:
         self._limiter = limiter or TokenBucket(0, 1)
         self._on_write = on_write
 
-    async def list(self, kind: Kind, namespace: str | None = None, selector: str = "") -> Listing:
-        """Return all objects of a kind, page by page, as of one moment."""
-        items: list[Raw] = []
+    async def pages(self, kind: Kind, namespace: str | None = None, selector: str = "") -> AsyncIterator[Page]:
+        """Yield all objects of a kind, page by page, so that they are never all in memory twice."""
         query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
         path = path_of(kind, namespace)
         while True:
-            page = await self._send("GET", f"{path}?{urlencode(query)}")
-            for item in page.get("items") or ():
+            answer = await self._send("GET", f"{path}?{urlencode(query)}")
+            items = answer.get("items") or []
+            for item in items:
                 # Lists of built-in kinds leave these out of their items.
                 item.setdefault("apiVersion", kind.api_version)
                 item.setdefault("kind", kind.kind)
-                items.append(item)
-            metadata = page.get("metadata") or {}
+            metadata = answer.get("metadata") or {}
+            yield Page(items, str(metadata.get("resourceVersion", "")))
             if not metadata.get("continue"):
-                return Listing(tuple(items), str(metadata.get("resourceVersion", "")))
+                return
             query["continue"] = metadata["continue"]
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:

@@ -144,7 +144,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.process.ultimate_exiting_timeout = None
     settings.networking.error_backoffs = _Backoffs()
     settings.watching.connect_timeout = 10
-    settings.queueing.idle_timeout = 1  # each idle worker is a task and a queue in memory
+    settings.watching.chunk_size = 500
+    settings.queueing.idle_timeout = 0.2  # each idle worker is a task and a queue in memory
     settings.persistence.diffbase_storage = _NoEssence()
     settings.persistence.progress_storage = _NoProgress()
     for kind in WATCHED_BY_LABEL:

@@ -1,16 +1,17 @@
 """Everything the operator watches, in memory: rooms read it, watches and own writes fill it.
 
-One event loop owns it, so it has no locks. Objects are the API server's dicts without `managedFields`; nobody changes
+One event loop owns it, so it has no locks. Objects are the API server's dicts, made smaller by `slim`; nobody changes
 one in place. Every change returns the keys of the resources that should look again.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.runtime.slim import Slimmer
 
 Names = Callable[[Mapping[str, Any]], tuple[Key, ...]]
 Place = tuple[str, str]
@@ -39,6 +40,7 @@ class Cache:
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._named: dict[Key, tuple[Key, ...]] = {}
         self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._slimmer = Slimmer()
         self._gone: dict[str, int | None] = {}
 
     # Reading: the World of the rooms.
@@ -77,7 +79,6 @@ class Cache:
     def put(self, kind: Kind, raw: Raw) -> frozenset[Key]:
         """Take in an object unless it is known already or older than what is known; return who should look."""
         metadata = raw["metadata"]
-        metadata.pop("managedFields", None)
         place = (metadata.get("namespace", ""), metadata["name"])
         shelf = self._shelves[kind.kind]
         known = shelf.objects.get(place)
@@ -88,7 +89,7 @@ class Cache:
             if known["metadata"].get("uid") != metadata.get("uid"):
                 self._bury(known, _version(known))
         self._gone.pop(metadata.get("uid", ""), None)
-        shelf.objects[place] = raw
+        raw = shelf.objects[place] = self._slimmer.slim(kind, raw)
         return self._link(kind, place, raw) | (self._owner_of(known) if known is not None else _NOTHING)
 
     def remove(self, kind: Kind, raw: Raw, *, final: bool = False) -> frozenset[Key]:
@@ -104,12 +105,11 @@ class Cache:
             return _NOTHING
         return self._drop(kind, place)
 
-    def prune(self, kind: Kind, namespace: str | None, listed: Iterable[Raw], list_version: str) -> frozenset[Key]:
-        """Forget what a list no longer has: a watch that was cut off may have missed its deletion.
+    def prune(self, kind: Kind, namespace: str | None, present: Set[str], list_version: str) -> frozenset[Key]:
+        """Forget what a list no longer has, given the uids it had: a watch that was cut off may have missed a deletion.
 
         What is newer than the list may have been made after it, and stays.
         """
-        present = {item["metadata"].get("uid") for item in listed}
         horizon = _number(list_version)
         missing = [
             place

@@ -21,8 +21,8 @@ Accept = Callable[[Kind, Raw], None]
 """Takes an answer of the API server into the cache and wakes whom it concerns."""
 
 
-class NameLeaving(Exception):
-    """A child's name is still held by an object on its way out."""
+class NotYet(Exception):
+    """A child cannot be made or changed just now; the message says what has to happen first."""
 
 
 class Children:
@@ -50,7 +50,7 @@ class Children:
 
         Raises:
             ChildConflict: a name is taken by an object that is not the owner's.
-            NameLeaving: a name is still held by an object on its way out.
+            NotYet: something has to go or settle first.
             ApiError: the API server refused.
         """
         for action in sorted(actions, key=lambda item: isinstance(item, Delete)):
@@ -75,7 +75,7 @@ class Children:
                 raise
             holder = await self._look_up(manifest)
             if holder is None:
-                raise NameLeaving(_title(manifest)) from error
+                raise NotYet(f"{_title(manifest)} came and went meanwhile") from error
             self._require_ours(holder, owner)
             await self._relabel(holder, manifest)
 
@@ -95,11 +95,19 @@ class Children:
             known = await self._look_up(manifest)
         if known is not None:
             self._require_ours(known, owner)
+        elif manager != FIELD_MANAGER:
+            return  # it adds a field to what the main manager makes, and makes nothing itself
         digest = digest_of(manifest)
         wanted = _with_digest(manifest, digest) if manager == FIELD_MANAGER else manifest
         if known is not None and (covers(known, wanted) or self._is_unsettled(known, wanted, manager)):
             return
-        answer = await self._api.apply(_with_uid(wanted, known), manager)
+        try:
+            answer = await self._api.apply(_with_uid(wanted, known), manager)
+        except ApiError as error:
+            if not error.conflict:
+                raise
+            await self._look_up(manifest)
+            raise NotYet(f"{_title(manifest)} was replaced meanwhile") from error
         self._accept(kind_of(manifest), answer)
         if known is None:
             self._on_created(kind_of(manifest))
@@ -135,7 +143,7 @@ class Children:
     def _is_ours(self, child: Raw, owner: Raw) -> bool:
         match standing(child, owner):
             case Standing.LEAVING:
-                raise NameLeaving(_title(child))
+                raise NotYet(f"{_title(child)} is on its way out and still holds its name")
             case found:
                 return found is Standing.OURS
 

@@ -1,7 +1,7 @@
 """Joins cache, queue and reconciler: events in, reconciles out, and what each outcome means for the queue."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import monotonic
@@ -103,11 +103,13 @@ class Engine:
             # A new child brings its owner a second look; most often its first status comes before that.
             self._wake(keys, can_wait=True)
 
-    def take_list(self, kind: Kind, namespace: str | None, items: Iterable[Raw], version: str) -> None:
-        """Take in a full list: what is new in it, and what is gone from it."""
-        present = tuple(items)
-        for raw in present:
+    def take_page(self, kind: Kind, items: Iterable[Raw]) -> None:
+        """Take in a part of a list."""
+        for raw in items:
             self._wake(self.cache.put(kind, raw))
+
+    def end_list(self, kind: Kind, namespace: str | None, present: Set[str], version: str) -> None:
+        """Forget what the list did not have, given the uids that it had."""
         self._wake(self.cache.prune(kind, namespace, present, version))
 
     async def work(self) -> None:

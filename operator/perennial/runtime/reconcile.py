@@ -17,7 +17,7 @@ from perennial.api.config import OperatorConfig
 from perennial.core.decision import ChildConflict, Decision, EventNote, Room
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.runtime.cache import Cache
-from perennial.runtime.children import Accept, Children, NameLeaving
+from perennial.runtime.children import Accept, Children, NotYet
 from perennial.runtime.ports import Api
 from perennial.runtime.trouble import (
     Trouble,
@@ -108,8 +108,8 @@ class Reconciler:
             return await self._carry_out(room.kind, raw, decision)
         except _Stale:
             return Outcome(Result.CONFLICT, after=0)
-        except NameLeaving as leaving:
-            _log.info("waiting for %s to go: its name is needed", leaving)
+        except NotYet as reason:
+            _log.info("%s; waiting", reason)
             return Outcome(Result.WAITING, retry=True)
         except ApiError as error:
             if error.namespace_ending or error.gone:

@@ -83,7 +83,12 @@ class Resync:
     async def _one(self, kind: Kind, namespace: str | None) -> None:
         selector = "" if kind in RESOURCES else KIND_LABEL
         try:
-            listing = await self._cluster.list(kind, namespace, selector)
+            present: set[str] = set()
+            version = ""
+            async for page in self._cluster.pages(kind, namespace, selector):
+                self._engine.take_page(kind, page.items)
+                present.update(item["metadata"]["uid"] for item in page.items)
+                version = page.resource_version
         except ApiError as error:
             if error.not_found and kind in RESOURCES:
                 raise ClusterUnfit(
@@ -91,4 +96,4 @@ class Resync:
                     "(helm upgrade --install, or kubectl apply --server-side -f crds/), then start again"
                 ) from error
             raise
-        self._engine.take_list(kind, namespace, listing.items, listing.resource_version)
+        self._engine.end_list(kind, namespace, present, version)
