@@ -1,0 +1,175 @@
+"""The captured requests of the last hours, as rows: what the model was asked."""
+
+import gzip
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from perennial.agent.data import Download, Store, log, read_lines, uri_of
+from perennial.agent.drift_parts import PartWriter, Scalar, Table, unreadable
+from perennial.agent.drift_payload import MalformedPayload, Payload, parse_payload
+from perennial.api.agent import CaptureWindow
+from perennial.core.times import parse_time
+
+_HOUR = timedelta(hours=1)
+_LONGEST = timedelta(days=365 * 50)
+_MANY_HOURS = 14 * 24
+_PARTITION = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+\.jsonl\.gz$")
+_OK = 200
+_MAX_NAMES = 1000
+
+Skipped = Literal["malformed", "of another model", "not answered with 200", "outside the window", "without a body"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a window held.
+
+    Attributes:
+        table: rows of the columns that were wanted.
+        requests: records that gave rows.
+        skipped: records that gave none, by cause.
+        unwanted: names of further columns, at most 1,000.
+    """
+
+    table: Table
+    requests: int
+    skipped: dict[Skipped, int]
+    unwanted: tuple[str, ...]
+
+
+def window_files(store: Store, window: CaptureWindow, now: datetime) -> list[Download]:
+    """Return the capture files that can hold requests of the window, by name.
+
+    A file lies in the partition of the hour in which it was written, and clocks differ: one hour more is looked at
+    on both ends, and the records' own times decide.
+    """
+    first = _hour(_since(window, now)) - _HOUR
+    last = _hour(now) + _HOUR
+    root = window.uri.rstrip("/") + "/"
+    hours = int((last - first) / _HOUR) + 1
+    prefixes = [root] if hours > _MANY_HOURS else [_partition(root, first + index * _HOUR) for index in range(hours)]
+    listed = [item for prefix in prefixes for item in store.list(prefix)]
+    found = [Download(uri_of(root, item.key), item.size, item.etag) for item in listed]
+    return sorted((item for item in found if _between(item.uri, first, last)), key=lambda item: item.uri)
+
+
+def read_window(
+    store: Store,
+    window: CaptureWindow,
+    files: list[Download],
+    folder: Path,
+    *,
+    now: datetime,
+    wanted: Collection[str],
+) -> Window:
+    """Read capture files and return the rows of the requests in the window.
+
+    Args:
+        store: where the files are.
+        window: how far back, and of which model.
+        files: what `window_files` found.
+        folder: an empty folder for downloads and parts.
+        now: end of the window.
+        wanted: columns to keep, so that what clients send cannot fill the disk.
+
+    Raises:
+        AgentError: DataInvalid, naming a file that is not gzip; or what storage raises.
+    """
+    since = _since(window, now)
+    writer = PartWriter(folder, window.uri)
+    skipped: Counter[Skipped] = Counter()
+    unwanted: dict[str, None] = {}
+    requests = 0
+    for number, item in enumerate(files):
+        for line in _file_lines(store, item, folder / "download"):
+            payload = _payload_of(line, window.digest, since)
+            if not isinstance(payload, Payload):
+                skipped[payload] += 1
+                continue
+            kept = _keep(payload, wanted, unwanted)
+            writer.add(kept, payload.rows)
+            requests += 1
+        log.info("read %s (%d of %d files, %d requests so far)", item.uri, number + 1, len(files), requests)
+    return Window(writer.finish(), requests, dict(skipped), tuple(unwanted))
+
+
+def _keep(payload: Payload, wanted: Collection[str], unwanted: dict[str, None]) -> dict[str, list[Scalar]]:
+    kept: dict[str, list[Scalar]] = {}
+    for name, values in payload.columns.items():
+        if name in wanted:
+            kept[name] = list(values)
+        elif len(unwanted) < _MAX_NAMES:
+            unwanted[name] = None
+    return kept
+
+
+def _payload_of(line: bytes | None, digest: str, since: datetime) -> Payload | Skipped:
+    """Return the rows of one record, or why it has none."""
+    try:
+        record = json.loads(line or b"")
+    except (ValueError, RecursionError):
+        return "malformed"
+    match record:
+        case {"time": str(time), "digest": str(other), "status": int(status), "request": body}:
+            return _payload_of_record(time, other == digest, status, body, since)
+    return "malformed"
+
+
+def _payload_of_record(
+    time: str,
+    of_model: bool,
+    status: int,
+    body: object,
+    since: datetime,
+) -> Payload | Skipped:
+    try:
+        if parse_time(time) < since:
+            return "outside the window"
+        if not of_model:
+            return "of another model"
+        if status != _OK:
+            return "not answered with 200"
+        return "without a body" if body is None else parse_payload(body)
+    except (MalformedPayload, ValueError):
+        return "malformed"
+
+
+def _file_lines(store: Store, item: Download, path: Path) -> Iterator[bytes | None]:
+    store.download(item.uri, path, item.size, item.etag)
+    try:
+        with gzip.open(path, "rb") as stream:
+            yield from read_lines(stream)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise unreadable(item.uri, error) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _since(window: CaptureWindow, now: datetime) -> datetime:
+    return now - min(timedelta(seconds=window.seconds), _LONGEST)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _partition(root: str, hour: datetime) -> str:
+    return f"{root}date={hour:%Y-%m-%d}/hour={hour:%H}/"
+
+
+def _between(uri: str, first: datetime, last: datetime) -> bool:
+    match = _PARTITION.search(uri)
+    if match is None:
+        return False
+    try:
+        hour = datetime.strptime(f"{match[1]} {match[2]}+0000", "%Y-%m-%d %H%z")
+    except ValueError:
+        return False
+    return first <= hour <= last
