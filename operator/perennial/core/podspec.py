@@ -67,13 +67,15 @@ def agent_container(
 ) -> dict[str, Any]:
     """Return a hardened container that runs `perennial agent <command>` with its configuration."""
     policy = {"imagePullPolicy": agent.image_pull_policy} if agent.image_pull_policy else {}
+    # Kubernetes expands $(NAME) in values and turns $$ into $; what users wrote must arrive as it is.
+    document = config.model_dump_json(by_alias=True, exclude_none=True).replace("$", "$$")
     return {
         "name": name,
         "image": agent.image,
         **policy,
         "args": ["agent", command],
         "env": [
-            {"name": CONFIG_VARIABLE, "value": config.model_dump_json(by_alias=True, exclude_none=True)},
+            {"name": CONFIG_VARIABLE, "value": document},
             *_storage_env(storage),
             *(env or []),
         ],
