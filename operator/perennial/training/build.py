@@ -25,10 +25,20 @@ from perennial.training.plan import PLAN_ANNOTATION, RunPlan, lineage_of
 TRAIN, FETCH, AGENT = "train", "fetch", "agent"
 COMPONENT = "training"
 
+READY_FILE = f"{ROOT}/.perennial/ready"
+"""Made by `publish` as soon as it hears SIGTERM (see `agent.publish`)."""
+
 _VOLUME = "workspace"
 _MOUNT: dict[str, Any] = {"name": _VOLUME, "mountPath": ROOT}
 _SHORTEST_GRACE, _LONGEST_GRACE = 600, 21_600
 _BYTES_PER_SECOND = 50 * 2**20
+
+# A signal that comes before the sidecar listens is lost, and with it the output of code that ends within a second.
+_HEARS_SIGNALS: dict[str, Any] = {
+    "exec": {"command": ["test", "-f", READY_FILE]},
+    "periodSeconds": 1,
+    "failureThreshold": 120,
+}
 
 
 def grace_seconds(spec: TrainingJobSpec) -> int:
@@ -138,7 +148,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             seed=spec.seed,
         )
         sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
-        found.append({**sidecar, "restartPolicy": "Always"})
+        found.append({**sidecar, "restartPolicy": "Always", "startupProbe": _HEARS_SIGNALS})
     return found
 
 

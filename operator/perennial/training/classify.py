@@ -91,7 +91,7 @@ def _succeeded(published: Published | None) -> Outcome:
 def _of_containers(pod: Pod) -> Outcome | None:
     fetch, train = pod.container(FETCH), pod.container(TRAIN)
     if fetch is not None and fetch.ended is not None and fetch.ended.exit_code != 0:
-        return _of_agent(FETCH, fetch.ended)
+        return of_agent(FETCH, fetch.ended)
     if train is not None and train.state.terminated is not None and train.state.terminated.exit_code != 0:
         return _of_code(train.state.terminated)
     return None
@@ -134,8 +134,8 @@ def _of_code(ended: Terminated) -> Outcome:
     return Outcome("Failed", "TrainingFailed", f"the code ended with exit code {ended.exit_code}{end}")
 
 
-def _of_agent(container: str, ended: Terminated) -> Outcome:
-    """Return the outcome of an agent that did not end with 0."""
+def of_agent(container: str, ended: Terminated) -> Outcome:
+    """Return the outcome of an agent's container that did not end with 0."""
     if ended.reason == "OOMKilled":
         return Outcome(
             "Failed",
@@ -173,7 +173,7 @@ def _of_publishing(agent: ContainerStatus | None, output: str) -> Outcome:
     if ended is None:
         return _bad("the sidecar that publishes has not said how it ended")
     if ended.exit_code != 0:
-        return _of_agent(AGENT, ended)
+        return of_agent(AGENT, ended)
     try:
         message = parse_message(ended.message)
     except BadMessage as error:
@@ -191,15 +191,19 @@ def _of_message(message: Message, output: str) -> Outcome:
     if not isinstance(message, Published):
         return _bad(f"a message of kind {message.kind} is none that publishing ends with")
     wrong = _what_is_wrong(message, output)
-    return _bad(wrong) if wrong else _succeeded(message)
+    return _bad(wrong) if wrong else _succeeded(_with_clean_metrics(message))
 
 
 def _what_is_wrong(message: Published, output: str) -> str | None:
     if message.uri.rstrip("/") != version_uri(output, message.digest).rstrip("/"):
         return "the published version lies outside of spec.output.uri, or not under its own digest"
-    if not all(name.isprintable() and value.isprintable() for name, value in message.metrics.items()):
-        return "a metric holds control characters"
     return None if written_time(message.time) else "the time of publishing is no time"
+
+
+def _with_clean_metrics(message: Published) -> Published:
+    """Return the message without metrics that no status may hold: the user's code names them, and may be careless."""
+    metrics = {name: value for name, value in message.metrics.items() if f"{name}{value}".isprintable()}
+    return message.model_copy(update={"metrics": metrics})
 
 
 def version_uri(output: str, digest: str) -> str:

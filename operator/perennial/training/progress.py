@@ -11,6 +11,7 @@ from perennial.api.kube import ContainerStatus, Pod, condition
 from perennial.api.trainingjob import CurrentRun
 from perennial.core.waiting import IMAGE_PULL_FAILED, UNSCHEDULABLE, Cause, waiting_cause
 from perennial.training.build import AGENT, FETCH, TRAIN
+from perennial.training.classify import of_agent
 from perennial.training.clock import seconds_since
 from perennial.training.outcome import Outcome
 
@@ -20,6 +21,7 @@ PULL_PATIENCE = 600.0
 UNSCHEDULABLE_PATIENCE = 10.0
 LASTING = 60.0
 START_PATIENCE = 120.0
+MOST_CRASHES = 3
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
     cause = waiting_cause(pod)
     if cause is not None:
         return _blocked(run, pod, cause, now)
+    crashed = _crashed_sidecar(pod)
+    if crashed is not None:
+        return Progress(crashed.reason, crashed.message, waiting=True, hopeless=crashed)
     fetch = pod.container(FETCH)
     if fetch is not None and fetch.state.running is not None:
         return _fetching(run, fetch.state.running.started_at, now)
@@ -89,6 +94,16 @@ def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
         f"or a slow registry; kubectl describe pod {pod.metadata.name} tells which",
         waiting=True,
     )
+
+
+def _crashed_sidecar(pod: Pod) -> Outcome | None:
+    """Return why the sidecar does not come up: it is restarted for ever, and the code never starts."""
+    agent = pod.container(AGENT)
+    ended = agent.ended if agent is not None else None
+    if agent is None or ended is None or ended.exit_code == 0:
+        return None
+    found = of_agent(AGENT, ended)
+    return replace(found, ending="Fatal") if found.ending == "Fatal" or agent.restart_count >= MOST_CRASHES else None
 
 
 def _blocked(run: CurrentRun, pod: Pod, cause: Cause, now: datetime) -> Progress:
