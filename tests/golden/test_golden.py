@@ -30,6 +30,13 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes out in full what is there twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def load(text: str) -> Any:
     """Return a case's YAML as JSON values."""
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, less one resolver
