@@ -1,0 +1,144 @@
+"""What ails a pod: one row for each way, with whether waiting helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perennial.api.kube import Deployment, Pod
+from perennial.core.failures import TABLE
+from perennial.serving.health import assess, pod_cause
+
+FETCHED = {"name": "fetch", "ready": True, "state": {"terminated": {"exitCode": 0}}}
+
+
+def pod(server: dict[str, Any] | None = None, fetch: dict[str, Any] | None = None, **status: Any) -> Pod:
+    containers = [{"name": "server", "image": "mlserver:1", **server}] if server is not None else []
+    inits = [{"name": "fetch", "image": "perennial:1", **(fetch or {})}] if fetch is not None else [FETCHED]
+    return Pod.model_validate(
+        {
+            "metadata": {"name": "p"},
+            "status": {"initContainerStatuses": inits, "containerStatuses": containers, **status},
+        }
+    )
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": message}}, **more}
+
+
+def ended(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+def looping(count: int, last: dict[str, Any]) -> dict[str, Any]:
+    return waiting("CrashLoopBackOff", restartCount=count, lastState=last)
+
+
+NOT_FOUND = 'exec: "nope": executable file not found in $PATH'
+
+ROWS = [
+    ("nothing wrong", pod({"ready": True, "state": {"running": {}}}), None, False),
+    ("starting", pod(waiting("ContainerCreating")), None, False),
+    ("running, not ready", pod({"state": {"running": {}}}), None, False),
+    ("ready after an old crash", pod({"ready": True, "restartCount": 4, "lastState": ended(1)}), None, False),
+    ("image name", pod(waiting("InvalidImageName")), "ImageInvalid", True),
+    ("first pull error", pod(waiting("ErrImagePull", "rpc error")), "ImagePullFailed", False),
+    ("later pull error", pod(waiting("ImagePullBackOff", "Back-off")), "ImagePullFailed", False),
+    ("no secret", pod(waiting("CreateContainerConfigError", 'secret "a" not found')), "ContainerConfigError", False),
+    ("first crash", pod({"state": ended(1), "restartCount": 0}), "ContainerCrashing", False),
+    ("second crash", pod(looping(2, ended(1))), "ContainerCrashing", False),
+    ("third crash", pod(looping(3, ended(1))), "ContainerCrashing", True),
+    ("ends well, which a server must not", pod(looping(3, ended(0, "Completed"))), "ContainerCrashing", True),
+    ("memory", pod(looping(3, ended(137, "OOMKilled"))), "OutOfMemory", True),
+    ("memory, once", pod({"state": ended(137, "OOMKilled")}), "OutOfMemory", False),
+    ("no such command", pod({"state": ended(128, "StartError", NOT_FOUND)}), "CommandNotFound", True),
+    ("cannot start for now", pod({"state": ended(128, "StartError", "cgroup busy")}), "ContainerCrashing", False),
+    ("fetch killed", pod(fetch={"state": ended(137, "OOMKilled")}), "OutOfMemory", False),
+    ("evicted", pod(phase="Failed", reason="Evicted", message="memory pressure"), "Evicted", False),
+    (
+        "volume full",
+        pod(phase="Failed", reason="Evicted", message='Usage of EmptyDir volume "model" exceeds the limit "1Gi"'),
+        "OutOfSpace",
+        False,
+    ),
+    (
+        "no node",
+        pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]),
+        "Unschedulable",
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "seen", "reason", "fatal"), ROWS, ids=[row[0] for row in ROWS])
+def test_each_cause_has_a_name(what: str, seen: Pod, reason: str | None, fatal: bool) -> None:
+    cause = pod_cause(seen)
+    assert (cause.reason if cause else None) == reason
+    assert (cause.fatal if cause else False) is fatal
+    assert cause is None or len(cause.message) > 20
+
+
+@pytest.mark.parametrize("failure", TABLE, ids=lambda failure: failure.reason)
+def test_the_exit_code_of_fetch_decides_and_its_message_is_only_quoted(failure: Any) -> None:
+    lie = '{"v":1,"kind":"Failure","reason":"Lie","message":"s3://models/ said no"}'
+    cause = pod_cause(pod(fetch=looping(9, ended(failure.code, message=lie))))
+    assert cause is not None
+    assert cause.reason == failure.reason
+    assert cause.fatal is not failure.retriable
+    assert failure.next_step in cause.message
+    assert cause.detail == "s3://models/ said no"
+
+
+def test_what_a_container_said_is_made_harmless() -> None:
+    cause = pod_cause(pod({"state": ended(1, message="a\x00\x1b[2J\n" + "b" * 5000)}))
+    assert cause is not None
+    assert cause.detail.isprintable()
+    assert len(cause.detail) == 500
+
+
+def test_the_message_stays_while_the_kubelet_words_each_try_anew() -> None:
+    first, second = pod_cause(pod(waiting("ErrImagePull", "rpc"))), pod_cause(pod(waiting("ImagePullBackOff", "x")))
+    assert first is not None
+    assert second is not None
+    assert first.message == second.message
+
+
+def deployment(**status: Any) -> Deployment:
+    return Deployment.model_validate({"metadata": {"name": "d", "generation": 2}, "status": status})
+
+
+def test_what_cannot_be_cured_comes_before_what_may() -> None:
+    health = assess(deployment(), (pod(waiting("ErrImagePull")), pod(looping(3, ended(1)))))
+    assert health.cause is not None
+    assert health.cause.reason == "ContainerCrashing"
+
+
+def test_refused_pods_are_told_of_by_the_deployment() -> None:
+    refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: team"}
+    cause = assess(deployment(conditions=[refused]), ()).cause
+    assert cause is not None
+    assert cause.reason == "PodsRefused"
+    assert "exceeded quota: team" in cause.message
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "reached"),
+    [
+        ({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 2}, 2, True),
+        ({"observedGeneration": 1, "updatedReplicas": 2, "availableReplicas": 2}, 2, False),
+        ({"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 2}, 2, False),
+        ({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 1}, 2, False),
+    ],
+)
+def test_ready_means_enough_pods_of_the_newest_template(status: dict[str, int], wanted: int, reached: bool) -> None:
+    assert assess(deployment(**status), ()).reaches(wanted) is reached
+
+
+def test_slowness_says_what_is_under_way() -> None:
+    fetching = pod(fetch={"state": {"running": {}}})
+    probing = pod({"state": {"running": {}}})
+    assert "fetched" in assess(deployment(), (fetching,)).slow
+    assert "readiness probe" in assess(deployment(), (probing,)).slow
+    assert assess(None, ()).slow

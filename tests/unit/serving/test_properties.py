@@ -1,0 +1,186 @@
+"""What holds whatever happens: models and specs change, pods come up, crash and vanish, writes are lost.
+
+A plain list of steps rather than a rule machine: that one leaves out rules by swarm, and hardly ever serves anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from perennial.core.names import REVISION_LABEL
+from tests.unit.serving.cluster import Cluster, model_deployment
+
+CRASHED = {
+    "containerStatuses": [
+        {
+            "name": "server",
+            "restartCount": 3,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+        }
+    ]
+}
+KINDS = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
+REPLICAS = ((1, 1), (2, 2), (1, 4), (3, 6))
+
+
+class Life:
+    """A ModelDeployment's life, in steps that each hold the outcome against what was to be seen before."""
+
+    def __init__(self, replicas: tuple[int, int]) -> None:
+        self.cluster = Cluster(model_deployment(replicas={"min": replicas[0], "max": replicas[1]}))
+        self.cluster.publish("a")
+        self.rollouts = 0
+
+    def publish(self, number: int) -> None:
+        self.cluster.publish("abc"[number % 3], number)
+        self.reconcile()
+
+    def edit(self, number: int) -> None:
+        self.cluster.edit(runtime={"name": "sklearn", "env": [{"name": "A", "value": str(number % 3)}]})
+        self.reconcile()
+
+    def scale(self, number: int) -> None:
+        low, high = REPLICAS[number % len(REPLICAS)]
+        self.cluster.edit(replicas={"min": low, "max": high})
+        self.reconcile()
+
+    def misname_the_runtime(self, _: int) -> None:
+        self.cluster.edit(runtime={"name": "unknown"})
+        self.reconcile()
+
+    def lose_the_training_job(self, _: int) -> None:
+        self.cluster.objects.pop(("TrainingJob", "churn"), None)
+        self.reconcile()
+
+    def candidate_becomes_ready(self, _: int) -> None:
+        self._candidate(None)
+
+    def candidate_half_ready(self, _: int) -> None:
+        self._candidate(1)
+
+    def candidate_crashes(self, _: int) -> None:
+        self._candidate(0)
+
+    def stable_fares(self, number: int) -> None:
+        stable = self.cluster.status.get("stable")
+        if stable and stable["name"] in self.cluster.names("Deployment"):
+            self.cluster.set_ready(stable["name"], (0, 1, None, None)[number % 4])
+            self.reconcile()
+
+    def pods_recover(self, _: int) -> None:
+        for name in self.cluster.names("Pod"):
+            del self.cluster.objects["Pod", name]
+        for name in self.cluster.names("Deployment"):
+            self.cluster.set_ready(name)
+        self.reconcile()
+
+    def wait(self, number: int) -> None:
+        self.cluster.wait((1, 31, 601)[number % 3])
+        self.reconcile()
+
+    def delete_by_hand(self, number: int) -> None:
+        kind = KINDS[number % len(KINDS)]
+        for name in self.cluster.names(kind)[:1]:
+            del self.cluster.objects[kind, name]
+        self.reconcile()
+
+    def empty_the_status_by_hand(self, _: int) -> None:
+        self.cluster.resource = {**self.cluster.resource, "status": {}}
+        self.reconcile()
+
+    def lose_the_status_write(self, _: int) -> None:
+        before = self.cluster.resource
+        self.reconcile()
+        self.cluster.resource = before
+
+    def rest(self, _: int) -> None:
+        self.settle()
+        self.cluster.wait(31)
+        self.settle()
+        status = self.cluster.status
+        assert "previous" not in status
+        roles = {status[role]["name"] for role in ("stable", "candidate") if role in status}
+        assert set(self.cluster.names("Deployment")) <= roles, "nothing is left behind"
+
+    def settle(self) -> None:
+        for _ in range(10):
+            if not self.reconcile():
+                return
+        raise AssertionError("it never comes to rest")
+
+    def reconcile(self) -> int:
+        cluster = self.cluster
+        available, selected = self._available(), cluster.selected()
+        before = cluster.status.get("stable")
+        writes = cluster.reconcile()
+        stable, now = cluster.status.get("stable"), cluster.selected()
+        if stable is not None and None not in (selected, now) and now != selected:
+            assert available.get(now, 0) > 0, "traffic moves only to what answers"
+            self.rollouts += before is not None
+        if stable is not None and cluster.status.get("candidate", {}).get("phase") == "Failed":
+            assert cluster.status["candidate"]["name"] not in cluster.names("Deployment"), (
+                "what failed is not tried again"
+            )
+        assert len(cluster.names("Deployment")) <= 3
+        self._conditions_make_sense()
+        return writes
+
+    def _candidate(self, count: int | None) -> None:
+        candidate = self.cluster.status.get("candidate")
+        if candidate is None or candidate["name"] not in self.cluster.names("Deployment"):
+            return
+        self.cluster.set_ready(candidate["name"], count)
+        if count == 0:
+            self.cluster.add_pod(candidate["hash"], CRASHED, f"pod-{candidate['hash']}")
+        self.reconcile()
+
+    def _available(self) -> dict[Any, int]:
+        deployments = [self.cluster.objects["Deployment", name] for name in self.cluster.names("Deployment")]
+        return {
+            raw["metadata"]["labels"][REVISION_LABEL]: raw.get("status", {}).get("availableReplicas", 0)
+            for raw in deployments
+        }
+
+    def _conditions_make_sense(self) -> None:
+        cluster = self.cluster
+        assert cluster.truth("Ready") in ("True", "False")
+        assert not (cluster.truth("Reconciling") and cluster.truth("Stalled"))
+        assert cluster.truth("Ready") == "False" or "stable" in cluster.status
+        generations = {item["observedGeneration"] for item in cluster.status["conditions"]}
+        assert generations == {cluster.resource["metadata"]["generation"]}
+        assert all(item["message"] for item in cluster.status["conditions"])
+
+
+STEPS: tuple[Callable[[Life, int], None], ...] = (
+    *(Life.publish, Life.candidate_becomes_ready) * 3,
+    *(Life.edit, Life.candidate_crashes, Life.rest) * 2,
+    Life.scale,
+    Life.misname_the_runtime,
+    Life.lose_the_training_job,
+    Life.candidate_half_ready,
+    Life.stable_fares,
+    Life.pods_recover,
+    Life.wait,
+    Life.delete_by_hand,
+    Life.empty_the_status_by_hand,
+    Life.lose_the_status_write,
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    replicas=st.sampled_from(REPLICAS),
+    steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11)), min_size=10, max_size=40),
+)
+def test_whatever_happens(replicas: tuple[int, int], steps: list[tuple[Callable[[Life, int], None], int]]) -> None:
+    life = Life(replicas)
+    life.reconcile()
+    for step, number in steps:
+        step(life, number)
+    life.rest(0)
+    event(f"rollouts: {min(life.rollouts, 3)}")
