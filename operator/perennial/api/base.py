@@ -75,12 +75,13 @@ Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 
 Quantity = Annotated[
     str,
-    BeforeValidator(_quantity_text),
+    # The field comes first: what stands behind a validator does not reach the JSON schema.
     Field(
         max_length=32,
         pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
         json_schema_extra={"x-kubernetes-int-or-string": True},
     ),
+    BeforeValidator(_quantity_text),
 ]
 """A Kubernetes quantity, kept as the user wrote it: a canonical form would look like drift to GitOps tools."""
 

@@ -140,7 +140,9 @@ def definition(item: Definition, annotations: dict[str, str] | None = None) -> d
     }
     size = len(json.dumps(crd, separators=(",", ":")))
     if size > MOST_BYTES:
-        raise ValueError(f"the CRD of {kind.kind} has {size} bytes; more than {MOST_BYTES} cannot be applied by everyone")
+        raise ValueError(
+            f"the CRD of {kind.kind} has {size} bytes; more than {MOST_BYTES} cannot be applied by everyone"
+        )
     return crd
 
 

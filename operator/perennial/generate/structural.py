@@ -19,8 +19,8 @@ def structural(model: type[Model]) -> Schema:
 
 
 def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    resolved = _resolved(schema, definitions)
-    rest = {key: value for key, value in resolved.items() if key not in _DROPPED}
+    whole = resolved(schema, definitions)
+    rest = {key: value for key, value in whole.items() if key not in _DROPPED}
     result: Schema = {}
     for key, value in rest.items():
         result |= _keyword(key, value, definitions)
@@ -28,9 +28,9 @@ def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         result.pop("type", None)
         # A number has no length, and these two keywords apply to the text form only.
         result.pop("maxLength", None)
-    if key_rule := _key_rule(resolved):
+    if key_rule := _key_rule(whole):
         result[_RULES] = [*result.get(_RULES, ()), key_rule]
-    default = _default(resolved)
+    default = _default(whole)
     return {**result, "default": default} if default is not None else result
 
 
@@ -55,7 +55,7 @@ def _keyword(key: str, value: Any, definitions: dict[str, Schema]) -> Schema:
             return {key: value}
 
 
-def _resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+def resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     """Follow references and take the one alternative that is not null; what stands beside them wins."""
     current = schema
     while "$ref" in current or "anyOf" in current or "allOf" in current:
@@ -63,7 +63,9 @@ def _resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         if "$ref" in current:
             target = definitions[current["$ref"].rsplit("/", 1)[-1]]
         else:
-            options = [item for item in current.get("anyOf") or current.get("allOf") or () if item.get("type") != "null"]
+            options = [
+                item for item in current.get("anyOf") or current.get("allOf") or () if item.get("type") != "null"
+            ]
             if len(options) != 1:
                 raise ValueError(f"a union of {len(options)} types has no structural schema: {current}")
             (target,) = options

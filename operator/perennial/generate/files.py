@@ -1,0 +1,58 @@
+"""All generated files with their text, and how those on disk differ."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perennial.api.base import GROUP
+from perennial.generate.chart import CRD_TEMPLATES, chart_files
+from perennial.generate.crd import DEFINITIONS, definition
+from perennial.generate.text import MARK, to_yaml
+
+CRDS = "crds"
+FOLDERS = (CRDS, CRD_TEMPLATES)
+"""Folders in which every file is generated, so that one too many is stale."""
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A file on disk that is not what it should be."""
+
+    path: str
+    fault: str
+
+
+def generated() -> dict[str, str]:
+    """Return the text of every generated file, by its path in the repository."""
+    crds = {f"{CRDS}/{item.kind.plural}.{GROUP}.yaml": f"# {MARK}\n{to_yaml(definition(item))}" for item in DEFINITIONS}
+    return {**crds, **chart_files()}
+
+
+def stale(root: Path, files: dict[str, str]) -> list[Stale]:
+    """Return the files below `root` that differ from what should be there, by path."""
+    wrong = [Stale(path, fault) for path, text in files.items() if (fault := _fault(root / path, text))]
+    surplus = [
+        Stale(path, "is not generated any more")
+        for folder in FOLDERS
+        for found in sorted((root / folder).glob("*"))
+        if (path := found.relative_to(root).as_posix()) not in files
+    ]
+    return sorted([*wrong, *surplus], key=lambda item: item.path)
+
+
+def write(root: Path, files: dict[str, str]) -> list[Stale]:
+    """Make the files below `root` what they should be; return what was changed."""
+    changed = stale(root, files)
+    for item in changed:
+        path = root / item.path
+        if item.path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files[item.path], encoding="utf-8")
+        else:
+            path.unlink()
+    return changed
+
+
+def _fault(path: Path, text: str) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    return None if path.read_bytes() == text.encode() else "is out of date"
