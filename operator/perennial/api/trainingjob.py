@@ -210,7 +210,7 @@ class TrainingJob(Resource):
         "json_schema_extra": rules(
             Rule(
                 rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-                message="metadata.name must be a DNS label of at most 63 characters: lower-case letters, digits and '-'",
+                message="metadata.name must be a DNS label of at most 63 characters: lower-case letters, digits, '-'",
             ),
         )
     }

@@ -1,5 +1,6 @@
 """From a pydantic model to a structural schema, the dialect of JSON schema that CRDs are written in."""
 
+from collections.abc import Callable
 from typing import Any
 
 from perennial.api.base import Model
@@ -9,6 +10,13 @@ Schema = dict[str, Any]
 _DROPPED = frozenset({"title", "default", "discriminator", "x-perennial-key-pattern"})
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _RULES = "x-kubernetes-validations"
+
+_RENAMED: dict[str, Callable[[Any], Schema]] = {
+    "const": lambda value: {"enum": [value]},
+    "exclusiveMinimum": lambda value: {"minimum": value, "exclusiveMinimum": True},
+    "exclusiveMaximum": lambda value: {"maximum": value, "exclusiveMaximum": True},
+}
+"""Keywords that OpenAPI 3.0, the base of CRDs, writes in another way."""
 
 
 def structural(model: type[Model]) -> Schema:
@@ -36,6 +44,8 @@ def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 def _keyword(key: str, value: Any, definitions: dict[str, Schema]) -> Schema:
     """Return one keyword in the structural dialect."""
+    if key in _RENAMED:
+        return _RENAMED[key](value)
     match key:
         case "properties":
             return {key: {name: _node(item, definitions) for name, item in value.items()}}
@@ -43,12 +53,6 @@ def _keyword(key: str, value: Any, definitions: dict[str, Schema]) -> Schema:
             return {key: _node(value, definitions)}
         case "additionalProperties":
             return {key: _node(value, definitions)} if isinstance(value, dict) else {}
-        case "const":
-            return {"enum": [value]}
-        case "exclusiveMinimum":
-            return {"minimum": value, "exclusiveMinimum": True}
-        case "exclusiveMaximum":
-            return {"maximum": value, "exclusiveMaximum": True}
         case "prefixItems":
             raise ValueError("a tuple of fixed length has no structural schema; use a model instead")
         case _:
@@ -81,7 +85,7 @@ def _key_rule(schema: Schema) -> Schema | None:
         return None
     return {
         "rule": f"self.all(key, key.size() <= 63 && key.matches('{pattern}'))",
-        "message": "names may hold letters, digits and '_', must not start with a digit, and have at most 63 characters",
+        "message": "names hold letters, digits and '_', do not start with a digit, and have at most 63 characters",
     }
 
 
