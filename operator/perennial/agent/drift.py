@@ -18,6 +18,7 @@ from perennial.agent.drift_parts import Table
 from perennial.agent.drift_reference import read_reference
 from perennial.agent.drift_verdict import no_verdict, verdict_of
 from perennial.agent.drift_window import Window, read_window, window_files
+from perennial.agent.errors import classify
 from perennial.agent.report import DriftReport, Side
 from perennial.agent.report_html import render
 from perennial.agent.report_words import count
@@ -59,9 +60,12 @@ def run(
     moment = now or datetime.now(UTC)
     name = job or os.environ.get(JOB_VARIABLE) or f"{config.monitor}-by-hand"
     scratch = Path(config.scratch)
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="drift-", dir=scratch) as folder:
-        report = _compare(config, store, moment, name, Path(folder))
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="drift-", dir=scratch) as folder:
+            report = _compare(config, store, moment, name, Path(folder))
+    except OSError as error:  # a full disk, most likely
+        raise classify(error, str(scratch)) from error
     if isinstance(report, NoVerdict):
         log.info("no verdict: %s", report.message)
         return report

@@ -3,7 +3,7 @@
 from html import escape
 
 from perennial.agent.report import ColumnSide, DriftReport, FeatureReport, NumberSummary
-from perennial.agent.report_plot import plot
+from perennial.agent.report_plot import key, plot
 from perennial.agent.report_words import count, number, percent
 
 PLOTS = 200
@@ -103,9 +103,7 @@ def _columns(report: DriftReport) -> str:
     )
     return (
         "<h2>Columns, worst first</h2>"
-        '<p class="soft"><svg class="key" viewBox="0 0 20 10" aria-hidden="true"><rect class="reference" width="20" '
-        'height="10"/></svg> what the model learned from &nbsp; <svg class="key" viewBox="0 0 20 10" '
-        'aria-hidden="true"><rect class="current" width="20" height="10"/></svg> what it sees now</p>'
+        f'<p class="soft">{key("reference")} what the model learned from<br>{key("current")} what it sees now</p>'
         f'<div class="cards">{cards}</div>{rest}'
     )
 

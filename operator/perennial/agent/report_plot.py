@@ -1,4 +1,4 @@
-"""Plots as inline SVG: no script, no file beside it, colours from the page's style sheet."""
+"""Plots as inline SVG: no script, no file beside it, colours from the page's style sheet where there is one."""
 
 from collections.abc import Sequence
 from html import escape
@@ -8,6 +8,8 @@ from perennial.agent.report_words import number, percent
 
 _WIDTH = 320
 _HEIGHT = 90
+_FILL = {"reference": "#9db2cc", "current": "#c2410c"}
+"""Colours for viewers that drop the style sheet; a browser takes the sheet's, light or dark."""
 
 
 def plot(name: str, bars: Bars) -> str:
@@ -22,11 +24,12 @@ def _steps(name: str, bars: Bars) -> str:
     area = _outline(bars.reference, top)
     return (
         f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT + 14}" role="img" aria-label="{label}">'
-        f'<path class="reference" d="M0 {_HEIGHT}{area}V{_HEIGHT}Z"/>'
-        f'<path class="current" d="M0 {_HEIGHT}{_outline(bars.current, top)}V{_HEIGHT}"/>'
-        f'<path class="axis" d="M0 {_HEIGHT}H{_WIDTH}"/>'
-        f'<text x="0" y="{_HEIGHT + 12}">{escape(low)}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 12}" text-anchor="end">{escape(high)}</text></svg>'
+        f'<path class="reference" fill="#9db2cc" d="M0 {_HEIGHT}{area}V{_HEIGHT}Z"/>'
+        '<path class="current" fill="none" stroke="#c2410c" stroke-width="2" '
+        f'd="M0 {_HEIGHT}{_outline(bars.current, top)}V{_HEIGHT}"/>'
+        f'<path class="axis" stroke="#d9dee5" d="M0 {_HEIGHT}H{_WIDTH}"/>'
+        f'<text x="0" y="{_HEIGHT + 12}" font-size="10">{escape(low)}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 12}" font-size="10" text-anchor="end">{escape(high)}</text></svg>'
     )
 
 
@@ -53,9 +56,17 @@ def _bar(side: str, share: float, top: float) -> str:
     width = _short(100 * share / top)
     return (
         '<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="{side}" width="{width}" height="6"/></svg>'
+        f'<rect class="{side}" fill="{_FILL[side]}" width="{width}" height="6"/></svg>'
     )
 
 
 def _short(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
+
+
+def key(side: str) -> str:
+    """Return the little square that explains a side's colour."""
+    return (
+        '<svg class="key" width="20" height="10" viewBox="0 0 20 10" aria-hidden="true">'
+        f'<rect class="{side}" fill="{_FILL[side]}" width="20" height="10"/></svg>'
+    )

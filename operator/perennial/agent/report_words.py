@@ -23,12 +23,12 @@ def describe(*, drifted: bool, method: str, reference: ColumnSide, current: Colu
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage: 12.5 %, and never 0 % for something or 100 % for not quite all."""
+    """Return a share as a percentage: 12.5%, and never 0% for something or 100% for not quite all."""
     if 0 < share < 0.001:  # noqa: PLR2004
-        return "under 0.1 %"
+        return "under 0.1%"
     if 0.999 < share < 1:  # noqa: PLR2004
-        return "over 99.9 %"
-    return f"{100 * share:.3g} %"
+        return "over 99.9%"
+    return f"{100 * share:.3g}%"
 
 
 def number(value: float) -> str:
@@ -60,7 +60,7 @@ def _numbers(before: NumberSummary, now: NumberSummary) -> str:
         direction = "higher" if shift > 0 else "lower"
         return (
             f"values are {direction}: on average {number(now.mean)}, before {number(before.mean)} "
-            f"({number(abs(shift))} standard deviations)"
+            f"({abs(shift):.2g} standard deviations)"
         )
     ratio = now.standard_deviation / before.standard_deviation
     if not 1 / _NOTICEABLE_SPREAD <= ratio <= _NOTICEABLE_SPREAD:

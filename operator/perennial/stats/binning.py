@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from perennial.stats.samples import Categorical, Counts, Floats
+from perennial.stats.samples import Categorical, Counts, Floats, merged
 
 BINS = 10
 RARE = "(rare)"
@@ -74,8 +74,7 @@ def binned(reference: Floats, current: Floats, edges: Floats) -> Table:
 
 def pooled_edges(reference: Floats, current: Floats, bins: int = BINS) -> Floats:
     """Return the quantile edges of both sides together: for tests, which must not favour a side."""
-    both = np.concatenate([reference, current])
-    both.sort(kind="stable")
+    both, _ = merged(reference, current)
     return quantile_edges(both, bins)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from perennial.stats import distances, noise, significance
 from perennial.stats.binning import Table, binned, merge_rare, pooled_edges, quantile_edges, tabulated
-from perennial.stats.samples import Categorical, Numeric, Sample, as_categories
+from perennial.stats.samples import Categorical, Numeric, Sample, as_categories, quantiles
 
 Method = Literal["psi", "ks", "js", "wasserstein", "chi2", "missing"]
 Choice = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2"]
@@ -236,6 +236,6 @@ def _spread_is_a_yardstick(sample: Numeric) -> bool:
     """Tell whether the standard deviation describes the bulk of the values, not a few far ones."""
     with np.errstate(over="ignore", invalid="ignore"):
         spread = float(np.std(sample.values))
-        low, high = np.quantile(sample.values, [0.25, 0.75])
+        low, high = quantiles(sample.values, [0.25, 0.75])
         bulk = float(high - low)
     return isfinite(spread) and distances.SPREAD_FLOOR < spread <= _HEAVY_TAIL * bulk

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perennial.stats.binning import tabulated
-from perennial.stats.samples import Categorical, Counts, Floats, Numeric, Sample, as_categories
+from perennial.stats.samples import Categorical, Counts, Floats, Numeric, Sample, as_categories, quantiles
 
 BARS = 24
 CATEGORIES = 12
@@ -57,7 +57,7 @@ def summarise(sample: Numeric) -> Summary | None:
         mean, spread = float(np.mean(sample.values)), float(np.std(sample.values))
     if not (np.isfinite(mean) and np.isfinite(spread)):
         return None
-    first, median, third = (float(value) for value in np.quantile(sample.values, [0.25, 0.5, 0.75]))
+    first, median, third = (float(value) for value in quantiles(sample.values, [0.25, 0.5, 0.75]))
     return Summary(mean, spread, float(sample.values[0]), (first, median, third), float(sample.values[-1]))
 
 
@@ -77,7 +77,7 @@ def histogram(reference: Sample, current: Sample) -> Histogram | None:
 
 def _of_ranges(reference: Floats, current: Floats) -> Histogram | None:
     with np.errstate(over="ignore", invalid="ignore"):
-        outer = np.quantile(reference, [0.005, 0.995]), np.quantile(current, [0.005, 0.995])
+        outer = quantiles(reference, [0.005, 0.995]), quantiles(current, [0.005, 0.995])
         low, high = min(outer[0][0], outer[1][0]), max(outer[0][1], outer[1][1])
         if not np.isfinite(high - low) or high <= low:
             return None

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import rel_entr
 
-from perennial.stats.samples import Counts, Floats
+from perennial.stats.samples import Counts, Floats, merged
 
 SPREAD_FLOOR = 0.001
 _HUGE = 1e100
@@ -66,11 +66,10 @@ def wasserstein(reference: Floats, current: Floats) -> float:
         ValueError: a side has no values.
     """
     _require_values(reference, current)
-    both = np.concatenate([reference, current])
-    both.sort(kind="stable")
-    below_reference = np.searchsorted(reference, both[:-1], side="right") / reference.size
-    below_current = np.searchsorted(current, both[:-1], side="right") / current.size
-    return float(np.sum(np.abs(below_reference - below_current) * np.diff(both)))
+    both, upto = merged(reference, current)
+    leads = upto[:-1] / reference.size
+    leads -= (np.arange(1, both.size) - upto[:-1]) / current.size
+    return float(np.abs(leads) @ np.diff(both))
 
 
 def normed_wasserstein(reference: Floats, current: Floats) -> float:

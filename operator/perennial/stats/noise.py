@@ -8,7 +8,7 @@ windows of 100 rows in which nothing has changed. So a default threshold is neve
 import numpy as np
 from scipy import stats
 
-from perennial.stats.samples import Floats
+from perennial.stats.samples import Floats, merged, quantiles
 
 ALPHA = 0.001
 _GRID = 256
@@ -51,10 +51,9 @@ def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) 
     Returns:
         A distance in the unit of the values, in [0, inf); 0 when all values are equal.
     """
-    pooled = np.concatenate([reference, current])
-    pooled.sort(kind="stable")
+    pooled, _ = merged(reference, current)
     levels = _levels(pooled.size)
-    steps = np.diff(np.quantile(pooled, levels, method="inverted_cdf"))
+    steps = np.diff(quantiles(pooled, levels))
     middles = (levels[1:] + levels[:-1]) / 2
     weighted = np.sqrt(middles * (1 - middles)) * steps
     total = float(np.sum(weighted))

@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 from datetime import timedelta
@@ -13,7 +14,7 @@ from perennial.api.agent import CaptureWindow, DriftConfig, RunReference
 from perennial.api.driftmonitor import Checks, DriftCheck, Features, QualityCheck
 from perennial.api.manifest import InputManifest
 from perennial.api.messages import DriftVerdict, NoVerdict
-from perennial.core.failures import DATA_INVALID
+from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 from perennial.core.termination import parse_message
 from tests.unit.agent.drift_store import (
     DIGEST,
@@ -220,7 +221,7 @@ def test_missing_values_are_held_against_the_references_own(tmp_path):
     files = {f"{REFERENCE}a.parquet": parquet(reference), "s3://data/now/a.csv": csv(current)}
     checks = Checks(quality=QualityCheck(max_missing="0.1"))
     message = verdict(MemoryStore(files), config(tmp_path, current="s3://data/now/", checks=checks))
-    assert message.quality_findings == ("income: 50 % missing, 0 % in the reference; at most 10 % more are allowed",)
+    assert message.quality_findings == ("income: 50% missing, 0% in the reference; at most 10% more are allowed",)
 
 
 def test_columns_of_nothing_never_fail_the_run(tmp_path):
@@ -242,7 +243,7 @@ def test_bad_numbers_are_a_finding(tmp_path):
     ages = [*(str(value) for value in current["age"][:300]), *["unknown"] * 100]
     files = {f"{REFERENCE}a.parquet": parquet(reference), "s3://data/now/a.parquet": parquet({**current, "age": ages})}
     message = verdict(MemoryStore(files), config(tmp_path, current="s3://data/now/"))
-    assert message.quality_findings == ("age: 25 % of the values are no numbers, 0 % in the reference",)
+    assert message.quality_findings == ("age: 25% of the values are no numbers, 0% in the reference",)
 
 
 def test_the_training_run_as_reference(tmp_path):
@@ -321,6 +322,17 @@ def test_a_corrupt_reference_fails_by_name_and_leaves_nothing(tmp_path):
         run(config(tmp_path), store, NOW, "churn-drift-29")
     assert caught.value.failure is DATA_INVALID
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_full_disk_is_told_as_such(tmp_path):
+    class Full(MemoryStore):
+        def download(self, uri, path, size=None, etag=None):  # noqa: ARG002
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = Full(stored(people(500), people(300)).objects)
+    with pytest.raises(AgentError, match="no room left") as caught:
+        run(config(tmp_path), store, NOW, "churn-drift-29")
+    assert caught.value.failure is OUT_OF_SPACE
 
 
 def test_zip_codes_declared_as_categories(tmp_path):

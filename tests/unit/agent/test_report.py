@@ -102,7 +102,7 @@ def test_the_page_says_what_was_found():
                 not_compared=(NotCompared(name="label", reason="only the reference has it"),)).text  # fmt: skip
     for words in (
         "The data has drifted", "1 of 1 column moved", "Values are higher.", "Kolmogorov–Smirnov, p-value: 1e-07",
-        "threshold 0.001", "3 % (1 infinite, 2 no numbers)", "age: broken", "label: only the reference has it",
+        "threshold 0.001", "3% (1 infinite, 2 no numbers)", "age: broken", "label: only the reference has it",
         "2 records skipped.", "churn-3 (sha256:aaaaaaaaaaaa)", "team/churn-drift", "captured requests",
     ):  # fmt: skip
         assert words in text
@@ -177,15 +177,15 @@ def test_json_is_read_back_and_follows_its_schema():
          "Values spread narrower: standard deviation 4, before 8; the average is 40."),
         (side(40, 8), side(40.1, 8), RANGES, False, "No drift: on average 40.1, before 40; median 40.1, before 40."),
         (side(5, 0), side(6, 1), RANGES, True, "Every value was 5, now the average is 6."),
-        (side(), side(), NAMED.model_copy(update={"labels": ("a", "b")}), True, "“a” makes up 20 %, before 90 %."),
+        (side(), side(), NAMED.model_copy(update={"labels": ("a", "b")}), True, "“a” makes up 20%, before 90%."),
         (side(), side(), Bars(labels=("a", "b"), reference=(1, 0), current=(0.4, 0.6)), True,
-         "“a” makes up 40 %, before 100 %."),
+         "“a” makes up 40%, before 100%."),
         (side(), side(), Bars(labels=("n", "a"), reference=(0, 1), current=(0.6, 0.4)), True,
-         "“n” is new and makes up 60 %."),
+         "“n” is new and makes up 60%."),
         (side(), side(), Bars(labels=("n", "a"), reference=(0.6, 0.4), current=(0, 1)), True,
-         "“n” has vanished; it made up 60 %."),
+         "“n” has vanished; it made up 60%."),
         (side(), side(), Bars(labels=("(others)",), reference=(0.6,), current=(0.5,)), True,
-         "The rarer values together make up 50 %, before 60 %."),
+         "The rarer values together make up 50%, before 60%."),
         (side(), side(), None, False, "No drift: the values cannot be drawn."),
     ],
 )  # fmt: skip
@@ -197,7 +197,7 @@ def test_a_sentence_about_missing_values():
     sentence = describe(
         drifted=True, method="missing", reference=side(missing=0.02), current=side(missing=1), bars=None
     )
-    assert sentence == "2 % of the values were missing, now 100 %."
+    assert sentence == "2% of the values were missing, now 100%."
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_numbers_are_readable(value, text):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0 %"), (1, "100 %"), (0.125, "12.5 %"), (0.0001, "under 0.1 %"), (0.9999, "over 99.9 %"), (0.9985, "99.9 %")],
+    [(0, "0%"), (1, "100%"), (0.125, "12.5%"), (0.0001, "under 0.1%"), (0.9999, "over 99.9%"), (0.9985, "99.9%")],
 )
 def test_shares_are_readable_and_honest(share, text):
     assert percent(share) == text

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from perennial.stats.samples import Categorical, as_categories, number_text, numeric
+from perennial.stats.samples import Categorical, as_categories, merged, number_text, numeric, quantiles
 
 
 def test_values_are_sorted_and_what_cannot_be_compared_is_counted():
@@ -41,3 +43,21 @@ def test_whole_numbers_are_named_without_a_point(value, text):
 def test_missing_share_of_categories():
     assert Categorical({"a": 3}, missing=1).missing_share == 0.25
     assert Categorical({}).missing_share == 0.0
+
+
+floats = st.lists(st.integers(-5, 5).map(float) | st.floats(-1e9, 1e9), min_size=1, max_size=60)
+
+
+@given(floats, floats)
+def test_merging_is_sorting_and_counts_the_first(first, second):
+    values, upto = merged(np.sort(np.array(first)), np.sort(np.array(second)))
+    assert values.tolist() == sorted([*first, *second])
+    assert upto[-1] == len(first)
+    last = np.r_[np.diff(values) > 0, True]
+    assert upto[last].tolist() == [sum(item <= value for item in first) for value in values[last]]
+
+
+@given(floats, st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_quantiles_are_numpys(sample, levels):
+    values = np.sort(np.array(sample))
+    assert quantiles(values, levels) == pytest.approx(np.quantile(values, levels), rel=1e-9, abs=1e-6)

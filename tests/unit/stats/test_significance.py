@@ -18,6 +18,7 @@ cells = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2
 )
 
 
+@pytest.mark.filterwarnings("ignore:ks_2samp. Exact calculation:RuntimeWarning")
 @given(values, values)
 def test_kolmogorov_smirnov_of_small_samples_is_scipys_exact_one_ties_included(first, second):
     ours = kolmogorov_smirnov(first, second)
