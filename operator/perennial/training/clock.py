@@ -28,8 +28,9 @@ def written_time(text: str) -> str | None:
 
 
 def seconds_until(text: str, now: datetime) -> float:
-    """Return the seconds until a written time; 0 where it is past or no time."""
-    return max(0.0, -seconds_since(text, now, otherwise=0.0))
+    """Return the seconds until an attempt's written time; 0 where it is past, no time, or later than any pause."""
+    left = -seconds_since(text, now, otherwise=0.0)
+    return left if 0 < left <= _LONGEST_PAUSE else 0.0
 
 
 def pause(repeats: int) -> float:

@@ -251,12 +251,14 @@ class _Step:
     ) -> Decision:
         """Put the parts together; what no run needs any more is taken away along with any step."""
         told = with_state(self.resource, status, self.spec_hash, progress, self.now)
+        spare = leftovers(self.observed.jobs, told)
         return Decision(
             status=told.dump(),
-            actions=(*actions, *leftovers(self.observed.jobs, told)),
+            actions=(*actions, *spare),
             events=tuple(events or ()),
             requeue_after=requeue,
-            status_first=status_first,
+            # What a Job alone still tells must be on record before the Job goes.
+            status_first=status_first or bool(spare),
         )
 
 

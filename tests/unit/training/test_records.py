@@ -209,6 +209,11 @@ def test_what_is_no_time_is_met(text: str) -> None:
     assert seconds_until(text, NOON) == 0
 
 
+def test_an_attempt_that_someone_put_off_by_hand_starts_now() -> None:
+    assert seconds_until("2026-01-31T12:05:00Z", NOON) == 300
+    assert seconds_until("2099-01-01T00:00:00Z", NOON) == 0
+
+
 def test_times_of_any_zone_are_written_the_same() -> None:
     assert written_time("2026-01-31T14:00:00+02:00") == NOW
     assert seconds_since("2026-01-31T11:59:00Z", NOON, otherwise=0) == 60

@@ -7,7 +7,8 @@ import contextlib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.training.simulation import STEPS, Cluster, Killed
+from tests.unit.training.happenings import STEPS
+from tests.unit.training.simulation import Cluster, Killed
 
 steps = st.sampled_from(sorted(STEPS))
 reconciles = st.one_of(

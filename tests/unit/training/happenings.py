@@ -1,0 +1,127 @@
+"""What the environment and people do to a simulated cluster, each under the name that a history calls it by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from perennial.training.plan import read_plan
+from tests.unit.training.objects import DIGEST, NOW, condition, ended, running, waiting
+from tests.unit.training.simulation import Cluster
+
+Step = Callable[[Cluster], None]
+
+
+def _with_busy(act: Callable[[Cluster, str], None]) -> Step:
+    def step(cluster: Cluster) -> None:
+        for name in cluster.busy():
+            act(cluster, name)
+
+    return step
+
+
+def _fail(cluster: Cluster, name: str, code: int = 1, **more: Any) -> None:
+    cluster.run_pod(name, "Failed", ended("fetch"), ended("agent"), ended("train", code), **more)
+    cluster.end_job(name, "Failed", reason="BackoffLimitExceeded")
+
+
+def _disrupt(cluster: Cluster, name: str) -> None:
+    _fail(cluster, name, 143, conditions=[condition("DisruptionTarget", reason="PreemptionByScheduler")])
+
+
+def _fetch_denied(cluster: Cluster, name: str) -> None:
+    cluster.run_pod(name, "Failed", ended("fetch", 65), waiting("train", "PodInitializing"))
+    cluster.end_job(name, "Failed", reason="BackoffLimitExceeded")
+
+
+def _publish_breaks(cluster: Cluster, name: str) -> None:
+    cluster.run_pod(name, "Succeeded", ended("fetch"), ended("agent", 74), ended("train"))
+    cluster.end_job(name, "Complete")
+
+
+def _lose_pod(cluster: Cluster, name: str) -> None:
+    cluster.pods.pop(name, None)
+    cluster.end_job(name, "Failed", reason="BackoffLimitExceeded")
+
+
+def _wipe(cluster: Cluster) -> None:
+    cluster.change(status={"observedGeneration": -1})
+    remembered = {read_plan(job["metadata"]["annotations"]["perennial.dev/plan"]) for job in cluster.jobs.values()}
+    numbers = {plan.run.number for plan in remembered if plan is not None}
+    cluster.hashes = {number: known for number, known in cluster.hashes.items() if number in numbers}
+
+
+def _tamper(**fields: Any) -> Step:
+    def step(cluster: Cluster) -> None:
+        status = cluster.resource.get("status", {})
+        current = status.get("currentRun")
+        if current:
+            cluster.change(status={**status, "currentRun": {**current, **fields}})
+
+    return step
+
+
+def _drift(cluster: Cluster, *, stale: bool = False) -> None:
+    present = cluster.resource.get("status", {}).get("artifact", {}).get("digest")
+    cluster.monitors = [
+        {
+            "metadata": {"name": "watch", "namespace": "default"},
+            "spec": {
+                "target": {"modelDeployment": "churn"},
+                "schedule": "0 * * * *",
+                "reference": {"uri": "s3://data/churn/"},
+                "onDrift": {"retrain": {"trainingJob": "churn"}},
+            },
+            "status": {
+                "retrain": {
+                    "verdict": f"watch-{cluster.version}-{cluster.made}",
+                    "time": NOW,
+                    "digest": DIGEST if stale else present or DIGEST,
+                }
+            },
+        }
+    ]
+
+
+def _edit(**spec: Any) -> Step:
+    return lambda cluster: cluster.change(spec=spec)
+
+
+def _delete_jobs(cluster: Cluster) -> None:
+    for name in list(cluster.jobs):
+        cluster.remove_job(name)
+
+
+STEPS: dict[str, Step] = {
+    "pod starts": _with_busy(lambda c, name: c.run_pod(name, "Running", running("agent"), running("train"))),
+    "pod pulls": _with_busy(lambda c, name: c.run_pod(name, "Pending", waiting("train", "ImagePullBackOff"))),
+    "image invalid": _with_busy(lambda c, name: c.run_pod(name, "Pending", waiting("train", "InvalidImageName"))),
+    "succeeds": _with_busy(Cluster.succeed),
+    "fails": _with_busy(_fail),
+    "not found": _with_busy(lambda c, name: _fail(c, name, 127)),
+    "disrupted": _with_busy(_disrupt),
+    "fetch denied": _with_busy(_fetch_denied),
+    "publishing breaks": _with_busy(_publish_breaks),
+    "pod lost": _with_busy(_lose_pod),
+    "deadline": _with_busy(lambda c, name: c.end_job(name, "Failed", reason="DeadlineExceeded")),
+    "jobs deleted by hand": _delete_jobs,
+    "status wiped": _wipe,
+    "current attempt set back": _tamper(attempt=0),
+    "current run renamed": _tamper(name="x", job="someone-elses"),
+    "current run nonsense": _tamper(number=-4, attempt=10**12),
+    "attempt put off": _tamper(attemptTime="2099-01-01T00:00:00Z"),
+    "drift": _drift,
+    "old drift": lambda cluster: _drift(cluster, stale=True),
+    "seed 1": _edit(seed=1),
+    "seed 2": _edit(seed=2),
+    "replace": _edit(onChange="Replace"),
+    "wait": _edit(onChange="Wait"),
+    "ignore": _edit(onChange="Ignore"),
+    "suspend": _edit(suspend=True),
+    "resume": _edit(suspend=False),
+    "changed while suspended": _edit(suspend=True, seed=3),
+    "remember one": _edit(history={"runs": 1}),
+    "no retries": _edit(retry={"limit": 0}),
+    "a moment": lambda cluster: cluster.wait(3),
+    "an hour": lambda cluster: cluster.wait(3600),
+}
