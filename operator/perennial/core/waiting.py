@@ -35,10 +35,11 @@ def waiting_cause(pod: Pod) -> Cause | None:
     """Return why the pod cannot start, or None when nothing keeps it from starting."""
     unscheduled = pod.unschedulable
     if unscheduled is not None:
+        said = clean(unscheduled).rstrip(".")
         return Cause(
             UNSCHEDULABLE,
-            f"no node can take the pod: {clean(unscheduled)}. Free or add nodes, or correct spec.resources, "
-            "spec.nodeSelector or spec.tolerations",
+            f"no node can take the pod: {said}. Free or add nodes, or correct spec.resources, spec.nodeSelector or "
+            "spec.tolerations",
         )
     found = (_of_container(status) for status in pod.containers)
     return next((cause for cause in found if cause is not None), None)

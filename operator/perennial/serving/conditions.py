@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from perennial.api.modeldeployment import ModelDeployment, Revision
-from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready, reconciling, stalled
+from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready
 from perennial.core.times import parse_time
 from perennial.serving import reasons
 from perennial.serving.children import autoscaled
@@ -64,14 +64,22 @@ def _main(view: View) -> tuple[Wanted, ...]:
     """Return Ready, and Reconciling or Stalled with it."""
     state, problem = view.state, view.scene.problem
     if problem is not None and problem.stalled:
-        return stalled(problem.reason, _beside(problem.message, view), serving=view.serving)
+        return _held(STALLED, problem.reason, problem.message, view)
     if state.failed is not None:
         return _after_failure(view)
     if state.under_way is not None:
         return _steady(view) if view.reached else _under_way(view)
     if problem is not None and not view.reached:
-        return reconciling(problem.reason, _beside(problem.message, view), serving=view.serving)
+        return _held(RECONCILING, problem.reason, problem.message, view)
     return _steady(view)
+
+
+def _held(kind: str, reason: str, message: str, view: View) -> tuple[Wanted, ...]:
+    """Return what holds while the generation is not reached; Ready speaks of what serves meanwhile."""
+    stable = view.state.stable
+    if stable is not None and view.serving:
+        return (*ready(reasons.SERVING, _serving_text(view, stable)), Wanted(kind, "True", reason, message))
+    return (Wanted(READY, "False", reason, message), Wanted(kind, "True", reason, message))
 
 
 def _after_failure(view: View) -> tuple[Wanted, ...]:
@@ -79,19 +87,18 @@ def _after_failure(view: View) -> tuple[Wanted, ...]:
     if view.reached and view.serving:
         return _steady(view)
     reason = (failed.reason if failed else None) or reasons.PROGRESS_DEADLINE_EXCEEDED
-    return stalled(reason, _failure_text(view), serving=view.serving)
+    return _held(STALLED, reason, _failure_text(view), view)
 
 
 def _under_way(view: View) -> tuple[Wanted, ...]:
-    reason, message = _progress(view)
-    return reconciling(reason, _beside(message, view), serving=view.serving)
+    return _held(RECONCILING, *_progress(view), view)
 
 
 def _steady(view: View) -> tuple[Wanted, ...]:
     """Return what holds while the stable revision is the one that is wanted: how it fares."""
     stable, health = view.state.stable, view.health
     if stable is None:
-        return reconciling(reasons.ROLLING_OUT, "the first revision is on its way")
+        return _held(RECONCILING, reasons.ROLLING_OUT, "the first revision is on its way", view)
     text = _serving_text(view, stable)
     if health.available == 0:
         cause = health.cause
@@ -113,11 +120,12 @@ def _settled_before(view: View) -> bool:
 def _scaling(view: View, text: str) -> tuple[Wanted, ...]:
     """Return what holds while more replicas than there are were asked for; after the deadline a person must look."""
     cause = view.health.cause
-    message = f"{text}; {cause.message}" if cause else text
+    short_of = f"{text}, and {view.resource.spec.replicas.min} are wanted"
+    message = f"{short_of}: {cause.message}" if cause else short_of
     over = scaling_deadline(view)
     if over is not None and over <= 0:
-        return stalled(reasons.REPLICAS_UNAVAILABLE, message, serving=True)
-    return reconciling(reasons.SCALING_UP, message, serving=True)
+        return _held(STALLED, reasons.REPLICAS_UNAVAILABLE, message, view)
+    return _held(RECONCILING, reasons.SCALING_UP, message, view)
 
 
 def scaling_deadline(view: View) -> float | None:
@@ -170,26 +178,21 @@ def _progress(view: View) -> tuple[str, str]:
     candidate = view.state.under_way
     if candidate is None:
         return reasons.ROLLING_OUT, ""
-    message = f"{candidate.name} with {short(candidate)} becomes ready"
-    return (
-        (candidate.reason, f"{message}: {candidate.message or ''}")
-        if candidate.reason
-        else (reasons.ROLLING_OUT, message)
-    )
+    if candidate.reason is None:
+        return reasons.ROLLING_OUT, f"{candidate.name} is starting with {short(candidate)}"
+    return candidate.reason, f"{candidate.name} with {short(candidate)} is not ready: {candidate.message or ''}"
 
 
 def _failure_text(view: View) -> str:
     failed = view.state.failed
     if failed is None:
         return ""
-    way_out = "It is not tried again: change the spec or publish another model"
-    return _beside(f"{failed.name} with {short(failed)} failed: {failed.message or failed.reason}. {way_out}", view)
-
-
-def _beside(message: str, view: View) -> str:
-    """Return the message, with what serves meanwhile."""
-    stable = view.state.stable
-    return f"{message}; meanwhile {_serving_text(view, stable)}" if stable is not None and view.serving else message
+    way_out = (
+        "It serves as soon as the cause is gone"
+        if view.state.kept is not None
+        else "It is not tried again: change the spec or publish another model"
+    )
+    return f"{failed.name} with {short(failed)} failed: {failed.message or failed.reason}. {way_out}"
 
 
 def _serving_text(view: View, stable: Revision) -> str:

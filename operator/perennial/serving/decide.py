@@ -5,7 +5,7 @@ from datetime import datetime
 
 from perennial.api.config import OperatorConfig
 from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Revision
-from perennial.core.conditions import READY, RECONCILING, Wanted, find, settle
+from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, settle
 from perennial.core.decision import Decision, EventNote
 from perennial.core.times import format_time
 from perennial.serving import reasons
@@ -74,12 +74,13 @@ def _url(resource: ModelDeployment, domain: str) -> str:
 
 def _news(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> tuple[EventNote, ...]:
     """Return an Event when the resource comes to a stop for a new reason; failed rollouts have told of themselves."""
-    ready = next(item for item in wanted if item.type == READY)
-    before = find(resource.status.conditions, READY)
-    told = state.failed is not None or ready.reason in reasons.QUIET
-    if ready.status == "True" or told or (before is not None and before.reason == ready.reason):
+    stops = (item for item in wanted if item.type == STALLED or (item.type == READY and item.status == "False"))
+    stop = max(stops, key=lambda item: item.type == STALLED, default=None)
+    if stop is None or state.failed is not None or stop.reason in reasons.QUIET:
         return ()
-    return (EventNote("Warning", ready.reason, ready.message),)
+    before = find(resource.status.conditions, stop.type)
+    known = before is not None and before.reason == stop.reason
+    return () if known else (EventNote("Warning", stop.reason, stop.message),)
 
 
 def _next_look(view: View, wanted: tuple[Wanted, ...]) -> float | None:

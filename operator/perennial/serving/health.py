@@ -103,9 +103,8 @@ def _of_agent(name: str, ended: Terminated) -> Cause:
     said = clean(told.message) if told is not None else ""
     return Cause(
         failure.reason,
-        f"container {name}: {failure.next_step}",
+        f"container {name}: {said}: {failure.next_step}" if said else f"container {name}: {failure.next_step}",
         fatal=not failure.retriable,
-        detail=said,
     )
 
 

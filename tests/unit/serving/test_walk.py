@@ -340,6 +340,7 @@ def test_an_unknown_runtime_names_the_known_ones() -> None:
     assert stalled is not None
     assert stalled["reason"] == "RuntimeNotFound"
     assert "it has: sklearn" in stalled["message"]
+    assert cluster.events[-1].reason == "RuntimeNotFound"
     assert cluster.truth("Ready") == "True"
     assert len(cluster.names("Deployment")) == 1
 
