@@ -85,7 +85,9 @@ class Engine:
     def on_event(self, kind: Kind, event: str | None, raw: Raw) -> None:
         """Take in a watch event; `event` is None for what the watch listed when it began."""
         self._metrics.events.labels(kind.kind, event or "LISTED").inc()
-        self._wake(self.cache.remove(kind, raw) if event == "DELETED" else self.cache.put(kind, raw))
+        keys = self.cache.remove(kind, raw) if event == "DELETED" else self.cache.put(kind, raw)
+        # In a rush, what was just asked for comes before the progress of what is under way.
+        self._wake(keys, can_wait=kind.kind not in self._rooms)
 
     def accept(self, kind: Kind, raw: Raw) -> None:
         """Take in the answer to a write.
@@ -100,17 +102,16 @@ class Engine:
             keys = keys - {own}
             self._wake(keys)
         else:
-            # A new child brings its owner a second look; most often its first status comes before that.
-            self._wake(keys, can_wait=True)
+            self._wake(keys, can_wait=True)  # most often the child's first status comes before that
 
     def take_page(self, kind: Kind, items: Iterable[Raw]) -> None:
         """Take in a part of a list."""
         for raw in items:
-            self._wake(self.cache.put(kind, raw))
+            self._wake(self.cache.put(kind, raw), can_wait=True)
 
     def end_list(self, kind: Kind, namespace: str | None, present: Set[str], version: str) -> None:
         """Forget what the list did not have, given the uids that it had."""
-        self._wake(self.cache.prune(kind, namespace, present, version))
+        self._wake(self.cache.prune(kind, namespace, present, version), can_wait=True)
 
     async def work(self) -> None:
         """Reconcile one key after the other until the queue closes; several of these run side by side."""

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from perennial.core.kinds import Key
 
+_PASSING = 8
+"""Of so many keys handed out, one is a key that can wait, so that a flood of others does not hold it up for ever."""
+
 
 class Handle(Protocol):
     """A call that was put off."""
@@ -84,7 +87,8 @@ class WorkQueue:
 
     A key is at most once in the queue and at most with one worker. Added while a worker has it, it runs again
     afterwards. A worker that gets a key sets aside what was put off for it: it will look at everything anyway, and
-    say anew when to look again. Keys that can wait (a second look, a resync) let all others pass.
+    say anew when to look again. Keys that can wait (a child's progress, a resync) let others pass,
+    but never all of them.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class WorkQueue:
         self._jitter = jitter
         self._urgent = _Lane()
         self._patient = _Lane()
+        self._passed = 0
         self._since: dict[Key, float] = {}
         self._running: dict[Key, float] = {}
         self._again: dict[Key, tuple[float, bool]] = {}  # since when, and whether it can wait
@@ -217,7 +222,9 @@ class WorkQueue:
             self._wake_one()
 
     def _take(self) -> Item | None:
-        key = self._urgent.pop() or self._patient.pop()
+        self._passed = (self._passed + 1) % _PASSING
+        first, second = (self._urgent, self._patient) if self._passed else (self._patient, self._urgent)
+        key = first.pop() or second.pop()
         if key is None:
             return None
         now = self._clock.time()
