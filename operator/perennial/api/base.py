@@ -88,6 +88,9 @@ Quantity = Annotated[
 Duration = Annotated[str, Field(max_length=8, pattern=r"^[0-9]{1,6}(s|m|h|d)$")]
 """A whole number with a unit: `30s`, `10m`, `24h`, `7d`."""
 
+Period = Annotated[str, Field(max_length=8, pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$")]
+"""A duration that is not zero."""
+
 Decimal = Annotated[str, Field(max_length=24, pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,10})?$")]
 """A number as text, since floats do not survive every JSON round trip between Kubernetes clients."""
 

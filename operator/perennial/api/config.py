@@ -23,9 +23,7 @@ class RuntimePreset(Model):
     port: int = Field(8080, ge=1024, le=65535, description="Port that answers HTTP.")
     readiness: HttpProbe | None = Field(None, description="When the server may be sent requests.")
     liveness: HttpProbe | None = Field(None, description="When the server is to be restarted.")
-    metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="Port of the server's Prometheus metrics."
-    )
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="Port of the server's Prometheus metrics.")
     metrics_path: str = Field("/metrics", description="Path of the server's Prometheus metrics.")
 
 
@@ -45,9 +43,7 @@ class LeaderElection(Model):
 
     enabled: bool = Field(True, description="Take a Lease before acting. Needed with more than one replica.")
     lease_seconds: float = Field(15, ge=1, le=600, description="How long a lease holds without renewal.")
-    renew_seconds: float = Field(
-        10, ge=0.5, le=600, description="A leader that cannot renew for so long stops acting."
-    )
+    renew_seconds: float = Field(10, ge=0.5, le=600, description="A leader that cannot renew for so long stops acting.")
     retry_seconds: float = Field(2, ge=0.1, le=60, description="How often a lease is renewed or asked for.")
     name: Name = Field("perennial-operator", description="Name of the Lease.")
 
@@ -66,9 +62,7 @@ class Queue(Model):
     backoff_seconds: float = Field(
         0.2, gt=0, le=60, description="First wait after a failed reconcile; doubles each time."
     )
-    max_backoff_seconds: float = Field(
-        120, gt=0, le=3600, description="Longest wait after a failed reconcile."
-    )
+    max_backoff_seconds: float = Field(120, gt=0, le=3600, description="Longest wait after a failed reconcile.")
 
 
 class OperatorConfig(Model):
@@ -77,9 +71,7 @@ class OperatorConfig(Model):
     watch_namespaces: Annotated[tuple[Name, ...], Field(max_length=256)] = Field(
         (), description="Namespaces to work in. Empty: the whole cluster."
     )
-    agent: AgentConfigDefaults = Field(
-        AgentConfigDefaults(), description="The agent's containers in users' pods."
-    )
+    agent: AgentConfigDefaults = Field(AgentConfigDefaults(), description="The agent's containers in users' pods.")
     runtimes: dict[str, RuntimePreset] = Field(
         default_factory=dict, description="Model servers that ModelDeployments choose by name."
     )

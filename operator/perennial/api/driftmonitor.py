@@ -1,8 +1,9 @@
 """DriftMonitor: compares what a model sees with what it learned from, on a schedule."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from perennial.api.base import (
     Decimal,
@@ -10,6 +11,7 @@ from perennial.api.base import (
     Message,
     Model,
     Name,
+    Period,
     Reason,
     Rule,
     S3Uri,
@@ -24,6 +26,44 @@ from perennial.api.pod import PodOptions, Storage, Workspace
 from perennial.api.status import BaseStatus
 
 DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2"]
+
+
+def _cron_field(value: str) -> str:
+    """Return the pattern of one field: a list of values, ranges, or all, each with a step that is not zero."""
+    item = rf"([*?]|({value})(-({value}))?)(/0*[1-9][0-9]*)?"
+    return f"{item}(,{item})*"
+
+
+_CRON_FIELDS = (
+    _cron_field("[0-5]?[0-9]"),
+    _cron_field("[01]?[0-9]|2[0-3]"),
+    _cron_field("0?[1-9]|[12][0-9]|3[01]"),
+    _cron_field("0?[1-9]|1[0-2]|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"),
+    _cron_field("0?[0-6]|(?i:sun|mon|tue|wed|thu|fri|sat)"),
+)
+_CRON = rf"^(@(hourly|daily|weekly|monthly)|({')[ ]+('.join(_CRON_FIELDS)}))$"
+_CRON_HELP = (
+    "must be five fields as in a CronJob (minute, hour, day of month, month, day of week from 0 for Sunday to 6), "
+    "such as '0 * * * *', or @hourly, @daily, @weekly or @monthly"
+)
+
+
+def _check_schedule(value: str) -> str:
+    if re.fullmatch(_CRON, value) is None:
+        raise ValueError(_CRON_HELP)
+    return value
+
+
+Schedule = Annotated[
+    str,
+    # A rule and not a pattern: the API server would answer with the pattern and nothing else.
+    Field(
+        max_length=128, json_schema_extra=rules(Rule(rule=f"self.matches('{_CRON}')", message=f"schedule {_CRON_HELP}"))
+    ),
+    AfterValidator(_check_schedule),
+]
+"""What a CronJob takes, so that a mistake shows when the resource is written and not when its CronJob is."""
+
 FeatureNames = Annotated[tuple[ShortText, ...], Field(max_length=1000)]
 
 
@@ -43,9 +83,7 @@ class Reference(Model):
         )
     }
 
-    uri: S3Uri | None = Field(
-        None, description="Parquet, CSV or JSON lines files under a prefix, or one such file."
-    )
+    uri: S3Uri | None = Field(None, description="Parquet, CSV or JSON lines files under a prefix, or one such file.")
     from_: Literal["TrainingRun"] | None = Field(
         None,
         alias="from",
@@ -59,18 +97,14 @@ class Current(Model):
 
     model_config = {"json_schema_extra": rules(exactly_one("window", "uri"))}
 
-    window: Duration | None = Field(
-        None, description="The target's captured requests of the last 24h, 7d, ..."
-    )
+    window: Period | None = Field(None, description="The target's captured requests of the last 24h, 7d, ...")
     uri: S3Uri | None = Field(None, description="Files of your own instead of the capture.")
 
 
 class Features(Model):
     """Which columns are compared, and as what."""
 
-    include: FeatureNames | None = Field(
-        None, description="Only these columns; one that is missing is a finding."
-    )
+    include: FeatureNames | None = Field(None, description="Only these columns; one that is missing is a finding.")
     exclude: FeatureNames | None = Field(None, description="Not these columns, such as ids and labels.")
     types: Annotated[dict[str, Literal["numeric", "categorical"]], Field(max_length=1000)] | None = Field(
         None, description="Types that cannot be told from the data, such as {zip_code: categorical}."
@@ -79,6 +113,19 @@ class Features(Model):
 
 class DriftCheck(Model):
     """When the distribution of a column, and of the whole, counts as drifted."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="double(self.share) >= 0.0 && double(self.share) <= 1.0",
+                message="share must lie between 0 and 1",
+            ),
+            Rule(
+                rule="!has(self.threshold) || double(self.threshold) >= 0.0",
+                message="threshold must not be negative",
+            ),
+        )
+    }
 
     method: DriftMethod = Field(
         "auto",
@@ -94,6 +141,15 @@ class DriftCheck(Model):
 
 class QualityCheck(Model):
     """When the data itself counts as broken."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="!has(self.maxMissing) || double(self.maxMissing) >= 0.0 && double(self.maxMissing) <= 1.0",
+                message="maxMissing must lie between 0 and 1",
+            )
+        )
+    }
 
     max_missing: Decimal | None = Field(
         None, description="Share of missing values that a column may have above the reference's own."
@@ -142,30 +198,22 @@ class DriftMonitorSpec(PodOptions):
             )
         ),
     )
-    schedule: Annotated[
-        str, Field(max_length=128, pattern=r"^(@(hourly|daily|weekly|monthly)|[^\s@]+( [^\s]+){4})$")
-    ] = Field(description="When to compare, as in a CronJob: minute, hour, day of month, month, day of week.")
-    time_zone: Annotated[str, Field(max_length=64)] | None = Field(
+    schedule: Schedule = Field(
+        description="When to compare, as in a CronJob: minute, hour, day of month, month, day of week."
+    )
+    time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")] | None = Field(
         None, description="Such as Europe/Berlin. Unset: UTC."
     )
     suspend: bool = Field(False, description="Starts no comparison until false again.")
     reference: Reference = Field(description="What the model learned from.")
     current: Current = Field(Current(window="24h"), description="What the model sees.")
-    features: Features | None = Field(
-        None, description="Which columns are compared. Unset: all that both sides have."
-    )
+    features: Features | None = Field(None, description="Which columns are compared. Unset: all that both sides have.")
     checks: Checks = Field(Checks(), description="What is checked.")
     on_drift: OnDrift | None = Field(None, description="What follows from drift. Unset: only the report.")
     report: Report | None = Field(None, description="Where reports go. Unset: only status and metrics.")
-    storage: Storage | None = Field(
-        None, description="How reference, capture and report reach S3-compatible storage."
-    )
-    workspace: Workspace | None = Field(
-        None, description="Size and medium of the volume that data is read through."
-    )
-    active_deadline_seconds: int = Field(
-        3600, ge=1, le=604800, description="Seconds that one comparison may take."
-    )
+    storage: Storage | None = Field(None, description="How reference, capture and report reach S3-compatible storage.")
+    workspace: Workspace | None = Field(None, description="Size and medium of the volume that data is read through.")
+    active_deadline_seconds: int = Field(3600, ge=1, le=604800, description="Seconds that one comparison may take.")
 
 
 class FeatureScore(Model):

@@ -14,9 +14,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class FileEntry(Model):
     """One file of a version or an input."""
 
-    path: Path = Field(
-        description="Relative path, with '/' between parts; never absolute, never through '..'."
-    )
+    path: Path = Field(description="Relative path, with '/' between parts; never absolute, never through '..'.")
     size: int = Field(ge=0, description="Bytes.")
     sha256: Sha256 = Field(description="sha256 of its content, in hex.")
 
@@ -35,9 +33,7 @@ class Manifest(Model):
 
     schema_version: Literal[1] = Field(1, description="Version of this format.")
     digest: Digest = Field(description="Content digest: see content_digest in agent/digest.py.")
-    files: Annotated[tuple[FileEntry, ...], Field(max_length=100_000)] = Field(
-        description="Its files, by path."
-    )
+    files: Annotated[tuple[FileEntry, ...], Field(max_length=100_000)] = Field(description="Its files, by path.")
     namespace: ShortText = Field(description="Namespace of the TrainingJob.")
     training_job: ShortText = Field(description="Name of the TrainingJob.")
     run: ShortText = Field(description="Name of the run.")

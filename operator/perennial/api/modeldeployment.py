@@ -11,6 +11,7 @@ from perennial.api.base import (
     Message,
     Model,
     Name,
+    Period,
     Quantity,
     Reason,
     Rule,
@@ -47,12 +48,8 @@ class ModelSource(Model):
 class HttpProbe(Model):
     """How Kubernetes asks the container whether it can answer."""
 
-    path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s]*$")] = Field(
-        description="Path of a GET request."
-    )
-    initial_delay_seconds: int | None = Field(
-        None, ge=0, le=3600, description="Seconds before the first request."
-    )
+    path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s]*$")] = Field(description="Path of a GET request.")
+    initial_delay_seconds: int | None = Field(None, ge=0, le=3600, description="Seconds before the first request.")
     period_seconds: int = Field(5, ge=1, le=300, description="Seconds between requests.")
     timeout_seconds: int = Field(3, ge=1, le=300, description="Seconds to wait for an answer.")
     failure_threshold: int = Field(3, ge=1, le=1000, description="Failures in a row that count as one.")
@@ -62,22 +59,16 @@ class ServingContainer(Model):
     """A container of the user's own that serves the model in PERENNIAL_MODEL_DIR (/mnt/models)."""
 
     image: Image = Field(description="Image with the server.")
-    image_pull_policy: PullPolicy | None = Field(
-        None, description="As in a pod. Unset: as Kubernetes decides."
-    )
+    image_pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: as Kubernetes decides.")
     command: Args | None = Field(None, description="Replaces the image's entrypoint.")
     args: Args | None = Field(None, description="Replaces the image's arguments.")
     env: Env | None = Field(None, description="Environment variables.")
-    env_from: EnvFrom | None = Field(
-        None, description="Secrets and ConfigMaps that become environment variables."
-    )
+    env_from: EnvFrom | None = Field(None, description="Secrets and ConfigMaps that become environment variables.")
     port: int = Field(8080, ge=1024, le=65535, description="Port that answers HTTP.")
     readiness: HttpProbe | None = Field(
         None, description="When the container may be sent requests. Unset: when its port accepts connections."
     )
-    liveness: HttpProbe | None = Field(
-        None, description="When the container is to be restarted. Unset: when it ends."
-    )
+    liveness: HttpProbe | None = Field(None, description="When the container is to be restarted. Unset: when it ends.")
 
 
 class Runtime(Model):
@@ -170,7 +161,7 @@ class Capture(Model):
 
     uri: S3Uri = Field(description="Prefix that receives date=YYYY-MM-DD/hour=HH/*.jsonl.gz.")
     sample: Decimal = Field("1.0", description="Share of requests that is written, from 0 to 1.")
-    every: Duration = Field("30s", description="How often what was gathered is written.")
+    every: Period = Field("30s", description="How often what was gathered is written.")
 
 
 class ModelDeploymentSpec(PodOptions):
@@ -193,13 +184,9 @@ class ModelDeploymentSpec(PodOptions):
         description="What decides between replicas.min and replicas.max. Unset: 80 percent of the CPU request.",
     )
     storage: Storage | None = Field(None, description="How the model is fetched and captures are written.")
-    workspace: Workspace | None = Field(
-        None, description="Size and medium of the volume that holds the model."
-    )
+    workspace: Workspace | None = Field(None, description="Size and medium of the volume that holds the model.")
     rollout: Rollout = Field(Rollout(), description="How a new revision replaces the one that serves.")
-    capture: Capture | None = Field(
-        None, description="Requests and predictions written to S3. Unset: none are."
-    )
+    capture: Capture | None = Field(None, description="Requests and predictions written to S3. Unset: none are.")
 
 
 class Revision(Model):
@@ -267,6 +254,4 @@ class ModelDeployment(Resource):
     }
 
     spec: ModelDeploymentSpec = Field(description="Which model to serve, by what, and how.")
-    status: ModelDeploymentStatus = Field(
-        ModelDeploymentStatus(), description="What the operator saw and did."
-    )
+    status: ModelDeploymentStatus = Field(ModelDeploymentStatus(), description="What the operator saw and did.")

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from perennial.api.base import Model, Name, ObjectName, Quantity, Rule, S3Uri, ShortText, exactly_one, rules
+from perennial.api.base import (
+    Model,
+    Name,
+    ObjectName,
+    Quantity,
+    Rule,
+    S3Uri,
+    ShortText,
+    exactly_one,
+    list_map,
+    rules,
+)
 
 EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
 LabelKey = Annotated[str, Field(max_length=317)]
@@ -44,16 +55,12 @@ class EnvVar(Model):
                 rule="!self.name.startsWith('PERENNIAL_')",
                 message="names that start with PERENNIAL_ are reserved; choose another name",
             ),
-            Rule(
-                rule="!(has(self.value) && has(self.valueFrom))", message="set value or valueFrom, not both"
-            ),
+            Rule(rule="!(has(self.value) && has(self.valueFrom))", message="set value or valueFrom, not both"),
         )
     }
 
     name: EnvName = Field(description="Name of the variable.")
-    value: Annotated[str, Field(max_length=8192)] | None = Field(
-        None, description="Its value, as plain text."
-    )
+    value: Annotated[str, Field(max_length=8192)] | None = Field(None, description="Its value, as plain text.")
     value_from: EnvSource | None = Field(None, description="A Secret or ConfigMap key that holds the value.")
 
 
@@ -68,9 +75,7 @@ class EnvFromSource(Model):
 
     model_config = {"json_schema_extra": rules(exactly_one("secretRef", "configMapRef"))}
 
-    secret_ref: LocalRef | None = Field(
-        None, description="A Secret. The kubelet reads it, never the operator."
-    )
+    secret_ref: LocalRef | None = Field(None, description="A Secret. The kubelet reads it, never the operator.")
     config_map_ref: LocalRef | None = Field(None, description="A ConfigMap.")
 
 
@@ -80,9 +85,7 @@ Resources = Annotated[dict[str, Quantity], Field(max_length=16)]
 class ResourceRequirements(Model):
     """What a container asks of a node, as in a pod: CPU, memory, and extended resources such as GPUs."""
 
-    requests: Resources | None = Field(
-        None, description="What is set aside, such as {cpu: 500m, memory: 1Gi}."
-    )
+    requests: Resources | None = Field(None, description="What is set aside, such as {cpu: 500m, memory: 1Gi}.")
     limits: Resources | None = Field(
         None, description="What may be used at most, such as {memory: 2Gi, nvidia.com/gpu: 1}."
     )
@@ -91,13 +94,27 @@ class ResourceRequirements(Model):
 class Toleration(Model):
     """Lets pods run on nodes with a matching taint, such as a pool of GPU nodes."""
 
-    key: LabelKey | None = Field(
-        None, description="Key of the taint; unset with operator Exists: every taint."
-    )
+    # What the API server would refuse in a pod is refused here, where the user sees it.
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="has(self.key) || has(self.operator) && self.operator == 'Exists'",
+                message="without a key, operator must be Exists",
+            ),
+            Rule(
+                rule="!(has(self.operator) && self.operator == 'Exists' && has(self.value))",
+                message="operator Exists takes no value",
+            ),
+            Rule(
+                rule="!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
+                message="tolerationSeconds goes with effect: NoExecute",
+            ),
+        )
+    }
+
+    key: LabelKey | None = Field(None, description="Key of the taint; unset with operator Exists: every taint.")
     operator: Literal["Exists", "Equal"] | None = Field(None, description="Exists or Equal (the default).")
-    value: Annotated[str, Field(max_length=63)] | None = Field(
-        None, description="Value of the taint, for Equal."
-    )
+    value: Annotated[str, Field(max_length=63)] | None = Field(None, description="Value of the taint, for Equal.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         None, description="Effect of the taint; unset: every effect."
     )
@@ -109,19 +126,15 @@ class Toleration(Model):
 class PodOptions(Model):
     """Where and how the pods of a resource run."""
 
-    resources: ResourceRequirements | None = Field(
-        None, description="Requests and limits of the main container."
-    )
-    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = (
-        Field(None, description="Labels that a node must have.")
+    resources: ResourceRequirements | None = Field(None, description="Requests and limits of the main container.")
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = Field(
+        None, description="Labels that a node must have."
     )
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = Field(
         None, description="Taints that the pods tolerate."
     )
     priority_class_name: ObjectName | None = Field(None, description="PriorityClass of the pods.")
-    runtime_class_name: ObjectName | None = Field(
-        None, description="RuntimeClass of the pods, such as nvidia."
-    )
+    runtime_class_name: ObjectName | None = Field(None, description="RuntimeClass of the pods, such as nvidia.")
     image_pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=8)] | None = Field(
         None, description="Secrets with registry credentials, in this resource's namespace."
     )
@@ -145,9 +158,7 @@ class Storage(Model):
     endpoint: Annotated[str, Field(max_length=512, pattern=r"^https?://[^\s/]+$")] | None = Field(
         None, description="URL of the service, such as https://s3.example.com:9000. Unset: AWS."
     )
-    region: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="Region name. Unset: us-east-1."
-    )
+    region: Annotated[str, Field(max_length=64)] | None = Field(None, description="Region name. Unset: us-east-1.")
     secret_name: ObjectName | None = Field(
         None,
         description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN if needed). "
@@ -162,7 +173,7 @@ class Storage(Model):
     )
 
 
-Env = Annotated[tuple[EnvVar, ...], Field(max_length=64)]
+Env = Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))]
 EnvFrom = Annotated[tuple[EnvFromSource, ...], Field(max_length=16)]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")]
@@ -202,9 +213,7 @@ class Parameters(Model):
         for name in self.values:
             twin = seen.setdefault(shared_env_name(name), name)
             if twin != name:
-                raise ValueError(
-                    f"parameters {twin} and {name} share the variable {shared_env_name(name)}; rename one"
-                )
+                raise ValueError(f"parameters {twin} and {name} share the variable {shared_env_name(name)}; rename one")
         return self
 
 

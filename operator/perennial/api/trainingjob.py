@@ -51,9 +51,7 @@ class Output(Model):
 class Retry(Model):
     """How failed attempts are repeated."""
 
-    limit: int = Field(
-        3, ge=0, le=100, description="Failed attempts that are repeated. Disruptions do not count."
-    )
+    limit: int = Field(3, ge=0, le=100, description="Failed attempts that are repeated. Disruptions do not count.")
 
 
 class History(Model):
@@ -66,16 +64,12 @@ class TrainingJobSpec(PodOptions):
     """What to train, on what, and where the result goes."""
 
     image: Image = Field(description="Image with the training code. The digest that really ran is recorded.")
-    image_pull_policy: PullPolicy | None = Field(
-        None, description="As in a pod. Unset: as Kubernetes decides."
-    )
+    image_pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: as Kubernetes decides.")
     command: Args | None = Field(None, description="Replaces the image's entrypoint.")
     args: Args | None = Field(None, description="Replaces the image's arguments.")
     working_dir: Text | None = Field(None, description="Working directory. Unset: the image's own.")
-    env: Env | None = Field(None, description="Environment variables.", json_schema_extra=list_map("name"))
-    env_from: EnvFrom | None = Field(
-        None, description="Secrets and ConfigMaps that become environment variables."
-    )
+    env: Env | None = Field(None, description="Environment variables.")
+    env_from: EnvFrom | None = Field(None, description="Secrets and ConfigMaps that become environment variables.")
     parameters: ParameterMap | None = Field(
         None,
         description="Hyperparameters: the variable PERENNIAL_PARAM_<NAME> each, all of them in "
@@ -90,9 +84,7 @@ class TrainingJobSpec(PodOptions):
         description="Data pulled to /perennial/inputs/<name> before the code starts.",
         json_schema_extra=list_map("name"),
     )
-    output: Output | None = Field(
-        None, description="Where /perennial/output is published. Unset: nothing is."
-    )
+    output: Output | None = Field(None, description="Where /perennial/output is published. Unset: nothing is.")
     storage: Storage | None = Field(None, description="How inputs and output reach S3-compatible storage.")
     workspace: Workspace | None = Field(None, description="Size and medium of the volume under /perennial.")
     retry: Retry = Field(Retry(), description="How failed attempts are repeated.")
@@ -126,9 +118,7 @@ class Trigger(Model):
 class Artifact(Model):
     """A published version."""
 
-    uri: Text = Field(
-        description="Where the version lies: <output>/versions/<first 12 digits of the digest>/."
-    )
+    uri: Text = Field(description="Where the version lies: <output>/versions/<first 12 digits of the digest>/.")
     digest: ShortText = Field(description="sha256 over the names, sizes and sha256 of its files.")
     run: ShortText = Field(description="Name of the run that made it.")
     metrics: Metrics | None = Field(None, description="metrics.json of the output.")
@@ -148,9 +138,7 @@ class CurrentRun(Model):
     generation: int = Field(description="Generation of the spec that the run was started for.")
     job: ShortText = Field(description="Name of the attempt's Job.")
     start_time: Timestamp = Field(description="When the run was started.")
-    attempt_time: Timestamp = Field(
-        description="When the attempt was started, or is to be started after a failure."
-    )
+    attempt_time: Timestamp = Field(description="When the attempt was started, or is to be started after a failure.")
     last_failure: Message | None = Field(None, description="Why the attempt before this one ended.")
 
 
@@ -190,12 +178,8 @@ class TrainingJobStatus(BaseStatus):
     )
     run_count: int = Field(0, description="Runs started so far.")
     current_run: CurrentRun | None = Field(None, description="The run under way.")
-    artifact: Artifact | None = Field(
-        None, description="The newest published version: what a ModelDeployment follows."
-    )
-    runs: Annotated[tuple[RunRecord, ...], Field(max_length=50)] = Field(
-        (), description="Ended runs, newest first."
-    )
+    artifact: Artifact | None = Field(None, description="The newest published version: what a ModelDeployment follows.")
+    runs: Annotated[tuple[RunRecord, ...], Field(max_length=50)] = Field((), description="Ended runs, newest first.")
     verdicts: Annotated[dict[str, ShortText], Field(max_length=64)] | None = Field(
         None, description="Last verdict of each DriftMonitor that has been acted on or set aside."
     )
