@@ -35,7 +35,8 @@ def waiting_cause(pod: Pod) -> Cause | None:
     """Return why the pod cannot start, or None when nothing keeps it from starting."""
     unscheduled = pod.unschedulable
     if unscheduled is not None:
-        said = clean(unscheduled).rstrip(".")
+        # What follows is why preempting others does not help either: long, and different from try to try.
+        said = clean(unscheduled).partition(" preemption:")[0].rstrip(".")
         return Cause(
             UNSCHEDULABLE,
             f"no node can take the pod: {said}. Free or add nodes, or correct spec.resources, spec.nodeSelector or "
