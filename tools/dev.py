@@ -38,12 +38,15 @@ def interpreter() -> str:
         path = shutil.which(name)
         if path is None:
             continue
-        probe = subprocess.run([path, "-c", "import sys, venv; print(*sys.version_info[:2])"],
-                               capture_output=True, text=True, check=False)
+        probe = subprocess.run(
+            [path, "-c", "import sys, venv; print(*sys.version_info[:2])"], capture_output=True, text=True, check=False
+        )
         if probe.returncode == 0 and tuple(map(int, probe.stdout.split())) >= OLDEST:
             return path
-    sys.exit("perennial: no Python 3.11 or newer with the venv module was found.\n"
-             "Install one (Debian: apt-get install python3 python3-venv) and run the command again.")
+    sys.exit(
+        "perennial: no Python 3.11 or newer with the venv module was found.\n"
+        "Install one (Debian: apt-get install python3 python3-venv) and run the command again."
+    )
 
 
 def environment() -> Path:
@@ -71,8 +74,17 @@ def _fill(python: str, folder: Path) -> None:
     with log.open("w") as output:
         for command in (
             [python, "-m", "venv", str(folder)],
-            [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-             "--require-hashes", "-r", str(LOCK_FILE)],
+            [
+                str(folder / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "-r",
+                str(LOCK_FILE),
+            ],
         ):
             done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
             if done.returncode != 0:
@@ -97,7 +109,7 @@ def main() -> None:
     program = shutil.which(sys.argv[1], path=env["PATH"])
     if program is None:
         sys.exit(f"perennial: {sys.argv[1]} is not in the development environment ({folder})")
-    os.execvpe(program, sys.argv[1:], env)
+    os.execvpe(program, sys.argv[1:], env)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ class Gauge:
 
 
 @dataclass(frozen=True)
-class ChildConflict(Exception):  # noqa: N818 - named after what it is, like KeyError
+class ChildConflict(Exception):
     """A child's name is taken by an object that is not ours."""
 
     kind: Kind
