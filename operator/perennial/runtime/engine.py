@@ -23,8 +23,8 @@ from perennial.runtime.workqueue import Clock, QueueClosed, WorkQueue
 
 _log = logging.getLogger(__name__)
 
-_wanted_at: ContextVar[float] = ContextVar("perennial_wanted_at")
-"""When the key that this worker has was put into the queue."""
+_wanted_at: ContextVar[float | None] = ContextVar("perennial_wanted_at", default=None)
+"""When the key that this worker has was put into the queue; None outside a worker."""
 
 _AT_ONCE_LIMIT = 10
 """Times in a row that a key may come back at once; more, and something turns in circles."""
@@ -54,7 +54,7 @@ class Engine:
             clock, backoff=config.queue.backoff_seconds, max_backoff=config.queue.max_backoff_seconds
         )
         self.events = EventPoster(api, instance=instance, is_busy=lambda: len(self.queue) > 0)
-        self._reconciler = Reconciler(
+        self.reconciler = Reconciler(
             rooms=rooms,
             cache=self.cache,
             api=api,
@@ -135,7 +135,7 @@ class Engine:
     async def _reconcile(self, key: Key) -> Outcome:
         """Reconcile a key; whatever goes wrong stays with this key."""
         try:
-            return await self._reconciler.reconcile(key)
+            return await self.reconciler.reconcile(key)
         except NotLeader:
             _log.warning("not written: this replica does not hold the lease any more")
             return Outcome(Result.ERROR)
@@ -170,7 +170,9 @@ class Engine:
         _log.debug("again in %.1f s", wait)
 
     def _note_child(self, kind: Kind) -> None:
-        self._metrics.child_seconds.labels(kind.kind).observe(monotonic() - _wanted_at.get())
+        wanted_at = _wanted_at.get()
+        if wanted_at is not None:
+            self._metrics.child_seconds.labels(kind.kind).observe(monotonic() - wanted_at)
 
     def _wake(self, keys: Iterable[Key], *, can_wait: bool = False) -> None:
         self.gauges.touch(keys)
