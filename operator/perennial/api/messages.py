@@ -15,6 +15,8 @@ MAX_BYTES = 4096
 """The kubelet cuts a container's termination message at this length."""
 
 Line = Annotated[str, Field(max_length=200)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A whole number that every JSON reader, and the status, can hold."""
 
 
 class AgentMessage(Model):
@@ -38,8 +40,8 @@ class PulledInput(AgentMessage):
 
     name: Annotated[str, Field(max_length=63)]
     digest: Digest
-    files: int = Field(ge=0)
-    bytes: int = Field(ge=0)
+    files: Count
+    bytes: Count
 
 
 class Fetched(AgentMessage):
@@ -55,12 +57,12 @@ class Published(AgentMessage):
     kind: Literal["Published"] = "Published"
     uri: S3Uri
     digest: Digest
-    files: int = Field(ge=0)
-    bytes: int = Field(ge=0)
+    files: Count
+    bytes: Count
     metrics: Annotated[
         dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=32)]], Field(max_length=32)
     ] = Field(default_factory=dict)
-    metrics_dropped: int = Field(0, ge=0)
+    metrics_dropped: Count = 0
     time: Timestamp
 
 
@@ -75,10 +77,10 @@ class DriftVerdict(AgentMessage):
 
     kind: Literal["DriftVerdict"] = "DriftVerdict"
     drifted: bool
-    drifted_features: int = Field(ge=0)
-    compared_features: int = Field(ge=0)
-    reference_rows: int = Field(ge=0)
-    current_rows: int = Field(ge=0)
+    drifted_features: Count
+    compared_features: Count
+    reference_rows: Count
+    current_rows: Count
     features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = ()
     quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()
     report_uri: Annotated[str, Field(max_length=1024)] | None = None

@@ -45,6 +45,7 @@ def test_a_message_of_ours_is_read() -> None:
         json.dumps({**PUBLISHED, "uri": "https://example.com/"}),
         json.dumps({**PUBLISHED, "digest": "sha256:zz"}),
         json.dumps({**PUBLISHED, "files": -1}),
+        json.dumps({**PUBLISHED, "bytes": 10**30}),
         json.dumps({**PUBLISHED, "metrics": {f"m{i}": "1" for i in range(33)}}),
         json.dumps({**PUBLISHED, "metrics": {"m": "1" * 33}}),
         json.dumps(PUBLISHED) + " " * 4096,
