@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import aiohttp
@@ -38,7 +39,13 @@ def admin(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
         if "certificate-authority-data" in cluster
         else None,
     )
-    context.load_cert_chain(user["client-certificate"], user["client-key"])
+    if "client-certificate" in user:
+        context.load_cert_chain(user["client-certificate"], user["client-key"])
+        return cluster["server"], context
+    with NamedTemporaryFile(mode="wb") as both:  # OpenSSL reads certificates from files only
+        both.write(b64decode(user["client-certificate-data"]) + b"\n" + b64decode(user["client-key-data"]))
+        both.flush()
+        context.load_cert_chain(both.name)
     return cluster["server"], context
 
 

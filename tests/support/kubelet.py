@@ -1,7 +1,7 @@
 """The life of pods, played by patching their status.
 
-This is the one thing in the fault tests and benches that is not real: they run on a control plane without nodes, so that
-hundreds of lifecycles fit into minutes. Jobs, Deployments, CronJobs, autoscalers and garbage collection are the
+This is the one thing in the fault tests and benches that is not real: they run on a control plane without nodes, so
+that hundreds of lifecycles fit into minutes. Jobs, Deployments, CronJobs, autoscalers and garbage collection are the
 real controllers', and the end-to-end tests run the same lifecycles on a real kubelet.
 """
 

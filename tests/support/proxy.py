@@ -15,6 +15,7 @@ from typing import Any, Literal
 import aiohttp
 from aiohttp import web
 
+CREATED = 201
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "content-encoding"})
 NOT_COUNTED = ("/leases", "/events", "/selfsubjectaccessreviews", "/selfsubjectrulesreviews")
@@ -30,6 +31,7 @@ class Write:
     path: str
     body: Any
     status: int = 0
+    counted: bool = True
 
     def __str__(self) -> str:
         """Return the form that a failing test shows."""
@@ -113,7 +115,8 @@ class Proxy:
         await site.start()
         proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         connector = aiohttp.TCPConnector(ssl=tls, limit=0)
-        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+        # Each watch event is one line, and an object may have a megabyte.
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False, read_bufsize=4 * 2**20) as session:
             proxy._session = session
             try:
                 yield proxy
@@ -142,6 +145,10 @@ class Proxy:
         """Let watches tell again, with all that was held back."""
         self._flowing.set()
 
+    def created(self) -> list[str]:
+        """Return the paths of all objects that writes have made, once for each time that one was made."""
+        return sorted(_object_path(write) for write in self.writes if write.status == CREATED)
+
     def watches(self, part: str = "") -> tuple[WatchStream, ...]:
         """Return the open watches whose path contains a text."""
         return tuple(watch for watch in self._watches if part in watch.path)
@@ -149,7 +156,7 @@ class Proxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         write = self._record(request, body)
-        if write is not None and self.before is not None and await self.before(write):
+        if write is not None and await _ends(self.before, write):
             return self._abort(request)
         fault = self.fault(request)
         if isinstance(fault, Answer):
@@ -163,9 +170,9 @@ class Proxy:
             return None
         counted = not any(part in request.path for part in NOT_COUNTED)
         target = self.writes if counted else self.uncounted
-        write = Write(len(target) + 1, request.method, request.path, _decoded(body))
+        write = Write(len(target) + 1, request.method, request.path, _decoded(body), counted=counted)
         target.append(write)
-        return write if counted else None
+        return write
 
     async def _forward(
         self, request: web.Request, body: bytes, write: Write | None, fault: Fault | None
@@ -183,7 +190,7 @@ class Proxy:
             content = await answer.read()
         if write is not None:
             write.status = answer.status
-            if self.after is not None and await self.after(write):
+            if await _ends(self.after, write):
                 return self._abort(request)
         if fault == "swallow":
             return self._abort(request)
@@ -217,6 +224,11 @@ class Proxy:
         return web.Response(status=500)
 
 
+async def _ends(hook: Hook | None, write: Write) -> bool:
+    """Call a hook around a write that counts; tell whether the exchange ends here."""
+    return hook is not None and write.counted and await hook(write)
+
+
 def _failure(fault: Answer) -> web.Response:
     headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
     status = {
@@ -228,6 +240,10 @@ def _failure(fault: Answer) -> web.Response:
         "message": "sent by the test",
     }
     return web.json_response(status, status=fault.status, headers=headers)
+
+
+def _object_path(write: Write) -> str:
+    return write.path if write.method == "PATCH" else f"{write.path}/{write.body['metadata']['name']}"
 
 
 def _decoded(body: bytes) -> Any:
