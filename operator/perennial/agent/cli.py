@@ -6,22 +6,21 @@ import os
 import signal
 import sys
 from pathlib import Path
-from threading import Event
+from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from perennial.agent.errors import AgentError
 from perennial.agent.logs import configure
 from perennial.api.agent import CONFIG_VARIABLE, CaptureConfig, DriftConfig, FetchInputs, FetchModel, PublishConfig
-from perennial.api.messages import MAX_BYTES, AgentMessage, Failure, Published
-from perennial.core.failures import CONFIG_INVALID, INTERRUPTED, UNEXPECTED
+from perennial.api.messages import MAX_BYTES, AgentMessage, DriftVerdict, Failure, NoVerdict, Published
+from perennial.core.failures import CONFIG_INVALID, INTERRUPTED, UNEXPECTED, AgentFailure
 
 log = logging.getLogger(__name__)
 
 TERMINATION_VARIABLE = "PERENNIAL_TERMINATION_LOG"
 TERMINATION_LOG = "/dev/termination-log"
-COMMANDS: dict[str, TypeAdapter[BaseModel]] = {
-    "fetch": TypeAdapter(FetchInputs | FetchModel),
+COMMANDS: dict[str, TypeAdapter[Any]] = {
+    "fetch": TypeAdapter(Annotated[FetchInputs | FetchModel, Field(discriminator="kind")]),
     "publish": TypeAdapter(PublishConfig),
     "capture": TypeAdapter(CaptureConfig),
     "drift": TypeAdapter(DriftConfig),
@@ -30,110 +29,137 @@ _MESSAGE_LENGTH = 1024
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; return its exit code, one of `core.failures` or 0."""
-    told = _listen_for_the_end(arguments[:1])
+    """Run one command; return its exit code, one of `core.failures` or 0.
+
+    SIGTERM is expected to be blocked by then (see `perennial.__main__`); each command hears it in its own way.
+    """
     configure()
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        return _end(AgentError(CONFIG_INVALID, f"usage: perennial agent {'|'.join(COMMANDS)}"))
+        return fail(CONFIG_INVALID, f"usage: perennial agent {'|'.join(COMMANDS)}")
+    # Loaded late: the storage library takes a good part of a second.
+    from perennial.agent.errors import AgentError
+
     try:
-        message = _work(arguments[0], told)
+        message = _work(read_config(arguments[0]))
+    except BadConfig as error:
+        return fail(CONFIG_INVALID, str(error))
     except AgentError as error:
-        return _end(error)
-    except KeyboardInterrupt:
-        return _end(AgentError(INTERRUPTED, "the pod was stopped before the agent had ended"))
+        if error.failure is UNEXPECTED:
+            log.exception("the agent failed in a way that it does not know")
+        return fail(error.failure, error.message)
     except Exception as error:
         log.exception("the agent failed in a way that it does not know")
-        return _end(AgentError(UNEXPECTED, f"{type(error).__name__}: {error}"))
+        return fail(UNEXPECTED, f"{type(error).__name__}: {error}")
     if message is not None:
         leave(encode(message))
     return 0
 
 
-def _listen_for_the_end(command: list[str]) -> Event:
-    """Have SIGTERM heard from the first moment on; as process 1 an unhandled one would be dropped by the kernel."""
-    told = Event()
-
-    def on_signal(_number: int, _frame: object) -> None:
-        told.set()
-        if command != ["publish"]:
-            raise KeyboardInterrupt
-
-    if command != ["capture"]:  # which has an event loop's own way
-        signal.signal(signal.SIGTERM, on_signal)
-    return told
-
-
-def _work(command: str, told: Event) -> AgentMessage | None:
-    config = read_config(command)
+def _work(config: object) -> AgentMessage | None:
+    """Do what the configuration says. Each part is loaded only when it is needed."""
     if isinstance(config, CaptureConfig):
-        from perennial.agent.capture.service import run as capture  # needs an event loop and uvloop
+        from perennial.agent.capture.service import run as capture
 
-        capture(config)
+        capture(config)  # which hears SIGTERM in its event loop
         return None
-    from perennial.agent.storage import open_storage  # boto3 takes a third of a second to load
+    from perennial.agent.storage import open_storage
 
     if isinstance(config, PublishConfig):
         from perennial.agent.publish import publish_when_told
 
-        return publish_when_told(config, open_storage(config.storage), told)
+        # It stays blocked afterwards: whoever is impatient must not stop a publication half-way.
+        return publish_when_told(config, open_storage(config.storage), lambda: signal.sigwait({signal.SIGTERM}))
+    _end_when_told()
     if isinstance(config, DriftConfig):
-        from perennial.agent.drift import run as compare  # loads numpy, scipy and polars
+        from perennial.agent.drift import run as compare
 
         return compare(config, open_storage(config.storage))
     from perennial.agent.fetch import fetch_inputs, fetch_model
 
     if isinstance(config, FetchInputs):
-        # A job with parameters only must not need storage.
         return fetch_inputs(config, open_storage(config.storage))
     assert isinstance(config, FetchModel)  # noqa: S101 - the adapters name no other
     return fetch_model(config, open_storage(config.storage))
 
 
-def read_config(command: str) -> BaseModel:
+class BadConfig(ValueError):
+    """The configuration cannot be used."""
+
+
+def read_config(command: str) -> Any:
     """Return the configuration of a command from the environment.
 
     Raises:
-        AgentError: ConfigInvalid, naming the fields.
+        BadConfig: it is missing or wrong; names the fields.
     """
     text = os.environ.get(CONFIG_VARIABLE)
     if not text:
-        raise AgentError(CONFIG_INVALID, f"{CONFIG_VARIABLE} is not set")
+        raise BadConfig(f"{CONFIG_VARIABLE} is not set")
     try:
         return COMMANDS[command].validate_python(json.loads(text))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
-        raise AgentError(CONFIG_INVALID, f"{CONFIG_VARIABLE} cannot be used: {wrong}") from error
-    except ValueError as error:
-        raise AgentError(CONFIG_INVALID, f"{CONFIG_VARIABLE} is not JSON: {error}") from error
+        raise BadConfig(f"{CONFIG_VARIABLE} cannot be used: {wrong}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadConfig(f"{CONFIG_VARIABLE} is not JSON: {error}") from error
 
 
 def encode(message: AgentMessage) -> str:
-    """Return a message's JSON of at most 4096 bytes; metrics are left out before anything else."""
+    """Return a message's JSON of at most 4096 bytes; the least important parts are left out first."""
     text = message.model_dump_json(by_alias=True, exclude_none=True)
-    while len(text.encode()) > MAX_BYTES and isinstance(message, Published) and message.metrics:
-        kept = dict(list(message.metrics.items())[:-1])
-        message = message.model_copy(update={"metrics": kept, "metrics_dropped": message.metrics_dropped + 1})
+    while len(text.encode()) > MAX_BYTES and (shorter := _shorter(message)) is not None:
+        message = shorter
         text = message.model_dump_json(by_alias=True, exclude_none=True)
     return text
+
+
+def _shorter(message: AgentMessage) -> AgentMessage | None:
+    """Return the message with a little less in it, or None when nothing may be left out."""
+    if isinstance(message, Published) and message.metrics:
+        kept = dict(list(message.metrics.items())[:-1])
+        return message.model_copy(update={"metrics": kept, "metrics_dropped": message.metrics_dropped + 1})
+    if isinstance(message, DriftVerdict) and message.quality_findings:
+        return message.model_copy(update={"quality_findings": message.quality_findings[:-1]})
+    if isinstance(message, DriftVerdict) and message.features:
+        return message.model_copy(update={"features": message.features[:-1]})
+    if isinstance(message, Failure | NoVerdict) and message.message:
+        return message.model_copy(update={"message": message.message[: len(message.message) * 3 // 4]})
+    return None
 
 
 def leave(text: str) -> None:
     """Write the termination message where the kubelet looks for it."""
     path = Path(os.environ.get(TERMINATION_VARIABLE, TERMINATION_LOG))
     try:
-        path.write_text(text)
+        path.write_bytes(text.encode())
     except OSError as error:
         log.warning("the termination message could not be left in %s: %s", path, error)
 
 
-def _end(error: AgentError) -> int:
+def fail(failure: AgentFailure, message: str) -> int:
     """Say what failed, in the log and in the message, and return the exit code."""
-    message = f"{error.message}; {error.failure.next_step}"
-    log.error("%s: %s", error.failure.reason, message)
-    clean = "".join(max(character, " ") for character in message)
-    leave(encode(Failure(reason=error.failure.reason, message=clean[:_MESSAGE_LENGTH])))
-    return error.failure.code
+    log.error("%s: %s; %s", failure.reason, message, failure.next_step)
+    leave(encode(Failure(reason=failure.reason, message=told(failure, message))))
+    return failure.code
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def told(failure: AgentFailure, message: str) -> str:
+    """Return what the message says: what happened, cut where it is long, and the next step, never cut."""
+    clean = "".join(character if character.isprintable() else " " for character in message)
+    room = _MESSAGE_LENGTH - len(failure.next_step) - len("; ")
+    short = clean if len(clean) <= room else f"{clean[: room - 1]}…"
+    return f"{short}; {failure.next_step}"
+
+
+def _end_when_told() -> None:
+    """End at once on SIGTERM, with a message. What was pulled stays, and is not pulled again."""
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _on_signal(_number: int, _frame: object) -> NoReturn:
+    # Written without the logger, which may be in the middle of a line.
+    line = json.dumps({"level": "error", "message": "stopped by SIGTERM before the work was done"})
+    os.write(sys.stderr.fileno(), f"{line}\n".encode())
+    leave(encode(Failure(reason=INTERRUPTED.reason, message=told(INTERRUPTED, "the agent was stopped"))))
+    os._exit(INTERRUPTED.code)

@@ -3,7 +3,9 @@
 import errno
 import ssl
 
+from boto3.exceptions import S3UploadFailedError
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as http
 
 from perennial.core.failures import (
@@ -16,6 +18,7 @@ from perennial.core.failures import (
     TLS_FAILED,
     TRANSFER_FAILED,
     UNEXPECTED,
+    UNSAFE_PATH,
     AgentFailure,
 )
 
@@ -29,16 +32,20 @@ _CODES: dict[str, AgentFailure] = {
             "InvalidToken",
             "AllAccessDisabled",
             "AuthorizationHeaderMalformed",
+            "AuthorizationQueryParametersError",
+            "RequestTimeTooSkewed",
             "403",
             "401",
         ),
         ACCESS_DENIED,
     ),
-    "NoSuchBucket": BUCKET_NOT_FOUND,
+    **dict.fromkeys(("NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "301"), BUCKET_NOT_FOUND),
+    "KeyTooLongError": UNSAFE_PATH,
     **dict.fromkeys(("NoSuchKey", "NoSuchVersion", "404"), OBJECT_NOT_FOUND),
 }
 _SERVER_ERROR = 500
-_TRY_AGAIN = frozenset({408, 412, 429})
+_TRY_AGAIN = frozenset({408, 409, 412, 416, 429})
+"""Too slow, too much at once, or the object changed while it was read."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 BROKEN_STREAMS: tuple[type[Exception], ...] = (
@@ -47,6 +54,7 @@ BROKEN_STREAMS: tuple[type[Exception], ...] = (
     boto.ReadTimeoutError,
     boto.ConnectionClosedError,
     boto.ConnectTimeoutError,
+    boto.EndpointConnectionError,
     boto.HTTPClientError,
     http.ProtocolError,
     http.ReadTimeoutError,
@@ -67,24 +75,43 @@ class AgentError(Exception):
         self.message = message
 
 
-def classify(error: BaseException, uri: str) -> AgentError:  # noqa: PLR0911 - one line per kind of error
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], AgentFailure, str], ...] = (
+    (
+        (
+            boto.NoCredentialsError,
+            boto.PartialCredentialsError,
+            boto.TokenRetrievalError,
+            boto.CredentialRetrievalError,
+        ),
+        ACCESS_DENIED,
+        "there are no credentials for {uri}: set storage.secretName",
+    ),
+    ((boto.SSLError, ssl.SSLError, http.SSLError), TLS_FAILED, "no trusted connection to the storage of {uri}"),
+    (
+        (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError),
+        ENDPOINT_UNREACHABLE,
+        "the storage of {uri} does not answer",
+    ),
+    ((ResponseParserError,), ENDPOINT_UNREACHABLE, "what answers for {uri} does not speak S3"),
+    (BROKEN_STREAMS, TRANSFER_FAILED, "the transfer of {uri} broke off"),
+    ((boto.ParamValidationError, boto.InvalidRegionError), CONFIG_INVALID, "{uri} cannot be used"),
+)
+"""What was raised, the row it belongs to, and what is said; the first that fits counts."""
+
+
+def classify(error: BaseException, uri: str) -> AgentError:
     """Return the agent's own error for anything that was raised while working on a URI."""
     if isinstance(error, AgentError):
         return error
     if isinstance(error, boto.ClientError):
         return _refusal(error, uri)
+    if isinstance(error, S3UploadFailedError) and error.__context__ is not None:
+        return classify(error.__context__, uri)
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return AgentError(OUT_OF_SPACE, f"no room left while writing {uri}: {error.strerror}")
-    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.TokenRetrievalError):
-        return AgentError(ACCESS_DENIED, f"there are no credentials for {uri}: set storage.secretName")
-    if isinstance(error, boto.SSLError | ssl.SSLError | http.SSLError):
-        return AgentError(TLS_FAILED, f"no trusted connection to the storage of {uri}: {_brief(error)}")
-    if isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError | boto.ProxyConnectionError):
-        return AgentError(ENDPOINT_UNREACHABLE, f"the storage of {uri} does not answer: {_brief(error)}")
-    if isinstance(error, BROKEN_STREAMS):
-        return AgentError(TRANSFER_FAILED, f"the transfer of {uri} broke off: {_brief(error)}")
-    if isinstance(error, boto.ParamValidationError | ValueError):
-        return AgentError(CONFIG_INVALID, f"{uri} cannot be used: {_brief(error)}")
+    for kinds, failure, said in _KINDS:
+        if isinstance(error, kinds):
+            return AgentError(failure, f"{said.format(uri=uri)}: {_brief(error)}")
     return AgentError(UNEXPECTED, f"{type(error).__name__} while working on {uri}: {_brief(error)}")
 
 
@@ -97,6 +124,9 @@ def _refusal(error: boto.ClientError, uri: str) -> AgentError:
     failure = _CODES.get(code) or _CODES.get(str(status))
     if failure is None and (status >= _SERVER_ERROR or status in _TRY_AGAIN or code in {"SlowDown", "RequestTimeout"}):
         failure = TRANSFER_FAILED
+    if failure is None and code == str(status):
+        # Nothing in the answer but its status: a server that speaks another protocol, such as TLS on this port.
+        failure = ENDPOINT_UNREACHABLE
     return AgentError(failure or UNEXPECTED, f"{uri}: the storage answered {status or code}: {_brief(said)}")
 
 

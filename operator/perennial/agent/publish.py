@@ -5,82 +5,91 @@ is in the output folder, and the operator accepts the version only when the trai
 docs/adr/0003-the-agent-publishes-the-operator-accepts.md).
 """
 
-import json
 import logging
-import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 from pydantic import ValidationError
 
 from perennial.agent.digest import content_digest, file_sha256, short
 from perennial.agent.errors import AgentError
-from perennial.agent.fetch import MANIFEST, MANIFEST_LIMIT, RECORD, in_parallel
+from perennial.agent.fetch import FILE_THREADS, MANIFEST, MANIFEST_LIMIT, RECORD
+from perennial.agent.output import METRICS_FILE, output_files, read_metrics
+from perennial.agent.parallel import in_parallel
 from perennial.agent.paths import shared_folder
+from perennial.agent.patience import Patience
 from perennial.agent.progress import Progress
-from perennial.agent.storage import ObjectStore, join_uri
+from perennial.agent.storage import ObjectStore, join_uri, naming
 from perennial.api.agent import PublishConfig
 from perennial.api.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.messages import NothingToPublish, Published
-from perennial.core.failures import DATA_INVALID, UNSAFE_PATH
+from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH
 from perennial.core.times import format_time
 
 log = logging.getLogger(__name__)
 
-METRICS_FILE = "metrics.json"
 READY_FILE = ".perennial/ready"
 """Its presence tells the startup probe that SIGTERM will be heard."""
-_METRICS_LIMIT = 2**20
-_MOST_FILES = 100_000
-_MOST_METRICS = 64
-_LONGEST_NAME = 63
-_LONGEST_VALUE = 32
+PATIENCE_SECONDS = 240.0
+"""How long storage may be away: hours of training hang on it, and the pod's grace period is ten minutes at least."""
+_METRICS_TOLD = 32
 
 
-def publish_when_told(config: PublishConfig, store: ObjectStore, told: Event) -> Published | NothingToPublish:
+def publish_when_told(
+    config: PublishConfig, store: ObjectStore, wait: Callable[[], object]
+) -> Published | NothingToPublish:
     """Wait for the main container's end, then publish.
+
+    Args:
+        config: what the operator tells.
+        store: where to publish.
+        wait: returns when SIGTERM has come, whenever that was.
 
     Raises:
         AgentError: as `core.failures` tells.
     """
     root = Path(config.root)
-    shared_folder(root / "output")
-    ready = root / READY_FILE
-    shared_folder(ready.parent)
-    ready.touch()
+    with naming(str(root)):
+        shared_folder(root / "output")
+        ready = root / READY_FILE
+        ready.parent.mkdir(exist_ok=True)
+        ready.touch()
     log.info("waiting for the training to end")
-    told.wait()
+    wait()
     return publish(config, store)
 
 
-def publish(config: PublishConfig, store: ObjectStore) -> Published | NothingToPublish:
+def publish(
+    config: PublishConfig, store: ObjectStore, patience_seconds: float = PATIENCE_SECONDS
+) -> Published | NothingToPublish:
     """Publish the output folder under the digest of its content, manifest last.
 
     Raises:
         AgentError: as `core.failures` tells.
     """
     output = Path(config.root) / "output"
-    paths = sorted(_files(output))
-    if not paths:
+    names = output_files(output)
+    if not names:
         log.warning("%s is empty: there is nothing to publish", output)
         return NothingToPublish()
-    entries = tuple(_entry(output, path) for path in paths)
+    if MANIFEST in names:
+        raise AgentError(DATA_INVALID, f"the output holds a file named {MANIFEST}, which is reserved: rename it")
+    entries = tuple(in_parallel(lambda name: _entry(output, name), names, FILE_THREADS))
     digest = content_digest(entries)
     version = join_uri(config.output, f"versions/{short(digest)}/")
     metrics = read_metrics(output / METRICS_FILE)
     manifest = _manifest(config, entries, digest, metrics)
-    known = _known_manifest(store, version, digest)
-    missing = _missing(store, version, entries) if known else list(entries)
-    _upload(store, output, version, missing)
+    patience = Patience(patience_seconds)
+
+    known = patience(lambda: _is_published(store, version, digest))
+    _upload(store, output, version, entries, patience)
     document = manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode()
-    store.put_bytes(join_uri(config.output, f"runs/{config.run}.json"), document, "application/json")
+    record = join_uri(config.output, f"runs/{config.run}.json")
+    patience(lambda: store.put_bytes(record, document, "application/json"))
     if not known:
         # Last of all: where a manifest lies, the version is complete. The first run that made it stays its author.
-        store.put_bytes(join_uri(version, MANIFEST), document, "application/json")
+        patience(lambda: store.put_bytes(join_uri(version, MANIFEST), document, "application/json"))
     size = sum(entry.size for entry in entries)
     log.info("published %s: %d files, %d bytes, %s%s", version, len(entries), size, digest, " (known)" if known else "")
     return Published(
@@ -88,41 +97,21 @@ def publish(config: PublishConfig, store: ObjectStore) -> Published | NothingToP
         digest=digest,
         files=len(entries),
         bytes=size,
-        metrics=dict(list(metrics.items())[:32]),
-        metrics_dropped=max(0, len(metrics) - 32),
+        metrics=dict(list(metrics.items())[:_METRICS_TOLD]),
+        metrics_dropped=max(0, len(metrics) - _METRICS_TOLD),
         time=manifest.created,
     )
 
 
-def _files(output: Path) -> Iterator[Path]:
-    """Yield the regular files under a folder; links to files inside it count as files."""
-    inside = output.resolve()
-    for folder, _, names in os.walk(output):
-        for name in names:
-            path = Path(folder) / name
-            resolved = path.resolve()
-            if not resolved.is_relative_to(inside):
-                raise AgentError(UNSAFE_PATH, f"{path.relative_to(output)} in the output is a link that leaves it")
-            if not resolved.exists() or not stat.S_ISREG(resolved.stat().st_mode):
-                raise AgentError(DATA_INVALID, f"{path.relative_to(output)} in the output is no regular file")
-            yield path
-
-
-def _entry(output: Path, path: Path) -> FileEntry:
-    relative = path.relative_to(output).as_posix()
+def _entry(output: Path, name: str) -> FileEntry:
+    path = output / name
     try:
-        return FileEntry(path=relative, size=path.stat().st_size, sha256=file_sha256(path))
-    except (ValidationError, UnicodeEncodeError) as error:
-        raise AgentError(
-            DATA_INVALID, f"the output holds a file whose name cannot be published: {relative[:100]!r}"
-        ) from error
+        return FileEntry(path=name, size=path.stat().st_size, sha256=file_sha256(path))
+    except PermissionError as error:
+        raise AgentError(DATA_INVALID, f"{name!r} in the output cannot be read by the agent: chmod a+r it") from error
 
 
 def _manifest(config: PublishConfig, files: tuple[FileEntry, ...], digest: str, metrics: dict[str, str]) -> Manifest:
-    if len(files) > _MOST_FILES:
-        raise AgentError(
-            DATA_INVALID, f"the output has {len(files)} files; at most {_MOST_FILES} can be published: pack them"
-        )
     return Manifest(
         digest=digest,
         files=files,
@@ -152,58 +141,34 @@ def _inputs(record: Path) -> tuple[InputManifest, ...]:
         raise AgentError(DATA_INVALID, f"{record} was changed during the training: {type(error).__name__}") from error
 
 
-def _known_manifest(store: ObjectStore, version: str, digest: str) -> bool:
+def _is_published(store: ObjectStore, version: str, digest: str) -> bool:
     """Tell whether this very content has been published before."""
     uri = join_uri(version, MANIFEST)
     if not store.exists(uri):
         return False
     try:
-        return Manifest.model_validate_json(store.get_bytes(uri, MANIFEST_LIMIT)).digest == digest
+        there = Manifest.model_validate_json(store.get_bytes(uri, MANIFEST_LIMIT)).digest
     except ValidationError:
         log.warning("%s is no manifest and is replaced", uri)
         return False
+    if there != digest:
+        raise AgentError(DIGEST_MISMATCH, f"{uri} belongs to {there}, not to {digest}; it is not overwritten")
+    return True
 
 
-def _missing(store: ObjectStore, version: str, entries: tuple[FileEntry, ...]) -> list[FileEntry]:
-    present = {found.relative: found.size for found in store.list(version)}
-    return [entry for entry in entries if present.get(entry.path) != entry.size]
-
-
-def _upload(store: ObjectStore, output: Path, version: str, entries: list[FileEntry]) -> None:
+def _upload(store: ObjectStore, output: Path, version: str, entries: tuple[FileEntry, ...], patience: Patience) -> None:
+    """Upload what is not there yet: an earlier attempt may have been cut off, or have left the same."""
+    sizes = patience(lambda: {found.relative: found.size for found in store.list(version)})
     progress = Progress("publishing", len(entries), sum(entry.size for entry in entries))
 
     def one(entry: FileEntry) -> None:
-        store.upload(output / entry.path, join_uri(version, entry.path))
-        progress.add(entry.size)
+        uri = join_uri(version, entry.path)
+        # Whoever changes an object without us loses its sha256, so publishing again mends a version.
+        same = sizes.get(entry.path) == entry.size and store.uploaded_sha256(uri) == entry.sha256
+        if not same:
+            store.upload(output / entry.path, uri, entry.sha256)
+        progress.advance(entry.size)
+        progress.file_done()
 
-    in_parallel(one, entries, version)
-
-
-def read_metrics(path: Path) -> dict[str, str]:
-    """Return the metrics that the training wrote, flat and as text.
-
-    A broken file costs the metrics, not the model: hours of training are not thrown away for it.
-    """
-    try:
-        if path.stat().st_size > _METRICS_LIMIT:
-            raise ValueError(f"it is larger than {_METRICS_LIMIT} bytes")
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError("it is no JSON object")  # noqa: TRY004 - told to the user like the other mistakes
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        log.warning("%s is left out: %s", METRICS_FILE, error)
-        return {}
-    flat = dict(_flatten(found, ""))
-    return dict(list(flat.items())[:_MOST_METRICS])
-
-
-def _flatten(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{name}.")
-        elif isinstance(value, bool | int | float | str):
-            text = json.dumps(value) if not isinstance(value, str) else value
-            yield name[:_LONGEST_NAME], text[:_LONGEST_VALUE]
+    for _ in in_parallel(lambda entry: patience(lambda: one(entry)), entries, FILE_THREADS):
+        pass
