@@ -9,7 +9,7 @@ from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.modeldeployment import ModelDeployment
 from perennial.api.trainingjob import TrainingJob
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Kind
-from perennial.generate.structural import Schema, structural
+from perennial.generate.structural import Schema, structural, without_defaults
 
 MOST_BYTES = 200 * 1024
 """Client-side `kubectl apply` stores the whole object in an annotation that may hold 256 KiB."""
@@ -95,7 +95,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             Column("Schedule", ".spec.schedule"),
             Column("Drifted", _condition("Drifted", "status"), description="What the newest verdict says."),
             Column("Last run", ".status.lastRun.time", "date"),
-            Column("Report", ".status.reportURI", priority=1),
+            Column("Report", ".status.reportUri", priority=1),
             REASON,
             MESSAGE,
             AGE,
@@ -154,7 +154,8 @@ def root_schema(model: type[Model]) -> Schema:
     properties["kind"] = {"type": "string", "description": "Kind of the resource."}
     properties["metadata"] = {"type": "object"}
     # Until the operator has seen an object, no generation counts as observed: kstatus must not call it finished.
-    properties["status"]["default"] = {"observedGeneration": -1}
+    # That is the only default of a status: it holds what the operator wrote, and nothing that looks as if it had.
+    properties["status"] = {**without_defaults(properties["status"]), "default": {"observedGeneration": -1}}
     schema["required"] = ["spec"]
     return schema
 

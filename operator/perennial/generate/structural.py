@@ -97,6 +97,17 @@ def _default(schema: Schema) -> Any:
     return _without_nulls(schema.get("default"))
 
 
+def without_defaults(schema: Schema) -> Schema:
+    """Return the structural schema with no default anywhere in it."""
+    node = {key: value for key, value in schema.items() if key != "default"}
+    if "properties" in node:
+        node["properties"] = {name: without_defaults(item) for name, item in node["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if key in node:
+            node[key] = without_defaults(node[key])
+    return node
+
+
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}

@@ -1,0 +1,78 @@
+"""One API server for all contract tests, and the chart rendered once for each set of values."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract.server import ROOT, Server
+from tools.cluster import api
+
+CHART = ROOT / "charts" / "perennial"
+RELEASE_NAMESPACE = "perennial-system"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A control plane without nodes that holds our CRDs."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT RUN: the embedded API server needs root")
+    name = f"contract-{os.getpid()}"
+    cluster = api.up(name, control_plane_only=True)
+    try:
+        kubectl(cluster.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "crds"))
+        kubectl(cluster.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+        yield Server(cluster.kubeconfig)
+    finally:
+        api.down(name)
+
+
+@pytest.fixture
+def namespace(server: Server, request: pytest.FixtureRequest) -> str:
+    """A namespace of the test's own."""
+    made = server.must("POST", "/api/v1/namespaces", {"metadata": {"generateName": "contract-"}})
+    return str(made["metadata"]["name"])
+
+
+def kubectl(kubeconfig: Path, *arguments: str, text: str | None = None) -> str:
+    """Run kubectl; return what it printed, errors included when it fails."""
+    command = [str(api.binary("kubectl")), f"--kubeconfig={kubeconfig}", *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout + done.stderr
+
+
+def helm(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run helm, whatever comes of it."""
+    command = [str(api.binary("helm")), *arguments]
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+
+
+def render(values: Any) -> subprocess.CompletedProcess[str]:
+    """Render the chart with values."""
+    arguments = ("template", "perennial", str(CHART), "--namespace", RELEASE_NAMESPACE, "--values", "-")
+    return helm(*arguments, text=yaml.safe_dump(values))
+
+
+Rendered = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def chart() -> Callable[[Any], Rendered]:
+    """Return the objects that the chart makes of values, without its test hook."""
+    known: dict[str, Rendered] = {}
+
+    def objects(values: Any) -> Rendered:
+        key = json.dumps(values, sort_keys=True)
+        if key not in known:
+            done = render(values)
+            assert done.returncode == 0, done.stderr
+            known[key] = [item for item in yaml.safe_load_all(done.stdout) if item]
+        return known[key]
+
+    return objects

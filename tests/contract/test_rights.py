@@ -1,0 +1,226 @@
+"""The operator's rights: what its code can ask for, and nothing more; checked by a real API server."""
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from perennial.core import kinds
+from perennial.core.kinds import CHILDREN, EVENT, LEASE, POD, RESOURCES, WATCHED_BY_LABEL, Kind
+from perennial.generate import rbac
+from tests.contract.conftest import RELEASE_NAMESPACE, Rendered, kubectl
+from tests.contract.server import ROOT, Server
+from tests.support.kube import eventually
+from tests.support.operator import OperatorProcess
+
+PACKAGE = ROOT / "operator" / "perennial"
+ROOMS = ("training", "serving", "drift")
+ACCOUNT = f"system:serviceaccount:{RELEASE_NAMESPACE}:perennial"
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+Request = tuple[str, str, str]
+"""API group, resource (with its subresource) and verb."""
+
+FOREIGN = (
+    *(
+        ("", name)
+        for name in ("secrets", "configmaps", "serviceaccounts", "namespaces", "nodes", "pods/exec", "pods/log")
+    ),
+    *(("", name) for name in ("serviceaccounts/token", "services/proxy", "pods/eviction", "persistentvolumes")),
+    ("apps", "daemonsets"),
+    ("rbac.authorization.k8s.io", "roles"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    *((kind.group, f"{kind.plural}/finalizers") for kind in RESOURCES),
+    *((kind.group, kind.plural) for kind in RESOURCES),
+)
+
+
+def kinds_deleted() -> frozenset[Kind]:
+    """Return the kinds that the rooms' code deletes, read from the code itself."""
+    calls = (node for room in ROOMS for path in (PACKAGE / room).glob("*.py") for node in calls_of(path, "Delete"))
+    return frozenset(getattr(kinds, call.args[0].id) for call in calls if isinstance(call.args[0], ast.Name))
+
+
+def calls_of(path: Path, function: str) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
+            yield node
+
+
+def needed() -> frozenset[Request]:
+    """Return every request that the runtime can make through its adapter, leases aside."""
+    watched = {
+        (kind.group, kind.plural, verb) for kind in (*RESOURCES, *WATCHED_BY_LABEL) for verb in ("list", "watch")
+    }
+    looked_up = {(kind.group, kind.plural, "get") for kind in (*RESOURCES, *CHILDREN)}
+    # Applying what is not there yet asks for `create` beside `patch`.
+    applied = {(kind.group, kind.plural, verb) for kind in CHILDREN for verb in ("create", "patch")}
+    deleted = {(kind.group, kind.plural, "delete") for kind in kinds_deleted()}
+    status = {(kind.group, f"{kind.plural}/status", "update") for kind in RESOURCES}
+    return frozenset(watched | looked_up | applied | deleted | status | {("", EVENT.plural, "create")})
+
+
+def granted(rights: tuple[rbac.Right, ...]) -> frozenset[Request]:
+    return frozenset((right.group, name, verb) for right in rights for name in right.resources for verb in right.verbs)
+
+
+def test_the_table_grants_what_the_code_needs_and_nothing_more() -> None:
+    assert kinds_deleted() == {kinds.JOB, kinds.DEPLOYMENT, kinds.AUTOSCALER}
+    assert granted(rbac.OPERATOR) == needed()
+    assert granted(rbac.LEADER_ELECTION) == {(LEASE.group, LEASE.plural, verb) for verb in ("get", "create", "update")}
+
+
+@pytest.mark.parametrize("rights", rbac.TEMPLATES.values(), ids=rbac.TEMPLATES)
+def test_no_table_grants_what_could_be_turned_into_more(rights: tuple[rbac.Right, ...]) -> None:
+    for _, resource, verb in granted(rights):
+        assert "*" not in resource + verb
+        assert resource not in {"secrets", "configmaps", "pods/exec", "serviceaccounts/token"}
+        assert verb not in {"escalate", "bind", "impersonate"}
+    assert all(right.reason for right in rights)
+
+
+def of_kinds(objects: Rendered, *names: str) -> Rendered:
+    return [item for item in objects if item["kind"] in names]
+
+
+def apply_rights(server: Server, objects: Rendered, namespaces: list[str]) -> None:
+    for name in namespaces:
+        server.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    wanted = of_kinds(objects, "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(wanted))
+
+
+def withdraw(server: Server, objects: Rendered) -> None:
+    bound = of_kinds(objects, "RoleBinding", "ClusterRoleBinding")
+    kubectl(server.kubeconfig, "delete", "--ignore-not-found", "-f", "-", text=yaml.safe_dump_all(bound))
+
+
+def may(server: Server, user: str, namespace: str, request: Request) -> bool:
+    group, resource, verb = request
+    name, _, subresource = resource.partition("/")
+    attributes = {"namespace": namespace, "group": group, "resource": name, "subresource": subresource, "verb": verb}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
+    answer = server.must("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])
+
+
+def asked() -> list[Request]:
+    """Return every verb on everything that the operator knows, and on what it must never have."""
+    own = [(kind.group, kind.plural) for kind in (*RESOURCES, *CHILDREN, POD, EVENT, LEASE)]
+    status = [(kind.group, f"{kind.plural}/status") for kind in RESOURCES]
+    return [(group, name, verb) for group, name in dict.fromkeys((*own, *status, *FOREIGN)) for verb in VERBS]
+
+
+def allowed(server: Server, namespace: str) -> frozenset[Request]:
+    return frozenset(request for request in asked() if may(server, ACCOUNT, namespace, request))
+
+
+def test_the_account_may_do_that_in_the_whole_cluster(server: Server, chart: Callable[[Any], Rendered]) -> None:
+    objects = chart({})
+    apply_rights(server, objects, [RELEASE_NAMESPACE])
+    try:
+        assert allowed(server, "default") == needed()
+        assert allowed(server, RELEASE_NAMESPACE) == needed() | granted(rbac.LEADER_ELECTION)
+    finally:
+        withdraw(server, objects)
+
+
+def test_the_account_may_do_that_in_named_namespaces_only(server: Server, chart: Callable[[Any], Rendered]) -> None:
+    objects = chart({"config": {"watchNamespaces": ["team-a", "team-b"]}})
+    assert of_kinds(objects, "ClusterRoleBinding") == []
+    apply_rights(server, objects, [RELEASE_NAMESPACE, "team-a", "team-b"])
+    try:
+        assert allowed(server, "team-a") == allowed(server, "team-b") == needed()
+        assert allowed(server, "default") == frozenset()
+        assert allowed(server, RELEASE_NAMESPACE) == granted(rbac.LEADER_ELECTION)
+    finally:
+        withdraw(server, objects)
+
+
+@pytest.mark.parametrize("namespaces", [[], ["team-a"]], ids=["whole cluster", "one namespace"])
+async def test_the_operator_gets_ready_with_these_rights(
+    server: Server, chart: Callable[[Any], Rendered], tmp_path: Path, namespaces: list[str]
+) -> None:
+    config = {"watchNamespaces": namespaces}
+    objects = chart({"config": config})
+    apply_rights(server, objects, [RELEASE_NAMESPACE, *namespaces])
+    operator = OperatorProcess(server.url, tmp_path, {**config, "leaderElection": {"enabled": True}})
+    kubeconfig_of_account(server, tmp_path, operator)
+    try:
+        await operator.start(seconds=20)
+        await leads(server, operator)
+        assert await operator.stop() == 0
+        assert "forbidden" not in operator.log.read_text().lower()
+    finally:
+        await operator.kill()
+        withdraw(server, objects)
+
+
+def kubeconfig_of_account(server: Server, folder: Path, operator: OperatorProcess) -> None:
+    """Let the operator act with the token of its account, as in a pod."""
+    path = f"/api/v1/namespaces/{RELEASE_NAMESPACE}/serviceaccounts/perennial/token"
+    token = server.must("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+    document = yaml.safe_load(server.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": token["status"]["token"]}
+    document["contexts"][0]["context"]["namespace"] = RELEASE_NAMESPACE
+    operator._kubeconfig = folder / "kubeconfig-account"
+    operator._kubeconfig.write_text(yaml.safe_dump(document))
+
+
+async def leads(server: Server, operator: OperatorProcess) -> None:
+    path = f"/apis/{LEASE.api_version}/namespaces/{RELEASE_NAMESPACE}/leases/perennial-operator"
+
+    async def holder() -> bool:
+        answer = server.send("GET", path)
+        return answer.ok and answer.body["spec"].get("holderIdentity") == "operator"
+
+    await eventually(holder, "the operator takes the Lease", 15)
+
+
+async def aggregated(server: Server, namespace: str) -> None:
+    """Wait until the controller manager has added our rules to the cluster's roles."""
+
+    async def seen() -> bool:
+        return may(server, "ann", namespace, ("perennial.dev", "modeldeployments/scale", "get"))
+
+    await eventually(seen, "the roles are aggregated", 15)
+
+
+@pytest.mark.parametrize(
+    ("role", "verbs"),
+    [
+        ("view", {"get", "list", "watch"}),
+        ("edit", {*VERBS}),
+        ("admin", {*VERBS}),
+    ],
+)
+async def test_users_get_theirs_through_the_clusters_own_roles(
+    server: Server, namespace: str, chart: Callable[[Any], Rendered], role: str, verbs: set[str]
+) -> None:
+    objects = chart({})
+    apply_rights(server, objects, [RELEASE_NAMESPACE])
+    kubectl(server.kubeconfig, "create", "rolebinding", "-n", namespace, "test", f"--clusterrole={role}", "--user=ann")
+    try:
+        await aggregated(server, namespace)
+        for kind in RESOURCES:
+            given = {verb for verb in VERBS if may(server, "ann", namespace, (kind.group, kind.plural, verb))}
+            assert given == verbs
+            assert not may(server, "ann", namespace, (kind.group, f"{kind.plural}/status", "update"))
+        scale = ("perennial.dev", "modeldeployments/scale", "update")
+        assert may(server, "ann", namespace, scale) == (role != "view")
+    finally:
+        withdraw(server, objects)
+
+
+def test_aggregation_can_be_left_out(chart: Callable[[Any], Rendered]) -> None:
+    names = {item["metadata"]["name"] for item in of_kinds(chart({"rbac": {"aggregate": False}}), "ClusterRole")}
+
+    assert names == {"perennial"}
