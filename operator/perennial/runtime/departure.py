@@ -19,7 +19,7 @@ def first_difference(live: Any, desired: Any, path: str = "") -> str | None:
 
 def projection(live: Any, desired: Any) -> Any:
     """Return the part of `live` that `desired` speaks of: two objects with one projection look the same to `covers`."""
-    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+    if isinstance(desired, Mapping) and desired and isinstance(live, Mapping):
         return {key: projection(live[key], value) for key, value in desired.items() if key in live}
     if _is_list(desired) and _is_list(live) and len(live) == len(desired):
         return [projection(mine, wanted) for mine, wanted in zip(live, desired, strict=True)]

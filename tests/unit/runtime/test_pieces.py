@@ -1,0 +1,187 @@
+"""The small pieces of the runtime."""
+
+import asyncio
+import json
+import logging
+from io import StringIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.reconcile.fake import FakeCluster, refusal
+from tests.unit.runtime.clock import FakeClock
+
+from perennial.core.decision import EventNote
+from perennial.core.diff import covers
+from perennial.core.kinds import JOB, POD, TRAINING_JOB, Key
+from perennial.runtime import logs
+from perennial.runtime.departure import first_difference, projection
+from perennial.runtime.events import EventPoster
+from perennial.runtime.health import Health
+from perennial.runtime.slim import Slimmer
+from perennial.runtime.workqueue import WorkQueue
+
+RESOURCE = {
+    "apiVersion": "perennial.dev/v1alpha1",
+    "kind": "TrainingJob",
+    "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7"},
+}
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "1", "500m", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("live", "desired", "path"),
+    [
+        ({"spec": {"replicas": 1, "more": 2}}, {"spec": {"replicas": 1}}, None),
+        ({"spec": {"replicas": 1}}, {"spec": {"replicas": 2}}, "spec.replicas"),
+        ({"spec": {"a": [{"b": 1}, {"b": 2}]}}, {"spec": {"a": [{"b": 1}, {"b": 3}]}}, "spec.a[1].b"),
+        ({"spec": {"a": [1]}}, {"spec": {"a": [1, 2]}}, "spec.a"),
+        ({"spec": {}}, {"spec": {"a": {"b": 1}}}, "spec.a"),
+        ({"cpu": "1"}, {"cpu": "1000m"}, None),
+    ],
+)
+def test_the_first_difference_is_named_by_its_path(live: Any, desired: Any, path: str | None) -> None:
+    assert first_difference(live, desired) == path
+
+
+@given(VALUES, VALUES)
+def test_a_difference_is_found_exactly_where_something_is_not_covered(live: Any, desired: Any) -> None:
+    assert (first_difference(live, desired) is None) is covers(live, desired)
+    assert covers(projection(live, desired), desired) is covers(live, desired)
+
+
+def test_what_is_kept_is_small_and_shares_its_names() -> None:
+    slimmer = Slimmer()
+
+    def job() -> dict[str, Any]:
+        return json.loads(  # type: ignore[no-any-return]
+            '{"metadata": {"name": "a", "managedFields": [1], "labels": {"x": "y"}, "annotations": '
+            '{"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"}}, '
+            '"spec": {"suspend": true, "template": {"spec": {}}}}'
+        )
+
+    first, second = slimmer.slim(JOB, job()), slimmer.slim(JOB, job())
+    assert first == {
+        "metadata": {"name": "a", "labels": {"x": "y"}, "annotations": {"mine": "1"}},
+        "spec": {"suspend": True},
+    }
+    assert all(a is b for a, b in zip(first["metadata"], second["metadata"], strict=True))
+    pod = slimmer.slim(POD, {"metadata": {}, "spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "P"}})
+    assert pod == {"metadata": {}, "spec": {"nodeName": "n"}, "status": {"phase": "P"}}
+    assert "template" in slimmer.slim(TRAINING_JOB, job())["spec"]
+
+
+def test_the_pool_of_names_is_bounded() -> None:
+    slimmer = Slimmer()
+    slimmer.slim(TRAINING_JOB, {"metadata": {"labels": {f"l{number}": "" for number in range(20_000)}}})
+    assert len(slimmer._names) == 8192
+
+
+async def test_events_name_their_resource_and_wait_their_turn() -> None:
+    cluster, busy = FakeCluster(), True
+    poster = EventPoster(cluster, instance="pod-1", is_busy=lambda: busy)
+    poster.add(RESOURCE, [EventNote("Warning", "Failed", "x" * 5000), EventNote("Normal", "Other", "y")])
+    running = asyncio.create_task(poster.run())
+    await asyncio.sleep(0)
+    assert cluster.events == []
+    busy = False
+    await asyncio.sleep(0.06)
+    assert [item["reason"] for item in cluster.events] == ["Failed", "Other"]
+    event = cluster.events[0]
+    assert event["involvedObject"]["uid"] == "u"
+    assert event["involvedObject"]["kind"] == "TrainingJob"
+    assert event["reportingInstance"] == "pod-1"
+    assert len(event["message"]) == 1024
+    assert event["metadata"]["namespace"] == "n"
+    running.cancel()
+
+
+async def test_an_event_that_is_refused_holds_up_no_other() -> None:
+    cluster = FakeCluster()
+    poster = EventPoster(cluster, instance="x", is_busy=lambda: False)
+    errors = [refusal(403), None]
+    cluster.fault = lambda verb, kind: errors.pop(0)
+    poster.add(RESOURCE, [EventNote("Normal", "One", ""), EventNote("Normal", "Two", "")])
+    await poster.flush()
+    assert [item["reason"] for item in cluster.events] == ["Two"]
+
+
+async def test_a_flood_of_events_drops_the_oldest() -> None:
+    cluster = FakeCluster()
+    poster = EventPoster(cluster, instance="x", is_busy=lambda: False)
+    poster.add(RESOURCE, [EventNote("Normal", f"R{number}", "") for number in range(5000)])
+    await poster.flush()
+    assert len(cluster.events) == 4096
+    assert cluster.events[-1]["reason"] == "R4999"
+
+
+def test_ready_only_with_cache_and_streams_and_not_while_stopping() -> None:
+    clock = FakeClock()
+    queue = WorkQueue(clock, backoff=1, max_backoff=1)
+    health = Health(queue, ["/a", "/b"])
+    assert health.not_ready() == "the cache is being filled"
+    health.note_listed()
+    health.note_stream("/a")
+    assert health.not_ready() == "waiting for watch streams: /b"
+    health.note_stream("/b")
+    assert health.not_ready() is None
+    health.note_stopping()
+    assert health.not_ready() == "stopping"
+    assert health.not_alive() is None
+
+
+async def test_a_stuck_worker_is_not_alive() -> None:
+    clock = FakeClock()
+    queue = WorkQueue(clock, backoff=1, max_backoff=1)
+    queue.add(Key("TrainingJob", "n", "a"))
+    await queue.get()
+    health = Health(queue, [])
+    clock.advance(299)
+    assert health.not_alive() is None
+    clock.advance(2)
+    assert health.not_alive() == "a worker has been at TrainingJob/n/a for 301 s"
+
+
+@pytest.fixture
+def _quiet_root() -> Any:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+
+
+@pytest.mark.usefixtures("_quiet_root")
+def test_json_lines_carry_the_key_and_the_error() -> None:
+    stream = StringIO()
+    logs.configure("info", "json", stream)
+    log = logging.getLogger("perennial.test")
+    with logs.about(Key("TrainingJob", "n", "a")):
+        try:
+            raise ValueError("boom")
+        except ValueError:
+            log.exception("it %s", "failed")
+    log.info("after")
+    log.debug("never")
+    logging.getLogger("kopf.objects").info("never")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["message"] == "it failed"
+    assert first["object"] == "TrainingJob/n/a"
+    assert first["level"] == "error"
+    assert "boom" in first["error"]
+    assert first["time"].endswith("+00:00")
+    assert "object" not in second
+
+
+@pytest.mark.usefixtures("_quiet_root")
+def test_text_lines_are_for_people() -> None:
+    stream = StringIO()
+    logs.configure("debug", "text", stream)
+    with logs.about(Key("TrainingJob", "n", "a")):
+        logging.getLogger("perennial").debug("hello")
+    assert stream.getvalue().endswith("DEBUG   TrainingJob/n/a: hello\n")
