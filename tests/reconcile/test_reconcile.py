@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from tests.reconcile.fake import FakeCluster, refusal
-from tests.reconcile.toy import child, decide, rooms
-from tests.reconcile.toy import Toy as ToyModel
 
 from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.config import OperatorConfig
@@ -18,6 +15,9 @@ from perennial.core.names import APPLIED_ANNOTATION
 from perennial.runtime.engine import Engine
 from perennial.runtime.metrics import Metrics
 from perennial.runtime.reconcile import Outcome, Result
+from tests.reconcile.fake import FakeCluster, refusal
+from tests.reconcile.toy import Toy as ToyModel
+from tests.reconcile.toy import child, decide, rooms
 
 JOB_KEY = Key("TrainingJob", "default", "a")
 MODEL_KEY = Key("ModelDeployment", "default", "a")
@@ -309,7 +309,8 @@ async def test_a_status_broken_by_hand_is_made_anew() -> None:
 async def test_a_stale_resource_is_read_again_and_looked_at_at_once() -> None:
     bench = Bench()
     bench.add(MODEL_DEPLOYMENT, resource("ModelDeployment"))
-    bench.cluster.put({**resource("ModelDeployment", port=90), "metadata": bench.cluster.live("ModelDeployment", "a")["metadata"]})  # fmt: skip
+    live = bench.cluster.live("ModelDeployment", "a")
+    bench.cluster.put({**live, "spec": {**live["spec"], "port": 90}})
     assert await bench.reconcile(MODEL_KEY) == Outcome(Result.CONFLICT, after=0)
     assert (await bench.reconcile(MODEL_KEY)).result is Result.DONE
     assert bench.cluster.live("Service", "a")["spec"]["ports"] == [{"port": 90}]

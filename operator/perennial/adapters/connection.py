@@ -114,7 +114,7 @@ async def _load(configuration: Any, kubeconfig: Path | None, context: str | None
             config_file=path, context=context, client_configuration=configuration, persist_config=False
         )
         return loader
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # a kubeconfig can be wrong in as many ways as there are files
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config, or the pod's service account"
         raise ClusterConfigError(
             f"cannot find out how to reach the API server from {where}: {error}. "

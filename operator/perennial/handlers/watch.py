@@ -6,7 +6,7 @@ are the runtime's: see `runtime.engine`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import uniform
 from typing import Any, Protocol
@@ -18,6 +18,8 @@ from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL, Kind, Raw
 from perennial.core.names import KIND_LABEL
 
 _log = logging.getLogger(__name__)
+
+_WATCHERS = "watcher for "  # how kopf names its tasks
 
 _BACKOFFS = (0.5, 1, 2, 4, 8, *(15,) * 20)
 """Seconds between attempts of a watch; after some five minutes kopf gives up, and the process ends."""
@@ -98,8 +100,14 @@ async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[]
     Raises:
         WatchEnded: kopf gave up; says why.
     """
+    sessions: list[aiohttp.ClientSession] = []
+
+    def session() -> aiohttp.ClientSession:
+        sessions.append(plan.session())
+        return sessions[-1]
+
     tasks = await kopf.spawn_tasks(
-        registry=_registry(plan, listener),
+        registry=_registry(plan.server, session, listener),
         settings=_settings(),
         clusterwide=not plan.namespaces,
         namespaces=plan.namespaces,
@@ -109,17 +117,25 @@ async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         raise WatchEnded(_cause(done))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel(tasks)
+        # When one watch has failed, kopf leaves the others to whoever ends the process.
+        await _cancel([task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHERS)])
+        for opened in sessions:
+            await opened.close()
 
 
-def _registry(plan: WatchPlan, listener: Listener) -> kopf.OperatorRegistry:
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _registry(server: str, session: Callable[[], aiohttp.ClientSession], listener: Listener) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=plan.server, aiohttp_session=plan.session())
+        return kopf.AiohttpSession(server=server, aiohttp_session=session())
 
     for kind in (*RESOURCES, *WATCHED_BY_LABEL):
         _listen(registry, kind, listener)

@@ -6,9 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.reconcile.fake import FakeCluster
-from tests.reconcile.toy import rooms
-from tests.unit.runtime.clock import FakeClock
 
 from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.config import OperatorConfig
@@ -16,6 +13,9 @@ from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Raw
 from perennial.runtime.engine import Engine
 from perennial.runtime.metrics import Metrics
 from perennial.runtime.reconcile import Outcome, Result
+from tests.reconcile.fake import FakeCluster
+from tests.reconcile.toy import rooms
+from tests.unit.runtime.clock import FakeClock
 
 A, B = Key("TrainingJob", "default", "a"), Key("TrainingJob", "default", "b")
 
@@ -236,7 +236,9 @@ async def test_gauges_follow_their_resource_and_go_with_it(rig: Rig) -> None:
     assert rig.count("perennial_toy_generation", namespace="default", name="a") == 7
     rig.engine.on_event(TRAINING_JOB, "DELETED", resource(version=3))
     await rig.engine.gauges.refresh()
-    assert rig.metrics.registry.get_sample_value("perennial_toy_generation", {"namespace": "default", "name": "a"}) is None
+    assert (
+        rig.metrics.registry.get_sample_value("perennial_toy_generation", {"namespace": "default", "name": "a"}) is None
+    )
 
 
 async def test_a_resource_that_cannot_be_read_has_no_gauges(rig: Rig) -> None:

@@ -4,12 +4,12 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from tests.unit.runtime.clock import FakeClock
 
 from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.config import LeaderElection
 from perennial.core.kinds import Raw
 from perennial.runtime.leader import Elector, Leadership, LeadershipLost, boot_clock
+from tests.unit.runtime.clock import FakeClock
 
 CONFIG = LeaderElection(lease_seconds=15, renew_seconds=10, retry_seconds=2)
 

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.reconcile.fake import FakeCluster, refusal
-from tests.unit.runtime.clock import FakeClock
 
 from perennial.core.decision import EventNote
 from perennial.core.diff import covers
@@ -21,6 +19,8 @@ from perennial.runtime.events import EventPoster
 from perennial.runtime.health import Health
 from perennial.runtime.slim import Slimmer
 from perennial.runtime.workqueue import WorkQueue
+from tests.reconcile.fake import FakeCluster, refusal
+from tests.unit.runtime.clock import FakeClock
 
 RESOURCE = {
     "apiVersion": "perennial.dev/v1alpha1",
@@ -148,15 +148,6 @@ async def test_a_stuck_worker_is_not_alive() -> None:
     assert health.not_alive() == "a worker has been at TrainingJob/n/a for 301 s"
 
 
-@pytest.fixture
-def _quiet_root() -> Any:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = before
-
-
-@pytest.mark.usefixtures("_quiet_root")
 def test_json_lines_carry_the_key_and_the_error() -> None:
     stream = StringIO()
     logs.configure("info", "json", stream)
@@ -178,7 +169,6 @@ def test_json_lines_carry_the_key_and_the_error() -> None:
     assert "object" not in second
 
 
-@pytest.mark.usefixtures("_quiet_root")
 def test_text_lines_are_for_people() -> None:
     stream = StringIO()
     logs.configure("debug", "text", stream)

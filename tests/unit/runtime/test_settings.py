@@ -49,7 +49,7 @@ def test_a_wrong_field_is_named_with_the_file(tmp_path: Path, text: str, told: s
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="nowhere.yaml: No such file"):
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml: No such file"):
         load_config(tmp_path / "nowhere.yaml")
 
 

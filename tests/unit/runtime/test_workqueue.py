@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.runtime.clock import FakeClock
 
 from perennial.core.kinds import Key
 from perennial.runtime.workqueue import QueueClosed, WorkQueue
+from tests.unit.runtime.clock import FakeClock
 
 
 def key(name: str, namespace: str = "n") -> Key:
