@@ -42,6 +42,8 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        # Held back since the process began; one that has come meanwhile is heard now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         # Held back since the first line of `__main__`, so that none was lost before the loop could hear it.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         host = "0.0.0.0"  # noqa: S104 - a Service must reach it
