@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 _WATCHERS = "watcher for "  # how kopf names its tasks
 
-_BACKOFFS = (0.5, 1, 2, 4, 8, *(15,) * 20)
+_BACKOFFS = (0.5, 1, 2, 4, *(5,) * 60)
 """Seconds between attempts of a watch; after some five minutes kopf gives up, and the process ends."""
 
 

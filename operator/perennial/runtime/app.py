@@ -20,11 +20,11 @@ from perennial.adapters.errors import ClusterConfigError
 from perennial.adapters.limiter import TokenBucket
 from perennial.core.decision import Room
 from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL
-from perennial.handlers.watch import WatchPlan, run_watch
+from perennial.handlers.watch import WatchEnded, WatchPlan, run_watch
 from perennial.runtime import logs
 from perennial.runtime.engine import Engine
 from perennial.runtime.health import Health
-from perennial.runtime.leader import Elector, Leadership
+from perennial.runtime.leader import Elector, Leadership, LeadershipLost
 from perennial.runtime.metrics import Metrics
 from perennial.runtime.resync import ClusterUnfit, Resync
 from perennial.runtime.server import PortTaken, serving
@@ -213,7 +213,7 @@ async def _run(settings: Settings) -> int:
         return 2
     try:
         await Operator(settings, connection, _rooms()).run()
-    except (ClusterUnfit, PortTaken) as error:
+    except (ClusterUnfit, PortTaken, LeadershipLost, WatchEnded) as error:
         _log.critical("%s", error)
         return 1
     except Exception as error:

@@ -20,6 +20,8 @@ _NOISY = {
     "aiohttp": logging.WARNING,
 }
 
+_CALM_SECONDS = 10.0
+
 
 @contextmanager
 def about(key: Key) -> Iterator[None]:
@@ -29,6 +31,23 @@ def about(key: Key) -> Iterator[None]:
         yield
     finally:
         _object.reset(token)
+
+
+class _Calm(logging.Filter):
+    """Lets through one of many lines about an API server that is away, as a warning: every watch says it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "will retry" not in str(record.msg):
+            return True
+        if record.created < self._next:
+            return False
+        self._next = record.created + _CALM_SECONDS
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -67,6 +86,7 @@ class TextFormatter(logging.Formatter):
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Send all logging of the process to one stream (stderr by default)."""
     handler = logging.StreamHandler(stream or sys.stderr)
+    handler.addFilter(_Calm())
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)

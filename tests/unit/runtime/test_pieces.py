@@ -169,6 +169,19 @@ def test_json_lines_carry_the_key_and_the_error() -> None:
     assert "object" not in second
 
 
+def test_watches_that_all_retry_are_told_of_once() -> None:
+    stream = StringIO()
+    logs.configure("info", "json", stream)
+    log = logging.getLogger("kopf._cogs.clients.watching")
+    for kind in ("jobs", "pods"):
+        log.error(f"Request attempt #1/9 failed; will retry: GET {kind}")
+    log.error("Request attempt #9/9 failed; escalating: GET pods")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["level"] == "warning"
+    assert first["message"].endswith("GET jobs")
+    assert "escalating" in second["message"]
+
+
 def test_text_lines_are_for_people() -> None:
     stream = StringIO()
     logs.configure("debug", "text", stream)
