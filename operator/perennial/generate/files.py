@@ -6,10 +6,11 @@ from pathlib import Path
 from perennial.api.base import GROUP
 from perennial.generate.chart import CRD_TEMPLATES, chart_files
 from perennial.generate.crd import DEFINITIONS, definition
+from perennial.generate.reference import FOLDER, reference_files
 from perennial.generate.text import MARK, to_yaml
 
 CRDS = "crds"
-FOLDERS = (CRDS, CRD_TEMPLATES)
+FOLDERS = (CRDS, CRD_TEMPLATES, FOLDER)
 """Folders in which every file is generated, so that one too many is stale."""
 
 
@@ -24,7 +25,7 @@ class Stale:
 def generated() -> dict[str, str]:
     """Return the text of every generated file, by its path in the repository."""
     crds = {f"{CRDS}/{item.kind.plural}.{GROUP}.yaml": f"# {MARK}\n{to_yaml(definition(item))}" for item in DEFINITIONS}
-    return {**crds, **chart_files()}
+    return {**crds, **chart_files(), **reference_files()}
 
 
 def stale(root: Path, files: dict[str, str]) -> list[Stale]:

@@ -48,11 +48,16 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def values_schema() -> str:
-    """Return values.schema.json: what Helm holds values to before it renders anything."""
+def schema_of_values() -> Schema:
+    """Return the JSON schema of the values, without references and without unknown fields."""
     schema = Values.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.pop("$defs", {})
-    strict = _node(schema, definitions)
+    return _node(schema, definitions)
+
+
+def values_schema() -> str:
+    """Return values.schema.json: what Helm holds values to before it renders anything."""
+    strict = schema_of_values()
     # Helm adds this one by itself when the chart is part of another.
     strict["properties"]["global"] = {"type": "object", "description": "Values of a chart that this one is part of."}
     document = {"$schema": "http://json-schema.org/draft-07/schema#", "$comment": MARK, "title": "Values", **strict}

@@ -1,0 +1,62 @@
+"""The metrics as a table, read from the very objects that are exposed."""
+
+from dataclasses import dataclass
+
+from perennial.api.driftmonitor import DriftMonitor
+from perennial.api.modeldeployment import ModelDeployment
+from perennial.api.trainingjob import TrainingJob
+from perennial.core.decision import Gauge
+from perennial.drift.room import ROOM as DRIFT
+from perennial.runtime.metrics import Metrics
+from perennial.serving.room import ROOM as SERVING
+from perennial.training.room import ROOM as TRAINING
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One family of time series."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+def operator_metrics() -> tuple[Metric, ...]:
+    """Return the metrics of the operator itself, by name; those of the Python process have no prefix of ours."""
+    metrics = Metrics()
+    labels = {item._name: item._labelnames for item in vars(metrics).values() if hasattr(item, "_labelnames")}  # noqa: SLF001
+    families = (family for family in metrics.registry.collect() if family.name.startswith("perennial_"))
+    return tuple(
+        Metric(_exposed(family.name, family.type), family.type, tuple(labels[family.name]), family.documentation)
+        for family in sorted(families, key=lambda family: family.name)
+    )
+
+
+def _exposed(name: str, kind: str) -> str:
+    return f"{name}_total" if kind == "counter" else name
+
+
+def resource_metrics() -> tuple[Metric, ...]:
+    """Return the gauges of single resources, by name, as a resource with everything in its status has them."""
+    gauges: dict[str, Gauge] = {gauge.name: gauge for gauge in _gauges()}
+    return tuple(
+        Metric(name, "gauge", ("namespace", "name", *(label for label, _ in gauge.labels)), gauge.help)
+        for name, gauge in sorted(gauges.items())
+    )
+
+
+def _gauges() -> tuple[Gauge, ...]:
+    score = {"name": "age", "method": "psi", "score": "0.3", "threshold": "0.2", "drifted": True}
+    counts = {"driftedFeatures": 1, "comparedFeatures": 2, "referenceRows": 100, "currentRows": 100}
+    verdict = {"id": "a", "time": "2026-01-31T12:00:00Z", "drifted": True, **counts, "features": [score]}
+    target = {"target": {"modelDeployment": "a"}, "schedule": "@daily", "reference": {"from": "TrainingRun"}}
+    model = {"model": {"trainingJob": "a"}, "runtime": {"name": "a"}}
+    return (
+        *TRAINING.metrics(TrainingJob.model_validate({**_NAMED, "spec": {"image": "a"}})),
+        *SERVING.metrics(ModelDeployment.model_validate({**_NAMED, "spec": model})),
+        *DRIFT.metrics(DriftMonitor.model_validate({**_NAMED, "spec": target, "status": {"lastVerdict": verdict}})),
+    )
+
+
+_NAMED = {"metadata": {"name": "a"}}
