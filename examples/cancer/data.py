@@ -3,13 +3,13 @@
 scikit-learn ships the Wisconsin data set: 569 tumours, 30 measurements each, benign or malignant. An early cohort is
 made of the smaller tumours, as a screening programme finds them; the later cohort is made of the larger ones, as a
 hospital sees once it takes in referrals. So the later part has really moved: nearly every measurement of size, and
-with it the share of malignant tumours.
+with it the share of malignant tumours. Of both cohorts, the model learns from one part and is asked about the other.
 """
 
 import io
 import os
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import boto3
 import pandas as pd
@@ -21,7 +21,8 @@ EARLY_ROWS = 340
 HOLDOUT = 0.3
 SEED = 7
 
-Part = Literal["train", "holdout", "later"]
+Learned = Literal["train", "later"]
+Asked = Literal["holdout", "later", "both"]
 
 
 def cohorts() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -33,38 +34,50 @@ def cohorts() -> tuple[pd.DataFrame, pd.DataFrame]:
     return ordered[:EARLY_ROWS], ordered[EARLY_ROWS:]
 
 
-def part(name: Part) -> pd.DataFrame:
-    """Return one part: what the first model learns from, what it is asked first, and what comes later."""
-    early, later = cohorts()
-    if name == "later":
-        return later
-    shuffled = early.sample(frac=1, random_state=SEED)
+def split(cohort: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what a model learns from a cohort, and what it is asked about; no tumour is in both."""
+    shuffled = cohort.sample(frac=1, random_state=SEED)
     cut = round(len(shuffled) * HOLDOUT)
-    return shuffled[:cut] if name == "holdout" else shuffled[cut:]
+    return shuffled[cut:], shuffled[:cut]
+
+
+def learned(name: Learned) -> pd.DataFrame:
+    """Return what the first model learns from, or what is labelled later."""
+    early, later = cohorts()
+    return split(early if name == "train" else later)[0]
+
+
+def asked(name: Asked) -> pd.DataFrame:
+    """Return tumours no model has learned from: as they came at first, as they come later, or all of them."""
+    first, then = (split(cohort)[1] for cohort in cohorts())
+    return {"holdout": first, "later": then, "both": pd.concat([first, then], ignore_index=True)}[name]
 
 
 def upload(frame: pd.DataFrame, uri: str) -> None:
     """Write a table to S3 as CSV; make the bucket if it is not there."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    client = boto3.client("s3", endpoint_url=os.environ.get("S3_ENDPOINT"), region_name="us-east-1")
-    try:
-        client.head_bucket(Bucket=bucket)
-    except client.exceptions.ClientError:
-        client.create_bucket(Bucket=bucket)
+    make_bucket(bucket)
     text = io.StringIO()
     frame.to_csv(text, index=False)
-    client.put_object(Bucket=bucket, Key=key, Body=text.getvalue().encode())
+    s3().put_object(Bucket=bucket, Key=key, Body=text.getvalue().encode())
     print(f"uploaded {len(frame)} rows, {int(frame[LABEL].sum())} of them malignant, to {uri}")
 
 
 def main() -> int:
-    """`data.py train|later s3://bucket/key`: upload a part of the data."""
+    """`data.py train|holdout|later s3://bucket/key`: upload a part of the data; `data.py buckets NAME …`: make them."""
     match sys.argv[1:]:
-        case ["train" | "holdout" | "later" as name, uri] if uri.startswith("s3://"):
-            upload(part(name), uri)
+        case ["buckets", *names] if names:
+            for name in names:
+                make_bucket(name)
+            print(f"buckets: {', '.join(names)}")
+            return 0
+        case ["train" | "later" as name, uri] if uri.startswith("s3://"):
+            upload(learned(name), uri)
             return 0
         case _:
-            print("usage: data.py train|holdout|later s3://bucket/key.csv", file=sys.stderr)
+            print(
+                "usage: data.py train|later s3://bucket/key.csv, or data.py buckets NAME ...", file=sys.stderr
+            )
             return 2
 
 
