@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.contract.server import ROOT, Server
+from tests.contract.server import ROOT, Server, documents, dump
 from tools.cluster import api
 
 CHART = ROOT / "charts" / "perennial"
@@ -56,7 +55,7 @@ def helm(*arguments: str, text: str | None = None) -> subprocess.CompletedProces
 def render(values: Any) -> subprocess.CompletedProcess[str]:
     """Render the chart with values."""
     arguments = ("template", "perennial", str(CHART), "--namespace", RELEASE_NAMESPACE, "--values", "-")
-    return helm(*arguments, text=yaml.safe_dump(values))
+    return helm(*arguments, text=dump([values]))
 
 
 Rendered = list[dict[str, Any]]
@@ -72,7 +71,7 @@ def chart() -> Callable[[Any], Rendered]:
         if key not in known:
             done = render(values)
             assert done.returncode == 0, done.stderr
-            known[key] = [item for item in yaml.safe_load_all(done.stdout) if item]
+            known[key] = documents(done.stdout)
         return known[key]
 
     return objects

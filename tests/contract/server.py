@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 STRICT = "?fieldValidation=Strict"
 KINDS = {kind.kind: kind for kind in RESOURCES}
 _ERRORS_FROM = 400
+# libyaml where it is: the rendered chart takes Python's own parser a second each time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,20 @@ class Server:
         return self.send("PATCH", path, patch, content="application/merge-patch+json")
 
 
+def documents(text: str) -> list[Any]:
+    """Return the documents in a YAML text that hold anything."""
+    return [item for item in yaml.load_all(text, Loader=_LOADER) if item]
+
+
+def dump(items: list[Any]) -> str:
+    """Return a YAML text with these documents."""
+    return str(yaml.dump_all(items, Dumper=_DUMPER))
+
+
 def load(path: Path) -> Any:
     """Return the only document of a YAML file."""
-    return yaml.safe_load(path.read_text())
+    (found,) = documents(path.read_text())
+    return found
 
 
 def accepted() -> list[Path]:

@@ -15,7 +15,7 @@ from perennial.generate.values import MLSERVER_SKLEARN
 from perennial.runtime.settings import parse_config
 from tests.contract.conftest import CHART, RELEASE_NAMESPACE, Rendered, helm, kubectl, render
 from tests.contract.openapi import LOCATION, write_schemas
-from tests.contract.server import ROOT, Server, accepted, load
+from tests.contract.server import ROOT, Server, accepted, documents, dump, load
 from tools.cluster import api
 
 DIGEST = "sha256:" + "ab" * 32
@@ -111,7 +111,7 @@ def test_helm_lint_finds_nothing() -> None:
 
 
 def test_versions_agree() -> None:
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    chart = load(CHART / "Chart.yaml")
 
     assert chart["version"] == chart["appVersion"] == __version__
 
@@ -173,7 +173,7 @@ def kubeconform(schemas: Path, text: str, *arguments: str) -> subprocess.Complet
 
 @by_mode
 def test_kubeconform_agrees(chart: Chart, schemas: Path, values: Any) -> None:
-    done = kubeconform(schemas, yaml.safe_dump_all(chart(values)), "-skip", "ServiceMonitor")
+    done = kubeconform(schemas, dump(chart(values)), "-skip", "ServiceMonitor")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Invalid: 0, Errors: 0" in done.stdout
@@ -199,7 +199,7 @@ def test_a_real_api_server_takes_it(server: Server, chart: Chart, values: Any) -
     said = kubectl(
         server.kubeconfig,
         *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"),
-        text=yaml.safe_dump_all(objects),
+        text=dump(objects),
     )
 
     assert said.count("serverside-applied") == len(objects)
@@ -295,7 +295,7 @@ def test_a_changed_configuration_makes_new_pods(chart: Chart) -> None:
 
 def test_crds_are_the_same_everywhere_but_for_what_values_ask(chart: Chart) -> None:
     for path in sorted((ROOT / "crds").glob("*.yaml")):
-        committed = yaml.safe_load(path.read_text())
+        committed = load(path)
         name = committed["metadata"]["name"]
         kept = one(chart({}), "CustomResourceDefinition", name)
         marked = one(chart(EVERYTHING), "CustomResourceDefinition", name)
@@ -349,7 +349,7 @@ def test_null_unsets_a_value(chart: Chart) -> None:
     done = render({"config": {"runtimes": {"mlserver-sklearn": None}}, "image": {"pullPolicy": None}})
 
     assert done.returncode == 0, done.stderr
-    assert config_of([item for item in yaml.safe_load_all(done.stdout) if item]).runtimes == {}
+    assert config_of(documents(done.stdout)).runtimes == {}
 
 
 def test_works_as_a_part_of_another_chart(tmp_path: Path) -> None:

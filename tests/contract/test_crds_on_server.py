@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.modeldeployment import ModelDeployment
 from perennial.api.trainingjob import TrainingJob
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
 from tests.contract.conftest import kubectl
-from tests.contract.server import DATA, KINDS, ROOT, Server, accepted, load, merged, minimal
+from tests.contract.server import DATA, KINDS, ROOT, Server, accepted, documents, load, merged, minimal
 from tests.support.kube import path_of
 
 MODELS = {"TrainingJob": TrainingJob, "ModelDeployment": ModelDeployment, "DriftMonitor": DriftMonitor}
@@ -67,7 +66,7 @@ def test_defaults_are_stored(server: Server, kind: Kind) -> None:
 
 
 def of_our_group(path: Path) -> list[Any]:
-    return [item for item in yaml.safe_load_all(path.read_text()) if item and item.get("kind") in KINDS]
+    return [item for item in documents(path.read_text()) if item.get("kind") in KINDS]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -24,8 +24,9 @@ def test_is_the_same_every_time(files: dict[str, str]) -> None:
 
 
 def test_check_names_what_is_stale_and_generate_mends_it(
-    tmp_path: Path, files: dict[str, str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("perennial.generate.__main__.generated", lambda: files)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     write(tmp_path, files)
     (tmp_path / "charts/perennial/values.yaml").write_text("replicas: 3\n")

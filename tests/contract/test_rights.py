@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from perennial.core import kinds
 from perennial.core.kinds import CHILDREN, EVENT, LEASE, POD, RESOURCES, WATCHED_BY_LABEL, Kind
 from perennial.generate import rbac
 from tests.contract.conftest import RELEASE_NAMESPACE, Rendered, kubectl
-from tests.contract.server import ROOT, Server
+from tests.contract.server import ROOT, Server, dump, load
 from tests.support.kube import eventually
 from tests.support.operator import OperatorProcess
 
@@ -91,12 +90,12 @@ def apply_rights(server: Server, objects: Rendered, namespaces: list[str]) -> No
     for name in namespaces:
         server.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     wanted = of_kinds(objects, "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
-    kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(wanted))
+    kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=dump(wanted))
 
 
 def withdraw(server: Server, objects: Rendered) -> None:
     bound = of_kinds(objects, "RoleBinding", "ClusterRoleBinding")
-    kubectl(server.kubeconfig, "delete", "--ignore-not-found", "-f", "-", text=yaml.safe_dump_all(bound))
+    kubectl(server.kubeconfig, "delete", "--ignore-not-found", "-f", "-", text=dump(bound))
 
 
 def may(server: Server, user: str, namespace: str, request: Request) -> bool:
@@ -168,11 +167,11 @@ def kubeconfig_of_account(server: Server, folder: Path, operator: OperatorProces
     """Let the operator act with the token of its account, as in a pod."""
     path = f"/api/v1/namespaces/{RELEASE_NAMESPACE}/serviceaccounts/perennial/token"
     token = server.must("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
-    document = yaml.safe_load(server.kubeconfig.read_text())
+    document = load(server.kubeconfig)
     document["users"][0]["user"] = {"token": token["status"]["token"]}
     document["contexts"][0]["context"]["namespace"] = RELEASE_NAMESPACE
     operator._kubeconfig = folder / "kubeconfig-account"
-    operator._kubeconfig.write_text(yaml.safe_dump(document))
+    operator._kubeconfig.write_text(dump([document]))
 
 
 async def leads(server: Server, operator: OperatorProcess) -> None:
