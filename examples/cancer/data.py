@@ -53,6 +53,20 @@ def asked(name: Asked) -> pd.DataFrame:
     return {"holdout": first, "later": then, "both": pd.concat([first, then], ignore_index=True)}[name]
 
 
+def s3() -> Any:
+    """Return a client of the server that the variable S3_ENDPOINT names; the keys are in the environment as well."""
+    return boto3.client("s3", endpoint_url=os.environ.get("S3_ENDPOINT"), region_name="us-east-1")
+
+
+def make_bucket(name: str) -> None:
+    """Make a bucket if it is not there."""
+    client = s3()
+    try:
+        client.head_bucket(Bucket=name)
+    except client.exceptions.ClientError:
+        client.create_bucket(Bucket=name)
+
+
 def upload(frame: pd.DataFrame, uri: str) -> None:
     """Write a table to S3 as CSV; make the bucket if it is not there."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -64,7 +78,7 @@ def upload(frame: pd.DataFrame, uri: str) -> None:
 
 
 def main() -> int:
-    """`data.py train|holdout|later s3://bucket/key`: upload a part of the data; `data.py buckets NAME …`: make them."""
+    """`data.py train|later s3://bucket/key`: upload a part of the data; `data.py buckets NAME …`: make them."""
     match sys.argv[1:]:
         case ["buckets", *names] if names:
             for name in names:
@@ -75,9 +89,7 @@ def main() -> int:
             upload(learned(name), uri)
             return 0
         case _:
-            print(
-                "usage: data.py train|later s3://bucket/key.csv, or data.py buckets NAME ...", file=sys.stderr
-            )
+            print("usage: data.py train|later s3://bucket/key.csv, or data.py buckets NAME ...", file=sys.stderr)
             return 2
 
 

@@ -1,4 +1,4 @@
-"""Ask a deployment for predictions about one part of the data, as a clinic's software would.
+"""Ask a deployment for predictions about tumours it has not learned from, as a clinic's software would.
 
 Requests follow the Open Inference Protocol (v2), one named input per measurement, one tumour per request.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from urllib import error, request
 
 import pandas as pd
-from data import LABEL, part
+from data import LABEL, asked
 
 
 def body(row: pd.Series, number: int) -> bytes:
@@ -37,13 +37,13 @@ def ask(url: str, payload: bytes) -> int:
 def main() -> int:
     """Send the requests; end with 1 when one of them was not answered."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("holdout", "later"))
+    parser.add_argument("part", choices=("holdout", "later", "both"))
     parser.add_argument("url", help="status.url of the ModelDeployment")
     parser.add_argument("model", help="its name")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--per-second", type=float, default=50)
     options = parser.parse_args()
-    rows = part(options.part).sample(options.count, replace=True, random_state=11)
+    rows = asked(options.part).sample(options.count, replace=True, random_state=11)
     target = f"{options.url}/v2/models/{options.model}/infer"
     answered = agreed = 0
     start = time.monotonic()
