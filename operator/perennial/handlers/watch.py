@@ -111,6 +111,8 @@ async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[]
         settings=_settings(),
         clusterwide=not plan.namespaces,
         namespaces=plan.namespaces,
+        # Else kopf asks for the user's name, and a container's user has none.
+        identity="perennial",  # type: ignore[arg-type] - a NewType of str that kopf does not export
     )
     on_started()
     try:
@@ -160,8 +162,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.process.ultimate_exiting_timeout = None
     settings.networking.error_backoffs = _Backoffs()
     settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 500
-    settings.queueing.idle_timeout = 0.2  # each idle worker is a task and a queue in memory
+    settings.watching.chunk_size = 100
+    settings.queueing.idle_timeout = 0.05  # each idle worker is a task and a queue in memory
     settings.persistence.diffbase_storage = _NoEssence()
     settings.persistence.progress_storage = _NoProgress()
     for kind in WATCHED_BY_LABEL:

@@ -1,6 +1,7 @@
 """kopf feeds the listener, writes nothing, and its end does not go unnoticed."""
 
 import asyncio
+import getpass
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -156,6 +157,17 @@ async def test_what_is_listed_and_what_happens_reaches_the_listener_and_nothing_
         (pod.kind, "DELETED", "p"),
     ]
     assert {method for method, _, _ in server.requests} == {"GET"}
+
+
+async def test_a_user_without_a_name_can_watch(server: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user is a number; kopf would ask for its name."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    async with watching(server, Listener()):
+        await until(lambda: any(query.get("watch") == "true" for _, _, query in server.requests))
 
 
 async def test_only_what_carries_our_label_is_asked_for(server: Watched) -> None:
