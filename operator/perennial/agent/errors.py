@@ -61,6 +61,8 @@ BROKEN_STREAMS: tuple[type[Exception], ...] = (
     http.IncompleteRead,
     ConnectionError,
     TimeoutError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
 )
 """What is raised when a transfer that had begun breaks off; reading on from there is worth a try."""
 
