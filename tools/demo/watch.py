@@ -25,7 +25,7 @@ class Watch:
     seen: Snapshot | None = None
 
     def tell(self, text: str) -> None:
-        """Print one line of the timeline, with the time since its start; one that starts with spaces goes with the last."""
+        """Print one line of the timeline, with the time since its start; leading spaces continue the last one."""
         if text.startswith(" "):
             print(f"{_MARGIN}{text}", flush=True)
             return
