@@ -17,7 +17,7 @@ from perennial.adapters.limiter import TokenBucket
 from perennial.core.kinds import CHILDREN, EVENT, LEASE, POD, RESOURCES, Kind, Raw
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
-_PAGE = 500
+_PAGE = 100
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _HEADERS = {"Accept": _JSON, "User-Agent": f"perennial/{__version__}"}
