@@ -106,13 +106,14 @@ async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[]
         sessions.append(plan.session())
         return sessions[-1]
 
+    # Without one kopf asks for the user's name, and a container's user has none. Its type is not exported.
+    identity: Any = "perennial"
     tasks = await kopf.spawn_tasks(
         registry=_registry(plan.server, session, listener),
         settings=_settings(),
         clusterwide=not plan.namespaces,
         namespaces=plan.namespaces,
-        # Else kopf asks for the user's name, and a container's user has none.
-        identity="perennial",  # type: ignore[arg-type] - a NewType of str that kopf does not export
+        identity=identity,
     )
     on_started()
     try:

@@ -72,8 +72,8 @@ async def test_a_list_is_read_page_by_page(server: ApiServer, cluster: Cluster) 
     assert pages[0].items[0]["kind"] == "Job"
     assert {page.resource_version for page in pages} == {"7"}
     assert [asked.query for asked in server.asked] == [
-        {"limit": "500", "labelSelector": "perennial.dev/kind"},
-        {"limit": "500", "labelSelector": "perennial.dev/kind", "continue": "more"},
+        {"limit": "100", "labelSelector": "perennial.dev/kind"},
+        {"limit": "100", "labelSelector": "perennial.dev/kind", "continue": "more"},
     ]
     assert server.asked[0].headers["Authorization"] == "Bearer made-up"
 
