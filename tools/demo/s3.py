@@ -67,6 +67,8 @@ def _pod(image: str) -> dict[str, Any]:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        # Nothing is worth saving: the objects go with the pod.
+        "terminationGracePeriodSeconds": 1,
         "securityContext": pod_security(USER),
         "containers": [container],
         "volumes": [{"name": "data", "emptyDir": {"sizeLimit": "2Gi"}}],
