@@ -178,6 +178,7 @@ def _cause(done: Iterable[asyncio.Task[Any]]) -> str:
     for task in done:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            return f"{task.get_name()}: {type(error).__name__}: {error}"
+            because = f", because of {error.__cause__}" if error.__cause__ is not None else ""
+            return f"the watch ended, so the operator would be blind: {type(error).__name__}: {error}{because}"
     names = ", ".join(task.get_name() for task in done)
-    return f"{names} ended without an error"
+    return f"the watch ended without an error ({names}), so the operator would be blind"
