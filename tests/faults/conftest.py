@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.cluster import control_plane, install_crds
 from tests.support.kube import Kube
+from tests.support.replay import Ending, References
 from tests.support.stage import Stage, Stages, staged
 from tools.cluster.api import Cluster
 
@@ -32,3 +33,13 @@ def stage(cluster: Cluster, tmp_path: Path) -> Stages:
         return staged(cluster, tmp_path, config, start=start)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def endings() -> dict[str, Ending]:
+    return {}
+
+
+@pytest.fixture
+def references(endings: dict[str, Ending], stage: Stages) -> References:
+    return References(endings, stage)

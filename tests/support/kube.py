@@ -68,7 +68,9 @@ class Kube:
     async def connected(cls, kubeconfig: Path) -> AsyncIterator["Kube"]:
         """Connect until the context ends."""
         server, tls = admin(kubeconfig)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=64)) as session:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, limit=64), read_bufsize=4 * 2**20
+        ) as session:
             yield cls(server, session)
 
     async def request(self, method: str, path: str, body: Any = None, content: str = "application/json") -> Any:
@@ -88,6 +90,15 @@ class Kube:
             if answer.status >= 400:
                 raise Refused(answer.status, found)
             return found
+
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open a watch; its lines are the events."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        async with self._session.get(self._server + path, timeout=timeout) as answer:
+            if answer.status != 200:
+                raise Refused(answer.status, await answer.text())
+            yield answer
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         """Return the object, or None."""
@@ -128,7 +139,7 @@ class Kube:
         return name
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], what: str, seconds: float = 30, pause: float = 0.05) -> Any:
+async def eventually(check: Callable[[], Awaitable[Any]], what: str, seconds: float = 30, pause: float = 0.1) -> Any:
     """Return the first true answer of a check; fail with the last answer when there is none in time."""
     end = time.monotonic() + seconds
     found: Any = None

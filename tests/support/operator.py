@@ -1,6 +1,7 @@
 """The operator as the process that it is in production, so that it can be killed, stopped and started again."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -48,10 +49,20 @@ def kubeconfig_for(url: str, folder: Path, namespace: str = "default") -> Path:
 class OperatorProcess:
     """One replica. Its log is kept beside its configuration."""
 
-    def __init__(self, url: str, folder: Path, config: dict[str, Any] | None = None, name: str = "operator") -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        config: dict[str, Any] | None = None,
+        *,
+        name: str = "operator",
+        namespace: str = "default",
+        kubeconfig: Path | None = None,
+    ) -> None:
         """Prepare; `start` starts it."""
         self._folder = folder
-        self._kubeconfig = kubeconfig_for(url, folder)
+        # Leases lie in the namespace of the context.
+        self._kubeconfig = kubeconfig or kubeconfig_for(url, folder, namespace)
         self._config = {**FAST, **(config or {})}
         self._name = name
         self.log = folder / f"{name}.log"
@@ -106,6 +117,26 @@ class OperatorProcess:
         return (
             "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else "(no log)"
         )
+
+    async def metrics(self, name: str) -> dict[str, float]:
+        """Return the values of a metric, by their labels as Prometheus writes them (`kind="Job"`, or nothing)."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.port}/metrics") as answer,
+        ):
+            lines = [line.rpartition(" ") for line in (await answer.text()).splitlines()]
+        found = [(key.removeprefix(name), value) for key, _, value in lines if key.startswith(name)]
+        return {key.strip("{}"): float(value) for key, value in found if not key or key[0] == "{"}
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """Return the value with exactly these labels, in their order; 0 for one that is not there."""
+        text = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        return (await self.metrics(name)).get(text, 0.0)
+
+    def logged(self, level: str) -> list[str]:
+        """Return the messages of a level that were logged so far."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line["message"] for line in lines if line["level"] == level]
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if the process still lives."""

@@ -104,7 +104,8 @@ async def staged(
         Proxy.running(*admin(cluster.kubeconfig)) as proxy,
     ):
         namespace = await kube.namespace(f"stage-{number}")
-        operator = OperatorProcess(proxy.url, place, {"watchNamespaces": [namespace], **(config or {})})
+        settings = {"watchNamespaces": [namespace], **(config or {})}
+        operator = OperatorProcess(proxy.url, place, settings, namespace=namespace)
         stage = Stage(kube, namespace, proxy, operator, Kubelet(kube), place)
         try:
             if start:

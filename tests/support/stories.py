@@ -229,9 +229,10 @@ async def watch_and_ask(stage: Stage) -> None:
 
     async def check() -> bool:
         status = (await stage.get(DRIFT_MONITOR, "churn"))["status"]
-        return status.get("retrain", {}).get("verdict") == "churn-run"
+        done = (await stage.get(JOB, "churn-run")).get("status", {}).get("succeeded") == 1
+        return done and status.get("retrain", {}).get("verdict") == "churn-run"
 
-    await eventually(check, "the DriftMonitor asks for training", 40)
+    await eventually(check, "the Job is done and the DriftMonitor asks for training", 40)
 
 
 STORIES = (
