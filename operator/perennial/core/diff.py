@@ -25,14 +25,10 @@ def covers(live: Any, desired: Any) -> bool:
             and all(covers(mine, theirs) for mine, theirs in zip(live, desired, strict=True))
         )
     return bool(live == desired) or (
-        not isinstance(desired, bool)
-        and isinstance(desired, str | int | float)
-        and same_quantity(live, desired)
+        not isinstance(desired, bool) and isinstance(desired, str | int | float) and same_quantity(live, desired)
     )
 
 
 def _is_empty(value: Any) -> bool:
     """Tell whether the API server may drop the value: it does not store empty maps, lists and nulls everywhere."""
-    return value is None or (
-        isinstance(value, Mapping | Sequence) and not isinstance(value, str) and not value
-    )
+    return value is None or (isinstance(value, Mapping | Sequence) and not isinstance(value, str) and not value)

@@ -41,9 +41,7 @@ MANIFEST_INVALID = AgentFailure(
     False,
     "the URI does not hold a version published by Perennial: correct it or publish again",
 )
-ENDPOINT_UNREACHABLE = AgentFailure(
-    70, "EndpointUnreachable", True, "check storage.endpoint, DNS and network policies"
-)
+ENDPOINT_UNREACHABLE = AgentFailure(70, "EndpointUnreachable", True, "check storage.endpoint, DNS and network policies")
 OUT_OF_SPACE = AgentFailure(71, "OutOfSpace", False, "raise workspace.sizeLimit or free the node's disk")
 UNSAFE_PATH = AgentFailure(
     72, "UnsafePath", False, "an object's name would leave its folder: rename or remove the object"
@@ -61,9 +59,7 @@ TLS_FAILED = AgentFailure(
     False,
     "the endpoint's certificate is not trusted: set storage.caConfigMap, or correct http/https",
 )
-INTERRUPTED = AgentFailure(
-    76, "Interrupted", True, "the pod was stopped before the agent had ended; it is tried again"
-)
+INTERRUPTED = AgentFailure(76, "Interrupted", True, "the pod was stopped before the agent had ended; it is tried again")
 UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report it as a bug")
 
 TABLE: tuple[AgentFailure, ...] = (

@@ -47,7 +47,7 @@ class MemoryStore:
     def get_bytes(self, uri: str, limit: int) -> bytes:
         return self.objects[uri][:limit]
 
-    def download(self, uri: str, path: Path, size: int | None = None, etag: str | None = None) -> str:  # noqa: ARG002
+    def download(self, uri: str, path: Path, size: int | None = None, etag: str | None = None) -> str:
         self.downloaded.append(uri)
         path.write_bytes(self.objects[uri])
         return hashlib.sha256(self.objects[uri]).hexdigest()

@@ -326,7 +326,7 @@ def test_a_corrupt_reference_fails_by_name_and_leaves_nothing(tmp_path):
 
 def test_a_full_disk_is_told_as_such(tmp_path):
     class Full(MemoryStore):
-        def download(self, uri, path, size=None, etag=None):  # noqa: ARG002
+        def download(self, uri, path, size=None, etag=None):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     store = Full(stored(people(500), people(300)).objects)

@@ -45,14 +45,14 @@ class Cluster:
 
     # What the room sees.
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:  # noqa: ARG002
+    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return None
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:  # noqa: ARG002
+    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
         found = {JOB: self.jobs, POD: self.pods}[kind]
         return tuple(found[name] for name in sorted(found))
 
-    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:  # noqa: ARG002
+    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         return tuple(self.monitors) if kind == DRIFT_MONITOR else ()
 
     # The runtime.

@@ -229,13 +229,13 @@ class Shelf:
     def __init__(self, jobs: list[Raw], monitors: list[Raw]) -> None:
         self.found = {JOB: jobs, POD: [], DRIFT_MONITOR: monitors}
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:  # noqa: ARG002
+    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return None
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:  # noqa: ARG002
+    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
         return tuple(self.found[kind])
 
-    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:  # noqa: ARG002
+    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         return tuple(self.found[kind])
 
 
