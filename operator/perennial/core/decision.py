@@ -116,11 +116,13 @@ class Gauge:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
 class ChildConflict(Exception):
     """A child's name is taken by an object that is not ours."""
 
-    kind: Kind
-    namespace: str
-    name: str
-    holder: str
+    def __init__(self, kind: Kind, namespace: str, name: str, holder: str) -> None:
+        """Keep what is taken, and by whom. No dataclass: a frozen one cannot take its traceback."""
+        super().__init__(f"{kind.kind} {namespace}/{name} belongs to {holder}")
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+        self.holder = holder
