@@ -53,9 +53,10 @@ def lines(before: Snapshot | None, after: Snapshot) -> list[str]:
     """
     old = before or Snapshot()
     return [
+        # A verdict comes before the run that it asked for, and the run before the rollout of its model.
+        *_told(old.monitors, after.monitors, _watching),
         *_told(old.jobs, after.jobs, _training),
         *_told(old.deployments, after.deployments, _serving),
-        *_told(old.monitors, after.monitors, _watching),
     ]
 
 

@@ -222,8 +222,10 @@ def test_scaling_shows() -> None:
 def test_a_verdict_without_drift_is_one_line() -> None:
     calm = monitor(lastVerdict=verdict(features=[feature("mean_radius", "0.3", drifted=False)]))
     assert told([monitor()], [calm]) == [
-        "monitor cancer: no drift, 1 of 30 features have moved "
-        "(300 rows asked, 238 learned from, model of run cancer-1)"
+        (
+            "monitor cancer: no drift, 1 of 30 features have moved "
+            "(300 rows asked, 238 learned from, model of run cancer-1)"
+        )
     ]
 
 
