@@ -2,96 +2,74 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import httptools
 
-from perennial.agent.capture.exchange import Exchange, Message
+from perennial.agent.capture.exchange import OVERHEAD, Budget, Exchange, Message
 
 _MOST_WAITING = 128
 """Requests that may be under way on one connection; a client that sends more ahead is passed on unrecorded."""
-_CONTINUE = range(100, 200)
+_INTERIM = range(100, 200)
 
 
-class Side:
-    """Callbacks of one parser; they fill a message and hand it on when it is whole."""
+class Sink(Protocol):
+    """Where exchanges go."""
 
-    def __init__(self, limit: int, done: Callable[[Message], None]) -> None:
-        """Keep bodies up to `limit` bytes."""
-        self._limit, self._done = limit, done
-        self.message = Message()
-        self.complete = True
+    budget: Budget
 
-    def on_message_begin(self) -> None:
-        """Start a new message."""
-        self.message = Message()
-        self.complete = False
+    def wanted(self, method: str) -> bool:
+        """Tell whether a request is to be recorded."""
 
-    def on_url(self, url: bytes) -> None:
-        """Add to the target, which may come in pieces."""
-        self.message.target += url.decode("latin-1")
+    def take(self, exchange: Exchange) -> None:
+        """Keep an exchange, with what it holds of the budget."""
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self.message.headers[name.lower()] = value
-
-    def on_body(self, data: bytes) -> None:
-        """Keep a piece of the body."""
-        self.message.take(data, self._limit)
-
-    def on_message_complete(self) -> None:
-        """Hand the message on."""
-        self.complete = True
-        self._done(self.message)
+    def lost(self) -> None:
+        """Count a record that could not be made."""
 
 
 class Listener:
     """Both directions of one connection. After anything it does not understand it stops listening, for good."""
 
-    def __init__(
-        self,
-        limit: int,
-        wanted: Callable[[Message], bool],
-        found: Callable[[Exchange], None],
-        lost: Callable[[], None],
-    ) -> None:
-        """Hand every exchange whose request is wanted to `found`; `lost` counts those that could not be read."""
-        self._wanted, self._found, self._lost = wanted, found, lost
-        self._waiting: deque[tuple[Message, float, float]] = deque()
-        self._request = Side(limit, self._asked)
-        self._requests: Any = httptools.HttpRequestParser(self._request)
-        self._answer = Side(limit, self._answered)
-        self._answers: Any = httptools.HttpResponseParser(self._answer)
+    def __init__(self, limit: int, sink: Sink) -> None:
+        """Keep bodies up to `limit` bytes."""
+        self.limit, self.sink = limit, sink
+        self.waiting: deque[Exchange] = deque()
+        """Requests that have begun and have no whole answer yet, in order."""
+        self._asks, self._answers = _Asks(self), _Answers(self)
         self._listening = True
 
     @property
     def idle(self) -> bool:
-        """Tell whether nothing is under way: no request half sent, none without its answer."""
-        return self._listening and not self._waiting and self._request.complete
+        """Tell whether it is certain that no request is under way; where it does not listen it cannot know."""
+        return self._listening and not self.waiting
 
     def from_client(self, data: bytes) -> None:
         """Read what was sent on to the server."""
-        self._feed(self._requests, data)
+        self._feed(self._asks.parser, data)
 
     def from_server(self, data: bytes) -> None:
         """Read what was sent on to the client."""
-        self._feed(self._answers, data)
+        self._feed(self._answers.parser, data)
 
     def server_ended(self) -> None:
-        """The server closed its side: an answer without a length, of which something came, is whole now."""
-        if self._listening and self._waiting and self._answer.message.headers and not self._answer.complete:
-            self._answered(self._answer.message)
+        """The server closed its side, which also ends an answer whose length no header told."""
+        if self._listening and self._answers.ends_with_connection():
+            self._answers.on_message_complete()
         self.stop()
 
     def stop(self) -> None:
         """Stop listening; what still waits for its answer is lost."""
-        if self._listening:
-            self._listening = False
-            for request, _, _ in self._waiting:
-                if self._wanted(request):
-                    self._lost()
-        self._waiting.clear()
+        self._listening = False
+        while self.waiting:
+            self.drop(self.waiting.popleft())
+
+    def drop(self, exchange: Exchange) -> None:
+        """Give up an exchange."""
+        if exchange.wanted:
+            exchange.wanted = False
+            self.sink.budget.give_back(exchange.size)
+            self.sink.lost()
 
     def _feed(self, parser: Any, data: bytes) -> None:
         if not self._listening:
@@ -102,20 +80,92 @@ class Listener:
             # What follows is another protocol.
             self.stop()
         except httptools.HttpParserError:
-            self._lost()
+            if not any(exchange.wanted for exchange in self.waiting):
+                self.sink.lost()
             self.stop()
 
-    def _asked(self, request: Message) -> None:
-        request.method = self._requests.get_method().decode("latin-1")
-        if len(self._waiting) >= _MOST_WAITING:
-            self.stop()
-            return
-        self._waiting.append((request, time.time(), time.perf_counter()))
 
-    def _answered(self, response: Message) -> None:
-        response.status = self._answers.get_status_code()
-        if response.status in _CONTINUE or not self._waiting:
+class _Asks:
+    """Callbacks of the parser of requests."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._exchange = Exchange()
+        self.parser: Any = httptools.HttpRequestParser(self)
+
+    def on_message_begin(self) -> None:
+        # In line from its first byte on: a server may answer before it has read the whole request.
+        self._exchange = Exchange()
+        self._listener.waiting.append(self._exchange)
+
+    def on_url(self, url: bytes) -> None:
+        self._exchange.add_target(url.decode("latin-1"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self._exchange.request.header(name, value)
+        if name == b"x-request-id":
+            self._exchange.name(value)
+
+    def on_headers_complete(self) -> None:
+        exchange, listener = self._exchange, self._listener
+        exchange.method = self.parser.get_method().decode("latin-1")
+        if exchange.method == "HEAD" or len(listener.waiting) > _MOST_WAITING:
+            # The answer to HEAD tells of a body that does not come, which the parser cannot know.
+            listener.stop()
+        elif listener.sink.wanted(exchange.method):
+            exchange.wanted = listener.sink.budget.take(OVERHEAD)
+            if not exchange.wanted:
+                listener.sink.lost()
+
+    def on_body(self, data: bytes) -> None:
+        if self._exchange.wanted:
+            self._exchange.request.take(data, self._listener.limit, self._listener.sink.budget)
+
+    def on_message_complete(self) -> None:
+        self._exchange.asked = True
+        self._exchange.wall, self._exchange.start = time.time(), time.perf_counter()
+
+
+class _Answers:
+    """Callbacks of the parser of answers."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._message = Message()
+        self._status = 0
+        self._open = False
+        self.parser: Any = httptools.HttpResponseParser(self)
+
+    def on_message_begin(self) -> None:
+        self._message, self._status, self._open = Message(), 0, True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._message.header(name.lower(), value)
+
+    def on_headers_complete(self) -> None:
+        self._status = self.parser.get_status_code()
+        if self._listener.waiting:
+            self._listener.waiting[0].response = self._message
+
+    def on_body(self, data: bytes) -> None:
+        listener = self._listener
+        if listener.waiting and listener.waiting[0].wanted:
+            self._message.take(data, listener.limit, listener.sink.budget)
+
+    def on_message_complete(self) -> None:
+        self._open = False
+        listener = self._listener
+        if self._status in _INTERIM or not listener.waiting:
             return
-        request, wall, start = self._waiting.popleft()
-        if self._wanted(request):
-            self._found(Exchange(request, response, wall, time.perf_counter() - start))
+        exchange = listener.waiting.popleft()
+        if not exchange.asked or exchange.request.refused or exchange.response.refused:
+            listener.drop(exchange)
+        elif exchange.wanted:
+            exchange.status = self._status
+            exchange.seconds = time.perf_counter() - exchange.start
+            listener.sink.take(exchange)
+
+    def ends_with_connection(self) -> bool:
+        """Tell whether an answer is open that only the end of the connection ends."""
+        return self._open and self._status > 0 and not self._message.framed

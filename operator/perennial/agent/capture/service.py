@@ -1,8 +1,12 @@
 """The capture sidecar's life: listen, forward, answer the kubelet, drain, write the rest, end."""
 
 import asyncio
+import errno
 import logging
 import signal
+import socket
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -17,13 +21,15 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 10.0
 """Time for open exchanges to end after SIGTERM; the kubelet has taken the pod out of the Service by then."""
 FLUSH_SECONDS = 20.0
+_BACKLOG = 1024
+_SWITCH_SECONDS = 0.0002
 _LOOK_EVERY = 0.05
 _HEAD = b"HTTP/1.1 %s\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 _HELP = {
     "captured": "Exchanges taken into the buffer.",
     "written": "Exchanges written to storage.",
     "dropped": "Exchanges lost: no room, no parse, or no storage before the end.",
-    "failed_writes": "Writes to storage that failed and were tried again.",
+    "flush_errors": "Writes to storage that failed and were tried again.",
 }
 
 
@@ -42,13 +48,11 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        # Held back since the process began; one that has come meanwhile is heard now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         # Held back since the first line of `__main__`, so that none was lost before the loop could hear it.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        host = "0.0.0.0"  # noqa: S104 - a Service must reach it
-        tap = await loop.create_server(self._client, host, self._config.listen_port, backlog=1024)
-        told = await asyncio.start_server(self._tell, host, self._config.listen_port + 1)
+        port = self._config.listen_port
+        tap = await loop.create_server(self._client, sock=listening(port))
+        told = await asyncio.start_server(self._tell, sock=listening(port + 1))
         log.info("passing port %d on to %d", self._config.listen_port, self._config.upstream_port)
         await self._stop.wait()
         tap.close()
@@ -59,7 +63,7 @@ class Service:
 
     def _client(self) -> ClientHalf:
         recorder = self._recorder
-        listener = Listener(self._config.max_body_bytes, recorder.wanted, recorder.take, recorder.lost)
+        listener = Listener(self._config.max_body_bytes, recorder)
         half = ClientHalf(self._config.upstream_port, listener, self._closed)
         self._open.add(half)
         return half
@@ -107,18 +111,34 @@ def metrics(counters: Counters) -> str:
     return "\n".join(lines) + "\n"
 
 
+def listening(port: int) -> socket.socket:
+    """Return a socket that takes connections from everywhere, by IPv6 where the machine has it and by IPv4."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
+    return socket.create_server(("", port), backlog=_BACKLOG)
+
+
 def run(config: CaptureConfig) -> None:
     """Run the sidecar until SIGTERM."""
+    # The writing thread must not hold the interpreter for the usual 5 ms while a prediction waits.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     recorder = Recorder(config, open_storage(config.storage).put_bytes)
     recorder.start()
 
     async def serve() -> None:
         await Service(config, recorder).run()
 
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        runner.run(serve())
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop  # absent on some platforms
     except ImportError:
-        asyncio.run(serve())
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve())
+        return None
+    return uvloop.new_event_loop
