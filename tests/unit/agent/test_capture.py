@@ -102,7 +102,7 @@ async def sidecar(storage: Storage, uri: str, upstream: int, **options: Any) -> 
     found = Sidecar(config, process)
     try:
         async with aiohttp.ClientSession() as session:
-            for _ in range(200):
+            for _ in range(600):
                 try:
                     async with session.get(f"{found.told}/healthz") as response:
                         assert response.status == 200

@@ -155,7 +155,7 @@ def start(config: PublishConfig, tmp_path: Path) -> subprocess.Popen[bytes]:
         "PERENNIAL_TERMINATION_LOG": str(tmp_path / "message"),
     }
     process = subprocess.Popen([sys.executable, "-m", "perennial", "agent", "publish"], env=environment)
-    for _ in range(200):
+    for _ in range(600):
         if (Path(config.root) / READY_FILE).exists():
             return process
         time.sleep(0.05)
