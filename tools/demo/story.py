@@ -104,7 +104,8 @@ def ask(watch: Watch, images: Images, part: str, count: int = REQUESTS) -> None:
     deployment = watch.look().deployments[0]
     url = deployment.status.url or ""
     arguments = ["/app/cancer/traffic.py", part, url, MODEL, "--count", str(count)]
-    logs = run_job(watch.kubectl, NAMESPACE, f"traffic-{part}", images.demo.name, arguments)
+    with step(f"send {count} requests about {_COHORT[part]}"):
+        logs = run_job(watch.kubectl, NAMESPACE, f"traffic-{part}", images.demo.name, arguments)
     result = json.loads(logs.strip().splitlines()[-1])
     watch.tell(
         f"{result['answered']} of {result['asked']} requests about {_COHORT[part]} were answered, "
@@ -128,7 +129,8 @@ def play(watch: Watch, images: Images) -> None:
     ask(watch, images, "holdout")
     watch.until("the first verdict", lambda now: judged(now, first, drifted=False), VERDICT_SECONDS, lost)
     watch.tell("now the clinic takes in referrals: larger tumours, which the model has never seen")
-    upload(watch.kubectl, images, "later", "later.csv")
+    with step("upload the later cohort, labelled, beside the early one"):
+        upload(watch.kubectl, images, "later", "later.csv")
     ask(watch, images, "later")
     watch.until("a verdict of drift", lambda now: judged(now, first, drifted=True), VERDICT_SECONDS, lost)
     watch.until("the retrained model to serve", lambda now: replaced(now, first), SERVING_SECONDS, lost)
