@@ -1,0 +1,183 @@
+"""The stage of the end-to-end tests: a cluster with a real kubelet, the chart installed by Helm, and an S3 server."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from tools.cluster import api
+from tools.image import Image, build
+
+CHART = Path(__file__).resolve().parents[3] / "charts" / "perennial"
+SYSTEM = "perennial-system"
+RELEASE = "perennial"
+STORAGE = "storage"
+ENDPOINT = f"http://s3.{STORAGE}.svc:7070"
+"""S3 as pods of every namespace reach it."""
+KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demosecret"}
+BUCKETS = ("data", "models", "capture", "reports")
+_S3_PORT = 7070
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is up, and how to talk to it."""
+
+    cluster: api.Cluster
+    operator: Image
+    demo: Image
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the admin's kubeconfig."""
+        return self.cluster.kubeconfig
+
+    def kubectl(self, *arguments: str, given: Any = None, check: bool = True, namespace: str | None = None) -> str:
+        """Run kubectl, with an object on standard input where one is given; return what it says."""
+        where = ["-n", namespace] if namespace else []
+        return self._run("kubectl", *where, *arguments, given=given, check=check)
+
+    def helm(self, *arguments: str, check: bool = True) -> str:
+        """Run Helm and return what it says."""
+        return self._run("helm", *arguments, check=check)
+
+    def _run(self, program: str, *arguments: str, given: Any = None, check: bool = True) -> str:
+        done = subprocess.run(
+            [str(api.binary(program)), "--kubeconfig", str(self.kubeconfig), *arguments],
+            input=json.dumps(given) if given is not None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        said = done.stdout + done.stderr
+        if check and done.returncode != 0:
+            raise AssertionError(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{said[-4000:]}")
+        return done.stdout if check else said
+
+    def s3(self) -> Any:
+        """Return a client of the S3 server; a pod's and a Service's address can be reached from here."""
+        address = self.kubectl("get", "service", "s3", "-o", "jsonpath={.spec.clusterIP}", namespace=STORAGE)
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://{address}:{_S3_PORT}",
+            region_name="us-east-1",
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+            config=Config(
+                s3={"addressing_style": "path"}, retries={"max_attempts": 2}, connect_timeout=3, read_timeout=10
+            ),
+        )
+
+    def values(self, **config: Any) -> dict[str, Any]:
+        """Return the chart's values: this very image, small pods, and the demo image as the preset's server."""
+        repository, _, tag = self.operator.name.rpartition(":")
+        preset = {
+            "image": self.demo.name,
+            "command": ["python3", "-c", "from mlserver.cli import main; main()"],
+            "args": ["start", "$(PERENNIAL_MODEL_DIR)"],
+        }
+        return {
+            "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
+            "config": {
+                "agent": {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}},
+                "runtimes": {"mlserver-sklearn": preset},
+                **config,
+            },
+            "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}},
+        }
+
+    def install(self, release: str, namespace: str, values: dict[str, Any], *more: str) -> str:
+        """Install or upgrade the chart and wait until it is ready."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(values, file)
+            file.flush()
+            return self.helm(
+                "upgrade", release, str(CHART), "--install", "--create-namespace", "--namespace", namespace,
+                "--values", file.name, "--wait", "--timeout", "180s", *more,
+            )  # fmt: skip
+
+
+@contextmanager
+def site(name: str, *, keep: bool = False) -> Iterator[Site]:
+    """Bring everything up, and take it away at the end, whatever happens.
+
+    Raises:
+        ClusterError: what is missing on this machine and what to do.
+    """
+    images = build("operator"), build("demo")
+    try:
+        found = Site(api.up(name), *images)
+        for image in images:
+            api.load_image(name, image.archive)
+        _install_storage(found)
+        _install_chart(found)
+        found.kubectl("rollout", "status", "deployment/s3", "--timeout=120s", namespace=STORAGE)
+        client = found.s3()
+        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for bucket in set(BUCKETS) - there:
+            client.create_bucket(Bucket=bucket)
+        yield found
+    finally:
+        if not keep:
+            api.down(name)
+
+
+def _install_chart(found: Site) -> None:
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": SYSTEM, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    }
+    found.kubectl("apply", "-f", "-", given=namespace)
+    found.install(RELEASE, SYSTEM, found.values())
+
+
+def _install_storage(found: Site) -> None:
+    image, archive = api.program_image("versitygw")
+    api.load_image(found.cluster.name, archive)
+    labels = {"app": "s3"}
+    container = {
+        "name": "s3",
+        "image": image,
+        "command": ["/versitygw", "--port", f":{_S3_PORT}", "posix", "/data"],
+        "env": [
+            {"name": "ROOT_ACCESS_KEY", "value": KEYS["AWS_ACCESS_KEY_ID"]},
+            {"name": "ROOT_SECRET_KEY", "value": KEYS["AWS_SECRET_ACCESS_KEY"]},
+        ],
+        "ports": [{"containerPort": _S3_PORT}],
+        "readinessProbe": {"tcpSocket": {"port": _S3_PORT}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    pod = {
+        "containers": [container],
+        "securityContext": {"fsGroup": 65534, "runAsUser": 65534, "runAsGroup": 65534},
+        "volumes": [{"name": "data", "emptyDir": {}}],
+    }
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STORAGE}},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "s3", "namespace": STORAGE},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "strategy": {"type": "Recreate"},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "s3", "namespace": STORAGE},
+            "spec": {"selector": labels, "ports": [{"port": _S3_PORT}]},
+        },
+    ]
+    found.kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": objects})

@@ -1,0 +1,103 @@
+"""ModelDeployments on a real node: a bad candidate never gets traffic, the old one answers all along, and scaling."""
+
+import asyncio
+import json
+from typing import Any
+from urllib import request
+
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, MODEL_DEPLOYMENT, SERVICE, Raw
+from tests.e2e.support.versions import publish, serving
+from tests.e2e.support.world import World, condition, within
+
+NAMESPACE = "serving"
+
+
+def answer(address: str) -> str:
+    """Return what the Service answers, asked from this machine."""
+    with request.urlopen(f"http://{address}/model", timeout=5) as found:
+        return str(found.read().decode())
+
+
+async def address_of(world: World, name: str) -> str:
+    service = await world.kube.get(SERVICE, NAMESPACE, name) or {}
+    return str(service["spec"]["clusterIP"])
+
+
+async def stable(world: World, name: str, digest: str) -> Raw:
+    return await world.until(
+        MODEL_DEPLOYMENT,
+        name,
+        lambda now: now.get("stable", {}).get("digest") == digest and not now.get("candidate"),
+        f"{digest} serves",
+    )
+
+
+async def test_a_bad_candidate_gets_no_traffic_and_the_old_one_answers(world: World) -> None:
+    first = publish(world.site, "serving/first/", {"model": b"first"})
+    second = publish(world.site, "serving/second/", {"model": b"second"})
+    tampered = publish(world.site, "serving/tampered/", {"model": b"third"})
+    world.site.s3().put_object(Bucket="models", Key="serving/tampered/model", Body=b"thirt")
+    good = serving(world.site, "s3://models/serving/first/", first)
+    await world.serve("shop", **good, rollout={"keepPrevious": "2s"})
+    status = await stable(world, "shop", first)
+    assert status["url"].startswith("http://shop.serving.svc")
+    address = await address_of(world, "shop")
+    assert await asyncio.to_thread(answer, address) == "first"
+    assert await world.kube.get(DISRUPTION_BUDGET, NAMESPACE, "shop")
+
+    answers: list[str] = []
+    asking = asyncio.create_task(ask_on(address, answers))
+    await world.change(MODEL_DEPLOYMENT, "shop", model={"uri": "s3://models/serving/tampered/", "digest": tampered})
+    message = await world.condition(MODEL_DEPLOYMENT, "shop", "RolloutFailed", "DigestMismatch")
+    assert "publish again" in message
+    assert condition(await world.status(MODEL_DEPLOYMENT, "shop"), "Ready", "True", "Serving")
+
+    crashing: dict[str, Any] = {"container": {**good["runtime"]["container"], "command": ["/no/such/server"]}}
+    await world.change(MODEL_DEPLOYMENT, "shop", model=good["model"], runtime=crashing)
+    await world.condition(MODEL_DEPLOYMENT, "shop", "RolloutFailed", "CommandNotFound")
+    assert set(answers) == {"first"}
+
+    await world.change(
+        MODEL_DEPLOYMENT,
+        "shop",
+        model={"uri": "s3://models/serving/second/", "digest": second},
+        runtime=good["runtime"],
+    )
+    status = await stable(world, "shop", second)
+    assert not condition(status, "RolloutFailed")
+    assert [entry["result"] for entry in status["history"]][:4] == ["Promoted", "Failed", "Failed", "Promoted"]
+
+    async def second_answers() -> bool:
+        return answers[-1:] == ["second"]
+
+    await within(second_answers, "the second answers", 30)
+    asking.cancel()
+    assert [answer for number, answer in enumerate(answers) if answers[number - 1 : number] != [answer]] == [
+        "first",
+        "second",
+    ]
+
+
+async def ask_on(address: str, answers: list[str]) -> None:
+    """Ask again and again; what fails ends the list with its words."""
+    while True:
+        try:
+            answers.append(await asyncio.to_thread(answer, address))
+        except OSError as error:
+            answers.append(f"failed: {error}")
+        await asyncio.sleep(0.2)
+
+
+async def test_kubectl_scale_reaches_the_pods(world: World) -> None:
+    digest = publish(world.site, "serving/scaled/", {"model": b"scaled"})
+    await world.serve("scaled", **serving(world.site, "s3://models/serving/scaled/", digest))
+    status = await stable(world, "scaled", digest)
+    world.site.kubectl("scale", "modeldeployment/scaled", "--replicas=2", namespace=NAMESPACE)
+    await world.until(MODEL_DEPLOYMENT, "scaled", lambda now: now.get("readyReplicas") == 2, "two pods answer")
+    deployment = await world.kube.get(DEPLOYMENT, NAMESPACE, status["stable"]["name"]) or {}
+    assert deployment["spec"]["replicas"] == 2
+    assert await world.kube.list(AUTOSCALER, NAMESPACE) == []
+    scale = json.loads(
+        world.site.kubectl("get", "modeldeployment/scaled", "--subresource=scale", "-o", "json", namespace=NAMESPACE)
+    )
+    assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (2, 2)
