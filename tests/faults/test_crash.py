@@ -43,8 +43,13 @@ async def crashed(story: Story, stage: Stages, reference: Ending, number: int, m
             crash = Crash(scene, number)
             setattr(scene.proxy, moment, crash)
             await story.play(scene)
-            await eventually(crash.over, "the crash has happened and the operator is back")
-            await until_like(scene, reference)
+            if not crash.begun:
+                # Status writes that come close together are one write at times, so a life may have fewer than the
+                # reference had; then there is no such point in it, and it must still end like the others.
+                await until_like(scene, reference)
+            if crash.begun or len(scene.proxy.writes) >= number:
+                await eventually(crash.over, "the crash has happened and the operator is back")
+                await until_like(scene, reference)
     except AssertionError as error:
         notes = "\n".join(getattr(error, "__notes__", []))
         return f"{where}: {error}\n{notes}"
@@ -58,6 +63,11 @@ class Crash:
         self._scene = scene
         self._number = number
         self._back: asyncio.Task[None] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether the write has come."""
+        return self._back is not None
 
     async def __call__(self, write: Write) -> bool:
         if write.number != self._number or self._back is not None:
