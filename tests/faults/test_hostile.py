@@ -44,7 +44,8 @@ async def test_resources_deleted_while_they_work_leave_nothing(stage: Stages) ->
         async def nothing_left() -> bool:
             return not any([await scene.names(kind) for kind in (JOB, DEPLOYMENT, SERVICE)])
 
-        await eventually(nothing_left, "the children are gone")
+        # The garbage collector looks for new kinds of owners every half minute only.
+        await eventually(nothing_left, "the children are gone", seconds=120)
         await _silent(scene)
 
 
@@ -63,7 +64,7 @@ async def test_a_namespace_deleted_while_a_run_is_under_way(stage: Stages) -> No
                 return refused.status == 404
             return False
 
-        await eventually(gone, "the namespace is gone", 60)
+        await eventually(gone, "the namespace is gone", 180)
         await _silent(scene)
 
 

@@ -58,6 +58,10 @@ class FakeCluster:
         self._count("apply", manifest)
         return self.put(self.mangle(_merge(known, manifest)))
 
+    async def merge(self, manifest: Raw, manager: str) -> Raw:
+        self._count("merge", manifest)
+        return self.put(_merge(self.objects.get(self._place(manifest), {}), manifest))
+
     async def replace_status(self, kind: Kind, resource: Raw, status: dict[str, Any]) -> Raw:
         self._count("status", resource)
         known = self.objects.get(self._place(resource))

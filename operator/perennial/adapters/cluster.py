@@ -20,6 +20,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _PAGE = 100
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
+_MERGE = "application/merge-patch+json"
 _HEADERS = {"Accept": _JSON, "User-Agent": f"perennial/{__version__}"}
 _KINDS = {(kind.api_version, kind.kind): kind for kind in (*RESOURCES, *CHILDREN, POD, EVENT, LEASE)}
 _ERRORS_FROM = 300
@@ -122,6 +123,13 @@ class Cluster:
         path = path_of(kind, metadata["namespace"], metadata["name"])
         query = f"?fieldManager={quote(manager)}&force=true"
         return await self._write("apply", kind, "PATCH", path + query, manifest, content_type=_APPLY)
+
+    async def merge(self, manifest: Raw, manager: str) -> Raw:
+        """Merge the fields given into the object; unlike an apply, a list is replaced as a whole."""
+        kind, metadata = kind_of(manifest), manifest["metadata"]
+        path = path_of(kind, metadata["namespace"], metadata["name"])
+        query = f"?fieldManager={quote(manager)}"
+        return await self._write("apply", kind, "PATCH", path + query, manifest, content_type=_MERGE)
 
     async def replace_status(self, kind: Kind, resource: Raw, status: dict[str, Any]) -> Raw:
         """Write the status of exactly the version given; any other version is a conflict."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 from perennial.adapters.cluster import kind_of
@@ -102,7 +103,7 @@ class Children:
         if known is not None and (covers(known, wanted) or self._is_unsettled(known, wanted, manager)):
             return
         try:
-            answer = await self._api.apply(_with_uid(wanted, known), manager)
+            answer = await self._send(_with_uid(wanted, known), manager, repair=known is not None)
         except ApiError as error:
             if not error.conflict:
                 raise
@@ -112,6 +113,18 @@ class Children:
         if known is None:
             self._on_created(kind_of(manifest))
         self._note_result(answer, wanted, manager)
+
+    async def _send(self, wanted: Raw, manager: str, *, repair: bool) -> Raw:
+        """Apply; where what someone added by hand makes the result invalid, put our lists in place of theirs.
+
+        A Service whose port was edited is such a case: applying our port beside theirs gives two ports of one name.
+        """
+        try:
+            return await self._api.apply(wanted, manager)
+        except ApiError as error:
+            if not (repair and error.status == HTTPStatus.UNPROCESSABLE_ENTITY and manager == FIELD_MANAGER):
+                raise
+            return await self._api.merge(wanted, manager)
 
     async def _delete(self, action: Delete) -> None:
         try:

@@ -20,6 +20,10 @@ class Api(Protocol):
         """Server-side apply, taking over the fields given."""
         ...
 
+    async def merge(self, manifest: Raw, manager: str) -> Raw:
+        """Merge the fields given into the object; a list is replaced as a whole."""
+        ...
+
     async def replace_status(self, kind: Kind, resource: Raw, status: dict[str, Any]) -> Raw:
         """Write the status of exactly the version given; any other version is a conflict."""
         ...
