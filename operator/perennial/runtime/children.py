@@ -130,9 +130,14 @@ class Children:
         try:
             answer = await self._api.delete(action.kind, action.namespace, action.name, action.uid)
         except ApiError as error:
-            if error.not_found or error.conflict:
-                return  # gone already, or another object by now
-            raise
+            if error.not_found:
+                return
+            if not error.conflict:
+                raise
+            live = await self._api.get(action.kind, action.namespace, action.name)
+            if live is not None and live["metadata"].get("uid") == action.uid:
+                raise NotYet(f"{action.kind.kind} {action.namespace}/{action.name} could not be deleted yet") from error
+            return  # another object by now
         if answer.get("kind") == action.kind.kind:
             if answer["metadata"].get("deletionTimestamp"):
                 self._accept(action.kind, answer)
