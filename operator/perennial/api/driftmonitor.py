@@ -1,9 +1,8 @@
 """DriftMonitor: compares what a model sees with what it learned from, on a schedule."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from perennial.api.base import (
     Decimal,
@@ -23,46 +22,11 @@ from perennial.api.base import (
 )
 from perennial.api.meta import Resource
 from perennial.api.pod import PodOptions, Storage, Workspace
+from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus
 
 DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2"]
 
-
-def _cron_field(value: str) -> str:
-    """Return the pattern of one field: a list of values, ranges, or all, each with a step that is not zero."""
-    item = rf"([*?]|({value})(-({value}))?)(/0*[1-9][0-9]*)?"
-    return f"{item}(,{item})*"
-
-
-_CRON_FIELDS = (
-    _cron_field("[0-5]?[0-9]"),
-    _cron_field("[01]?[0-9]|2[0-3]"),
-    _cron_field("0?[1-9]|[12][0-9]|3[01]"),
-    _cron_field("0?[1-9]|1[0-2]|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"),
-    _cron_field("0?[0-6]|(?i:sun|mon|tue|wed|thu|fri|sat)"),
-)
-_CRON = rf"^(@(hourly|daily|weekly|monthly)|({')[ ]+('.join(_CRON_FIELDS)}))$"
-_CRON_HELP = (
-    "must be five fields as in a CronJob (minute, hour, day of month, month, day of week from 0 for Sunday to 6), "
-    "such as '0 * * * *', or @hourly, @daily, @weekly or @monthly"
-)
-
-
-def _check_schedule(value: str) -> str:
-    if re.fullmatch(_CRON, value) is None:
-        raise ValueError(_CRON_HELP)
-    return value
-
-
-Schedule = Annotated[
-    str,
-    # A rule and not a pattern: the API server would answer with the pattern and nothing else.
-    Field(
-        max_length=128, json_schema_extra=rules(Rule(rule=f"self.matches('{_CRON}')", message=f"schedule {_CRON_HELP}"))
-    ),
-    AfterValidator(_check_schedule),
-]
-"""What a CronJob takes, so that a mistake shows when the resource is written and not when its CronJob is."""
 
 FeatureNames = Annotated[tuple[ShortText, ...], Field(max_length=1000)]
 
@@ -201,9 +165,7 @@ class DriftMonitorSpec(PodOptions):
     schedule: Schedule = Field(
         description="When to compare, as in a CronJob: minute, hour, day of month, month, day of week."
     )
-    time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")] | None = Field(
-        None, description="Such as Europe/Berlin. Unset: UTC."
-    )
+    time_zone: TimeZone | None = Field(None, description="Such as Europe/Berlin. Unset: UTC.")
     suspend: bool = Field(False, description="Starts no comparison until false again.")
     reference: Reference = Field(description="What the model learned from.")
     current: Current = Field(Current(window="24h"), description="What the model sees.")

@@ -197,6 +197,9 @@ class Revision(Model):
     uri: Text = Field(description="Version that it serves.")
     digest: ShortText = Field(description="Digest of that version.")
     run: ShortText | None = Field(None, description="Training run that made it.")
+    chain: ShortText | None = Field(
+        None, description="Chain of that run: the drift verdict that led to it, or else the run itself."
+    )
     since: Timestamp = Field(description="When it took this role.")
 
 
@@ -216,6 +219,9 @@ class HistoryEntry(Model):
     name: ShortText = Field(description="Name of its Deployment.")
     digest: ShortText = Field(description="Digest of the version.")
     run: ShortText | None = Field(None, description="Training run that made it.")
+    chain: ShortText | None = Field(
+        None, description="Chain of that run: the drift verdict that led to it, or else the run itself."
+    )
     result: Literal["Promoted", "Failed", "Superseded"] = Field(description="How its rollout ended.")
     reason: Reason | None = Field(None, description="Why, in one word.")
     time: Timestamp = Field(description="When that was decided.")

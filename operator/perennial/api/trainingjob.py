@@ -31,7 +31,9 @@ from perennial.api.pod import (
     Storage,
     Workspace,
 )
+from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus, InputRecord, Metrics
+from perennial.api.training_triggers import History, Trigger
 
 ParameterMap = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
@@ -54,14 +56,17 @@ class Retry(Model):
     limit: int = Field(3, ge=0, le=100, description="Failed attempts that are repeated. Disruptions do not count.")
 
 
-class History(Model):
-    """How many ended runs are remembered."""
-
-    runs: int = Field(10, ge=1, le=50, description="Ended runs kept in status, with their Jobs.")
-
-
 class TrainingJobSpec(PodOptions):
     """What to train, on what, and where the result goes."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="has(self.schedule) || !has(self.timeZone) && !has(self.startingDeadlineSeconds)",
+                message="timeZone and startingDeadlineSeconds go with schedule; set schedule, or remove them",
+            ),
+        )
+    }
 
     image: Image = Field(description="Image with the training code. The digest that really ran is recorded.")
     image_pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: as Kubernetes decides.")
@@ -97,22 +102,27 @@ class TrainingJobSpec(PodOptions):
         description="What a change of the spec does: Replace stops the current run and starts another, Wait lets it "
         "end first, Ignore starts none.",
     )
-    history: History = Field(History(), description="How many ended runs are remembered.")
+    schedule: Schedule | None = Field(
+        None,
+        description="When to train again whatever else happens, as in a CronJob: minute, hour, day of month, month, "
+        "day of week. A time that comes while a run is under way, or that was missed, is made up for by one run.",
+    )
+    time_zone: TimeZone | None = Field(
+        None, description="Time zone of the schedule, such as Europe/Berlin. Unset: UTC."
+    )
+    starting_deadline_seconds: int | None = Field(
+        None,
+        ge=10,
+        le=31536000,
+        description="Seconds after its time within which a scheduled run may still start; later, that time is passed "
+        "over. Unset: however late.",
+    )
+    history: History = Field(History(), description="How many ended runs are remembered, and for how long.")
 
     @model_validator(mode="after")
     def _parameters(self) -> "TrainingJobSpec":
         Parameters(values=self.parameters or {})
         return self
-
-
-class Trigger(Model):
-    """Why a run was started."""
-
-    kind: Literal["Created", "SpecChanged", "Drift"] = Field(
-        description="Created, SpecChanged (a new generation) or Drift (a DriftMonitor's verdict)."
-    )
-    monitor: ShortText | None = Field(None, description="DriftMonitor whose verdict asked for the run.")
-    verdict: ShortText | None = Field(None, description="Identity of that verdict.")
 
 
 class Artifact(Model):
@@ -121,6 +131,7 @@ class Artifact(Model):
     uri: Text = Field(description="Where the version lies: <output>/versions/<first 12 digits of the digest>/.")
     digest: ShortText = Field(description="sha256 over the names, sizes and sha256 of its files.")
     run: ShortText = Field(description="Name of the run that made it.")
+    chain: ShortText | None = Field(None, description="Chain of the run: see the trigger of a run.")
     metrics: Metrics | None = Field(None, description="metrics.json of the output.")
     time: Timestamp = Field(description="When it was published.")
 
@@ -183,6 +194,13 @@ class TrainingJobStatus(BaseStatus):
     verdicts: Annotated[dict[str, ShortText], Field(max_length=64)] | None = Field(
         None, description="Last verdict of each DriftMonitor that has been acted on or set aside."
     )
+    run_now: ShortText | None = Field(
+        None, description="Value of the annotation perennial.dev/run-now that was last acted on."
+    )
+    last_schedule_time: Timestamp | None = Field(
+        None, description="Time of the schedule up to which runs were started or passed over."
+    )
+    next_schedule_time: Timestamp | None = Field(None, description="Time of the schedule at which a run is due next.")
     last_run_time: Timestamp | None = Field(None, description="When the newest run was started.")
     last_success_time: Timestamp | None = Field(None, description="When a run last succeeded.")
 

@@ -14,6 +14,7 @@ from perennial.serving.observe import ModelVersion
 URI_ANNOTATION = "perennial.dev/model-uri"
 DIGEST_ANNOTATION = "perennial.dev/model-digest"
 RUN_ANNOTATION = "perennial.dev/model-run"
+CHAIN_ANNOTATION = "perennial.dev/chain"
 PORT_ANNOTATION = "perennial.dev/port"
 AGENT_ANNOTATION = "perennial.dev/agent-image"
 
@@ -24,6 +25,7 @@ def marks_of(revision: Revision, port: int, agent_image: str) -> dict[str, str]:
         URI_ANNOTATION: revision.uri,
         DIGEST_ANNOTATION: revision.digest,
         **({RUN_ANNOTATION: revision.run} if revision.run else {}),
+        **({CHAIN_ANNOTATION: revision.chain} if revision.chain else {}),
         PORT_ANNOTATION: str(port),
         AGENT_ANNOTATION: agent_image,
     }
@@ -34,7 +36,10 @@ def recorded_revision(deployment: Deployment, since: str) -> Revision | None:
     marks = deployment.metadata.annotations
     try:
         version = ModelVersion(
-            uri=marks.get(URI_ANNOTATION, ""), digest=marks.get(DIGEST_ANNOTATION, ""), run=marks.get(RUN_ANNOTATION)
+            uri=marks.get(URI_ANNOTATION, ""),
+            digest=marks.get(DIGEST_ANNOTATION, ""),
+            run=marks.get(RUN_ANNOTATION),
+            chain=marks.get(CHAIN_ANNOTATION),
         )
     except ValidationError:
         return None
@@ -44,6 +49,7 @@ def recorded_revision(deployment: Deployment, since: str) -> Revision | None:
         uri=version.uri,
         digest=version.digest,
         run=version.run,
+        chain=version.chain,
         since=since,
     )
 

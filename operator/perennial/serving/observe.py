@@ -29,6 +29,7 @@ class ModelVersion(Model):
     uri: S3Uri
     digest: Digest
     run: ShortText | None = None
+    chain: ShortText | None = None
 
 
 class _Published(Model):

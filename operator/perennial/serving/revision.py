@@ -147,6 +147,7 @@ def revision_of(owner: str, version: ModelVersion, shape: Shape, since: str) -> 
         uri=version.uri,
         digest=version.digest,
         run=version.run,
+        chain=version.chain,
         since=since,
     )
 

@@ -258,6 +258,7 @@ def _entry(revision: Revision, result: Result, reason: str | None, scene: Scene)
             name=revision.name,
             digest=revision.digest,
             run=revision.run,
+            chain=revision.chain,
             result=result,
             reason=reason,
             time=scene.time,

@@ -27,6 +27,12 @@ def written_time(text: str) -> str | None:
         return None
 
 
+def moment_of(text: str | None) -> datetime | None:
+    """Return the moment of a time in status, or None where it is missing or no time of this age."""
+    written = written_time(text) if text else None
+    return parse_time(written) if written else None
+
+
 def seconds_until(text: str, now: datetime) -> float:
     """Return the seconds until an attempt's written time; 0 where it is past, no time, or later than any pause."""
     left = -seconds_since(text, now, otherwise=0.0)

@@ -1,9 +1,12 @@
 """Which Jobs are no longer needed. A Job and its pod are evidence, kept as long as their run is remembered."""
 
-from perennial.api.trainingjob import CurrentRun, TrainingJobStatus
+from datetime import datetime
+
+from perennial.api.trainingjob import CurrentRun, History, TrainingJobStatus
 from perennial.core.decision import Delete
 from perennial.core.kinds import JOB
 from perennial.training.observe import AttemptJob
+from perennial.training.remembrance import is_expired
 
 
 def rivals(jobs: tuple[AttemptJob, ...], run: CurrentRun) -> tuple[AttemptJob, ...]:
@@ -11,7 +14,9 @@ def rivals(jobs: tuple[AttemptJob, ...], run: CurrentRun) -> tuple[AttemptJob, .
     return tuple(item for item in _alive(jobs) if item.place != (run.number, run.attempt))
 
 
-def leftovers(jobs: tuple[AttemptJob, ...], status: TrainingJobStatus) -> tuple[Delete, ...]:
+def leftovers(
+    jobs: tuple[AttemptJob, ...], status: TrainingJobStatus, history: History, now: datetime
+) -> tuple[Delete, ...]:
     """Return the deletion of every Job that nobody needs: older than the current attempt, and not to be kept.
 
     A Job newer than the status is left alone: then it is the status that is behind.
@@ -19,7 +24,7 @@ def leftovers(jobs: tuple[AttemptJob, ...], status: TrainingJobStatus) -> tuple[
     run = status.current_run
     newest = (run.number, run.attempt) if run else (max((r.number for r in status.runs), default=0), 2**31)
     working = {item.place for item in _alive(jobs)}
-    kept = _kept(jobs, status)
+    kept = _kept(jobs, status, history, now)
     return tuple(
         delete(item)
         for item in jobs
@@ -37,9 +42,11 @@ def _alive(jobs: tuple[AttemptJob, ...]) -> tuple[AttemptJob, ...]:
     return tuple(item for item in jobs if not item.leaving and not item.ended)
 
 
-def _kept(jobs: tuple[AttemptJob, ...], status: TrainingJobStatus) -> set[tuple[int, int]]:
+def _kept(
+    jobs: tuple[AttemptJob, ...], status: TrainingJobStatus, history: History, now: datetime
+) -> set[tuple[int, int]]:
     """Return the Jobs to keep: of each remembered run the last, and of the current run also the one before."""
-    remembered = {record.number for record in status.runs}
+    remembered = {record.number for record in status.runs if not is_expired(record, history, now)}
     last = {
         item.number: item.attempt for item in sorted(jobs, key=lambda item: item.place) if item.number in remembered
     }

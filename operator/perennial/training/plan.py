@@ -22,7 +22,15 @@ JOB_NAME_LIMIT = 57
 LARGEST = 10**9 - 2
 """Largest number of a run or attempt, so that the next one still has nine digits."""
 
-_NOT_SHAPING = {"suspend", "history", "on_change", "retry"}
+_NOT_SHAPING = {
+    "suspend",
+    "history",
+    "on_change",
+    "retry",
+    "schedule",
+    "time_zone",
+    "starting_deadline_seconds",
+}
 _SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
 
 

@@ -103,6 +103,12 @@ _OWN = (
     ),
     ReasonDoc("SpecChanged", "status.runs", "The run was replaced because the spec had changed.", _NOTHING),
     ReasonDoc(
+        "ScheduleMissed",
+        _EVENT,
+        "A scheduled run could not start within spec.startingDeadlineSeconds and was passed over.",
+        "Nothing: the next time holds. Raise the field, or unset it, to run late rather than not at all.",
+    ),
+    ReasonDoc(
         "VerdictSetAside",
         _EVENT,
         "A DriftMonitor asked for training because of a model that has been replaced since.",

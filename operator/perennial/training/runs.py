@@ -10,7 +10,7 @@ from typing import Literal
 from perennial.api.kube import Pod
 from perennial.api.messages import Fetched, Published
 from perennial.api.status import InputRecord
-from perennial.api.trainingjob import Artifact, CurrentRun, RunRecord, TrainingJobStatus, Trigger
+from perennial.api.trainingjob import Artifact, CurrentRun, History, RunRecord, TrainingJobStatus, Trigger
 from perennial.core.conditions import shorten
 from perennial.core.termination import BadMessage, parse_message
 from perennial.core.times import format_time
@@ -20,10 +20,10 @@ from perennial.training.clock import after, pause, written_time
 from perennial.training.observe import AttemptJob
 from perennial.training.outcome import Outcome
 from perennial.training.plan import LARGEST, Lineage, job_name, run_name
+from perennial.training.remembrance import kept_records
 
 Result = Literal["Succeeded", "Failed", "Replaced"]
 
-MOST_RECORDS = 50
 _IMAGE_DIGEST = re.compile(r"^(?:[a-z-]+://)?((?:[^\s@]+@)?sha256:[0-9a-f]{64})$")
 
 
@@ -44,7 +44,7 @@ def newest_success(status: TrainingJobStatus) -> RunRecord | None:
 
 
 def put_right(
-    resource: str, status: TrainingJobStatus, jobs: tuple[AttemptJob, ...], keep: int, now: datetime
+    resource: str, status: TrainingJobStatus, jobs: tuple[AttemptJob, ...], history: History, now: datetime
 ) -> TrainingJobStatus:
     """Return the status with its current run held against the Jobs that are there, and its records to what is kept.
 
@@ -52,7 +52,7 @@ def put_right(
     carries is taken over, so that what runs goes on instead of running twice.
     """
     records = tuple(item for item in status.runs if _is_number(item.number))
-    status = status.model_copy(update={"runs": _bounded(records, keep)})
+    status = status.model_copy(update={"runs": kept_records(records, history, now)})
     done = highest_record(status)
     run = status.current_run
     standing = [item for item in jobs if item.number > done and not item.leaving]
@@ -78,11 +78,12 @@ def start(
     resource: str, trigger: Trigger, *, number: int, spec_hash: str, generation: int, now: datetime
 ) -> CurrentRun:
     """Return a new run before its first attempt."""
-    moment = format_time(now)
+    moment, name = format_time(now), run_name(resource, number)
+    chain = trigger.chain or trigger.verdict or name
     return CurrentRun(
-        name=run_name(resource, number),
+        name=name,
         number=number,
-        trigger=trigger,
+        trigger=trigger.model_copy(update={"chain": chain}),
         spec_hash=spec_hash,
         generation=generation,
         job=job_name(resource, number, 0),
@@ -121,7 +122,7 @@ def end(
     *,
     lineage: Lineage | None,
     pod: Pod | None,
-    keep: int,
+    history: History,
     now: datetime,
 ) -> TrainingJobStatus:
     """Return the status with the current run recorded as ended, and its artifact, if it made one, as the newest."""
@@ -149,7 +150,7 @@ def end(
         artifact_uri=uri,
         artifact_digest=published.digest if published else None,
     )
-    update: dict[str, object] = {"current_run": None, "runs": _bounded((record, *status.runs), keep)}
+    update: dict[str, object] = {"current_run": None, "runs": kept_records((record, *status.runs), history, now)}
     if result == "Succeeded":
         update["last_success_time"] = record.completion_time
     if published and uri:
@@ -193,6 +194,7 @@ def _artifact(published: Published, uri: str, run: CurrentRun) -> Artifact:
         uri=uri,
         digest=published.digest,
         run=run.name,
+        chain=run.trigger.chain,
         metrics=published.metrics or None,
         time=written_time(published.time) or published.time,
     )
@@ -214,17 +216,3 @@ def _inputs(lineage: Lineage, pod: Pod | None) -> tuple[InputRecord, ...] | None
         if item.name in digests
     )
     return found or None
-
-
-def _bounded(records: tuple[RunRecord, ...], keep: int) -> tuple[RunRecord, ...]:
-    """Return the newest records, and the newest success even where it is older: what is served came from it."""
-    ordered = sorted({record.number: record for record in reversed(records)}.values(), key=_newest_first)
-    success = next((record for record in ordered if record.result == "Succeeded"), None)
-    kept = ordered[: min(keep, MOST_RECORDS)]
-    if success is not None and success not in kept:
-        kept = [*kept[: MOST_RECORDS - 1], success]
-    return tuple(kept)
-
-
-def _newest_first(record: RunRecord) -> int:
-    return -record.number

@@ -1,19 +1,29 @@
 """Whether a run is due, and why."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 
-from perennial.api.trainingjob import TrainingJobSpec, TrainingJobStatus, Trigger
+from perennial.api.trainingjob import TrainingJob, TrainingJobStatus, Trigger
+from perennial.core.names import digest_of
+from perennial.core.times import format_time
+from perennial.training import schedule
 from perennial.training.observe import RetrainWish
 from perennial.training.runs import newest
 
 MOST_VERDICTS = 64
 
+RUN_NOW = "perennial.dev/run-now"
+"""Annotation by which a person asks for a run: each new value asks for one."""
+
+_PLAIN_TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
+
 
 def due(
-    spec: TrainingJobSpec, spec_hash: str, status: TrainingJobStatus, wishes: tuple[RetrainWish, ...]
+    resource: TrainingJob, spec_hash: str, status: TrainingJobStatus, wishes: tuple[RetrainWish, ...], now: datetime
 ) -> Trigger | None:
     """Return why a run should start now, or None. A run that failed is not repeated for its own sake."""
-    last = newest(status)
+    spec, last = resource.spec, newest(status)
     if last is None:
         return Trigger(kind="Created")
     changed = last.spec_hash != spec_hash
@@ -21,8 +31,52 @@ def due(
         return Trigger(kind="SpecChanged")
     if last.result == "Replaced":
         return last.trigger  # what the replaced run was to bring is still owed
-    answered = open_wishes(status, wishes)
-    return Trigger(kind="Drift", monitor=answered[0].monitor, verdict=answered[0].verdict) if answered else None
+    token = run_token(resource)
+    if token is not None and token != status.run_now:
+        return Trigger(kind="Manual", token=token)
+    asked = open_wishes(status, wishes)
+    if asked:
+        return Trigger(kind="Drift", monitor=asked[0].monitor, verdict=asked[0].verdict)
+    time = schedule.due_time(spec, status, now)
+    return Trigger(kind="Schedule", time=format_time(time)) if time is not None else None
+
+
+def answer(
+    resource: TrainingJob,
+    status: TrainingJobStatus,
+    trigger: Trigger,
+    wishes: tuple[RetrainWish, ...],
+    now: datetime,
+) -> TrainingJobStatus:
+    """Return the status with all that the new run answers marked as seen: one training answers every wish there is."""
+    if trigger.kind == "Drift":
+        status = acknowledge(status, open_wishes(status, wishes))
+    status = schedule.answered(resource.spec, status, now)
+    token = run_token(resource)
+    return status if token is None else status.model_copy(update={"run_now": token})
+
+
+def why(trigger: Trigger) -> str:
+    """Return the reason for a run in words."""
+    match trigger.kind:
+        case "Drift":
+            return f"DriftMonitor {trigger.monitor} found drift (verdict {trigger.verdict})"
+        case "Manual":
+            return f"annotation {RUN_NOW} asks for it ({trigger.token})"
+        case "Schedule":
+            return f"spec.schedule asks for it ({trigger.time})"
+        case "Created":
+            return "it is the first"
+        case "SpecChanged":
+            return "the spec has changed"
+
+
+def run_token(resource: TrainingJob) -> str | None:
+    """Return what identifies the present wish of the annotation: its value, or a hash of one that is long or odd."""
+    value = resource.metadata.annotations.get(RUN_NOW, "").strip()
+    if not value:
+        return None
+    return value if _PLAIN_TOKEN.match(value) else digest_of(value, 32)
 
 
 def open_wishes(status: TrainingJobStatus, wishes: tuple[RetrainWish, ...]) -> tuple[RetrainWish, ...]:

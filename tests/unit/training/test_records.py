@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.api.trainingjob import RunRecord, TrainingJobSpec, TrainingJobStatus
+from perennial.api.trainingjob import History, RunRecord, TrainingJobSpec, TrainingJobStatus
 from perennial.core.kinds import DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
 from perennial.core.times import parse_time
 from perennial.training.clock import pause, seconds_since, seconds_until, written_time
@@ -124,7 +124,7 @@ DUE: list[tuple[str, dict[str, Any], TrainingJobStatus, tuple[RetrainWish, ...],
 def test_when_a_run_is_due(
     spec: dict[str, Any], status: TrainingJobStatus, wishes: tuple[RetrainWish, ...], kind: str | None
 ) -> None:
-    trigger = due(parsed(spec).spec, "h", status, wishes)
+    trigger = due(parsed(spec), "h", status, wishes, NOON)
 
     assert (trigger.kind if trigger else None) == kind
     if kind == "Drift":
@@ -154,7 +154,7 @@ def test_no_more_verdicts_are_remembered_than_a_status_may_hold() -> None:
 
 
 def put(found: TrainingJobStatus, keep: int = 10) -> list[int]:
-    return [item.number for item in put_right("churn", found, (), keep, NOON).runs]
+    return [item.number for item in put_right("churn", found, (), History(runs=keep), NOON).runs]
 
 
 def test_the_newest_records_stay_and_the_newest_success_with_them() -> None:
@@ -176,7 +176,7 @@ def test_a_full_history_never_outgrows_what_status_may_hold() -> None:
 
 def test_records_with_numbers_that_no_run_has_are_dropped() -> None:
     assert put(status(record(-1), record(10**15), record(3))) == [3]
-    assert put_right("churn", status(runCount=10**15), (), 10, NOON).run_count == 0
+    assert put_right("churn", status(runCount=10**15), (), History(), NOON).run_count == 0
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_wait_lets_the_attempt_end_and_then_takes_the_new_spec_for_a_new_run() -
         ("churn-2", "Succeeded", 1),
         ("churn-1", "Replaced", None),
     ]
-    assert runs[0]["trigger"] == {"kind": "SpecChanged"}
+    assert runs[0]["trigger"] == {"kind": "SpecChanged", "chain": "churn-2"}
 
 
 def test_a_success_of_the_old_spec_counts_and_the_new_spec_follows() -> None:

@@ -1,0 +1,124 @@
+"""One look at a TrainingJob: what every step of `decide` shares, from starting a run to recording its end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from perennial.api.config import OperatorConfig
+from perennial.api.trainingjob import CurrentRun, TrainingJob, TrainingJobSpec, TrainingJobStatus, Trigger
+from perennial.core.decision import Action, Create, Decision, EventNote
+from perennial.training import remembrance, runs, schedule
+from perennial.training.build import build_job
+from perennial.training.housekeeping import leftovers, rivals
+from perennial.training.observe import AttemptJob, Observed
+from perennial.training.outcome import Outcome
+from perennial.training.plan import Lineage
+from perennial.training.progress import Progress
+from perennial.training.states import with_state
+from perennial.training.triggers import answer, due, why
+
+
+@dataclass(frozen=True)
+class Current:
+    """The run under way, and what is known of its present attempt."""
+
+    run: CurrentRun
+    job: AttemptJob | None
+    """None: not made yet, or deleted."""
+    lineage: Lineage | None
+    """What the run runs on; None where its spec is gone and its Job cannot tell."""
+    changed: bool
+    """Whether the spec has changed since the run was started."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one TrainingJob."""
+
+    observed: Observed
+    config: OperatorConfig
+    now: datetime
+    spec_hash: str
+
+    @property
+    def resource(self) -> TrainingJob:
+        """Return the TrainingJob."""
+        return self.observed.resource
+
+    @property
+    def spec(self) -> TrainingJobSpec:
+        """Return its spec."""
+        return self.observed.resource.spec
+
+    def due(self, status: TrainingJobStatus) -> Trigger | None:
+        """Return why a run should start now, or None."""
+        if self.spec.suspend:
+            return None
+        return due(self.resource, self.spec_hash, status, self.observed.wishes, self.now)
+
+    def start_if_due(self, status: TrainingJobStatus, events: list[EventNote]) -> Decision:
+        """Start a run if one is due; else say when the clock will bring something."""
+        trigger = self.due(status)
+        if trigger is None:
+            return self.decision(status, events=events, requeue=self._rest(status))
+        status = answer(self.resource, status, trigger, self.observed.wishes, self.now)
+        meta = self.resource.metadata
+        run = runs.start(
+            meta.name,
+            trigger,
+            number=runs.next_number(status, self.observed.jobs),
+            spec_hash=self.spec_hash,
+            generation=meta.generation,
+            now=self.now,
+        )
+        started = EventNote("Normal", "RunStarted", f"run {run.name} starts: {why(trigger)}")
+        return self.launch(runs.with_new(status, run), run, [*events, started])
+
+    def launch(self, status: TrainingJobStatus, run: CurrentRun, events: list[EventNote]) -> Decision:
+        """Put the run on record, then make its Job; but while another Job of ours lives, only see to its end."""
+        if rivals(self.observed.jobs, run):
+            return self.decision(status, events=events, requeue=0, status_first=True)
+        make = Create(build_job(self.resource, run, self.config))
+        return self.decision(status, actions=(make,), events=events, status_first=True)
+
+    def recorded(
+        self, status: TrainingJobStatus, current: Current, result: runs.Result, outcome: Outcome
+    ) -> TrainingJobStatus:
+        """Return the status with the run recorded as ended."""
+        return runs.end(
+            status,
+            current.run,
+            result,
+            outcome,
+            lineage=current.lineage,
+            pod=self.observed.pod_of(current.job.job) if current.job is not None else None,
+            history=self.spec.history,
+            now=self.now,
+        )
+
+    def decision(
+        self,
+        status: TrainingJobStatus,
+        *,
+        progress: Progress | None = None,
+        actions: tuple[Action, ...] = (),
+        events: list[EventNote] | None = None,
+        requeue: float | None = None,
+        status_first: bool = False,
+    ) -> Decision:
+        """Put the parts together; what no run needs any more is taken away along with any step."""
+        told = with_state(self.resource, status, self.spec_hash, progress, self.now)
+        spare = leftovers(self.observed.jobs, told, self.spec.history, self.now)
+        return Decision(
+            status=told.dump(),
+            actions=(*actions, *spare),
+            events=tuple(events or ()),
+            requeue_after=requeue,
+            # What a Job alone still tells must be on record before the Job goes.
+            status_first=status_first or bool(spare),
+        )
+
+    def _rest(self, status: TrainingJobStatus) -> float | None:
+        """Return the seconds until time alone changes something: a schedule, or a run that is to be forgotten."""
+        scheduled = None if self.spec.suspend else schedule.sleep(status, self.now)
+        forgotten = remembrance.next_expiry(status, self.spec.history, self.now)
+        return min((seconds for seconds in (scheduled, forgotten) if seconds is not None), default=None)
