@@ -33,6 +33,7 @@ from perennial.api.pod import (
 )
 from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus, InputRecord, Metrics
+from perennial.api.training_acceptance import Acceptance
 from perennial.api.training_triggers import History, Trigger
 
 ParameterMap = Annotated[
@@ -65,6 +66,10 @@ class TrainingJobSpec(PodOptions):
                 rule="has(self.schedule) || !has(self.timeZone) && !has(self.startingDeadlineSeconds)",
                 message="timeZone and startingDeadlineSeconds go with schedule; set schedule, or remove them",
             ),
+            Rule(
+                rule="!has(self.acceptance) || has(self.output)",
+                message="acceptance judges what is published; set output, or remove acceptance",
+            ),
         )
     }
 
@@ -95,6 +100,12 @@ class TrainingJobSpec(PodOptions):
     retry: Retry = Field(Retry(), description="How failed attempts are repeated.")
     active_deadline_seconds: int | None = Field(
         None, ge=1, le=31536000, description="Seconds that one attempt may run. Unset: no limit."
+    )
+    acceptance: Acceptance | None = Field(
+        None,
+        description="What a run's metrics must reach before its model becomes the artifact. All must be met. A model "
+        "that is rejected stays where it was published and in status.runs, and the artifact stays what it was. A "
+        "change holds from the next end of a run.",
     )
     suspend: bool = Field(False, description="Stops pods and starts none, until false again.")
     on_change: Literal["Replace", "Wait", "Ignore"] = Field(
@@ -158,7 +169,9 @@ class RunRecord(Model):
 
     name: ShortText = Field(description="Name of the run: <name>-<number>.")
     number: int = Field(description="Number of the run, from 1.")
-    result: Literal["Succeeded", "Failed", "Replaced"] = Field(description="How it ended.")
+    result: Literal["Succeeded", "Failed", "Rejected", "Replaced"] = Field(
+        description="Succeeded, Failed, Rejected (its model does not meet spec.acceptance) or Replaced."
+    )
     reason: Reason = Field(description="Why it ended so, in one word.")
     message: Message | None = Field(None, description="Why it ended so, and what to do next.")
     trigger: Trigger = Field(description="Why it was started.")
@@ -185,11 +198,12 @@ class TrainingJobStatus(BaseStatus):
 
     phase: ShortText | None = Field(
         None,
-        description="Pending, Running, Succeeded, Failed or Suspended: a summary for kubectl get, never an interface.",
+        description="Pending, Queued, Starting, Fetching, Running, Publishing, Succeeded, Rejected, Failed or "
+        "Suspended: a summary for kubectl get, never an interface.",
     )
     run_count: int = Field(0, description="Runs started so far.")
     current_run: CurrentRun | None = Field(None, description="The run under way.")
-    artifact: Artifact | None = Field(None, description="The newest published version: what a ModelDeployment follows.")
+    artifact: Artifact | None = Field(None, description="The newest accepted version: what a ModelDeployment follows.")
     runs: Annotated[tuple[RunRecord, ...], Field(max_length=50)] = Field((), description="Ended runs, newest first.")
     verdicts: Annotated[dict[str, ShortText], Field(max_length=64)] | None = Field(
         None, description="Last verdict of each DriftMonitor that has been acted on or set aside."

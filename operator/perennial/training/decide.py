@@ -6,13 +6,13 @@ attempt. Every step starts from what is there, so it does not matter which step 
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 from perennial.api.config import OperatorConfig
 from perennial.api.trainingjob import CurrentRun, TrainingJobStatus
 from perennial.core.decision import Apply, Decision, EventNote
 from perennial.core.kinds import JOB
 from perennial.training import runs
+from perennial.training.acceptance import objections
 from perennial.training.classify import outcome_of
 from perennial.training.clock import seconds_until
 from perennial.training.look import Current, Look
@@ -133,7 +133,7 @@ class _Step(Look):
         """An attempt has ended: the next one, or the end of the run."""
         run, limit = current.run, self.spec.retry.limit
         if outcome.ending == "Succeeded":
-            return self._end(status, current, "Succeeded", outcome)
+            return self._judge(status, current, outcome)
         if outcome.ending == "Fatal":
             return self._end(status, current, "Failed", outcome)
         if outcome.ending == "Failed" and run.failures >= limit:
@@ -150,16 +150,23 @@ class _Step(Look):
             requeue=left,
         )
 
-    def _end(
-        self, status: TrainingJobStatus, current: Current, result: Literal["Succeeded", "Failed"], outcome: Outcome
-    ) -> Decision:
-        status = self.recorded(status, current, result, outcome)
-        made = f" and published {outcome.published.digest}" if outcome.published else ""
-        event = (
-            EventNote("Normal", outcome.reason, f"run {current.run.name} succeeded{made}")
-            if result == "Succeeded"
-            else EventNote("Warning", outcome.reason, f"run {current.run.name} failed: {outcome.message}")
+    def _judge(self, status: TrainingJobStatus, current: Current, outcome: Outcome) -> Decision:
+        """A run has made its model: does it become the artifact?"""
+        made = outcome.published
+        wrong = objections(
+            self.spec.acceptance,
+            made.metrics if made else None,
+            status.artifact.metrics if status.artifact else None,
         )
+        if wrong is None:
+            return self._end(status, current, "Succeeded", outcome)
+        stays = f"the model of run {status.artifact.run} stays" if status.artifact else "there is no model yet"
+        said = f"{wrong}; {stays}. Change the training, its data, or spec.acceptance"
+        return self._end(status, current, "Rejected", replace(outcome, reason="Rejected", message=said))
+
+    def _end(self, status: TrainingJobStatus, current: Current, result: runs.Result, outcome: Outcome) -> Decision:
+        status = self.recorded(status, current, result, outcome)
+        event = _end_note(current.run.name, result, outcome)
         return self.decision(status, events=[event], requeue=None if self.due(status) is None else 0)
 
     def _replace(self, status: TrainingJobStatus, current: Current, outcome: Outcome | None = None) -> Decision:
@@ -168,3 +175,11 @@ class _Step(Look):
         message = f"the spec has changed while run {current.run.name} was under way{after}"
         status = self.recorded(status, current, "Replaced", Outcome("Fatal", "SpecChanged", message))
         return self.start_if_due(status, [EventNote("Normal", "RunReplaced", message)])
+
+
+def _end_note(run: str, result: runs.Result, outcome: Outcome) -> EventNote:
+    made = f" and published {outcome.published.digest}" if outcome.published else ""
+    if result == "Succeeded":
+        return EventNote("Normal", outcome.reason, f"run {run} succeeded{made}")
+    told = f"succeeded{made}, which is not accepted" if result == "Rejected" else "failed"
+    return EventNote("Warning", outcome.reason, f"run {run} {told}: {outcome.message}")

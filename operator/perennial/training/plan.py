@@ -30,6 +30,7 @@ _NOT_SHAPING = {
     "schedule",
     "time_zone",
     "starting_deadline_seconds",
+    "acceptance",
 }
 _SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
 

@@ -82,6 +82,12 @@ _OWN = (
         "Write the model to /perennial/output (the variable PERENNIAL_OUTPUT).",
     ),
     ReasonDoc(
+        "Rejected",
+        _FAILED,
+        "A run's model does not meet spec.acceptance. It stays where it was published; the artifact stays as it was.",
+        "Change the training, its data, or spec.acceptance; the message names the metric.",
+    ),
+    ReasonDoc(
         "BadTerminationMessage",
         _FAILED,
         "What the pod said of its result is not what the agent says, or points outside of spec.output.uri.",

@@ -22,7 +22,7 @@ from perennial.training.outcome import Outcome
 from perennial.training.plan import LARGEST, Lineage, job_name, run_name
 from perennial.training.remembrance import kept_records
 
-Result = Literal["Succeeded", "Failed", "Replaced"]
+Result = Literal["Succeeded", "Failed", "Rejected", "Replaced"]
 
 _IMAGE_DIGEST = re.compile(r"^(?:[a-z-]+://)?((?:[^\s@]+@)?sha256:[0-9a-f]{64})$")
 
@@ -126,7 +126,7 @@ def end(
     now: datetime,
 ) -> TrainingJobStatus:
     """Return the status with the current run recorded as ended, and its artifact, if it made one, as the newest."""
-    published = outcome.published if result == "Succeeded" else None
+    published = outcome.published if result in ("Succeeded", "Rejected") else None
     uri = version_uri(lineage.output.uri, published.digest) if published and lineage and lineage.output else None
     record = RunRecord(
         name=run.name,
@@ -153,7 +153,7 @@ def end(
     update: dict[str, object] = {"current_run": None, "runs": kept_records((record, *status.runs), history, now)}
     if result == "Succeeded":
         update["last_success_time"] = record.completion_time
-    if published and uri:
+    if published and uri and result == "Succeeded":
         update["artifact"] = _artifact(published, uri, run)
     return status.model_copy(update=update)
 

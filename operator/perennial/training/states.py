@@ -16,6 +16,9 @@ COMPLETE, FAILED = "Complete", "Failed"
 TRAINING, RETRAIN_FAILED = "Training", "RetrainFailed"
 SUSPENDED = "Suspended"
 
+_UNACCEPTED = ("Failed", "Rejected")
+_PHASES = ("Queued", "Fetching", "Running", "Publishing")
+
 _PENDING = Progress("Pending", "a run is about to start")
 
 
@@ -26,7 +29,7 @@ class _Standing:
     success: RunRecord | None
     """The newest success, if it is one of the present spec."""
     failure: RunRecord | None
-    """The newest run, if it failed and is one of the present spec."""
+    """The newest run, if it failed or was rejected, and is one of the present spec."""
     progress: Progress | None
     """What the current run does; None when there is none."""
 
@@ -41,7 +44,7 @@ def with_state(
     success, last = newest_success(status), newest(status)
     standing = _Standing(
         success=success if _speaks_of(resource, success, spec_hash) else None,
-        failure=last if last and last.result == "Failed" and _speaks_of(resource, last, spec_hash) else None,
+        failure=last if last and last.result in _UNACCEPTED and _speaks_of(resource, last, spec_hash) else None,
         progress=doing,
     )
     wanted = _suspended(standing) if resource.spec.suspend else _active(standing)
@@ -108,7 +111,7 @@ def _phase(resource: TrainingJob, standing: _Standing) -> str:
     if resource.spec.suspend:
         return "Suspended"
     if standing.progress is not None:
-        return "Running" if standing.progress.running else "Pending"
+        return standing.progress.reason if standing.progress.reason in _PHASES else "Starting"
     if standing.success is not None:
         return "Succeeded"
-    return "Failed" if standing.failure is not None else "Pending"
+    return standing.failure.result if standing.failure is not None else "Pending"
