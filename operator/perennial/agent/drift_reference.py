@@ -5,19 +5,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from perennial.agent.data import Download, Store, is_table, read_tables, tables_under, uri_of
 from perennial.agent.digest import content_digest
 from perennial.agent.drift_parts import Table
 from perennial.agent.errors import AgentError
+from perennial.agent.fetch import read_manifest
 from perennial.api.agent import RunReference
 from perennial.api.manifest import FileEntry, InputManifest, Manifest
-from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, MANIFEST_INVALID, OBJECT_NOT_FOUND
+from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, OBJECT_NOT_FOUND
 
 log = logging.getLogger(__name__)
 
-_MANIFEST_LIMIT = 64 << 20
 _CHANGED = "publish the data under a new prefix and train again, or set reference.uri"
 
 
@@ -43,7 +41,7 @@ def read_reference(store: Store, reference: str | RunReference, folder: Path, as
 
 
 def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: Collection[str]) -> Table:
-    chosen = _chosen(_manifest(store, reference), reference.input)
+    chosen = _chosen(read_manifest(store, reference.uri, reference.digest), reference.input)
     files = _unlisted(store, chosen, folder) if not chosen.files else _listed(store, chosen)
     tables = [item for item in files if is_table(item.uri)]
     if not tables:
@@ -70,20 +68,6 @@ class _Checked:
             path.unlink(missing_ok=True)
             raise AgentError(DIGEST_MISMATCH, f"the reference changed since the training: {uri}; {_CHANGED}")
         return actual
-
-
-def _manifest(store: Store, reference: RunReference) -> Manifest:
-    """Return the manifest of the version, if it is the one that is meant and its list of files fits its digest."""
-    uri = f"{reference.uri.rstrip('/')}/manifest.json"
-    try:
-        manifest = Manifest.model_validate_json(store.get_bytes(uri, _MANIFEST_LIMIT))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise AgentError(MANIFEST_INVALID, f"{uri} is no manifest: {where}: {first['msg']}"[:500]) from error
-    if manifest.digest != reference.digest or content_digest(manifest.files) != reference.digest:
-        raise AgentError(DIGEST_MISMATCH, f"{uri} is not that of {reference.digest[:19]}, which the deployment serves")
-    return manifest
 
 
 def _chosen(manifest: Manifest, name: str | None) -> InputManifest:

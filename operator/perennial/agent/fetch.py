@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -112,7 +113,14 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Fetched:
     return Fetched()
 
 
-def read_manifest(store: ObjectStore, uri: str, digest: str) -> Manifest:
+class SmallObjects(Protocol):
+    """What reading a manifest needs of storage."""
+
+    def get_bytes(self, uri: str, limit: int) -> bytes:
+        """Return a small object."""
+
+
+def read_manifest(store: SmallObjects, uri: str, digest: str) -> Manifest:
     """Return the manifest of a version, if it is the one that is meant and its list of files fits its digest.
 
     Raises:

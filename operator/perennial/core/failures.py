@@ -50,7 +50,7 @@ DATA_INVALID = AgentFailure(
     73,
     "DataInvalid",
     False,
-    "the data cannot be read as Parquet, CSV or JSON lines: see the message for the file",
+    "correct or remove what the message names; the message says what is wrong with it",
 )
 TRANSFER_FAILED = AgentFailure(74, "TransferFailed", True, "the storage broke off; it is tried again")
 TLS_FAILED = AgentFailure(

@@ -15,7 +15,7 @@ from perennial.api.kube import Job, Pod, Terminated
 from perennial.api.messages import DriftVerdict, Failure, NoVerdict
 from perennial.core.conditions import shorten
 from perennial.core.failures import by_code, by_reason
-from perennial.core.termination import BadMessage, parse_message
+from perennial.core.termination import BadMessage, agent_words, failure_words, parse_message
 from perennial.core.times import format_time, parse_time
 from perennial.core.waiting import clean
 from perennial.drift import reasons
@@ -161,18 +161,14 @@ def _of_exit(ended: Terminated) -> tuple[str, str]:
         )
     if failure is None:
         return reasons.COMPARISON_FAILED, f"the comparison ended with exit code {ended.exit_code}: see kubectl logs"
-    try:
-        message = parse_message(ended.message)
-    except BadMessage:
-        return failure.reason, failure.next_step
-    said = clean(message.message) if isinstance(message, Failure) else ""
-    return failure.reason, f"{said}: {failure.next_step}" if said else failure.next_step
+    return failure.reason, agent_words(ended.message, failure)
 
 
 def _of_failure(message: Failure) -> tuple[str, str]:
     failure = by_reason(message.reason)
-    step = failure.next_step if failure is not None else "see kubectl logs"
-    return failure.reason if failure is not None else reasons.COMPARISON_FAILED, f"{clean(message.message)}: {step}"
+    if failure is None:
+        return reasons.COMPARISON_FAILED, f"{clean(message.message)}: see kubectl logs"
+    return failure.reason, failure_words(message, failure)
 
 
 def _failed(name: str, time: datetime, reason: str, message: str) -> Outcome:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from perennial.api.kube import ContainerStatus, Deployment, Pod, Terminated, condition
 from perennial.core.failures import OUT_OF_SPACE, by_code
-from perennial.core.termination import failure_of
+from perennial.core.termination import agent_words
 from perennial.core.waiting import Cause, clean, waiting_cause
 from perennial.serving import reasons
 
@@ -99,13 +99,8 @@ def _of_agent(name: str, ended: Terminated) -> Cause:
     failure = by_code(ended.exit_code)
     if failure is None:
         return _ended(name, ended)
-    told = failure_of(ended.message)
-    said = clean(told.message) if told is not None else ""
-    return Cause(
-        failure.reason,
-        f"container {name}: {said}: {failure.next_step}" if said else f"container {name}: {failure.next_step}",
-        fatal=not failure.retriable,
-    )
+    words = agent_words(ended.message, failure)
+    return Cause(failure.reason, f"container {name}: {words}", fatal=not failure.retriable)
 
 
 def _of_server(status: ContainerStatus, ended: Terminated) -> Cause:

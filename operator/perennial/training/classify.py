@@ -9,8 +9,7 @@ from datetime import datetime
 from perennial.api.kube import ContainerStatus, KubeCondition, Pod, Terminated, condition
 from perennial.api.messages import Message, NothingToPublish, Published
 from perennial.core import failures
-from perennial.core.failures import AgentFailure
-from perennial.core.termination import BadMessage, failure_of, parse_message
+from perennial.core.termination import BadMessage, agent_words, parse_message
 from perennial.core.waiting import clean
 from perennial.training.build import AGENT, FETCH, TRAIN
 from perennial.training.clock import seconds_since, written_time
@@ -151,18 +150,11 @@ def of_agent(container: str, ended: Terminated) -> Outcome:
             "the pod was stopped before the output was published; a larger workspace.sizeLimit gives it more time",
         )
     failure = known or failures.UNEXPECTED
-    said = _words_of(ended, failure)
     return Outcome(
         "Failed" if failure.retriable else "Fatal",
         failure.reason,
-        f"container {container} ended with exit code {ended.exit_code}{said}; {failure.next_step}",
+        f"container {container} ended with exit code {ended.exit_code}: {agent_words(ended.message, failure)}",
     )
-
-
-def _words_of(ended: Terminated, failure: AgentFailure) -> str:
-    """Return what the agent itself says, where that agrees with its exit code."""
-    message = failure_of(ended.message)
-    return f": {clean(message.message)}" if message is not None and message.reason == failure.reason else ""
 
 
 # The sidecar: its failure does not fail the pod, so it is looked at even when the Job is complete.
@@ -191,19 +183,13 @@ def _of_message(message: Message, output: str) -> Outcome:
     if not isinstance(message, Published):
         return _bad(f"a message of kind {message.kind} is none that publishing ends with")
     wrong = _what_is_wrong(message, output)
-    return _bad(wrong) if wrong else _succeeded(_with_clean_metrics(message))
+    return _bad(wrong) if wrong else _succeeded(message)
 
 
 def _what_is_wrong(message: Published, output: str) -> str | None:
     if message.uri.rstrip("/") != version_uri(output, message.digest).rstrip("/"):
         return "the published version lies outside of spec.output.uri, or not under its own digest"
     return None if written_time(message.time) else "the time of publishing is no time"
-
-
-def _with_clean_metrics(message: Published) -> Published:
-    """Return the message without metrics that no status may hold: the user's code names them, and may be careless."""
-    metrics = {name: value for name, value in message.metrics.items() if f"{name}{value}".isprintable()}
-    return message.model_copy(update={"metrics": metrics})
 
 
 def version_uri(output: str, digest: str) -> str:

@@ -107,7 +107,7 @@ class _Step(Look):
             return self.decision(status, actions=(self._suspension(found),), progress=starting(current.run))
         if self.spec.suspend:
             return self.decision(status)
-        progress = progress_of(current.run, self.observed.pod_of(found.job), self.now)
+        progress = progress_of(current.run, found.job, self.observed.pod_of(found.job), self.now)
         if progress.hopeless is not None:
             return self._end(status, current, "Failed", progress.hopeless)
         events = []

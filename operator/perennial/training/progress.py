@@ -7,7 +7,7 @@ Running and to its end, and the rest shows only when it lasts or when a person s
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from perennial.api.kube import ContainerStatus, Pod, condition
+from perennial.api.kube import ContainerStatus, Job, Pod, condition
 from perennial.api.trainingjob import CurrentRun
 from perennial.core.waiting import IMAGE_PULL_FAILED, UNSCHEDULABLE, Cause, waiting_cause
 from perennial.training.build import AGENT, FETCH, TRAIN
@@ -21,6 +21,9 @@ PULL_PATIENCE = 600.0
 UNSCHEDULABLE_PATIENCE = 10.0
 LASTING = 60.0
 START_PATIENCE = 120.0
+POD_PATIENCE = 30.0
+"""Seconds after which a Job that still has no pod is worth a word; a thousand Jobs at once are served within it."""
+
 MOST_CRASHES = 3
 
 
@@ -46,9 +49,11 @@ def starting(run: CurrentRun) -> Progress:
     return Progress("Starting", f"run {run.name} is starting")
 
 
-def progress_of(run: CurrentRun, pod: Pod | None, now: datetime) -> Progress:
+def progress_of(run: CurrentRun, job: Job, pod: Pod | None, now: datetime) -> Progress:
     """Return what the attempt's pod is doing."""
-    if pod is None or pod.metadata.deletion_timestamp is not None:
+    if pod is None:
+        return _without_pod(run, job, now)
+    if pod.metadata.deletion_timestamp is not None:
         return starting(run)
     train = pod.container(TRAIN)
     if train is not None and train.state.terminated is not None:
@@ -56,6 +61,24 @@ def progress_of(run: CurrentRun, pod: Pod | None, now: datetime) -> Progress:
     if train is not None and train.state.running is not None:
         return _running(run)
     return _waiting(run, pod, now)
+
+
+def _without_pod(run: CurrentRun, job: Job, now: datetime) -> Progress:
+    """The Job controller has made no pod: in a moment it will, or admission refuses it time and again.
+
+    A Job has no condition for that, only Events; so the likely causes are named, and where to read the very one.
+    """
+    since = job.status.start_time or job.metadata.creation_timestamp
+    left = POD_PATIENCE - seconds_since(since, now, otherwise=0)
+    if left > 0:
+        return replace(starting(run), look_after=left)
+    name = job.metadata.name
+    return Progress(
+        "PodNotCreated",
+        f"Job {name} has had no pod for {POD_PATIENCE:.0f} s: a quota, a LimitRange, the namespace's Pod Security "
+        f"level or a missing ServiceAccount refuses it; kubectl describe job {name} tells which",
+        waiting=True,
+    )
 
 
 def _running(run: CurrentRun) -> Progress:

@@ -26,6 +26,13 @@ _OWN = (
         "kubectl describe pod shows what it waits for: often a volume or ConfigMap that is missing.",
     ),
     ReasonDoc(
+        "PodNotCreated",
+        _DOING,
+        "The run's Job has had no pod for half a minute: a quota, a LimitRange, Pod Security or a missing "
+        "ServiceAccount refuses it.",
+        "kubectl describe job names what refused it; the run goes on by itself once that is put right.",
+    ),
+    ReasonDoc(
         "Unschedulable",
         _DOING,
         "No node can take the pod.",

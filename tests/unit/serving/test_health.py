@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -81,14 +82,19 @@ def test_each_cause_has_a_name(what: str, seen: Pod, reason: str | None, fatal: 
 
 
 @pytest.mark.parametrize("failure", TABLE, ids=lambda failure: failure.reason)
-def test_the_exit_code_of_fetch_decides_and_its_message_is_only_quoted(failure: Any) -> None:
-    lie = '{"v":1,"kind":"Failure","reason":"Lie","message":"s3://models/ said no"}'
-    cause = pod_cause(pod(fetch=looping(9, ended(failure.code, message=lie))))
+def test_the_exit_code_of_fetch_decides_and_its_words_are_quoted_where_they_agree(failure: Any) -> None:
+    words = f"s3://models/ said no; {failure.next_step}"
+    told = json.dumps({"v": 1, "kind": "Failure", "reason": failure.reason, "message": words})
+    cause = pod_cause(pod(fetch=looping(9, ended(failure.code, message=told))))
     assert cause is not None
     assert cause.reason == failure.reason
     assert cause.fatal is not failure.retriable
-    assert failure.next_step in cause.message
-    assert "s3://models/ said no" in cause.message
+    assert cause.message == f"container fetch: {words}"  # the next step stands there once
+
+    lie = '{"v":1,"kind":"Failure","reason":"Lie","message":"believe me"}'
+    cause = pod_cause(pod(fetch=looping(9, ended(failure.code, message=lie))))
+    assert cause is not None
+    assert cause.message == f"container fetch: {failure.next_step}"
 
 
 def test_what_a_container_said_is_made_harmless() -> None:

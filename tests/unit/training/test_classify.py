@@ -161,7 +161,6 @@ HOSTILE = {
     "not JSON": "all is well",
     "huge": published(metrics={"a": "1"}) + " " * 5000,
     "raw control characters": published().replace("auc", "a\x1bc"),
-    "lone surrogate": published().replace("0.9", "\\ud800"),
     "another's version": published(uri="s3://models/fraud/versions/abababababab/"),
     "outside by dots": published(uri="s3://models/churn/../fraud/versions/abababababab/"),
     "another's digest": published(digest="sha256:" + "00" * 32),
@@ -187,13 +186,13 @@ def test_a_message_that_is_not_ours_is_not_believed_and_not_repeated(message: st
     assert "fraud" not in found.message
 
 
-def test_metrics_that_no_status_may_hold_are_left_out_and_the_model_is_kept() -> None:
-    bad = {"a\u001b[2J": "0.9", "b": "line\nline", "c": "\u202e0.9"}
+def test_metrics_are_made_legible_and_the_model_is_kept() -> None:
+    bad = {"a\u001b[2J": "0.9", "b": "line\nline", "c": "\u202e0.9", "d": "\ud800"}
     found = outcome(complete(), sidecar(published(metrics={"auc": "0.9", **bad})))
 
     assert found is not None
     assert found.published is not None
-    assert found.published.metrics == {"auc": "0.9"}
+    assert found.published.metrics == {"auc": "0.9", "a [2J": "0.9", "b": "line line", "c": " 0.9", "d": " "}
 
 
 def test_words_that_contradict_the_exit_code_are_left_out() -> None:

@@ -9,18 +9,19 @@ import pytest
 
 from perennial.api.trainingjob import CurrentRun
 from perennial.core.times import parse_time
-from perennial.training.observe import OwnedPod
+from perennial.training.observe import OwnedJob, OwnedPod
 from perennial.training.progress import Progress, progress_of
 from tests.unit.training.objects import NOW, condition, ended, failure, pod, running, waiting
 from tests.unit.training.test_build import run_of
 
 RUN = run_of()
+JOB = OwnedJob.model_validate({"metadata": {"name": "churn-1-0", "creationTimestamp": NOW}})
 SCHEDULED = [condition("PodScheduled")]
 UNSCHEDULED = [condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes are available")]
 
 
 def told(found: OwnedPod | None, after: float = 0, run: CurrentRun = RUN) -> Progress:
-    return progress_of(run, found, parse_time(NOW) + timedelta(seconds=after))
+    return progress_of(run, JOB, found, parse_time(NOW) + timedelta(seconds=after))
 
 
 def pending(*containers: dict[str, Any], **status: Any) -> OwnedPod:
@@ -38,7 +39,8 @@ NO_SECRET = pending(waiting("fetch", "CreateContainerConfigError", 'secret "s3" 
 
 ROWS: list[tuple[str, OwnedPod | None, float, str, bool, float | None]] = [
     # what is seen, pod, seconds since then, reason, running, seconds until the next look
-    ("no pod yet", None, 0, "Starting", False, None),
+    ("no pod yet", None, 0, "Starting", False, 30),
+    ("no pod for long", None, 30, "PodNotCreated", False, None),
     ("a pod on its way out", LEAVING, 0, "Starting", False, None),
     ("starting", STARTING, 0, "Starting", False, 120),
     ("starting for long", STARTING, 120, "SlowStart", False, None),
@@ -66,7 +68,9 @@ def test_what_lasts_is_told(found: OwnedPod | None, after: float, reason: str, r
 
     assert (progress.reason, progress.running, progress.look_after) == (reason, runs, look)
     assert progress.hopeless is None
-    assert progress.waiting == (reason in {"SlowStart", "Unschedulable", "ImagePullFailed", "ContainerConfigError"})
+    assert progress.waiting == (
+        reason in {"PodNotCreated", "SlowStart", "Unschedulable", "ImagePullFailed", "ContainerConfigError"}
+    )
 
 
 def test_a_pull_that_fails_is_told_in_the_same_words_whatever_the_kubelet_calls_it() -> None:
