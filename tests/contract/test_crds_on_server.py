@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from perennial.api.config import OperatorConfig
 from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.modeldeployment import ModelDeployment
 from perennial.api.trainingjob import TrainingJob
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
+from perennial.training.poll import poll_cron_job
 from tests.contract.conftest import kubectl
 from tests.contract.server import DATA, KINDS, ROOT, Server, accepted, documents, load, merged, minimal
 from tests.support.kube import path_of
@@ -113,6 +115,18 @@ def test_takes_the_schedules_that_a_cronjob_takes(server: Server, schedule: str)
     ours = server.create(merged(minimal("DriftMonitor"), {"spec": {"schedule": schedule}}), "default", dry=True)
 
     assert ours.ok == theirs.ok, (ours.message, theirs.message)
+
+
+def test_a_server_takes_the_cronjob_that_polls(server: Server) -> None:
+    resource = TrainingJob.model_validate({**load(DATA / "accepted" / "trainingjob-full.yaml")})
+    made = poll_cron_job(resource, OperatorConfig())
+    assert made is not None
+    made["metadata"].pop("ownerReferences")
+
+    answer = server.send("POST", f"{path_of(CRON_JOB, 'default')}?dryRun=All&fieldValidation=Strict", made)
+
+    assert answer.ok, answer.message
+    assert answer.warnings == ()
 
 
 def test_the_target_of_a_monitor_stays(server: Server, namespace: str) -> None:

@@ -12,10 +12,10 @@
 - apiGroups: ["batch"]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
-# Comparisons of a DriftMonitor.
+# Comparisons of a DriftMonitor; polls of a TrainingJob's inputs, which go when they are not wanted any more.
 - apiGroups: ["batch"]
   resources: [cronjobs]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Revisions of a ModelDeployment; replaced and failed ones go.
 - apiGroups: ["apps"]
   resources: [deployments]

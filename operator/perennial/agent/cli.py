@@ -11,7 +11,15 @@ from typing import Annotated, Any, NoReturn
 from pydantic import Field, TypeAdapter, ValidationError
 
 from perennial.agent.logs import configure
-from perennial.api.agent import CONFIG_VARIABLE, CaptureConfig, DriftConfig, FetchInputs, FetchModel, PublishConfig
+from perennial.api.agent import (
+    CONFIG_VARIABLE,
+    CaptureConfig,
+    DriftConfig,
+    FetchInputs,
+    FetchModel,
+    PollConfig,
+    PublishConfig,
+)
 from perennial.api.messages import MAX_BYTES, AgentMessage, DriftVerdict, Failure, NoVerdict, Published
 from perennial.core.failures import CONFIG_INVALID, INTERRUPTED, UNEXPECTED, AgentFailure
 
@@ -23,6 +31,7 @@ COMMANDS: dict[str, TypeAdapter[Any]] = {
     "fetch": TypeAdapter(Annotated[FetchInputs | FetchModel, Field(discriminator="kind")]),
     "publish": TypeAdapter(PublishConfig),
     "capture": TypeAdapter(CaptureConfig),
+    "poll": TypeAdapter(PollConfig),
     "drift": TypeAdapter(DriftConfig),
 }
 _MESSAGE_LENGTH = 1024
@@ -74,6 +83,10 @@ def _work(config: object) -> AgentMessage | None:
         from perennial.agent.drift import run as compare
 
         return compare(config, open_storage(config.storage))
+    if isinstance(config, PollConfig):
+        from perennial.agent.poll import poll
+
+        return poll(config, open_storage(config.storage))
     from perennial.agent.fetch import fetch_inputs, fetch_model
 
     if isinstance(config, FetchInputs):

@@ -60,6 +60,14 @@ class PublishConfig(Model):
     root: str = ROOT
 
 
+class PollConfig(Model):
+    """`perennial agent poll`: list the inputs, and end with a digest of what lies there in the termination message."""
+
+    kind: Literal["Poll"] = "Poll"
+    storage: Storage = Field(Storage())
+    inputs: tuple[Input, ...] = ()
+
+
 class CaptureConfig(Model):
     """`perennial agent capture` beside a model server: pass requests on, write what was asked and answered."""
 
@@ -112,4 +120,4 @@ class DriftConfig(Model):
     scratch: str = ROOT
 
 
-AgentConfig = FetchInputs | FetchModel | PublishConfig | CaptureConfig | DriftConfig
+AgentConfig = FetchInputs | FetchModel | PublishConfig | PollConfig | CaptureConfig | DriftConfig

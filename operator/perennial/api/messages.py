@@ -51,6 +51,15 @@ class Fetched(AgentMessage):
     inputs: Annotated[tuple[PulledInput, ...], Field(max_length=16)] = ()
 
 
+class Polled(AgentMessage):
+    """`poll` has listed the inputs."""
+
+    kind: Literal["Polled"] = "Polled"
+    digest: Digest
+    files: Count
+    bytes: Count
+
+
 class Published(AgentMessage):
     """`publish` has written a version, manifest last."""
 
@@ -96,5 +105,5 @@ class NoVerdict(AgentMessage):
 
 
 Message = Annotated[
-    Failure | Fetched | Published | NothingToPublish | DriftVerdict | NoVerdict, Field(discriminator="kind")
+    Failure | Fetched | Polled | Published | NothingToPublish | DriftVerdict | NoVerdict, Field(discriminator="kind")
 ]

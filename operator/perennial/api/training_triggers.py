@@ -1,12 +1,12 @@
 """What starts a TrainingJob's runs besides its creation and its spec, and the record of why one was started."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perennial.api.base import Model, Period, ShortText, Timestamp
+from perennial.api.base import Digest, Model, Period, ShortText, Timestamp
 
-TriggerKind = Literal["Created", "SpecChanged", "Manual", "Drift", "Schedule"]
+TriggerKind = Literal["Created", "SpecChanged", "Manual", "Drift", "NewData", "Schedule"]
 
 
 class Trigger(Model):
@@ -14,7 +14,7 @@ class Trigger(Model):
 
     kind: TriggerKind = Field(
         description="Created, SpecChanged (a new generation), Manual (the annotation perennial.dev/run-now), Drift (a "
-        "DriftMonitor's verdict) or Schedule."
+        "DriftMonitor's verdict), NewData (the inputs have changed) or Schedule."
     )
     chain: ShortText | None = Field(
         None,
@@ -24,7 +24,26 @@ class Trigger(Model):
     monitor: ShortText | None = Field(None, description="DriftMonitor whose verdict asked for the run.")
     verdict: ShortText | None = Field(None, description="Identity of that verdict.")
     token: ShortText | None = Field(None, description="Value of the annotation perennial.dev/run-now.")
+    digest: ShortText | None = Field(None, description="What the new data was, as in status.data.")
     time: Timestamp | None = Field(None, description="Time of the schedule that the run is for.")
+
+
+class NewData(Model):
+    """New data under the inputs starts a run."""
+
+    poll: Annotated[str, Field(max_length=8, pattern=r"^[1-9][0-9]{0,3}(m|h|d)$")] = Field(
+        description="How often the inputs are listed, such as 10m, by a small pod of the agent; nothing is read. A run "
+        "starts when two polls in a row see the same change (an object that came, went, or has another size or ETag)."
+    )
+
+
+class DataSeen(Model):
+    """What the inputs held, by their listing."""
+
+    inputs: ShortText = Field(description="Hash of the inputs' URIs.")
+    digest: Digest = Field(description="sha256 over the names, sizes and ETags of their objects.")
+    files: int = Field(ge=0, le=2**53, description="How many objects there were.")
+    bytes: int = Field(ge=0, le=2**53, description="Their size in all.")
 
 
 class History(Model):

@@ -34,7 +34,7 @@ from perennial.api.pod import (
 from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus, InputRecord, Metrics
 from perennial.api.training_acceptance import Acceptance
-from perennial.api.training_triggers import History, Trigger
+from perennial.api.training_triggers import DataSeen, History, NewData, Trigger
 
 ParameterMap = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
@@ -65,6 +65,10 @@ class TrainingJobSpec(PodOptions):
             Rule(
                 rule="has(self.schedule) || !has(self.timeZone) && !has(self.startingDeadlineSeconds)",
                 message="timeZone and startingDeadlineSeconds go with schedule; set schedule, or remove them",
+            ),
+            Rule(
+                rule="!has(self.newData) || has(self.inputs) && size(self.inputs) > 0",
+                message="newData watches the inputs; set inputs, or remove newData",
             ),
             Rule(
                 rule="!has(self.acceptance) || has(self.output)",
@@ -127,6 +131,9 @@ class TrainingJobSpec(PodOptions):
         le=31536000,
         description="Seconds after its time within which a scheduled run may still start; later, that time is passed "
         "over. Unset: however late.",
+    )
+    new_data: NewData | None = Field(
+        None, description="Train again when the data under the inputs changes. Unset: changes are not looked for."
     )
     history: History = Field(History(), description="How many ended runs are remembered, and for how long.")
 
@@ -210,6 +217,9 @@ class TrainingJobStatus(BaseStatus):
     )
     run_now: ShortText | None = Field(
         None, description="Value of the annotation perennial.dev/run-now that was last acted on."
+    )
+    data: DataSeen | None = Field(
+        None, description="With spec.newData: what the inputs held when the newest run was started."
     )
     last_schedule_time: Timestamp | None = Field(
         None, description="Time of the schedule up to which runs were started or passed over."

@@ -61,7 +61,11 @@ OPERATOR: tuple[Right, ...] = (
     Right(
         (JOB,), (*WATCH, *APPLY, "delete"), "Attempts of a TrainingJob; replaced ones and those beyond history.runs go."
     ),
-    Right((CRON_JOB,), (*WATCH, *APPLY), "Comparisons of a DriftMonitor."),
+    Right(
+        (CRON_JOB,),
+        (*WATCH, *APPLY, "delete"),
+        "Comparisons of a DriftMonitor; polls of a TrainingJob's inputs, which go when they are not wanted any more.",
+    ),
     Right((DEPLOYMENT,), (*WATCH, *APPLY, "delete"), "Revisions of a ModelDeployment; replaced and failed ones go."),
     Right((AUTOSCALER,), (*WATCH, *APPLY, "delete"), "Scaling of a revision; goes with it."),
     Right((DISRUPTION_BUDGET,), (*WATCH, *APPLY), "Keeps a drained node from taking all pods that serve at once."),

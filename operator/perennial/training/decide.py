@@ -19,9 +19,10 @@ from perennial.training.look import Current, Look
 from perennial.training.observe import AttemptJob, Observed
 from perennial.training.outcome import Outcome
 from perennial.training.plan import lineage_of, run_hash
+from perennial.training.poll import polls_of, with_baseline
 from perennial.training.progress import progress_of, starting
 from perennial.training.schedule import with_schedule
-from perennial.training.states import activity
+from perennial.training.states import activity, poll_events
 from perennial.training.triggers import acknowledge, outdated_wishes
 
 SUSPEND_MANAGER = "perennial-suspend"
@@ -36,12 +37,14 @@ _UNDER_WAY = ("Running", "Publishing", "Fetching")
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
     """Return the next step toward the spec."""
     resource = observed.resource
-    step = _Step(observed, config, now, run_hash(resource.spec))
+    polls = polls_of(resource.spec, observed.pods)
+    step = _Step(observed, config, now, run_hash(resource.spec), polls)
     status = runs.put_right(resource.metadata.name, resource.status, observed.jobs, resource.spec.history, now)
     status, events = with_schedule(resource.spec, status, now)
+    status = with_baseline(status, polls)
     run = status.current_run
     found = step.idle(status) if run is None else step.go_on(status, run)
-    return replace(found, events=(*events, *found.events))
+    return replace(found, events=(*events, *poll_events(resource.status, polls.trouble), *found.events))
 
 
 class _Step(Look):

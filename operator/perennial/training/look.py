@@ -5,16 +5,18 @@ from datetime import datetime
 
 from perennial.api.config import OperatorConfig
 from perennial.api.trainingjob import CurrentRun, TrainingJob, TrainingJobSpec, TrainingJobStatus, Trigger
-from perennial.core.decision import Action, Create, Decision, EventNote
+from perennial.core.decision import Action, Apply, Create, Decision, Delete, EventNote
+from perennial.core.kinds import CRON_JOB
 from perennial.training import remembrance, runs, schedule
 from perennial.training.build import build_job
 from perennial.training.housekeeping import leftovers, rivals
 from perennial.training.observe import AttemptJob, Observed
 from perennial.training.outcome import Outcome
 from perennial.training.plan import Lineage
+from perennial.training.poll import NO_POLLS, Polls, poll_cron_job
 from perennial.training.progress import Progress
 from perennial.training.states import with_state
-from perennial.training.triggers import answer, due, why
+from perennial.training.triggers import Asks, answer, due, why
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Look:
     config: OperatorConfig
     now: datetime
     spec_hash: str
+    polls: Polls = NO_POLLS
+    """What the polls of the inputs say."""
 
     @property
     def resource(self) -> TrainingJob:
@@ -49,18 +53,22 @@ class Look:
         """Return its spec."""
         return self.observed.resource.spec
 
+    @property
+    def _asks(self) -> Asks:
+        return Asks(self.observed.wishes, self.polls)
+
     def due(self, status: TrainingJobStatus) -> Trigger | None:
         """Return why a run should start now, or None."""
         if self.spec.suspend:
             return None
-        return due(self.resource, self.spec_hash, status, self.observed.wishes, self.now)
+        return due(self.resource, self.spec_hash, status, self._asks, self.now)
 
     def start_if_due(self, status: TrainingJobStatus, events: list[EventNote]) -> Decision:
         """Start a run if one is due; else say when the clock will bring something."""
         trigger = self.due(status)
         if trigger is None:
             return self.decision(status, events=events, requeue=self._rest(status))
-        status = answer(self.resource, status, trigger, self.observed.wishes, self.now)
+        status = answer(self.resource, status, trigger, self._asks, self.now)
         meta = self.resource.metadata
         run = runs.start(
             meta.name,
@@ -106,16 +114,23 @@ class Look:
         status_first: bool = False,
     ) -> Decision:
         """Put the parts together; what no run needs any more is taken away along with any step."""
-        told = with_state(self.resource, status, self.spec_hash, progress, self.now)
+        told = with_state(self.resource, status, self.spec_hash, progress, self.now, polling=self.polls.trouble)
         spare = leftovers(self.observed.jobs, told, self.spec.history, self.now)
         return Decision(
             status=told.dump(),
-            actions=(*actions, *spare),
+            actions=(*actions, *self._polling(), *spare),
             events=tuple(events or ()),
             requeue_after=requeue,
             # What a Job alone still tells must be on record before the Job goes.
             status_first=status_first or bool(spare),
         )
+
+    def _polling(self) -> tuple[Action, ...]:
+        """Return what keeps the CronJob that polls as the spec wants it."""
+        wanted = poll_cron_job(self.resource, self.config)
+        if wanted is not None:
+            return (Apply(wanted),)
+        return tuple(Delete(CRON_JOB, meta.namespace, meta.name, meta.uid) for meta in self.observed.cron_jobs)
 
     def _rest(self, status: TrainingJobStatus) -> float | None:
         """Return the seconds until time alone changes something: a schedule, or a run that is to be forgotten."""

@@ -6,10 +6,10 @@ from pydantic import ValidationError
 
 from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.kube import Job, OwnerReference, Pod
-from perennial.api.meta import ObjectMeta
+from perennial.api.meta import ObjectMeta, Resource
 from perennial.api.trainingjob import TrainingJob
 from perennial.core.decision import World
-from perennial.core.kinds import DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
 from perennial.training.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan
 
 
@@ -77,6 +77,7 @@ class Observed:
     jobs: tuple[AttemptJob, ...] = ()
     pods: tuple[OwnedPod, ...] = ()
     wishes: tuple[RetrainWish, ...] = ()
+    cron_jobs: tuple[ObjectMeta, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -105,6 +106,7 @@ def observe(resource: TrainingJob, world: World) -> Observed:
         jobs=tuple(item for item in found if item is not None),
         pods=tuple(OwnedPod.model_validate(raw) for raw in world.children(POD, key)),
         wishes=tuple(item for item in wishes if item is not None),
+        cron_jobs=tuple(Resource.model_validate(raw).metadata for raw in world.children(CRON_JOB, key)),
     )
 
 

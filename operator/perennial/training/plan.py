@@ -31,6 +31,7 @@ _NOT_SHAPING = {
     "time_zone",
     "starting_deadline_seconds",
     "acceptance",
+    "new_data",
 }
 _SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
 

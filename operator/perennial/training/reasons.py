@@ -96,7 +96,7 @@ _OWN = (
     ),
     ReasonDoc(
         "BadTerminationMessage",
-        _FAILED,
+        f"{_FAILED}, PollFailed",
         "What the pod said of its result is not what the agent says, or points outside of spec.output.uri.",
         "Check that agent.image is Perennial's own of this release, and what else writes to the termination log.",
     ),
@@ -134,8 +134,8 @@ REASONS: tuple[ReasonDoc, ...] = (
     *(
         ReasonDoc(
             failure.reason,
-            _FAILED,
-            f"fetch or publish ended with exit code {failure.code}; "
+            f"{_FAILED}, PollFailed",
+            f"fetch, publish or poll ended with exit code {failure.code}; "
             + ("repeated up to spec.retry.limit." if failure.retriable else "not repeated."),
             f"{failure.next_step[:1].upper()}{failure.next_step[1:]}.",
         )

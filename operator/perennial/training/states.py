@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from perennial.api.trainingjob import RunRecord, TrainingJob, TrainingJobStatus
-from perennial.core.conditions import READY, RECONCILING, Wanted, ready, reconciling, settle, stalled
+from perennial.core.conditions import READY, RECONCILING, Wanted, find, ready, reconciling, settle, stalled
+from perennial.core.decision import EventNote
+from perennial.training.poll import PollTrouble
 from perennial.training.progress import Progress, starting
 from perennial.training.runs import newest, newest_success
 
 COMPLETE, FAILED = "Complete", "Failed"
 TRAINING, RETRAIN_FAILED = "Training", "RetrainFailed"
 SUSPENDED = "Suspended"
+POLL_FAILED = "PollFailed"
 
 _UNACCEPTED = ("Failed", "Rejected")
 _PHASES = ("Queued", "Fetching", "Running", "Publishing")
@@ -35,7 +38,13 @@ class _Standing:
 
 
 def with_state(
-    resource: TrainingJob, status: TrainingJobStatus, spec_hash: str, progress: Progress | None, now: datetime
+    resource: TrainingJob,
+    status: TrainingJobStatus,
+    spec_hash: str,
+    progress: Progress | None,
+    now: datetime,
+    *,
+    polling: PollTrouble | None = None,
 ) -> TrainingJobStatus:
     """Return the status with conditions, phase and observed generation that say what its runs say."""
     generation = resource.metadata.generation
@@ -48,6 +57,8 @@ def with_state(
         progress=doing,
     )
     wanted = _suspended(standing) if resource.spec.suspend else _active(standing)
+    if polling is not None:
+        wanted = (*wanted, Wanted(POLL_FAILED, "True", polling.reason, polling.message))
     return status.model_copy(
         update={
             "observed_generation": generation,
@@ -55,6 +66,14 @@ def with_state(
             "phase": _phase(resource, standing),
         }
     )
+
+
+def poll_events(before: TrainingJobStatus, trouble: PollTrouble | None) -> tuple[EventNote, ...]:
+    """Return the Event about polls that have begun to fail, or to fail for another reason."""
+    told = find(before.conditions, POLL_FAILED)
+    if trouble is None or (told is not None and told.reason == trouble.reason):
+        return ()
+    return (EventNote("Warning", trouble.reason, trouble.message),)
 
 
 def activity(status: TrainingJobStatus) -> str | None:

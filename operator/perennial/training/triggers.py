@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from perennial.api.trainingjob import TrainingJob, TrainingJobStatus, Trigger
@@ -9,6 +10,7 @@ from perennial.core.names import digest_of
 from perennial.core.times import format_time
 from perennial.training import schedule
 from perennial.training.observe import RetrainWish
+from perennial.training.poll import NO_POLLS, Polls, news, with_data
 from perennial.training.runs import newest
 
 MOST_VERDICTS = 64
@@ -19,9 +21,15 @@ RUN_NOW = "perennial.dev/run-now"
 _PLAIN_TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
 
-def due(
-    resource: TrainingJob, spec_hash: str, status: TrainingJobStatus, wishes: tuple[RetrainWish, ...], now: datetime
-) -> Trigger | None:
+@dataclass(frozen=True)
+class Asks:
+    """What others ask for: DriftMonitors, and the data itself."""
+
+    wishes: tuple[RetrainWish, ...] = ()
+    polls: Polls = NO_POLLS
+
+
+def due(resource: TrainingJob, spec_hash: str, status: TrainingJobStatus, asks: Asks, now: datetime) -> Trigger | None:
     """Return why a run should start now, or None. A run that failed is not repeated for its own sake."""
     spec, last = resource.spec, newest(status)
     if last is None:
@@ -31,27 +39,30 @@ def due(
         return Trigger(kind="SpecChanged")
     if last.result == "Replaced":
         return last.trigger  # what the replaced run was to bring is still owed
+    return _asked(resource, status, asks, now)
+
+
+def _asked(resource: TrainingJob, status: TrainingJobStatus, asks: Asks, now: datetime) -> Trigger | None:
     token = run_token(resource)
     if token is not None and token != status.run_now:
         return Trigger(kind="Manual", token=token)
-    asked = open_wishes(status, wishes)
-    if asked:
-        return Trigger(kind="Drift", monitor=asked[0].monitor, verdict=asked[0].verdict)
-    time = schedule.due_time(spec, status, now)
+    wishes = open_wishes(status, asks.wishes)
+    if wishes:
+        return Trigger(kind="Drift", monitor=wishes[0].monitor, verdict=wishes[0].verdict)
+    data = news(status, asks.polls)
+    if data is not None:
+        return Trigger(kind="NewData", digest=data.digest)
+    time = schedule.due_time(resource.spec, status, now)
     return Trigger(kind="Schedule", time=format_time(time)) if time is not None else None
 
 
 def answer(
-    resource: TrainingJob,
-    status: TrainingJobStatus,
-    trigger: Trigger,
-    wishes: tuple[RetrainWish, ...],
-    now: datetime,
+    resource: TrainingJob, status: TrainingJobStatus, trigger: Trigger, asks: Asks, now: datetime
 ) -> TrainingJobStatus:
     """Return the status with all that the new run answers marked as seen: one training answers every wish there is."""
     if trigger.kind == "Drift":
-        status = acknowledge(status, open_wishes(status, wishes))
-    status = schedule.answered(resource.spec, status, now)
+        status = acknowledge(status, open_wishes(status, asks.wishes))
+    status = with_data(schedule.answered(resource.spec, status, now), asks.polls)
     token = run_token(resource)
     return status if token is None else status.model_copy(update={"run_now": token})
 
@@ -63,6 +74,8 @@ def why(trigger: Trigger) -> str:
             return f"DriftMonitor {trigger.monitor} found drift (verdict {trigger.verdict})"
         case "Manual":
             return f"annotation {RUN_NOW} asks for it ({trigger.token})"
+        case "NewData":
+            return f"the inputs hold new data ({trigger.digest})"
         case "Schedule":
             return f"spec.schedule asks for it ({trigger.time})"
         case "Created":

@@ -14,7 +14,7 @@ from typing import Any
 from perennial.api.config import OperatorConfig
 from perennial.api.trainingjob import TrainingJobStatus
 from perennial.core.decision import Apply, Create, Decision, Delete
-from perennial.core.kinds import DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
 from perennial.core.times import format_time, parse_time
 from perennial.training.plan import read_plan, run_hash
 from perennial.training.room import ROOM
@@ -34,6 +34,9 @@ class Cluster:
     resource: Raw = field(default_factory=lambda: resource(resourceVersion="1"))
     jobs: dict[str, Raw] = field(default_factory=dict)
     pods: dict[str, Raw] = field(default_factory=dict)
+    cron_jobs: dict[str, Raw] = field(default_factory=dict)
+    polls: dict[str, Raw] = field(default_factory=dict)
+    """Pods that have listed the inputs."""
     monitors: list[Raw] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: parse_time(NOW))
     writes: int = 0
@@ -49,7 +52,7 @@ class Cluster:
         return None
 
     def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
-        found = {JOB: self.jobs, POD: self.pods}[kind]
+        found = {JOB: self.jobs, POD: {**self.pods, **self.polls}, CRON_JOB: self.cron_jobs}[kind]
         return tuple(found[name] for name in sorted(found))
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
@@ -94,6 +97,14 @@ class Cluster:
             self.made += 1
             meta = {**action.manifest["metadata"], "uid": f"job-{self.made}", "creationTimestamp": self._time()}
             self.jobs[name] = {**copy.deepcopy(action.manifest), "metadata": meta, "status": {}}
+        elif isinstance(action, Delete) and action.kind == CRON_JOB:
+            del self.cron_jobs[action.name]
+        elif isinstance(action, Apply) and action.manifest["kind"] == CRON_JOB.kind:
+            name = action.manifest["metadata"]["name"]
+            known = self.cron_jobs.get(name)
+            if known is not None and known["spec"] == action.manifest["spec"]:
+                return
+            self.cron_jobs[name] = {**action.manifest, "metadata": {**action.manifest["metadata"], "uid": "cron-1"}}
         elif isinstance(action, Apply):
             job = self.jobs[action.manifest["metadata"]["name"]]
             assert action.manager == "perennial-suspend"

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.api.trainingjob import History, RunRecord, TrainingJobSpec, TrainingJobStatus
-from perennial.core.kinds import DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
 from perennial.core.times import parse_time
 from perennial.training.clock import pause, seconds_since, seconds_until, written_time
 from perennial.training.observe import RetrainWish, observe
 from perennial.training.plan import job_name, numbers_of, read_plan, run_hash
 from perennial.training.runs import image_digest, put_right
-from perennial.training.triggers import MOST_VERDICTS, acknowledge, due, open_wishes, outdated_wishes
+from perennial.training.triggers import MOST_VERDICTS, Asks, acknowledge, due, open_wishes, outdated_wishes
 from tests.unit.training.objects import DIGEST, LABELS, NOW, ended, parsed, pod
 
 NOON = parse_time(NOW)
@@ -75,6 +75,9 @@ SHAPING: list[dict[str, Any]] = [
     {"activeDeadlineSeconds": 5},
 ]
 NOT_SHAPING: list[dict[str, Any]] = [
+    {"schedule": "@daily", "timeZone": "Europe/Berlin", "startingDeadlineSeconds": 60},
+    {"newData": {"poll": "10m"}},
+    {"acceptance": [{"metric": "auc", "min": "0.9"}]},
     {"suspend": True},
     {"onChange": "Wait"},
     {"retry": {"limit": 9}},
@@ -124,7 +127,7 @@ DUE: list[tuple[str, dict[str, Any], TrainingJobStatus, tuple[RetrainWish, ...],
 def test_when_a_run_is_due(
     spec: dict[str, Any], status: TrainingJobStatus, wishes: tuple[RetrainWish, ...], kind: str | None
 ) -> None:
-    trigger = due(parsed(spec), "h", status, wishes, NOON)
+    trigger = due(parsed(spec), "h", status, Asks(wishes), NOON)
 
     assert (trigger.kind if trigger else None) == kind
     if kind == "Drift":
@@ -227,7 +230,7 @@ class Shelf:
     """A world with these Jobs and monitors."""
 
     def __init__(self, jobs: list[Raw], monitors: list[Raw]) -> None:
-        self.found = {JOB: jobs, POD: [], DRIFT_MONITOR: monitors}
+        self.found = {JOB: jobs, POD: [], CRON_JOB: [], DRIFT_MONITOR: monitors}
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return None
