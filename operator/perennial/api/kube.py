@@ -156,6 +156,7 @@ class JobSpec(Model):
     """The part of a Job's spec that may change."""
 
     suspend: bool = False
+    active_deadline_seconds: int | None = None
 
 
 class Job(Model):

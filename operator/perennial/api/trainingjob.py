@@ -34,6 +34,7 @@ from perennial.api.pod import (
 from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus, InputRecord, Metrics
 from perennial.api.training_acceptance import Acceptance
+from perennial.api.training_queue import Queue
 from perennial.api.training_triggers import DataSeen, History, NewData, Trigger
 
 ParameterMap = Annotated[
@@ -116,6 +117,11 @@ class TrainingJobSpec(PodOptions):
         "Replace",
         description="What a change of the spec does: Replace stops the current run and starts another, Wait lets it "
         "end first, Ignore starts none.",
+    )
+    queue: Queue | None = Field(
+        None,
+        description="Kueue queue that the runs wait in for quota. Unset: pods start at once. A change holds from the "
+        "next attempt.",
     )
     schedule: Schedule | None = Field(
         None,

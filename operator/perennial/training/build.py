@@ -21,6 +21,7 @@ from perennial.core.podspec import (
 )
 from perennial.core.quantities import parse_quantity
 from perennial.training.plan import PLAN_ANNOTATION, RunPlan, lineage_of
+from perennial.training.queue import queue_fields, queue_labels
 
 TRAIN, FETCH, AGENT = "train", "fetch", "agent"
 COMPONENT = "training"
@@ -77,7 +78,7 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
         "metadata": {
             "name": run.job,
             "namespace": meta.namespace,
-            "labels": labels,
+            "labels": {**labels, **queue_labels(spec)},
             "annotations": {PLAN_ANNOTATION: plan.model_dump_json(by_alias=True, exclude_none=True)},
             "ownerReferences": [owner_reference(TRAINING_JOB, meta)],
         },
@@ -86,6 +87,7 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
             "completions": 1,
             "parallelism": 1,
             "backoffLimit": 0,
+            **queue_fields(spec),
             **deadline,
             # Any failure ends the Job; this rule only makes it say when the cluster, and not the code, was the cause.
             "podFailurePolicy": {

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from perennial.api.config import OperatorConfig
 from perennial.api.trainingjob import CurrentRun, TrainingJobStatus
-from perennial.core.decision import Apply, Decision, EventNote
-from perennial.core.kinds import JOB
+from perennial.core.decision import Decision, EventNote
 from perennial.training import runs
 from perennial.training.acceptance import objections
 from perennial.training.classify import outcome_of
@@ -20,13 +19,12 @@ from perennial.training.observe import AttemptJob, Observed
 from perennial.training.outcome import Outcome
 from perennial.training.plan import lineage_of, run_hash
 from perennial.training.poll import polls_of, with_baseline
-from perennial.training.progress import progress_of, starting
+from perennial.training.progress import progress_of, queued, starting
+from perennial.training.queue import queue_of
 from perennial.training.schedule import with_schedule
 from perennial.training.states import activity, poll_events
+from perennial.training.suspension import suspension
 from perennial.training.triggers import acknowledge, outdated_wishes
-
-SUSPEND_MANAGER = "perennial-suspend"
-"""Field manager of a Job's `spec.suspend`: a queue may own that field one day, and then nothing else has to change."""
 
 _LOOK_AGAIN = 2.0
 """Seconds after which to look for a pod's last word; usually its event comes first."""
@@ -106,10 +104,35 @@ class _Step(Look):
         """The attempt goes on: keep `suspend` as the spec has it, and tell what the pod does."""
         if found.ended:
             return Decision(status=None, requeue_after=_LOOK_AGAIN)  # the pod's last word is under way
+        queue = queue_of(found.job)
+        if queue is not None:
+            return self._in_queue(status, current, found, queue)
         if found.job.spec.suspend != self.spec.suspend:
-            return self.decision(status, actions=(self._suspension(found),), progress=starting(current.run))
+            change = suspension(found.job, self.now, suspend=self.spec.suspend)
+            return self.decision(status, actions=(change,), progress=starting(current.run))
+        return self.decision(status) if self.spec.suspend else self._watch(status, current, found)
+
+    def _in_queue(self, status: TrainingJobStatus, current: Current, found: AttemptJob, queue: str) -> Decision:
+        """Only the queue starts and stops this Job; who suspends the resource gives its place up."""
+        run = current.run
         if self.spec.suspend:
-            return self.decision(status)
+            # The Job goes as one that is no longer the current attempt's.
+            again = runs.set_aside(self.resource.metadata.name, run, self.now)
+            return self.decision(status.model_copy(update={"current_run": again}), status_first=True)
+        if not found.job.spec.suspend:
+            return self._watch(status, current, found)
+        if activity(status) not in _UNDER_WAY:
+            return self.decision(status, progress=queued(run, queue))
+        message = f"queue {queue} has evicted attempt {run.attempt + 1} of run {run.name}"
+        run = run.model_copy(update={"disruptions": run.disruptions + 1, "last_failure": message})
+        return self.decision(
+            status.model_copy(update={"current_run": run}),
+            progress=queued(run, queue),
+            events=[EventNote("Warning", "Evicted", f"{message}; it goes on when there is quota again")],
+        )
+
+    def _watch(self, status: TrainingJobStatus, current: Current, found: AttemptJob) -> Decision:
+        """Tell what the pod does."""
         progress = progress_of(current.run, found.job, self.observed.pod_of(found.job), self.now)
         if progress.hopeless is not None:
             return self._end(status, current, "Failed", progress.hopeless)
@@ -117,18 +140,6 @@ class _Step(Look):
         if progress.waiting and activity(status) != progress.reason:
             events.append(EventNote("Warning", progress.reason, progress.message))
         return self.decision(status, progress=progress, events=events, requeue=progress.look_after)
-
-    def _suspension(self, found: AttemptJob) -> Apply:
-        meta = found.job.metadata
-        return Apply(
-            {
-                "apiVersion": JOB.api_version,
-                "kind": JOB.kind,
-                "metadata": {"name": meta.name, "namespace": meta.namespace},
-                "spec": {"suspend": self.spec.suspend},
-            },
-            manager=SUSPEND_MANAGER,
-        )
 
     # Ending.
 

@@ -32,6 +32,7 @@ _NOT_SHAPING = {
     "starting_deadline_seconds",
     "acceptance",
     "new_data",
+    "queue",
 }
 _SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
 

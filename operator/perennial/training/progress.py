@@ -49,6 +49,16 @@ def starting(run: CurrentRun) -> Progress:
     return Progress("Starting", f"run {run.name} is starting")
 
 
+def queued(run: CurrentRun, queue: str) -> Progress:
+    """Return the progress of an attempt that waits for quota."""
+    after = f", after: {run.last_failure}" if run.last_failure else ""
+    return Progress(
+        "Queued",
+        f"attempt {run.attempt + 1} of run {run.name} waits in queue {queue} for quota{after}; kubectl describe "
+        "workloads tells what it waits for (none there: is Kueue installed, and does the LocalQueue exist?)",
+    )
+
+
 def progress_of(run: CurrentRun, job: Job, pod: Pod | None, now: datetime) -> Progress:
     """Return what the attempt's pod is doing."""
     if pod is None:

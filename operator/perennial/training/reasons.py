@@ -16,6 +16,13 @@ _OWN = (
     ReasonDoc("Pending", _DOING, "A run is about to start.", _BY_ITSELF),
     ReasonDoc("Starting", _DOING, "The run's Job is made and its pod starts.", _BY_ITSELF),
     ReasonDoc("Retrying", _DOING, "An attempt failed or was disrupted; the next one follows.", "See the message."),
+    ReasonDoc(
+        "Queued",
+        _DOING,
+        "The run waits in spec.queue until Kueue admits it.",
+        "kubectl describe workloads tells what it waits for. If there is no workload, check that Kueue is installed "
+        "and that the LocalQueue exists.",
+    ),
     ReasonDoc("Fetching", _DOING, "The inputs have been pulled for more than a minute.", _BY_ITSELF),
     ReasonDoc("Running", _DOING, "The code runs.", _BY_ITSELF),
     ReasonDoc("Publishing", _DOING, "The output has been published for more than a minute.", _BY_ITSELF),
@@ -107,6 +114,12 @@ _OWN = (
         "kubectl describe pod, and the node's events.",
     ),
     ReasonDoc("Disrupted", _EVENT, "The cluster took the pod away: preemption, eviction, a lost node.", _AGAIN),
+    ReasonDoc(
+        "Evicted",
+        _EVENT,
+        "Kueue took a run's quota away. It waits in the queue again, and starts anew when there is quota.",
+        "Nothing: it does not count against spec.retry.limit.",
+    ),
     ReasonDoc("PodDeleted", _EVENT, "Someone deleted the pod while it ran.", _AGAIN),
     ReasonDoc("PodLost", _EVENT, "The pod is gone, and with it the word of how it ended.", _AGAIN),
     ReasonDoc("JobDeleted", _EVENT, "Someone deleted the Job while it ran; it is made again.", _AGAIN),

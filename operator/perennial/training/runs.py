@@ -114,6 +114,13 @@ def repeat(resource: str, run: CurrentRun, outcome: Outcome, now: datetime) -> C
     )
 
 
+def set_aside(resource: str, run: CurrentRun, now: datetime) -> CurrentRun:
+    """Return the run with its next attempt, which starts when the run may go on; it counts as nothing."""
+    attempt = run.attempt + 1
+    name = job_name(resource, run.number, attempt)
+    return run.model_copy(update={"attempt": attempt, "job": name, "attempt_time": format_time(now)})
+
+
 def end(
     status: TrainingJobStatus,
     run: CurrentRun,

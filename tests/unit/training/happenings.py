@@ -122,6 +122,10 @@ STEPS: dict[str, Step] = {
     "changed while suspended": _edit(suspend=True, seed=3),
     "remember one": _edit(history={"runs": 1}),
     "no retries": _edit(retry={"limit": 0}),
+    "a queue": _edit(queue={"name": "team-a"}),
+    "no queue": _edit(queue=None),
+    "admitted": Cluster.admit,
+    "evicted": Cluster.evict,
     "a moment": lambda cluster: cluster.wait(3),
     "an hour": lambda cluster: cluster.wait(3600),
 }

@@ -23,6 +23,10 @@ from tests.unit.training.objects import LABELS, NOW, condition, ended, published
 CONFIG = OperatorConfig()
 
 
+def is_queued(job: Raw) -> bool:
+    return "kueue.x-k8s.io/queue-name" in job["metadata"]["labels"]
+
+
 class Killed(Exception):
     """The operator was stopped between two writes."""
 
@@ -108,6 +112,7 @@ class Cluster:
         elif isinstance(action, Apply):
             job = self.jobs[action.manifest["metadata"]["name"]]
             assert action.manager == "perennial-suspend"
+            assert not is_queued(job), "a Job in a queue is written"
             if bool(job["spec"].get("suspend")) == action.manifest["spec"]["suspend"]:
                 return
             job["spec"]["suspend"] = action.manifest["spec"]["suspend"]
@@ -139,6 +144,19 @@ class Cluster:
 
     def alive(self) -> list[str]:
         return sorted(name for name, job in self.jobs.items() if not job["status"].get("conditions"))
+
+    def admit(self) -> None:
+        """Let the queue admit what waits in it."""
+        for job in self.jobs.values():
+            if is_queued(job):
+                job["spec"]["suspend"] = False
+
+    def evict(self) -> None:
+        """Let the queue take back what it admitted."""
+        for name in self.busy():
+            if is_queued(self.jobs[name]):
+                self.jobs[name]["spec"]["suspend"] = True
+                self.pods.pop(name, None)
 
     def busy(self) -> list[str]:
         return [name for name in self.alive() if not self.jobs[name]["spec"].get("suspend")]
@@ -206,6 +224,7 @@ class Cluster:
             decision = self.reconcile()
             if self.writes != before:
                 continue
+            self.admit()
             if decision.requeue_after is not None:
                 self.wait(decision.requeue_after or 1)
                 busy = self.busy()

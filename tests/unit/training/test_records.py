@@ -75,6 +75,7 @@ SHAPING: list[dict[str, Any]] = [
     {"activeDeadlineSeconds": 5},
 ]
 NOT_SHAPING: list[dict[str, Any]] = [
+    {"queue": {"name": "team-a", "priorityClass": "high"}},
     {"schedule": "@daily", "timeZone": "Europe/Berlin", "startingDeadlineSeconds": 60},
     {"newData": {"poll": "10m"}},
     {"acceptance": [{"metric": "auc", "min": "0.9"}]},
