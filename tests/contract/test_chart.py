@@ -11,7 +11,7 @@ import yaml
 
 from perennial import __version__
 from perennial.api.config import OperatorConfig
-from perennial.generate.values import MLSERVER_SKLEARN
+from perennial.generate.presets import PRESETS
 from perennial.runtime.settings import parse_config
 from tests.contract.conftest import CHART, RELEASE_NAMESPACE, Rendered, helm, kubectl, render
 from tests.contract.openapi import LOCATION, write_schemas
@@ -261,7 +261,7 @@ def test_the_operator_reads_what_the_values_say(chart: Chart) -> None:
     assert config.agent.image_pull_policy == "Always"
     assert config.agent.resources.limits == {"memory": "2Gi"}
     assert config.agent.resources.requests == {"cpu": "100m", "memory": "128Mi"}
-    assert set(config.runtimes) == {"mlserver-sklearn", "own"}
+    assert set(config.runtimes) == {*PRESETS, "own"}
     assert config.leader_election.lease_seconds == 30
     assert config.queue.writes_per_second == 12.5
     assert config.http_port == 9090
@@ -272,7 +272,7 @@ def test_the_defaults_are_the_models_own(chart: Chart) -> None:
 
     own = OperatorConfig(
         agent=OperatorConfig().agent.model_copy(update={"image": f"localhost/perennial:{__version__}"}),
-        runtimes={"mlserver-sklearn": MLSERVER_SKLEARN},
+        runtimes=PRESETS,
     )
     assert config == own
 
@@ -346,7 +346,7 @@ def test_wrong_values_are_refused_in_words(values: Any, says: str) -> None:
 
 
 def test_null_unsets_a_value(chart: Chart) -> None:
-    done = render({"config": {"runtimes": {"mlserver-sklearn": None}}, "image": {"pullPolicy": None}})
+    done = render({"config": {"runtimes": dict.fromkeys(PRESETS)}, "image": {"pullPolicy": None}})
 
     assert done.returncode == 0, done.stderr
     assert config_of(documents(done.stdout)).runtimes == {}

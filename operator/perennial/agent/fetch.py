@@ -9,9 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from perennial.agent.digest import content_digest, file_sha256
 from perennial.agent.errors import AgentError
+from perennial.agent.formats import check_contents, check_names
 from perennial.agent.parallel import in_parallel
 from perennial.agent.paths import replace_file, safe_path, safe_paths, shared_folder
 from perennial.agent.progress import Progress
+from perennial.agent.room import check_room
 from perennial.agent.storage import ObjectInfo, ObjectStore, join_uri, naming, split_uri
 from perennial.api.agent import FetchInputs, FetchModel
 from perennial.api.manifest import FileEntry, InputManifest, Manifest
@@ -84,6 +86,7 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Fetched:
         AgentError: DigestMismatch when anything differs from what was published; or as `core.failures` tells.
     """
     manifest = read_manifest(store, config.uri, config.digest)
+    check_names(config, (entry.path for entry in manifest.files))
     folder = Path(config.directory)
     places = safe_paths(folder, (entry.path for entry in manifest.files), config.uri)
     with naming(str(folder)):
@@ -104,8 +107,11 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Fetched:
         store.download(uri, place, listed.size, listed.etag, expected=entry.sha256, advance=progress.advance)
         progress.file_done()
 
+    with naming(str(folder)):
+        check_room(config, folder, sum(entry.size for entry in manifest.files), sum(entry.size for entry in wanted))
     for _ in in_parallel(one, wanted, FILE_THREADS):
         pass
+    check_contents(config, places)
     with naming(str(folder)):
         replace_file(folder / MANIFEST, manifest.model_dump_json(by_alias=True, exclude_none=True).encode())
     pulled = len(wanted)

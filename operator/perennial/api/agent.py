@@ -10,6 +10,7 @@ from pydantic import Field
 from perennial.api.base import Digest, Model, S3Uri
 from perennial.api.driftmonitor import Checks, Features
 from perennial.api.pod import Input, Source, Storage
+from perennial.api.serving_runtime import ModelFormat
 
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
 ROOT = "/perennial"
@@ -39,6 +40,12 @@ class FetchModel(Model):
     uri: S3Uri
     digest: Digest
     directory: str = MODEL_DIR
+    runtime: str | None = None
+    formats: tuple[ModelFormat, ...] | None = None
+    """What the runtime loads; unset: anything."""
+    allow_pickle: bool | None = None
+    most_bytes: int | None = None
+    """What the volume may hold."""
 
 
 class PublishConfig(Model):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from perennial.api.base import Model, Name
-from perennial.api.modeldeployment import HttpProbe
 from perennial.api.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
+from perennial.api.serving_runtime import HttpProbe, ModelFormat
 
 
 class RuntimePreset(Model):
@@ -25,6 +25,22 @@ class RuntimePreset(Model):
     liveness: HttpProbe | None = Field(None, description="When the server is to be restarted.")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="Port of the server's Prometheus metrics.")
     metrics_path: str = Field("/metrics", description="Path of the server's Prometheus metrics.")
+    formats: Annotated[tuple[ModelFormat, ...], Field(max_length=16)] = Field(
+        (),
+        description="Formats of models that the server loads; any other is refused before it is fetched. Empty: all.",
+    )
+    directory: Annotated[str, Field(max_length=256, pattern=r"^([^\s/.][^\s/]*(/[^\s/.][^\s/]*)*)?$")] = Field(
+        "",
+        description="Folder below /mnt/models that receives the model's files, and becomes PERENNIAL_MODEL_DIR; "
+        "$(PERENNIAL_MODEL_NAME) is replaced. Empty: /mnt/models itself.",
+    )
+    startup_seconds: int = Field(
+        0,
+        ge=0,
+        le=86400,
+        description="Seconds that loading may take; a ModelDeployment's rollout.progressDeadlineSeconds counts only "
+        "where it is longer.",
+    )
 
 
 class AgentConfigDefaults(Model):

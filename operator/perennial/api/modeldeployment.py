@@ -23,7 +23,8 @@ from perennial.api.base import (
     rules,
 )
 from perennial.api.meta import Resource
-from perennial.api.pod import Args, Env, EnvFrom, Image, PodOptions, PullPolicy, Storage, Workspace
+from perennial.api.pod import PodOptions, Storage, Workspace
+from perennial.api.serving_runtime import Runtime
 from perennial.api.status import BaseStatus
 
 
@@ -43,42 +44,12 @@ class ModelSource(Model):
     training_job: Name | None = Field(None, description="TrainingJob whose newest artifact is followed.")
     uri: S3Uri | None = Field(None, description="A published version: <output>/versions/<digest>/.")
     digest: Digest | None = Field(None, description="Digest that the version must have.")
-
-
-class HttpProbe(Model):
-    """How Kubernetes asks the container whether it can answer."""
-
-    path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s]*$")] = Field(description="Path of a GET request.")
-    initial_delay_seconds: int | None = Field(None, ge=0, le=3600, description="Seconds before the first request.")
-    period_seconds: int = Field(5, ge=1, le=300, description="Seconds between requests.")
-    timeout_seconds: int = Field(3, ge=1, le=300, description="Seconds to wait for an answer.")
-    failure_threshold: int = Field(3, ge=1, le=1000, description="Failures in a row that count as one.")
-
-
-class ServingContainer(Model):
-    """A container of the user's own that serves the model in PERENNIAL_MODEL_DIR (/mnt/models)."""
-
-    image: Image = Field(description="Image with the server.")
-    image_pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: as Kubernetes decides.")
-    command: Args | None = Field(None, description="Replaces the image's entrypoint.")
-    args: Args | None = Field(None, description="Replaces the image's arguments.")
-    env: Env | None = Field(None, description="Environment variables.")
-    env_from: EnvFrom | None = Field(None, description="Secrets and ConfigMaps that become environment variables.")
-    port: int = Field(8080, ge=1024, le=65535, description="Port that answers HTTP.")
-    readiness: HttpProbe | None = Field(
-        None, description="When the container may be sent requests. Unset: when its port accepts connections."
+    allow_pickle: bool = Field(
+        False,
+        description="Serve a model whose files are pickles (joblib, PyTorch checkpoints, MLflow and the like). Loading "
+        "one runs whatever code it holds, with the rights of the server, so whoever can write the model rules the pod. "
+        "false: such a model is refused before it is loaded.",
     )
-    liveness: HttpProbe | None = Field(None, description="When the container is to be restarted. Unset: when it ends.")
-
-
-class Runtime(Model):
-    """What serves the model."""
-
-    model_config = {"json_schema_extra": rules(exactly_one("name", "container"))}
-
-    name: Name | None = Field(None, description="A preset of the installation, such as mlserver-sklearn.")
-    container: ServingContainer | None = Field(None, description="A container of your own.")
-    env: Env | None = Field(None, description="Environment variables added to the preset's.")
 
 
 class Replicas(Model):

@@ -60,6 +60,19 @@ TLS_FAILED = AgentFailure(
     "the endpoint's certificate is not trusted: set storage.caConfigMap, or correct http/https",
 )
 INTERRUPTED = AgentFailure(76, "Interrupted", True, "the pod was stopped before the agent had ended; it is tried again")
+FORMAT_REFUSED = AgentFailure(
+    80,
+    "ModelFormatRefused",
+    False,
+    "choose a runtime that loads this format, or publish the model in a format that the runtime loads",
+)
+PICKLE_REFUSED = AgentFailure(
+    81,
+    "PickleRefused",
+    False,
+    "publish the model in a format that holds data only (ONNX, safetensors, the library's own), or, if you trust "
+    "everyone who can write it, set spec.model.allowPickle: true",
+)
 UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report it as a bug")
 
 TABLE: tuple[AgentFailure, ...] = (
@@ -77,6 +90,8 @@ TABLE: tuple[AgentFailure, ...] = (
     TLS_FAILED,
     INTERRUPTED,
     UNEXPECTED,
+    FORMAT_REFUSED,
+    PICKLE_REFUSED,
 )
 
 

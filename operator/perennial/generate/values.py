@@ -6,31 +6,13 @@ from pydantic import Field
 
 from perennial.api.base import Model
 from perennial.api.config import AgentConfigDefaults, OperatorConfig, RuntimePreset
-from perennial.api.modeldeployment import HttpProbe
-from perennial.api.pod import EnvVar, LocalRef, PullPolicy, ResourceRequirements, Toleration
+from perennial.api.pod import LocalRef, PullPolicy, ResourceRequirements, Toleration
+from perennial.generate.presets import PRESETS
 
 Anything = dict[str, Any]
 """Passed to Kubernetes as it stands; the API server checks it."""
 
 Labels = dict[str, str]
-
-MLSERVER_SKLEARN = RuntimePreset(
-    image="docker.io/seldonio/mlserver:1.7.1-sklearn",
-    env=(
-        EnvVar(name="MLSERVER_MODEL_NAME", value="$(PERENNIAL_MODEL_NAME)"),
-        EnvVar(name="MLSERVER_MODEL_IMPLEMENTATION", value="mlserver_sklearn.SKLearnModel"),
-        EnvVar(name="MLSERVER_MODEL_URI", value="$(PERENNIAL_MODEL_DIR)"),
-        EnvVar(name="MLSERVER_HTTP_PORT", value="8080"),
-        EnvVar(name="MLSERVER_GRPC_PORT", value="8081"),
-        EnvVar(name="MLSERVER_METRICS_PORT", value="8082"),
-        EnvVar(name="MLSERVER_PARALLEL_WORKERS", value="0"),
-    ),
-    port=8080,
-    readiness=HttpProbe(path="/v2/health/ready"),
-    liveness=HttpProbe(path="/v2/health/live"),
-    metrics_port=8082,
-)
-"""MLServer for scikit-learn, inference in its own process: one pod is one worker, and Kubernetes scales pods."""
 
 
 class Image(Model):
@@ -61,7 +43,7 @@ class ChartConfig(OperatorConfig):
 
     agent: ChartAgent = Field(ChartAgent(), description="The agent's containers in users' pods.")
     runtimes: dict[str, RuntimePreset] = Field(
-        {"mlserver-sklearn": MLSERVER_SKLEARN},
+        PRESETS,
         description="Model servers that ModelDeployments choose by name. $(PERENNIAL_MODEL_NAME) and "
         "$(PERENNIAL_MODEL_DIR) are replaced in args and in the values of env.",
     )

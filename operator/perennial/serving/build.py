@@ -5,8 +5,9 @@ from typing import Any
 
 from perennial.api.agent import MODEL_DIR, CaptureConfig, FetchModel
 from perennial.api.config import AgentConfigDefaults
-from perennial.api.modeldeployment import Capture, HttpProbe, ModelDeployment, Revision
-from perennial.api.pod import EnvVar, Storage
+from perennial.api.modeldeployment import Capture, ModelDeployment, Revision
+from perennial.api.pod import EnvVar, Storage, Workspace
+from perennial.api.serving_runtime import HttpProbe
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
 from perennial.core.names import REVISION_LABEL, owner_labels
 from perennial.core.podspec import (
@@ -19,12 +20,14 @@ from perennial.core.podspec import (
     storage_volumes,
     workspace_volume,
 )
+from perennial.core.quantities import parse_quantity
 from perennial.core.times import parse_duration
 from perennial.serving.health import CAPTURE, FETCH, SERVER
 from perennial.serving.marks import marks_of
 from perennial.serving.revision import Server, capture_port, selector_of, traffic_port
 
 COMPONENT = "server"
+NAME_VARIABLE = "PERENNIAL_MODEL_NAME"
 HTTP_PORT = "http"
 _VOLUME = "model"
 _PROBE_SECONDS = 5
@@ -49,6 +52,12 @@ class Plan:
     def storage(self) -> Storage:
         """Return how storage is reached."""
         return self.resource.spec.storage or Storage()
+
+    @property
+    def directory(self) -> str:
+        """Return the folder that receives the model's files."""
+        below = (self.server.directory or "").replace(f"$({NAME_VARIABLE})", self.name)
+        return f"{MODEL_DIR}/{below}" if below else MODEL_DIR
 
 
 def metadata_of(
@@ -122,7 +131,17 @@ def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
 
 
 def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
-    config = FetchModel(storage=plan.storage, uri=revision.uri, digest=revision.digest)
+    spec = plan.resource.spec
+    config = FetchModel(
+        storage=plan.storage,
+        uri=revision.uri,
+        digest=revision.digest,
+        directory=plan.directory,
+        runtime=plan.server.runtime,
+        formats=plan.server.formats,
+        allow_pickle=spec.model.allow_pickle or None,
+        most_bytes=_most_bytes(spec.workspace),
+    )
     return agent_container(
         FETCH,
         "fetch",
@@ -131,6 +150,12 @@ def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
         agent=plan.agent,
         mounts=[{"name": _VOLUME, "mountPath": MODEL_DIR}],
     )
+
+
+def _most_bytes(workspace: Workspace | None) -> int | None:
+    """Return what the volume may hold, in bytes."""
+    limit = parse_quantity(workspace.size_limit) if workspace is not None and workspace.size_limit else None
+    return int(limit) if limit is not None else None
 
 
 def _capture(plan: Plan, revision: Revision, capture: Capture) -> dict[str, Any]:
@@ -196,8 +221,8 @@ def _server(plan: Plan, revision: Revision) -> dict[str, Any]:
 def _env(plan: Plan, revision: Revision) -> list[dict[str, Any]]:
     """Return the variables, ours first, so that the others may refer to them as $(NAME)."""
     ours = {
-        "PERENNIAL_MODEL_NAME": plan.name,
-        "PERENNIAL_MODEL_DIR": MODEL_DIR,
+        NAME_VARIABLE: plan.name,
+        "PERENNIAL_MODEL_DIR": plan.directory,
         "PERENNIAL_MODEL_DIGEST": revision.digest,
         "PERENNIAL_MODEL_RUN": revision.run,
     }

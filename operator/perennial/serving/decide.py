@@ -1,6 +1,7 @@
 """The one decision about a ModelDeployment: pure, from what was observed to what is to be done."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from perennial.api.config import OperatorConfig
@@ -12,12 +13,13 @@ from perennial.serving import reasons
 from perennial.serving.children import actions_of
 from perennial.serving.conditions import View, conditions_of, scaling_deadline
 from perennial.serving.observe import Observed
-from perennial.serving.revision import Problem, Shape, find_model, revision_of, selector_text_of, shape_of
+from perennial.serving.revision import Problem, Shape, find_model, revision_of, selector_text_of, shape_of, with_preset
 from perennial.serving.walk import Scene, State, deadline_of, retirement_of, walk
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
     """Return one step toward the spec."""
+    observed = replace(observed, resource=with_preset(observed.resource, config.runtimes))
     scene = _scene(observed, config, now)
     state = walk(scene)
     view = View(state, scene, scene.health(state.stable))

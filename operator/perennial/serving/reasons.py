@@ -1,7 +1,14 @@
 """Every reason that a ModelDeployment's conditions and Events give, with what it means and what to do."""
 
 from perennial.core import waiting
-from perennial.core.failures import DIGEST_MISMATCH, MANIFEST_INVALID, OUT_OF_SPACE, UNSAFE_PATH
+from perennial.core.failures import (
+    DIGEST_MISMATCH,
+    FORMAT_REFUSED,
+    MANIFEST_INVALID,
+    OUT_OF_SPACE,
+    PICKLE_REFUSED,
+    UNSAFE_PATH,
+)
 from perennial.core.reasons import ReasonDoc
 
 SERVING = "Serving"
@@ -27,6 +34,8 @@ FINAL = frozenset(
         DIGEST_MISMATCH.reason,
         MANIFEST_INVALID.reason,
         UNSAFE_PATH.reason,
+        FORMAT_REFUSED.reason,
+        PICKLE_REFUSED.reason,
     }
 )
 """Failures that nothing outside the revision can cure: its pods are not left to try for ever."""

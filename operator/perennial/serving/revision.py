@@ -5,8 +5,9 @@ from typing import Any
 
 from perennial.api.base import Model
 from perennial.api.config import RuntimePreset
-from perennial.api.modeldeployment import HttpProbe, ModelDeploymentSpec, Revision, Runtime, ServingContainer
+from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec, Revision
 from perennial.api.pod import EnvFromSource, EnvVar, PodOptions
+from perennial.api.serving_runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL, child_name, digest_of, selector_text
 from perennial.serving import reasons
@@ -31,6 +32,11 @@ class Server(Model):
     readiness: HttpProbe | None = None
     liveness: HttpProbe | None = None
     metrics_port: int | None = None
+    directory: str | None = None
+    """Below /mnt/models; unset: that itself."""
+    formats: tuple[ModelFormat, ...] | None = None
+    runtime: str | None = None
+    """Name of the preset whose formats these are."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,19 @@ def shape_of(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> Sh
     options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
     # The deadline shapes the startup probe; and a longer one is what gives a revision that was too slow another try.
     deadline = spec.rollout.progress_deadline_seconds
-    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline})
+    # Only what differs from the default is hashed: a field that is new must not give every model a new revision.
+    trust = {"allowPickle": True} if spec.model.allow_pickle else {}
+    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline, **trust})
+
+
+def with_preset(resource: ModelDeployment, presets: dict[str, RuntimePreset]) -> ModelDeployment:
+    """Return the resource with what its preset asks for in places where the spec asks for less."""
+    preset = presets.get(resource.spec.runtime.name or "")
+    rollout = resource.spec.rollout
+    if preset is None or preset.startup_seconds <= rollout.progress_deadline_seconds:
+        return resource
+    patient = rollout.model_copy(update={"progress_deadline_seconds": preset.startup_seconds})
+    return resource.model_copy(update={"spec": resource.spec.model_copy(update={"rollout": patient})})
 
 
 def _server(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Server | Problem:
@@ -87,12 +105,15 @@ def _server(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Server | Pro
         image=preset.image,
         image_pull_policy=preset.image_pull_policy,
         command=preset.command,
-        args=preset.args,
+        args=(*(preset.args or ()), *(runtime.args or ())) or None,
         env=_merged(runtime.env or (), preset.env),
         port=preset.port,
-        readiness=preset.readiness,
-        liveness=preset.liveness,
+        readiness=runtime.readiness or preset.readiness,
+        liveness=runtime.liveness or preset.liveness,
         metrics_port=preset.metrics_port,
+        directory=preset.directory or None,
+        formats=preset.formats or None,
+        runtime=runtime.name if preset.formats else None,
     )
 
 

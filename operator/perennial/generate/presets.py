@@ -1,0 +1,104 @@
+"""The model servers that the chart's values offer from the start. They are values: an installation may change each."""
+
+from perennial.api.config import RuntimePreset
+from perennial.api.pod import EnvVar
+from perennial.api.serving_runtime import HttpProbe, ModelFormat
+
+_HEALTH = {"readiness": HttpProbe(path="/v2/health/ready"), "liveness": HttpProbe(path="/v2/health/live")}
+"""Of the Open Inference Protocol, version 2."""
+
+_NAME, _DIRECTORY = "$(PERENNIAL_MODEL_NAME)", "$(PERENNIAL_MODEL_DIR)"
+_TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:25.08-py3"
+_VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
+
+
+def _format(name: str, *files: str, runs_code: bool = False) -> ModelFormat:
+    return ModelFormat(name=name, files=files, runs_code=runs_code)
+
+
+def _mlserver(flavour: str, implementation: str, *formats: ModelFormat) -> RuntimePreset:
+    """Return MLServer for one library, inference in its own process: one pod is one worker, Kubernetes scales pods."""
+    settings = {
+        "MLSERVER_MODEL_NAME": _NAME,
+        "MLSERVER_MODEL_IMPLEMENTATION": implementation,
+        "MLSERVER_MODEL_URI": _DIRECTORY,
+        "MLSERVER_HTTP_PORT": "8080",
+        "MLSERVER_GRPC_PORT": "8081",
+        "MLSERVER_METRICS_PORT": "8082",
+        "MLSERVER_PARALLEL_WORKERS": "0",
+    }
+    return RuntimePreset(
+        image=f"docker.io/seldonio/mlserver:1.7.1-{flavour}",
+        env=tuple(EnvVar(name=name, value=value) for name, value in settings.items()),
+        port=8080,
+        metrics_port=8082,
+        formats=formats,
+        **_HEALTH,
+    )
+
+
+def _triton(directory: str, *formats: ModelFormat) -> RuntimePreset:
+    """Return Triton with one model in its repository, /mnt/models."""
+    return RuntimePreset(
+        image=_TRITON_IMAGE,
+        args=(
+            "tritonserver",
+            "--model-repository=/mnt/models",
+            "--http-port=8080",
+            "--grpc-port=8081",
+            "--metrics-port=8002",
+        ),
+        port=8080,
+        metrics_port=8002,
+        directory=directory,
+        formats=formats,
+        startup_seconds=900,
+        **_HEALTH,
+    )
+
+
+_VLLM = RuntimePreset(
+    image=_VLLM_IMAGE,
+    args=(f"--model={_DIRECTORY}", f"--served-model-name={_NAME}", "--port=8080"),
+    # Everything comes from the model's folder: nothing is downloaded, nothing reported.
+    env=tuple(
+        EnvVar(name=name, value="1") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_NO_USAGE_STATS")
+    ),
+    port=8080,
+    metrics_port=8080,
+    readiness=HttpProbe(path="/v1/models"),
+    liveness=HttpProbe(path="/health", period_seconds=10, timeout_seconds=5),
+    formats=(_format("safetensors", "*.safetensors"), _format("pytorch", "*.bin", "*.pt", runs_code=True)),
+    startup_seconds=1800,
+)
+
+PRESETS: dict[str, RuntimePreset] = {
+    "mlserver-sklearn": _mlserver(
+        "sklearn",
+        "mlserver_sklearn.SKLearnModel",
+        _format("joblib", "model.joblib", runs_code=True),
+        _format("pickle", "model.pkl", "model.pickle", runs_code=True),
+    ),
+    "mlserver-xgboost": _mlserver(
+        "xgboost",
+        "mlserver_xgboost.XGBoostModel",
+        _format("xgboost", "model.json", "model.bst"),
+    ),
+    "mlserver-lightgbm": _mlserver("lightgbm", "mlserver_lightgbm.LightGBMModel", _format("lightgbm", "model.bst")),
+    # The MLmodel file names the module that loads it, which may be one that the model itself brings along.
+    "mlserver-mlflow": _mlserver(
+        "mlflow", "mlserver_mlflow.MLflowRuntime", _format("mlflow", "MLmodel", runs_code=True)
+    ),
+    "triton": _triton(
+        _NAME,
+        _format("onnx", "*/model.onnx"),
+        _format("tensorrt", "*/model.plan"),
+        _format("savedmodel", "*/model.savedmodel/*"),
+        _format("openvino", "*/model.xml"),
+        _format("torchscript", "*/model.pt", runs_code=True),
+        _format("python", "*/model.py", runs_code=True),
+    ),
+    "onnx": _triton(f"{_NAME}/1", _format("onnx", "model.onnx")),
+    "vllm": _VLLM,
+}
+"""By the name that `spec.runtime.name` gives."""

@@ -1,0 +1,96 @@
+"""Presets: what they make of a pod, and what a ModelDeployment may change about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perennial.api.agent import FetchModel
+from perennial.api.config import OperatorConfig
+from perennial.core.kinds import Raw
+from perennial.generate.presets import PRESETS
+from tests.unit.serving.cluster import Cluster, model_deployment
+
+CONFIG = OperatorConfig.model_validate(
+    {"agent": {"image": "perennial:1"}, "runtimes": {name: preset.dump() for name, preset in PRESETS.items()}}
+)
+
+
+def deployment(**spec: Any) -> Raw:
+    """Return the Deployment of a first revision, in an installation with the chart's presets."""
+    cluster = Cluster(model_deployment(**{"runtime": {"name": "mlserver-sklearn"}, **spec}), config=CONFIG)
+    cluster.publish("a")
+    cluster.settle()
+    (name,) = cluster.names("Deployment")
+    return cluster.objects["Deployment", name]
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    found: dict[str, Any] = deployment(**spec)["spec"]["template"]["spec"]
+    return found
+
+
+def fetch_of(found: dict[str, Any]) -> FetchModel:
+    env = {item["name"]: item.get("value") for item in found["initContainers"][0]["env"]}
+    return FetchModel.model_validate_json(env["PERENNIAL_CONFIG"])
+
+
+def env_of(found: dict[str, Any]) -> dict[str, Any]:
+    return {item["name"]: item.get("value") for item in found["containers"][0]["env"]}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_preset_makes_a_pod_that_knows_its_model(name: str) -> None:
+    found = pod(runtime={"name": name})
+    server, fetch = found["containers"][0], fetch_of(found)
+    assert fetch.formats == PRESETS[name].formats
+    assert fetch.runtime == name
+    assert env_of(found)["PERENNIAL_MODEL_DIR"] == fetch.directory
+    assert server["readinessProbe"]["httpGet"]["port"] == "http"
+    assert "startupProbe" in server, "a slow load is not cut short"
+    ports = [port["containerPort"] for port in server["ports"]]
+    assert sorted(set(ports)) == sorted(ports)
+
+
+@pytest.mark.parametrize(
+    ("name", "directory"),
+    [("mlserver-sklearn", "/mnt/models"), ("triton", "/mnt/models/churn"), ("onnx", "/mnt/models/churn/1")],
+)
+def test_the_model_lies_where_the_server_looks(name: str, directory: str) -> None:
+    found = pod(runtime={"name": name})
+    assert fetch_of(found).directory == directory
+    assert found["containers"][0]["volumeMounts"][0]["mountPath"] == "/mnt/models"
+
+
+def test_a_preset_is_adapted_by_arguments_and_probes() -> None:
+    probe = {"path": "/mine", "periodSeconds": 20}
+    server = pod(runtime={"name": "vllm", "args": ["--tensor-parallel-size=2"], "readiness": probe, "liveness": probe})
+    server = server["containers"][0]
+    assert server["args"][0] == "--model=$(PERENNIAL_MODEL_DIR)"
+    assert server["args"][-1] == "--tensor-parallel-size=2"
+    assert server["readinessProbe"]["httpGet"]["path"] == "/mine"
+    assert server["livenessProbe"]["periodSeconds"] == 20
+
+
+def test_a_preset_that_loads_slowly_gets_its_time() -> None:
+    slow = deployment(runtime={"name": "vllm"})["spec"]
+    assert slow["progressDeadlineSeconds"] == 1800
+    probe = slow["template"]["spec"]["containers"][0]["startupProbe"]
+    assert probe["failureThreshold"] * probe["periodSeconds"] >= 1800
+    slower = deployment(runtime={"name": "vllm"}, rollout={"progressDeadlineSeconds": 3600})["spec"]
+    assert slower["progressDeadlineSeconds"] == 3600
+
+
+def test_trust_in_pickles_is_given_in_the_spec_alone_and_makes_a_new_revision() -> None:
+    model = {"trainingJob": "churn"}
+    careful = deployment(model=model)
+    trusting = deployment(model={**model, "allowPickle": True})
+    assert fetch_of(careful["spec"]["template"]["spec"]).allow_pickle is None
+    assert fetch_of(trusting["spec"]["template"]["spec"]).allow_pickle is True
+    assert careful["metadata"]["name"] != trusting["metadata"]["name"]
+
+
+def test_the_volume_is_measured_in_bytes() -> None:
+    assert fetch_of(pod(workspace={"sizeLimit": "2Gi"})).most_bytes == 2 * 2**30
+    assert fetch_of(pod()).most_bytes is None
