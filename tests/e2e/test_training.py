@@ -95,7 +95,7 @@ async def test_code_sees_what_it_was_promised_and_its_output_is_published(world:
     assert run["metrics"] == {"auc": "0.91", "rows": "12"}
     assert run["parameters"] == {"max_depth": "6", "label": "$(HOME) stays"}
     assert "@sha256:" in run["imageDigest"] or run["imageDigest"].startswith("sha256:")
-    assert run["trigger"] == {"kind": "Created"}
+    assert run["trigger"] == {"kind": "Created", "chain": "sees-1"}
     assert artifact["digest"] == run["artifactDigest"]
 
     manifest = manifest_of(world.site, artifact["uri"])
@@ -160,7 +160,7 @@ async def test_a_changed_spec_replaces_the_run(world: World) -> None:
         ("replaced-2", "Succeeded"),
         ("replaced-1", "Replaced"),
     ]
-    assert status["runs"][0]["trigger"] == {"kind": "SpecChanged"}
+    assert status["runs"][0]["trigger"]["kind"] == "SpecChanged"
     await world.gone(POD, pod["metadata"]["name"])
 
 

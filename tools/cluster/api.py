@@ -24,6 +24,7 @@ __all__ = [
     "down",
     "get",
     "load_image",
+    "module_folder",
     "program_image",
     "up",
 ]
@@ -112,6 +113,15 @@ def binary(name: str) -> Path:
     if not paths.binary_file(found, component).exists():
         gobuild.build([component.name])
     return paths.binary_file(found, component)
+
+
+def module_folder(component: str) -> Path:
+    """Folder of a pinned component's Go module: charts, CRDs and examples that come with its programs.
+
+    Raises:
+        ClusterError: the module could not be had.
+    """
+    return gobuild.module_folder(component)
 
 
 def program_image(name: str) -> tuple[str, Path]:

@@ -1,5 +1,6 @@
 """Builds the pinned programs from their Go modules, once, into the cache."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterable
@@ -57,6 +58,22 @@ def build(components: Iterable[str]) -> None:
             say(f"building {len(todo)} programs from their Go modules: about {minutes} min, this once")
         for number, (component, binary) in enumerate(todo, start=1):
             _build_one(go, component, binary, f"[{number}/{len(todo)}] build {binary.name} {component.version}")
+
+
+def module_folder(name: str) -> Path:
+    """The folder of a component's own module, with all that it ships beside its programs; downloaded if need be.
+
+    Raises:
+        ClusterError: no Go, or the module could not be had.
+    """
+    component, folder = pins.component(name), paths.PACKAGE / "gomod" / name
+    argv = [host.find_go(), "mod", "download", "-json", component.module]
+    done = subprocess.run(
+        argv, cwd=folder, env={**os.environ, "GOWORK": "off"}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ClusterError(f"module {component.module} could not be had\n{tail(done.stderr)}", fix=_advice(done.stderr))
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def command(go: str, component: pins.Component, binary: pins.Binary, output: Path) -> list[str]:

@@ -84,6 +84,8 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Component("helm", "4.3.1", "helm.sh/helm/v4", (Binary("helm", "helm.sh/helm/v4/cmd/helm", 100),)),
     Component("kwok", "0.8.0", "sigs.k8s.io/kwok", (Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok", 65),)),
+    # For the test of queues alone; its chart and CRDs lie in the module too.
+    Component("kueue", "0.15.2", "sigs.k8s.io/kueue", (Binary("kueue", "sigs.k8s.io/kueue/cmd/kueue", 200),)),
     Component(
         "kubeconform",
         "0.8.0",
