@@ -28,6 +28,10 @@
 - apiGroups: ["policy"]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
+# Who may call a model; goes when the spec asks for none.
+- apiGroups: ["networking.k8s.io"]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
 # The stable address of a ModelDeployment.
 - apiGroups: [""]
   resources: [services]

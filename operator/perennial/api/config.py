@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perennial.api.base import Model, Name
+from perennial.api.base import Model, Name, ShortText
 from perennial.api.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
 from perennial.api.serving_runtime import HttpProbe, ModelFormat
 
@@ -33,6 +33,11 @@ class RuntimePreset(Model):
         "",
         description="Folder below /mnt/models that receives the model's files, and becomes PERENNIAL_MODEL_DIR; "
         "$(PERENNIAL_MODEL_NAME) is replaced. Empty: /mnt/models itself.",
+    )
+    scaling_metrics: dict[Name, ShortText] = Field(
+        default_factory=dict,
+        description="Custom metrics of the pods that autoscaling may name, by a short name: queue, running, gpu. An "
+        "adapter, such as Prometheus's, must serve them in the custom metrics API.",
     )
     startup_seconds: int = Field(
         0,
@@ -90,6 +95,13 @@ class OperatorConfig(Model):
     agent: AgentConfigDefaults = Field(AgentConfigDefaults(), description="The agent's containers in users' pods.")
     runtimes: dict[str, RuntimePreset] = Field(
         default_factory=dict, description="Model servers that ModelDeployments choose by name."
+    )
+    allowed_annotations: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=317)], ...], Field(max_length=64)
+    ] = Field(
+        (),
+        description="Keys of annotations that users may put on pods and Services, with * for any text: "
+        "prometheus.io/*. They steer meshes, load balancers and cloud controllers, so none is allowed by default.",
     )
     leader_election: LeaderElection = Field(LeaderElection(), description="Which of several replicas acts.")
     queue: Queue = Field(Queue(), description="How fast the operator works.")

@@ -12,7 +12,6 @@ from perennial.api.base import (
     Model,
     Name,
     Period,
-    Quantity,
     Reason,
     Rule,
     S3Uri,
@@ -24,7 +23,9 @@ from perennial.api.base import (
 )
 from perennial.api.meta import Resource
 from perennial.api.pod import PodOptions, Storage, Workspace
+from perennial.api.serving_access import Access, Annotations, ServiceOptions, Tls
 from perennial.api.serving_runtime import Runtime
+from perennial.api.serving_scaling import AutoscalingMetric, Replicas, ScalingBehavior
 from perennial.api.status import BaseStatus
 
 
@@ -50,63 +51,6 @@ class ModelSource(Model):
         "one runs whatever code it holds, with the rights of the server, so whoever can write the model rules the pod. "
         "false: such a model is refused before it is loaded.",
     )
-
-
-class Replicas(Model):
-    """How many pods serve."""
-
-    model_config = {
-        "json_schema_extra": rules(
-            Rule(
-                rule="!has(self.max) || self.min <= self.max",
-                message="replicas.min must not be greater than replicas.max",
-            )
-        )
-    }
-
-    min: int = Field(1, ge=1, le=1000, description="Fewest pods. `kubectl scale` writes it.")
-    max: int | None = Field(
-        None,
-        ge=1,
-        le=1000,
-        description="Most pods. Above min, a HorizontalPodAutoscaler decides between them. Unset: the same as min.",
-    )
-
-    @property
-    def most(self) -> int:
-        """Return the most pods: `max`, or `min` where that is unset."""
-        return self.min if self.max is None else self.max
-
-
-class PodsMetric(Model):
-    """A custom metric of the pods, averaged over them."""
-
-    metric: ShortText = Field(description="Name in the custom metrics API.")
-    average: Quantity = Field(description="Value per pod to aim at.")
-
-
-class ExternalMetric(Model):
-    """A metric of something outside the cluster."""
-
-    model_config = {"json_schema_extra": rules(exactly_one("average", "value"))}
-
-    metric: ShortText = Field(description="Name in the external metrics API.")
-    selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)] | None = Field(
-        None, description="Labels that the metric must have."
-    )
-    average: Quantity | None = Field(None, description="Value per pod to aim at.")
-    value: Quantity | None = Field(None, description="Value in all to aim at.")
-
-
-class AutoscalingMetric(Model):
-    """One reason to scale; the one that asks for the most pods wins."""
-
-    model_config = {"json_schema_extra": rules(exactly_one("cpu", "memory", "pods", "external"))}
-
-    cpu: int | None = Field(None, ge=1, le=1000, description="Percent of the CPU request to aim at.")
-    memory: int | None = Field(None, ge=1, le=1000, description="Percent of the memory request to aim at.")
-    pods: PodsMetric | None = Field(None, description="A custom metric of the pods.")
-    external: ExternalMetric | None = Field(None, description="A metric of something outside the cluster.")
 
 
 class Rollout(Model):
@@ -144,6 +88,10 @@ class ModelDeploymentSpec(PodOptions):
                 rule="!has(self.capture) || double(self.capture.sample) <= 1.0 && double(self.capture.sample) >= 0.0",
                 message="capture.sample must lie between 0 and 1",
             ),
+            Rule(
+                rule="!(has(self.tls) && has(self.capture))",
+                message="capture reads requests, which tls hides from it; set one of them",
+            ),
         )
     }
 
@@ -154,10 +102,22 @@ class ModelDeploymentSpec(PodOptions):
         None,
         description="What decides between replicas.min and replicas.max. Unset: 80 percent of the CPU request.",
     )
+    scaling_behavior: ScalingBehavior | None = Field(
+        None, description="How fast the number of pods may change. Unset: as Kubernetes decides."
+    )
     storage: Storage | None = Field(None, description="How the model is fetched and captures are written.")
     workspace: Workspace | None = Field(None, description="Size and medium of the volume that holds the model.")
     rollout: Rollout = Field(Rollout(), description="How a new revision replaces the one that serves.")
     capture: Capture | None = Field(None, description="Requests and predictions written to S3. Unset: none are.")
+    pod_annotations: Annotations | None = Field(
+        None, description="Annotations of the pods. Their keys must be in the installation's list."
+    )
+    service: ServiceOptions | None = Field(None, description="The Service in front of the pods.")
+    tls: Tls | None = Field(
+        None,
+        description="Certificate for a server that speaks TLS itself. The Service then answers on port 443 as well.",
+    )
+    network_policy: Access | None = Field(None, description="Who may call. Unset: whoever can reach the pods.")
 
 
 class Revision(Model):

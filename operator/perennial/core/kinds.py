@@ -38,9 +38,10 @@ CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
-CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
+CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY)
 """What the operator makes. Watched, like pods, by the label `perennial.dev/kind` only."""
 
 WATCHED_BY_LABEL = (*CHILDREN, POD)

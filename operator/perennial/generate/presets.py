@@ -8,6 +8,8 @@ _HEALTH = {"readiness": HttpProbe(path="/v2/health/ready"), "liveness": HttpProb
 """Of the Open Inference Protocol, version 2."""
 
 _NAME, _DIRECTORY = "$(PERENNIAL_MODEL_NAME)", "$(PERENNIAL_MODEL_DIR)"
+_GPU = "DCGM_FI_DEV_GPU_UTIL"
+"""Percent of the GPU in use, as NVIDIA's exporter names it."""
 _TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:25.08-py3"
 _VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
 
@@ -52,6 +54,7 @@ def _triton(directory: str, *formats: ModelFormat) -> RuntimePreset:
         metrics_port=8002,
         directory=directory,
         formats=formats,
+        scaling_metrics={"queue": "nv_inference_pending_request_count", "gpu": _GPU},
         startup_seconds=900,
         **_HEALTH,
     )
@@ -69,6 +72,12 @@ _VLLM = RuntimePreset(
     readiness=HttpProbe(path="/v1/models"),
     liveness=HttpProbe(path="/health", period_seconds=10, timeout_seconds=5),
     formats=(_format("safetensors", "*.safetensors"), _format("pytorch", "*.bin", "*.pt", runs_code=True)),
+    scaling_metrics={
+        "queue": "vllm:num_requests_waiting",
+        "running": "vllm:num_requests_running",
+        "cache": "vllm:kv_cache_usage_perc",
+        "gpu": _GPU,
+    },
     startup_seconds=1800,
 )
 

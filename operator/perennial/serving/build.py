@@ -1,22 +1,17 @@
 """The Deployment of a revision: fetch the model, serve it, and capture what is asked and answered."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from perennial.api.agent import MODEL_DIR, CaptureConfig, FetchModel
-from perennial.api.config import AgentConfigDefaults
 from perennial.api.modeldeployment import Capture, ModelDeployment, Revision
-from perennial.api.pod import EnvVar, Storage, Workspace
-from perennial.api.serving_runtime import HttpProbe
+from perennial.api.pod import Workspace
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
 from perennial.core.names import REVISION_LABEL, owner_labels
 from perennial.core.podspec import (
     agent_container,
-    contained,
     owner_reference,
     pod_options,
     pod_security,
-    resources_of,
     storage_volumes,
     workspace_volume,
 )
@@ -24,40 +19,12 @@ from perennial.core.quantities import parse_quantity
 from perennial.core.times import parse_duration
 from perennial.serving.health import CAPTURE, FETCH, SERVER
 from perennial.serving.marks import marks_of
-from perennial.serving.revision import Server, capture_port, selector_of, traffic_port
+from perennial.serving.revision import capture_port, selector_of, traffic_port
+from perennial.serving.server import MODEL_VOLUME, TLS_VOLUME, Plan, container_port, server_container
 
 COMPONENT = "server"
-NAME_VARIABLE = "PERENNIAL_MODEL_NAME"
-HTTP_PORT = "http"
-_VOLUME = "model"
 _PROBE_SECONDS = 5
-_DRAIN_SECONDS = 5
 _GRACE_SECONDS = 45
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a revision's Deployment is built from."""
-
-    resource: ModelDeployment
-    server: Server
-    agent: AgentConfigDefaults
-
-    @property
-    def name(self) -> str:
-        """Return the ModelDeployment's name."""
-        return self.resource.metadata.name
-
-    @property
-    def storage(self) -> Storage:
-        """Return how storage is reached."""
-        return self.resource.spec.storage or Storage()
-
-    @property
-    def directory(self) -> str:
-        """Return the folder that receives the model's files."""
-        below = (self.server.directory or "").replace(f"$({NAME_VARIABLE})", self.name)
-        return f"{MODEL_DIR}/{below}" if below else MODEL_DIR
 
 
 def metadata_of(
@@ -98,7 +65,7 @@ def deployment(plan: Plan, revision: Revision) -> Raw:
             "template": {
                 "metadata": {
                     "labels": metadata["labels"],
-                    "annotations": {"kubectl.kubernetes.io/default-container": SERVER},
+                    "annotations": {**(spec.pod_annotations or {}), "kubectl.kubernetes.io/default-container": SERVER},
                 },
                 "spec": _pod(plan, revision),
             },
@@ -117,8 +84,12 @@ def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
         # The server drains first, then the sidecar writes what it still holds.
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "initContainers": [_fetch(plan, revision), *capture],
-        "containers": [_server(plan, revision)],
-        "volumes": [workspace_volume(_VOLUME, spec.workspace), *storage_volumes(spec.storage)],
+        "containers": [server_container(plan, revision)],
+        "volumes": [
+            workspace_volume(MODEL_VOLUME, spec.workspace),
+            *storage_volumes(spec.storage),
+            *([{"name": TLS_VOLUME, "secret": {"secretName": spec.tls.secret_name}}] if spec.tls else []),
+        ],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -148,7 +119,7 @@ def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
         config,
         storage=plan.resource.spec.storage,
         agent=plan.agent,
-        mounts=[{"name": _VOLUME, "mountPath": MODEL_DIR}],
+        mounts=[{"name": MODEL_VOLUME, "mountPath": MODEL_DIR}],
     )
 
 
@@ -179,87 +150,10 @@ def _capture(plan: Plan, revision: Revision, capture: Capture) -> dict[str, Any]
         **container,
         # A native sidecar: it starts before the server and is stopped after it.
         "restartPolicy": "Always",
-        "ports": [_port("capture", port), _port("capture-health", port + 1)],
+        "ports": [container_port("capture", port), container_port("capture-health", port + 1)],
         "readinessProbe": {
             "httpGet": {"path": "/healthz", "port": port + 1},
             "periodSeconds": _PROBE_SECONDS,
             "timeoutSeconds": 3,
         },
-    }
-
-
-def _server(plan: Plan, revision: Revision) -> dict[str, Any]:
-    server = plan.server
-    optional = {
-        "imagePullPolicy": server.image_pull_policy,
-        "command": list(server.command) if server.command else None,
-        "args": list(server.args) if server.args else None,
-        "envFrom": [source.dump() for source in server.env_from or ()] or None,
-        "livenessProbe": _http_probe(server.liveness) if server.liveness else None,
-        "startupProbe": _startup_probe(plan) if server.liveness else None,
-    }
-    metrics = server.metrics_port
-    return {
-        "name": SERVER,
-        "image": server.image,
-        "env": _env(plan, revision),
-        "ports": [
-            _port(HTTP_PORT, server.port),
-            *([_port("metrics", metrics)] if metrics is not None and metrics != server.port else []),
-        ],
-        "readinessProbe": _http_probe(server.readiness) if server.readiness else _tcp_probe(),
-        **{key: value for key, value in optional.items() if value is not None},
-        **resources_of(plan.resource.spec),
-        "volumeMounts": [{"name": _VOLUME, "mountPath": MODEL_DIR, "readOnly": True}],
-        # Requests go on arriving until every node has heard that the pod leaves.
-        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
-        "securityContext": contained(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
-
-
-def _env(plan: Plan, revision: Revision) -> list[dict[str, Any]]:
-    """Return the variables, ours first, so that the others may refer to them as $(NAME)."""
-    ours = {
-        NAME_VARIABLE: plan.name,
-        "PERENNIAL_MODEL_DIR": plan.directory,
-        "PERENNIAL_MODEL_DIGEST": revision.digest,
-        "PERENNIAL_MODEL_RUN": revision.run,
-    }
-    named = [{"name": name, "value": value} for name, value in ours.items() if value]
-    return [*named, *(_variable(item) for item in plan.server.env if item.name not in ours)]
-
-
-def _variable(variable: EnvVar) -> dict[str, Any]:
-    """Return a variable; an empty value is left out, as the API server does, or the two would never look equal."""
-    return {key: value for key, value in variable.dump().items() if value != ""}
-
-
-def _port(name: str, number: int) -> dict[str, Any]:
-    return {"name": name, "containerPort": number, "protocol": "TCP"}
-
-
-def _http_probe(probe: HttpProbe) -> dict[str, Any]:
-    delay = {"initialDelaySeconds": probe.initial_delay_seconds} if probe.initial_delay_seconds else {}
-    return {
-        "httpGet": {"path": probe.path, "port": HTTP_PORT},
-        **delay,
-        "periodSeconds": probe.period_seconds,
-        "timeoutSeconds": probe.timeout_seconds,
-        "failureThreshold": probe.failure_threshold,
-    }
-
-
-def _tcp_probe() -> dict[str, Any]:
-    return {"tcpSocket": {"port": HTTP_PORT}, "periodSeconds": _PROBE_SECONDS, "timeoutSeconds": 3}
-
-
-def _startup_probe(plan: Plan) -> dict[str, Any]:
-    """Return the probe that holds the liveness probe back, so that no slow load is cut short of the deadline."""
-    check = _http_probe(plan.server.liveness) if plan.server.liveness else _tcp_probe()
-    deadline = plan.resource.spec.rollout.progress_deadline_seconds
-    return {
-        **{key: value for key, value in check.items() if key != "initialDelaySeconds"},
-        "periodSeconds": _PROBE_SECONDS,
-        "failureThreshold": max(1, -(-deadline // _PROBE_SECONDS)),
     }

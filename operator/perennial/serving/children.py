@@ -1,36 +1,30 @@
 """The children that a state asks for, and those that it no longer does."""
 
-from typing import Any
-
-from perennial.api.config import AgentConfigDefaults
-from perennial.api.modeldeployment import AutoscalingMetric, ModelDeployment, ModelDeploymentSpec, Revision
+from perennial.api.config import OperatorConfig
+from perennial.api.modeldeployment import ModelDeployment, Revision
 from perennial.core.decision import Action, Apply, Delete
-from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, SERVICE, Raw
-from perennial.core.names import REVISION_LABEL
-from perennial.serving.build import HTTP_PORT, Plan, deployment, metadata_of
-from perennial.serving.health import SERVER
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE, Raw
+from perennial.serving.access import network_policy
+from perennial.serving.build import deployment, metadata_of
 from perennial.serving.marks import recorded_agent, recorded_port
 from perennial.serving.revision import selector_of, traffic_port
+from perennial.serving.scaling import autoscaled, autoscaler
+from perennial.serving.server import HTTP_PORT, Plan
 from perennial.serving.walk import Scene, State, wanted_replicas
 
 SCALE_MANAGER = "perennial-scale"
 SERVICE_PORT = 80
-_DEFAULT_CPU_PERCENT = 80
+SECURE_PORT = 443
 
 
-def actions_of(state: State, scene: Scene, agent: AgentConfigDefaults) -> tuple[Action, ...]:
+def actions_of(state: State, scene: Scene, config: OperatorConfig) -> tuple[Action, ...]:
     """Return all that is to be applied and deleted; the Service moves only to what is ready at this moment."""
     live = tuple(revision for revision in (state.stable, state.kept) if revision is not None)
-    applied = [action for revision in live for action in _revision_actions(revision, state, scene, agent)]
+    applied = [action for revision in live for action in _revision_actions(revision, state, scene, config)]
     return (*applied, *_address_actions(state, scene), *_deletions(state, scene))
 
 
-def autoscaled(spec: ModelDeploymentSpec) -> bool:
-    """Tell whether a HorizontalPodAutoscaler decides how many pods there are."""
-    return spec.replicas.most > spec.replicas.min
-
-
-def _revision_actions(revision: Revision, state: State, scene: Scene, agent: AgentConfigDefaults) -> list[Action]:
+def _revision_actions(revision: Revision, state: State, scene: Scene, config: OperatorConfig) -> list[Action]:
     resource = scene.observed.resource
     known = scene.observed.deployment(revision.name)
     buildable = scene.shape is not None and scene.can_build(revision)
@@ -39,12 +33,12 @@ def _revision_actions(revision: Revision, state: State, scene: Scene, agent: Age
     actions: list[Action] = []
     if scene.shape is not None and buildable:
         # A new release of the operator must not restart every model that serves: a revision keeps its agent.
-        image = (recorded_agent(known) if known is not None else None) or agent.image
-        plan = Plan(resource, scene.shape.server, agent.model_copy(update={"image": image}))
+        image = (recorded_agent(known) if known is not None else None) or config.agent.image
+        plan = Plan(resource, scene.shape.server, config.agent.model_copy(update={"image": image}))
         actions.append(Apply(deployment(plan, revision)))
     wanted = wanted_replicas(revision, state, scene)
     if autoscaled(resource.spec):
-        actions.append(Apply(_autoscaler(resource, revision, wanted)))
+        actions.append(Apply(autoscaler(resource, revision, wanted, config.runtimes)))
     if known is None or not autoscaled(resource.spec):
         # An autoscaler owns the number from its first step on; a new Deployment need not wait for that.
         actions.append(Apply(_scale(resource, revision, wanted), manager=SCALE_MANAGER))
@@ -60,51 +54,6 @@ def _scale(resource: ModelDeployment, revision: Revision, replicas: int) -> Raw:
     }
 
 
-def _autoscaler(resource: ModelDeployment, revision: Revision, least: int) -> Raw:
-    spec = resource.spec
-    metrics = spec.autoscaling or (AutoscalingMetric(cpu=_DEFAULT_CPU_PERCENT),)
-    return {
-        "apiVersion": AUTOSCALER.api_version,
-        "kind": AUTOSCALER.kind,
-        "metadata": metadata_of(resource, revision.name, labels={REVISION_LABEL: revision.hash}),
-        "spec": {
-            "scaleTargetRef": {
-                "apiVersion": DEPLOYMENT.api_version,
-                "kind": DEPLOYMENT.kind,
-                "name": revision.name,
-            },
-            "minReplicas": least,
-            "maxReplicas": spec.replicas.most,
-            "metrics": [_metric(metric) for metric in metrics],
-        },
-    }
-
-
-def _metric(metric: AutoscalingMetric) -> dict[str, Any]:
-    """Return one metric. CPU and memory are the server's alone: what the sidecar uses says nothing about the load."""
-    if metric.pods is not None:
-        target = {"type": "AverageValue", "averageValue": metric.pods.average}
-        return {"type": "Pods", "pods": {"metric": {"name": metric.pods.metric}, "target": target}}
-    if metric.external is not None:
-        found = metric.external
-        selector = {"selector": {"matchLabels": found.selector}} if found.selector else {}
-        target = (
-            {"type": "AverageValue", "averageValue": found.average}
-            if found.average is not None
-            else {"type": "Value", "value": found.value or "0"}
-        )
-        return {"type": "External", "external": {"metric": {"name": found.metric, **selector}, "target": target}}
-    name, percent = ("memory", metric.memory) if metric.memory is not None else ("cpu", metric.cpu)
-    return {
-        "type": "ContainerResource",
-        "containerResource": {
-            "name": name,
-            "container": SERVER,
-            "target": {"type": "Utilization", "averageUtilization": percent or _DEFAULT_CPU_PERCENT},
-        },
-    }
-
-
 def _address_actions(state: State, scene: Scene) -> list[Action]:
     """Return the Service and the disruption budget, which follow the revision that serves."""
     revision = state.addressed
@@ -116,7 +65,22 @@ def _address_actions(state: State, scene: Scene) -> list[Action]:
     return [
         Apply(_service(resource, selector, port)),
         Apply(_disruption_budget(resource, selector)),
+        *_access_actions(state, scene),
     ]
+
+
+def _access_actions(state: State, scene: Scene) -> list[Action]:
+    """Return the NetworkPolicy, where the spec asks for one: over every revision that there is."""
+    resource = scene.observed.resource
+    access = resource.spec.network_policy
+    if access is None:
+        return []
+    live = (revision for revision in (state.stable, state.kept, state.previous) if revision is not None)
+    ports = [port for port in (_port_of(revision, scene) for revision in live) if port is not None]
+    server = scene.shape.server if scene.shape is not None else None
+    metrics = [server.metrics_port] if server is not None and server.metrics_port is not None else []
+    health = [port + 1 for port in ports] if resource.spec.capture is not None else []
+    return [Apply(network_policy(resource, access, ports, [*metrics, *health]))]
 
 
 def _port_of(revision: Revision, scene: Scene) -> int | None:
@@ -128,14 +92,21 @@ def _port_of(revision: Revision, scene: Scene) -> int | None:
 
 
 def _service(resource: ModelDeployment, selector: dict[str, str], port: int) -> Raw:
+    options, secure = resource.spec.service, resource.spec.tls is not None
+    numbers = {HTTP_PORT: SERVICE_PORT, **({"https": SECURE_PORT} if secure else {})}
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
-        "metadata": metadata_of(resource, resource.metadata.name),
+        "metadata": metadata_of(
+            resource, resource.metadata.name, annotations=options.annotations if options is not None else None
+        ),
         "spec": {
             "type": "ClusterIP",
             "selector": selector,
-            "ports": [{"name": HTTP_PORT, "port": SERVICE_PORT, "targetPort": port, "protocol": "TCP"}],
+            "ports": [
+                {"name": name, "port": number, "targetPort": port, "protocol": "TCP"}
+                for name, number in numbers.items()
+            ],
         },
     }
 
@@ -169,4 +140,9 @@ def _deletions(state: State, scene: Scene) -> list[Action]:
         for meta in observed.autoscalers
         if meta.name not in scaled and meta.deletion_timestamp is None
     ]
-    return [*autoscalers, *deployments]
+    policies = [
+        Delete(NETWORK_POLICY, meta.namespace, meta.name, meta.uid)
+        for meta in observed.policies
+        if observed.resource.spec.network_policy is None and meta.deletion_timestamp is None
+    ]
+    return [*policies, *autoscalers, *deployments]

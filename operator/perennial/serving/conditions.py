@@ -13,9 +13,9 @@ from perennial.api.modeldeployment import ModelDeployment, Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready
 from perennial.core.times import parse_time
 from perennial.serving import reasons
-from perennial.serving.children import autoscaled
 from perennial.serving.health import Health
 from perennial.serving.revision import runs_of, short
+from perennial.serving.scaling import Finding
 from perennial.serving.walk import Scene, State
 
 PROGRESSING = "Progressing"
@@ -31,6 +31,8 @@ class View:
     scene: Scene
     health: Health
     """Of the stable revision."""
+    findings: tuple[Finding, ...] = ()
+    """What keeps it from being scaled."""
 
     @property
     def resource(self) -> ModelDeployment:
@@ -158,20 +160,11 @@ def _rollout(view: View) -> tuple[Wanted, ...]:
 
 
 def _autoscaling(view: View) -> tuple[Wanted, ...]:
-    """Warn of a percentage of a request that the pods do not make: the autoscaler would stand still."""
-    spec = view.resource.spec
-    if not autoscaled(spec):
+    """Say what keeps the autoscaler from doing what the spec wants."""
+    if not view.findings:
         return ()
-    resources = spec.resources
-    asked = {**(resources.limits or {}), **(resources.requests or {})} if resources else {}
-    metrics = spec.autoscaling
-    wanted = {"cpu"} if metrics is None else {name for m in metrics for name in ("cpu", "memory") if getattr(m, name)}
-    missing = sorted(wanted - asked.keys())
-    if not missing:
-        return ()
-    fields = " and ".join(f"spec.resources.requests.{name}" for name in missing)
-    message = f"a percentage of {fields} is aimed at, but it is not set: set it, or choose another metric"
-    return (Wanted(AUTOSCALING, "False", reasons.REQUEST_MISSING, message),)
+    message = "; ".join(item.message for item in view.findings)
+    return (Wanted(AUTOSCALING, "False", view.findings[0].reason, message),)
 
 
 def _progress(view: View) -> tuple[str, str]:

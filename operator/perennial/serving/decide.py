@@ -10,31 +10,35 @@ from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find,
 from perennial.core.decision import Decision, EventNote
 from perennial.core.times import format_time
 from perennial.serving import reasons
+from perennial.serving.access import refused_annotations, without_refused
 from perennial.serving.children import actions_of
 from perennial.serving.conditions import View, conditions_of, scaling_deadline
 from perennial.serving.observe import Observed
 from perennial.serving.revision import Problem, Shape, find_model, revision_of, selector_text_of, shape_of, with_preset
+from perennial.serving.scaling import findings
 from perennial.serving.walk import Scene, State, deadline_of, retirement_of, walk
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
     """Return one step toward the spec."""
-    observed = replace(observed, resource=with_preset(observed.resource, config.runtimes))
     scene = _scene(observed, config, now)
     state = walk(scene)
-    view = View(state, scene, scene.health(state.stable))
+    spec = scene.observed.resource.spec
+    view = View(state, scene, scene.health(state.stable), findings(spec, config.runtimes))
     wanted = conditions_of(view)
     return Decision(
         status=_status(view, wanted, config).dump(),
-        actions=actions_of(state, scene, config.agent),
+        actions=actions_of(state, scene, config),
         events=(*state.events, *_news(observed.resource, wanted, state)),
         requeue_after=_next_look(view, wanted),
     )
 
 
 def _scene(observed: Observed, config: OperatorConfig, now: datetime) -> Scene:
-    resource = observed.resource
-    shape, version = shape_of(resource.spec, config.runtimes), find_model(observed)
+    refused = refused_annotations(observed.resource.spec, config.allowed_annotations)
+    resource = without_refused(with_preset(observed.resource, config.runtimes), config.allowed_annotations)
+    observed = replace(observed, resource=resource)
+    shape, version = refused or shape_of(resource.spec, config.runtimes), find_model(observed)
     problem = next((item for item in (shape, version) if isinstance(item, Problem)), None)
     target: Revision | None = None
     if isinstance(shape, Shape) and not isinstance(version, Problem):
@@ -71,7 +75,8 @@ def _phase(view: View) -> str:
 
 def _url(resource: ModelDeployment, domain: str) -> str:
     host = f"{resource.metadata.name}.{resource.metadata.namespace}.svc"
-    return f"http://{host}.{domain}" if domain else f"http://{host}"
+    scheme = "https" if resource.spec.tls is not None else "http"
+    return f"{scheme}://{host}.{domain}" if domain else f"{scheme}://{host}"
 
 
 def _news(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> tuple[EventNote, ...]:

@@ -15,6 +15,7 @@ from perennial.core.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
     MODEL_DEPLOYMENT,
+    NETWORK_POLICY,
     POD,
     SERVICE,
     TRAINING_JOB,
@@ -58,6 +59,7 @@ class Observed:
     deployments: tuple[Deployment, ...] = ()
     pods: tuple[Pod, ...] = ()
     autoscalers: tuple[ObjectMeta, ...] = ()
+    policies: tuple[ObjectMeta, ...] = ()
     selected: str | None = None
     """Hash of the revision that the Service selects."""
 
@@ -94,6 +96,7 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         deployments=tuple(Deployment.model_validate(raw) for raw in world.children(DEPLOYMENT, owner)),
         pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner)),
         autoscalers=tuple(Resource.model_validate(raw).metadata for raw in world.children(AUTOSCALER, owner)),
+        policies=tuple(Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner)),
         selected=_Service.model_validate(service).spec.selector.get(REVISION_LABEL) if service is not None else None,
     )
 

@@ -26,6 +26,8 @@ OUT_OF_MEMORY = "OutOfMemory"
 EVICTED = "Evicted"
 PODS_REFUSED = "PodsRefused"
 REQUEST_MISSING = "RequestMissing"
+METRIC_NOT_FOUND = "MetricNotFound"
+ANNOTATION_NOT_ALLOWED = "AnnotationNotAllowed"
 
 FINAL = frozenset(
     {
@@ -139,6 +141,18 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Autoscaling",
         "A percentage of a request is aimed at that the pods do not make, so nothing scales.",
         "Set resources.requests, or choose another metric.",
+    ),
+    ReasonDoc(
+        METRIC_NOT_FOUND,
+        "Autoscaling",
+        "The runtime's preset has no metric of that name; the other metrics decide.",
+        "Choose one that the message names, use a metric of kind pods, or add it to the chart's values.",
+    ),
+    ReasonDoc(
+        ANNOTATION_NOT_ALLOWED,
+        "Stalled",
+        "The installation does not allow an annotation that the spec adds; what serves goes on.",
+        "Remove it, or have the administrator add its key to config.allowedAnnotations in the chart's values.",
     ),
     ReasonDoc("RolloutStarted", "Event", "A new revision is being made.", "Nothing."),
     ReasonDoc("Promoted", "Event", "A revision became ready and takes all traffic.", "Nothing."),

@@ -70,7 +70,7 @@ def shape_of(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> Sh
     server = _server(spec.runtime, presets)
     if isinstance(server, Problem):
         return server
-    fields = set(PodOptions.model_fields) | {"storage", "workspace", "capture"}
+    fields = set(PodOptions.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls"}
     options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
     # The deadline shapes the startup probe; and a longer one is what gives a revision that was too slow another try.
     deadline = spec.rollout.progress_deadline_seconds

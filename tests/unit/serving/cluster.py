@@ -26,6 +26,7 @@ CONFIG = OperatorConfig.model_validate(
                 "readiness": {"path": "/v2/health/ready"},
                 "liveness": {"path": "/v2/health/live"},
                 "metricsPort": 8082,
+                "scalingMetrics": {"queue": "waiting"},
             }
         },
     }

@@ -175,6 +175,36 @@ def test_each_metric_of_an_autoscaler(metric: dict[str, Any], wanted: dict[str, 
     assert scaler["spec"]["metrics"] == [wanted]
 
 
+def test_a_metric_of_the_runtime_is_the_one_that_its_preset_names() -> None:
+    metric = {"runtime": {"metric": "queue", "average": "4"}}
+    scaler = children(replicas={"min": 1, "max": 3}, autoscaling=[metric])["HorizontalPodAutoscaler"]
+    target = {"type": "AverageValue", "averageValue": "4"}
+    assert scaler["spec"]["metrics"] == [{"type": "Pods", "pods": {"metric": {"name": "waiting"}, "target": target}}]
+
+
+def test_a_metric_that_the_runtime_does_not_have_is_told_of_and_the_others_decide() -> None:
+    metrics = [{"runtime": {"metric": "gpu", "average": "4"}}, {"cpu": 70}]
+    spec = {"replicas": {"min": 1, "max": 3}, "resources": {"requests": {"cpu": "1"}}}
+    cluster = Cluster(model_deployment(**spec, autoscaling=metrics))
+    cluster.publish("a")
+    cluster.settle()
+    found = cluster.condition("Autoscaling") or {}
+    assert (found["status"], found["reason"]) == ("False", "MetricNotFound")
+    assert "runtime sklearn has no metric gpu; it has: queue" in found["message"]
+    (scaler,) = (raw for (kind, _), raw in cluster.objects.items() if kind == "HorizontalPodAutoscaler")
+    assert [metric["type"] for metric in scaler["spec"]["metrics"]] == ["ContainerResource"]
+
+
+def test_the_speed_of_scaling_is_handed_on() -> None:
+    behavior = {
+        "scaleUp": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 4, "periodSeconds": 60}]},
+        "scaleDown": {"selectPolicy": "Disabled"},
+    }
+    scaler = children(replicas={"min": 1, "max": 3}, scalingBehavior=behavior)["HorizontalPodAutoscaler"]
+    assert scaler["spec"]["behavior"] == behavior
+    assert "behavior" not in children(replicas={"min": 1, "max": 3})["HorizontalPodAutoscaler"]["spec"]
+
+
 def test_without_metrics_it_is_the_cpu() -> None:
     scaler = children(replicas={"min": 1, "max": 3})["HorizontalPodAutoscaler"]
     assert scaler["spec"]["metrics"][0]["containerResource"]["target"]["averageUtilization"] == 80
@@ -219,6 +249,11 @@ def test_names_at_the_limit_neither_collide_nor_overflow() -> None:
         ({"resources": {"limits": {"cpu": "2"}}}, True),
         ({"nodeSelector": {"pool": "gpu"}}, True),
         ({"storage": {"region": "eu"}}, True),
+        ({"service": {}}, False),
+        ({"networkPolicy": {}}, False),
+        ({"scalingBehavior": {"scaleDown": {"selectPolicy": "Min"}}}, False),
+        ({"podAnnotations": {}}, False),
+        ({"tls": {"secretName": "tls"}}, True),
         ({"workspace": {"sizeLimit": "1Gi"}}, True),
         ({"capture": {"uri": "s3://capture/churn/"}}, True),
         ({"runtime": {"name": "sklearn", "env": [{"name": "A", "value": "b"}]}}, True),

@@ -1,0 +1,135 @@
+"""What scales a revision: its HorizontalPodAutoscaler, and what keeps one from working."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from perennial.api.config import RuntimePreset
+from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec, Revision
+from perennial.api.serving_scaling import AutoscalingMetric, ExternalMetric
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, Raw
+from perennial.core.names import REVISION_LABEL
+from perennial.serving import reasons
+from perennial.serving.build import metadata_of
+from perennial.serving.health import SERVER
+
+Presets = dict[str, RuntimePreset]
+
+_DEFAULT_CPU_PERCENT = 80
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What keeps a revision from being scaled as the spec wants."""
+
+    reason: str
+    message: str
+
+
+def autoscaled(spec: ModelDeploymentSpec) -> bool:
+    """Tell whether a HorizontalPodAutoscaler decides how many pods there are."""
+    return spec.replicas.most > spec.replicas.min
+
+
+def autoscaler(resource: ModelDeployment, revision: Revision, least: int, presets: Presets) -> Raw:
+    """Return the HorizontalPodAutoscaler of one revision: an average over two would hide the overload of one."""
+    spec = resource.spec
+    metrics = _metrics(spec, _named_metrics(spec, presets))
+    behavior = spec.scaling_behavior.dump() if spec.scaling_behavior else {}
+    return {
+        "apiVersion": AUTOSCALER.api_version,
+        "kind": AUTOSCALER.kind,
+        "metadata": metadata_of(resource, revision.name, labels={REVISION_LABEL: revision.hash}),
+        "spec": {
+            "scaleTargetRef": {
+                "apiVersion": DEPLOYMENT.api_version,
+                "kind": DEPLOYMENT.kind,
+                "name": revision.name,
+            },
+            "minReplicas": least,
+            "maxReplicas": spec.replicas.most,
+            "metrics": metrics or [_resource("cpu", _DEFAULT_CPU_PERCENT)],
+            **({"behavior": behavior} if behavior else {}),
+        },
+    }
+
+
+def findings(spec: ModelDeploymentSpec, presets: Presets) -> tuple[Finding, ...]:
+    """Return what keeps the autoscaler from doing what the spec wants; nothing where there is none."""
+    if not autoscaled(spec):
+        return ()
+    return tuple(item for item in (_unknown_metric(spec, presets), _missing_request(spec)) if item is not None)
+
+
+def _named_metrics(spec: ModelDeploymentSpec, presets: Presets) -> dict[str, str]:
+    preset = presets.get(spec.runtime.name or "")
+    return preset.scaling_metrics if preset is not None else {}
+
+
+def _metrics(spec: ModelDeploymentSpec, named: dict[str, str]) -> list[dict[str, Any]]:
+    found = (_metric(metric, named) for metric in spec.autoscaling or ())
+    return [metric for metric in found if metric is not None]
+
+
+def _metric(metric: AutoscalingMetric, named: dict[str, str]) -> dict[str, Any] | None:
+    """Return one metric, or None for one that the preset does not have."""
+    if metric.runtime is not None:
+        name = named.get(metric.runtime.metric)
+        return _pods(name, metric.runtime.average) if name is not None else None
+    if metric.pods is not None:
+        return _pods(metric.pods.metric, metric.pods.average)
+    if metric.external is not None:
+        return _external(metric.external)
+    if metric.memory is not None:
+        return _resource("memory", metric.memory)
+    return _resource("cpu", metric.cpu or _DEFAULT_CPU_PERCENT)
+
+
+def _resource(name: str, percent: int) -> dict[str, Any]:
+    """Return a percentage of the server's request alone: what a sidecar uses says nothing about the load."""
+    target = {"type": "Utilization", "averageUtilization": percent}
+    return {
+        "type": "ContainerResource",
+        "containerResource": {"name": name, "container": SERVER, "target": target},
+    }
+
+
+def _pods(name: str, average: str) -> dict[str, Any]:
+    target = {"type": "AverageValue", "averageValue": average}
+    return {"type": "Pods", "pods": {"metric": {"name": name}, "target": target}}
+
+
+def _external(metric: ExternalMetric) -> dict[str, Any]:
+    selector = {"selector": {"matchLabels": metric.selector}} if metric.selector else {}
+    target = (
+        {"type": "AverageValue", "averageValue": metric.average}
+        if metric.average is not None
+        else {"type": "Value", "value": metric.value or "0"}
+    )
+    return {"type": "External", "external": {"metric": {"name": metric.metric, **selector}, "target": target}}
+
+
+def _unknown_metric(spec: ModelDeploymentSpec, presets: Presets) -> Finding | None:
+    named = _named_metrics(spec, presets)
+    asked = (metric.runtime.metric for metric in spec.autoscaling or () if metric.runtime is not None)
+    unknown = sorted(set(asked) - named.keys())
+    if not unknown:
+        return None
+    message = (
+        f"spec.autoscaling: runtime {spec.runtime.name or 'container'} has no metric {', '.join(unknown)}; it has: "
+        f"{', '.join(sorted(named)) or 'none'}. Choose one of them, or name a custom metric by pods"
+    )
+    return Finding(reasons.METRIC_NOT_FOUND, message)
+
+
+def _missing_request(spec: ModelDeploymentSpec) -> Finding | None:
+    """Warn of a percentage of a request that the pods do not make: the autoscaler would stand still."""
+    resources = spec.resources
+    asked = {**(resources.limits or {}), **(resources.requests or {})} if resources else {}
+    metrics = spec.autoscaling
+    wanted = {"cpu"} if metrics is None else {name for m in metrics for name in ("cpu", "memory") if getattr(m, name)}
+    missing = sorted(wanted - asked.keys())
+    if not missing:
+        return None
+    fields = " and ".join(f"spec.resources.requests.{name}" for name in missing)
+    message = f"a percentage of {fields} is aimed at, but it is not set: set it, or choose another metric"
+    return Finding(reasons.REQUEST_MISSING, message)

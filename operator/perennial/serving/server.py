@@ -1,0 +1,132 @@
+"""The container that serves, whatever it comes from: its ports, probes, variables and mounts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from perennial.api.agent import MODEL_DIR
+from perennial.api.config import AgentConfigDefaults
+from perennial.api.modeldeployment import ModelDeployment, Revision
+from perennial.api.pod import EnvVar, Storage
+from perennial.api.serving_runtime import HttpProbe
+from perennial.core.podspec import contained, resources_of
+from perennial.serving.health import SERVER
+from perennial.serving.revision import Server
+
+HTTP_PORT = "http"
+MODEL_VOLUME = "model"
+NAME_VARIABLE = "PERENNIAL_MODEL_NAME"
+TLS_VOLUME = "tls"
+TLS_PATH = "/perennial-tls"
+_PROBE_SECONDS = 5
+_DRAIN_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a revision's Deployment is built from."""
+
+    resource: ModelDeployment
+    server: Server
+    agent: AgentConfigDefaults
+
+    @property
+    def name(self) -> str:
+        """Return the ModelDeployment's name."""
+        return self.resource.metadata.name
+
+    @property
+    def storage(self) -> Storage:
+        """Return how storage is reached."""
+        return self.resource.spec.storage or Storage()
+
+    @property
+    def directory(self) -> str:
+        """Return the folder that receives the model's files."""
+        below = (self.server.directory or "").replace(f"$({NAME_VARIABLE})", self.name)
+        return f"{MODEL_DIR}/{below}" if below else MODEL_DIR
+
+
+def server_container(plan: Plan, revision: Revision) -> dict[str, Any]:
+    """Return the container that serves the model."""
+    server, secure = plan.server, plan.resource.spec.tls is not None
+    optional = {
+        "imagePullPolicy": server.image_pull_policy,
+        "command": list(server.command) if server.command else None,
+        "args": list(server.args) if server.args else None,
+        "envFrom": [source.dump() for source in server.env_from or ()] or None,
+        "livenessProbe": _http_probe(server.liveness, secure=secure) if server.liveness else None,
+        "startupProbe": _startup_probe(plan) if server.liveness else None,
+    }
+    metrics = server.metrics_port
+    return {
+        "name": SERVER,
+        "image": server.image,
+        "env": _env(plan, revision),
+        "ports": [
+            container_port(HTTP_PORT, server.port),
+            *([container_port("metrics", metrics)] if metrics is not None and metrics != server.port else []),
+        ],
+        "readinessProbe": _http_probe(server.readiness, secure=secure) if server.readiness else _tcp_probe(),
+        **{key: value for key, value in optional.items() if value is not None},
+        **resources_of(plan.resource.spec),
+        "volumeMounts": [
+            {"name": MODEL_VOLUME, "mountPath": MODEL_DIR, "readOnly": True},
+            *([{"name": TLS_VOLUME, "mountPath": TLS_PATH, "readOnly": True}] if secure else []),
+        ],
+        # Requests go on arriving until every node has heard that the pod leaves.
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
+        "securityContext": contained(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _env(plan: Plan, revision: Revision) -> list[dict[str, Any]]:
+    """Return the variables, ours first, so that the others may refer to them as $(NAME)."""
+    secure = plan.resource.spec.tls is not None
+    ours = {
+        NAME_VARIABLE: plan.name,
+        "PERENNIAL_MODEL_DIR": plan.directory,
+        "PERENNIAL_MODEL_DIGEST": revision.digest,
+        "PERENNIAL_MODEL_RUN": revision.run,
+        **({"PERENNIAL_TLS_CERT": f"{TLS_PATH}/tls.crt", "PERENNIAL_TLS_KEY": f"{TLS_PATH}/tls.key"} if secure else {}),
+    }
+    named = [{"name": name, "value": value} for name, value in ours.items() if value]
+    return [*named, *(_variable(item) for item in plan.server.env if item.name not in ours)]
+
+
+def _variable(variable: EnvVar) -> dict[str, Any]:
+    """Return a variable; an empty value is left out, as the API server does, or the two would never look equal."""
+    return {key: value for key, value in variable.dump().items() if value != ""}
+
+
+def container_port(name: str, number: int) -> dict[str, Any]:
+    """Return a port of a container."""
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
+
+
+def _http_probe(probe: HttpProbe, *, secure: bool) -> dict[str, Any]:
+    scheme = {"scheme": "HTTPS"} if secure else {}
+    delay = {"initialDelaySeconds": probe.initial_delay_seconds} if probe.initial_delay_seconds else {}
+    return {
+        "httpGet": {"path": probe.path, "port": HTTP_PORT, **scheme},
+        **delay,
+        "periodSeconds": probe.period_seconds,
+        "timeoutSeconds": probe.timeout_seconds,
+        "failureThreshold": probe.failure_threshold,
+    }
+
+
+def _tcp_probe() -> dict[str, Any]:
+    return {"tcpSocket": {"port": HTTP_PORT}, "periodSeconds": _PROBE_SECONDS, "timeoutSeconds": 3}
+
+
+def _startup_probe(plan: Plan) -> dict[str, Any]:
+    """Return the probe that holds the liveness probe back, so that no slow load is cut short of the deadline."""
+    secure = plan.resource.spec.tls is not None
+    check = _http_probe(plan.server.liveness, secure=secure) if plan.server.liveness else _tcp_probe()
+    deadline = plan.resource.spec.rollout.progress_deadline_seconds
+    return {
+        **{key: value for key, value in check.items() if key != "initialDelaySeconds"},
+        "periodSeconds": _PROBE_SECONDS,
+        "failureThreshold": max(1, -(-deadline // _PROBE_SECONDS)),
+    }
