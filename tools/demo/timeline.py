@@ -101,6 +101,8 @@ def _run_started(name: str, trigger: Trigger) -> str:
             why = "its spec changed"
         case "Created":
             why = "the TrainingJob is new"
+        case other:
+            why = f"its trigger: {other}"
     return f"training run {name} started ({why})"
 
 

@@ -35,6 +35,7 @@ from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus, InputRecord, Metrics
 from perennial.api.training_acceptance import Acceptance
 from perennial.api.training_queue import Queue
+from perennial.api.training_sweep import Sweep, SweepStatus
 from perennial.api.training_triggers import DataSeen, History, NewData, Trigger
 
 ParameterMap = Annotated[
@@ -72,6 +73,10 @@ class TrainingJobSpec(PodOptions):
                 message="newData watches the inputs; set inputs, or remove newData",
             ),
             Rule(
+                rule="!has(self.sweep) || has(self.output)",
+                message="a sweep compares what its trials publish; set output, or remove sweep",
+            ),
+            Rule(
                 rule="!has(self.acceptance) || has(self.output)",
                 message="acceptance judges what is published; set output, or remove acceptance",
             ),
@@ -105,6 +110,11 @@ class TrainingJobSpec(PodOptions):
     retry: Retry = Field(Retry(), description="How failed attempts are repeated.")
     active_deadline_seconds: int | None = Field(
         None, ge=1, le=31536000, description="Seconds that one attempt may run. Unset: no limit."
+    )
+    sweep: Sweep | None = Field(
+        None,
+        description="Makes every run a sweep: trials with different parameters, each a Job of its own, of which the "
+        "best makes the run's model. Unset: a run is one training with spec.parameters.",
     )
     acceptance: Acceptance | None = Field(
         None,
@@ -217,6 +227,7 @@ class TrainingJobStatus(BaseStatus):
     run_count: int = Field(0, description="Runs started so far.")
     current_run: CurrentRun | None = Field(None, description="The run under way.")
     artifact: Artifact | None = Field(None, description="The newest accepted version: what a ModelDeployment follows.")
+    sweep: SweepStatus | None = Field(None, description="Trials of the newest sweep.")
     runs: Annotated[tuple[RunRecord, ...], Field(max_length=50)] = Field((), description="Ended runs, newest first.")
     verdicts: Annotated[dict[str, ShortText], Field(max_length=64)] | None = Field(
         None, description="Last verdict of each DriftMonitor that has been acted on or set aside."

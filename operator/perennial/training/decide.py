@@ -8,12 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from perennial.api.config import OperatorConfig
+from perennial.api.training_sweep import SweepStatus
 from perennial.api.trainingjob import CurrentRun, TrainingJobStatus
 from perennial.core.decision import Decision, EventNote
 from perennial.training import runs
 from perennial.training.acceptance import objections
 from perennial.training.classify import outcome_of
 from perennial.training.clock import seconds_until
+from perennial.training.housekeeping import rivals
 from perennial.training.look import Current, Look
 from perennial.training.observe import AttemptJob, Observed
 from perennial.training.outcome import Outcome
@@ -24,6 +26,9 @@ from perennial.training.queue import queue_of
 from perennial.training.schedule import with_schedule
 from perennial.training.states import activity, poll_events
 from perennial.training.suspension import suspension
+from perennial.training.sweep import sweep_of
+from perennial.training.trial_results import attempts_of, outcome_of_sweep, trial_events
+from perennial.training.trials import advance, parameters_of, trial_job
 from perennial.training.triggers import acknowledge, outdated_wishes
 
 _LOOK_AGAIN = 2.0
@@ -63,6 +68,9 @@ class _Step(Look):
 
     def go_on(self, status: TrainingJobStatus, run: CurrentRun) -> Decision:
         """A run is under way: see what became of its attempt."""
+        sweep = sweep_of(self.spec, self.spec_hash, status)
+        if sweep is not None:
+            return self._sweep(status, run, sweep)
         current = self._current(run)
         if current.lineage is None:
             return self._replace(status, current)
@@ -97,6 +105,43 @@ class _Step(Look):
         again = run.model_copy(update={"disruptions": run.disruptions + 1, "last_failure": message})
         status = status.model_copy(update={"current_run": again})
         return self.launch(status, again, [EventNote("Warning", "JobDeleted", message)])
+
+    # A sweep.
+
+    def _sweep(self, status: TrainingJobStatus, run: CurrentRun, sweep: SweepStatus) -> Decision:
+        """Take every trial a step further; at the end, the best one's model is the run's."""
+        changed = run.spec_hash != self.spec_hash
+        if changed and self.spec.on_change == "Replace":
+            return self._replace(status, Current(run, None, None, changed=True))
+        if rivals(self.observed.jobs, run):
+            return self.decision(status.model_copy(update={"sweep": sweep}), requeue=0, status_first=True)
+        found = advance(self, run, sweep, changed=changed)
+        status = status.model_copy(update={"sweep": found.sweep})
+        events = list(trial_events(run, sweep, found.sweep))
+        if found.over:
+            ended = self._swept(status, run, found.sweep, changed=changed)
+            return replace(ended, events=(*events, *ended.events))
+        return self.decision(
+            status,
+            progress=found.progress,
+            actions=found.actions,
+            events=events,
+            requeue=found.wait,
+            status_first=bool(found.actions),
+        )
+
+    def _swept(self, status: TrainingJobStatus, run: CurrentRun, sweep: SweepStatus, *, changed: bool) -> Decision:
+        best = next((item for item in sweep.trials if sweep.best and item.number == sweep.best.trial), None)
+        run = run.model_copy(update={"attempt": attempts_of(sweep) - 1})
+        job = trial_job(self, run, best) if best is not None else None
+        lineage = job.plan.lineage if job is not None and job.plan is not None else None
+        if lineage is None and best is not None and not changed:
+            lineage = lineage_of(self.spec.model_copy(update={"parameters": parameters_of(self.resource, best)}))
+        current = Current(run, job, lineage, changed)
+        outcome = outcome_of_sweep(self.spec, sweep, lineage)
+        if outcome.ending == "Succeeded":
+            return self._judge(status, current, outcome)
+        return self._end(status, current, "Failed", outcome)
 
     # Watching.
 

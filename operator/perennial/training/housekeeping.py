@@ -23,12 +23,11 @@ def leftovers(
     """
     run = status.current_run
     newest = (run.number, run.attempt) if run else (max((r.number for r in status.runs), default=0), 2**31)
-    working = {item.place for item in _alive(jobs)}
     kept = _kept(jobs, status, history, now)
     return tuple(
         delete(item)
         for item in jobs
-        if not item.leaving and item.place < newest and (item.place in working or item.place not in kept)
+        if not item.leaving and item.place < newest and (not item.ended or item.job.metadata.name not in kept)
     )
 
 
@@ -42,14 +41,22 @@ def _alive(jobs: tuple[AttemptJob, ...]) -> tuple[AttemptJob, ...]:
     return tuple(item for item in jobs if not item.leaving and not item.ended)
 
 
-def _kept(
-    jobs: tuple[AttemptJob, ...], status: TrainingJobStatus, history: History, now: datetime
-) -> set[tuple[int, int]]:
-    """Return the Jobs to keep: of each remembered run the last, and of the current run also the one before."""
-    remembered = {record.number for record in status.runs if not is_expired(record, history, now)}
-    last = {
-        item.number: item.attempt for item in sorted(jobs, key=lambda item: item.place) if item.number in remembered
+def _kept(jobs: tuple[AttemptJob, ...], status: TrainingJobStatus, history: History, now: datetime) -> set[str]:
+    """Return the names of the Jobs to keep: of each remembered run the last, of a sweep the best trial's.
+
+    Of the current run also the one before stays.
+    """
+    remembered = {record.number: record.name for record in status.runs if not is_expired(record, history, now)}
+    single = sorted((item for item in jobs if not item.trial), key=lambda item: item.place)
+    last = {item.number: item.job.metadata.name for item in single if item.number in remembered}
+    run, sweep = status.current_run, status.sweep
+    best = sweep.best.trial if sweep is not None and sweep.best is not None else None
+    return {
+        *last.values(),
+        *(item.job.metadata.name for item in single if run and item.place >= (run.number, run.attempt - 1)),
+        *(
+            item.job.metadata.name
+            for item in jobs
+            if item.trial and item.trial == best and sweep is not None and remembered.get(item.number) == sweep.run
+        ),
     }
-    run = status.current_run
-    current = {(run.number, run.attempt), (run.number, run.attempt - 1)} if run else set()
-    return {*last.items(), *current}

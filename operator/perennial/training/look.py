@@ -16,6 +16,7 @@ from perennial.training.plan import Lineage
 from perennial.training.poll import NO_POLLS, Polls, poll_cron_job
 from perennial.training.progress import Progress
 from perennial.training.states import with_state
+from perennial.training.sweep import planned
 from perennial.training.triggers import Asks, answer, due, why
 
 
@@ -78,8 +79,12 @@ class Look:
             generation=meta.generation,
             now=self.now,
         )
-        started = EventNote("Normal", "RunStarted", f"run {run.name} starts: {why(trigger)}")
-        return self.launch(runs.with_new(status, run), run, [*events, started])
+        events = [*events, EventNote("Normal", "RunStarted", f"run {run.name} starts: {why(trigger)}")]
+        status = runs.with_new(status, run)
+        if self.spec.sweep is not None:
+            sweep = planned(self.spec.sweep, self.spec.seed, run.name)
+            return self.decision(status.model_copy(update={"sweep": sweep}), events=events, requeue=0)
+        return self.launch(status, run, events)
 
     def launch(self, status: TrainingJobStatus, run: CurrentRun, events: list[EventNote]) -> Decision:
         """Put the run on record, then make its Job; but while another Job of ours lives, only see to its end."""

@@ -10,7 +10,7 @@ from perennial.api.meta import ObjectMeta, Resource
 from perennial.api.trainingjob import TrainingJob
 from perennial.core.decision import World
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
-from perennial.training.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan
+from perennial.training.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan, trial_numbers_of
 
 
 class OwnedMeta(ObjectMeta):
@@ -43,11 +43,13 @@ class AttemptJob:
     attempt: int
     job: OwnedJob
     plan: RunPlan | None
+    trial: int = 0
+    """Number of the sweep's trial, or 0 where the run is no sweep."""
 
     @property
     def place(self) -> tuple[int, int]:
-        """Return run and attempt: Jobs in the order in which they were made."""
-        return self.number, self.attempt
+        """Return run and attempt: Jobs in the order in which they were made. A run of trials has no order in it."""
+        return self.number, 0 if self.trial else self.attempt
 
     @property
     def leaving(self) -> bool:
@@ -87,7 +89,13 @@ class Observed:
 
     def job_of(self, number: int, attempt: int) -> AttemptJob | None:
         """Return the Job of an attempt, if it is there to stay."""
-        return next((item for item in self.jobs if item.place == (number, attempt) and not item.leaving), None)
+        return self.trial_job_of(number, 0, attempt)
+
+    def trial_job_of(self, number: int, trial: int, attempt: int) -> AttemptJob | None:
+        """Return the Job of a trial's attempt, if it is there to stay."""
+        wanted = (number, trial, attempt)
+        found = (item for item in self.jobs if (item.number, item.trial, item.attempt) == wanted and not item.leaving)
+        return next(found, None)
 
     def pod_of(self, job: OwnedJob) -> OwnedPod | None:
         """Return the newest pod of a Job; one that is being deleted only where there is no other."""
@@ -112,10 +120,15 @@ def observe(resource: TrainingJob, world: World) -> Observed:
 
 def _attempt_job(resource: TrainingJob, raw: Raw) -> AttemptJob | None:
     job = OwnedJob.model_validate(raw)
-    numbers = numbers_of(resource.metadata.name, job.metadata.name)
-    if numbers is None or not job.metadata.belongs_to(resource.metadata.uid):
+    if not job.metadata.belongs_to(resource.metadata.uid):
         return None
-    return AttemptJob(*numbers, job, read_plan(job.metadata.annotations.get(PLAN_ANNOTATION)))
+    owner, name = resource.metadata.name, job.metadata.name
+    plan = read_plan(job.metadata.annotations.get(PLAN_ANNOTATION))
+    numbers, of_trial = numbers_of(owner, name), trial_numbers_of(owner, name)
+    if of_trial is not None:
+        number, trial, attempt = of_trial
+        return AttemptJob(number, attempt, job, plan, trial)
+    return AttemptJob(*numbers, job, plan) if numbers is not None else None
 
 
 def _wish(name: str, raw: Raw) -> RetrainWish | None:

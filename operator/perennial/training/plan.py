@@ -22,18 +22,20 @@ JOB_NAME_LIMIT = 57
 LARGEST = 10**9 - 2
 """Largest number of a run or attempt, so that the next one still has nine digits."""
 
-_NOT_SHAPING = {
-    "suspend",
-    "history",
-    "on_change",
-    "retry",
-    "schedule",
-    "time_zone",
-    "starting_deadline_seconds",
-    "acceptance",
-    "new_data",
-    "queue",
+_NOT_SHAPING: dict[str, bool | set[str]] = {
+    "suspend": True,
+    "history": True,
+    "on_change": True,
+    "retry": True,
+    "schedule": True,
+    "time_zone": True,
+    "starting_deadline_seconds": True,
+    "acceptance": True,
+    "new_data": True,
+    "queue": True,
+    "sweep": {"parallel", "max_failed"},
 }
+_TRIAL_SUFFIX = re.compile(r"-([1-9][0-9]{0,8})-t([1-9][0-9]{0,2})-(0|[1-9][0-9]{0,8})$")
 _SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
 
 
@@ -85,6 +87,25 @@ def run_name(resource: str, number: int) -> str:
 def job_name(resource: str, number: int, attempt: int) -> str:
     """Return `<name>-<number>-<attempt>`, short enough for an Indexed Job."""
     return child_name(resource, f"{number}-{attempt}", JOB_NAME_LIMIT)
+
+
+def trial_run_name(resource: str, number: int, trial: int) -> str:
+    """Return `<name>-<number>-t<trial>`: what a trial's code, and what it publishes, are told of as their run."""
+    return child_name(resource, f"{number}-t{trial}")
+
+
+def trial_job_name(resource: str, number: int, trial: int, attempt: int) -> str:
+    """Return `<name>-<number>-t<trial>-<attempt>`, short enough for an Indexed Job."""
+    return child_name(resource, f"{number}-t{trial}-{attempt}", JOB_NAME_LIMIT)
+
+
+def trial_numbers_of(resource: str, job: str) -> tuple[int, int, int] | None:
+    """Return the run, trial and attempt that a Job's name stands for, or None if it is no name of ours."""
+    match = _TRIAL_SUFFIX.search(job)
+    if match is None:
+        return None
+    number, trial, attempt = int(match[1]), int(match[2]), int(match[3])
+    return (number, trial, attempt) if job == trial_job_name(resource, number, trial, attempt) else None
 
 
 def numbers_of(resource: str, job: str) -> tuple[int, int] | None:

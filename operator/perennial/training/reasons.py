@@ -96,6 +96,12 @@ _OWN = (
         "Write the model to /perennial/output (the variable PERENNIAL_OUTPUT).",
     ),
     ReasonDoc(
+        "SweepFailed",
+        _FAILED,
+        "More trials of a sweep failed than spec.sweep.maxFailed allows, or none succeeded.",
+        "See the message for the last of them, and status.sweep.trials for all.",
+    ),
+    ReasonDoc(
         "Rejected",
         _FAILED,
         "A run's model does not meet spec.acceptance. It stays where it was published; the artifact stays as it was.",
@@ -119,6 +125,13 @@ _OWN = (
         _EVENT,
         "Kueue took a run's quota away. It waits in the queue again, and starts anew when there is quota.",
         "Nothing: it does not count against spec.retry.limit.",
+    ),
+    ReasonDoc("TrialSucceeded", _EVENT, "A trial of a sweep has published its model.", _NOTHING),
+    ReasonDoc(
+        "TrialFailed",
+        _EVENT,
+        "A trial of a sweep has failed; the sweep goes on with the others, up to spec.sweep.maxFailed.",
+        "See the message; the trial's parameters stand in status.sweep.trials.",
     ),
     ReasonDoc("PodDeleted", _EVENT, "Someone deleted the pod while it ran.", _AGAIN),
     ReasonDoc("PodLost", _EVENT, "The pod is gone, and with it the word of how it ended.", _AGAIN),

@@ -179,7 +179,7 @@ def _is_number(number: int) -> bool:
 
 def _taken_over(last: AttemptJob, now: datetime) -> CurrentRun:
     plan = last.plan
-    if plan is not None and (plan.run.number, plan.run.attempt) == last.place:
+    if plan is not None and not last.trial and (plan.run.number, plan.run.attempt) == last.place:
         return plan.run
     # Nobody knows what this Job was made for; a hash that no spec has makes it be replaced.
     moment = last.job.metadata.creation_timestamp or format_time(now)

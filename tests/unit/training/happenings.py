@@ -46,9 +46,9 @@ def _lose_pod(cluster: Cluster, name: str) -> None:
 
 def _wipe(cluster: Cluster) -> None:
     cluster.change(status={"observedGeneration": -1})
-    remembered = {read_plan(job["metadata"]["annotations"]["perennial.dev/plan"]) for job in cluster.jobs.values()}
-    numbers = {plan.run.number for plan in remembered if plan is not None}
-    cluster.hashes = {number: known for number, known in cluster.hashes.items() if number in numbers}
+    remembered = [read_plan(job["metadata"]["annotations"]["perennial.dev/plan"]) for job in cluster.jobs.values()]
+    names = {plan.run.name for plan in remembered if plan is not None}
+    cluster.hashes = {name: known for name, known in cluster.hashes.items() if name in names}
 
 
 def _tamper(**fields: Any) -> Step:
@@ -92,6 +92,15 @@ def _delete_jobs(cluster: Cluster) -> None:
         cluster.remove_job(name)
 
 
+SWEEP = {"grid": {"depth": ["1", "2", "3"]}, "parallel": 2, "objective": {"metric": "auc"}}
+
+
+def _forget_sweep(cluster: Cluster) -> None:
+    status = cluster.resource.get("status", {})
+    if "sweep" in status:
+        cluster.change(status={key: value for key, value in status.items() if key != "sweep"})
+
+
 STEPS: dict[str, Step] = {
     "pod starts": _with_busy(lambda c, name: c.run_pod(name, "Running", running("agent"), running("train"))),
     "pod pulls": _with_busy(lambda c, name: c.run_pod(name, "Pending", waiting("train", "ImagePullBackOff"))),
@@ -122,6 +131,9 @@ STEPS: dict[str, Step] = {
     "changed while suspended": _edit(suspend=True, seed=3),
     "remember one": _edit(history={"runs": 1}),
     "no retries": _edit(retry={"limit": 0}),
+    "a sweep": _edit(sweep=SWEEP),
+    "no sweep": _edit(sweep=None),
+    "sweep forgotten": _forget_sweep,
     "a queue": _edit(queue={"name": "team-a"}),
     "no queue": _edit(queue=None),
     "admitted": Cluster.admit,

@@ -7,8 +7,10 @@ write, as a killed operator would. After every write it holds what must never br
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from perennial.api.config import OperatorConfig
@@ -21,6 +23,8 @@ from perennial.training.room import ROOM
 from tests.unit.training.objects import LABELS, NOW, condition, ended, published, resource
 
 CONFIG = OperatorConfig()
+ALIVE = re.compile(r"^(.+-\d+?)(?:-t\d+)?-\d+$")
+"""A Job's name, and the run in it."""
 
 
 def is_queued(job: Raw) -> bool:
@@ -46,8 +50,9 @@ class Cluster:
     writes: int = 0
     version: int = 1
     made: int = 0
-    hashes: dict[int, str] = field(default_factory=dict)
-    """What each run number runs on."""
+    most_alive: int = 2
+    hashes: dict[str, str] = field(default_factory=dict)
+    """What each run, or trial of one, runs on."""
     past: list[Raw] = field(default_factory=list)
 
     # What the room sees.
@@ -134,13 +139,16 @@ class Cluster:
     # What must hold after every write.
 
     def check(self) -> None:
-        assert len(self.alive()) <= 1, f"Jobs alive at once: {self.alive()}"
+        runs = {ALIVE.match(name)[1] for name in self.alive()}  # type: ignore[index]
+        assert len(runs) <= 1, f"Jobs alive at once: {self.alive()}"
+        assert len({name.rsplit("-", 1)[0] for name in self.alive()}) == len(self.alive()), self.alive()
+        assert len(self.alive()) <= self.most_alive, self.alive()
         for job in self.jobs.values():
             plan = read_plan(job["metadata"]["annotations"]["perennial.dev/plan"])
             assert plan is not None
             runs_on = f"{plan.run.spec_hash} {plan.lineage.model_dump_json()}"
-            known = self.hashes.setdefault(plan.run.number, runs_on)
-            assert known == runs_on, f"run {plan.run.number} runs on two specs"
+            known = self.hashes.setdefault(plan.run.name, runs_on)
+            assert known == runs_on, f"run {plan.run.name} runs on two specs"
 
     def alive(self) -> list[str]:
         return sorted(name for name, job in self.jobs.items() if not job["status"].get("conditions"))
@@ -207,10 +215,10 @@ class Cluster:
     def end_job(self, name: str, kind: str, **more: str) -> None:
         self.jobs[name]["status"] = {"conditions": [condition(kind, time=self._time(), **more)]}
 
-    def succeed(self, name: str) -> None:
-        digest = f"sha256:{self.made:064x}"
+    def succeed(self, name: str, **metrics: str) -> None:
+        digest = f"sha256:{sha256(name.encode()).hexdigest()}"
         uri = f"s3://models/churn/versions/{digest[7:19]}/"
-        said = published(digest=digest, uri=uri)
+        said = published(digest=digest, uri=uri, **({"metrics": metrics} if metrics else {}))
         self.run_pod(name, "Succeeded", ended("fetch"), ended("agent", message=said), ended("train"))
         self.end_job(name, "Complete")
 

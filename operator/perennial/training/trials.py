@@ -1,0 +1,207 @@
+"""The walk of a sweep's trials: each is an attempt at a training of its own, and several may run at once.
+
+Status says which trials run before their Jobs are made, so that a crash in between loses and doubles nothing.
+"""
+
+from dataclasses import dataclass
+
+from perennial.api.training_sweep import BestTrial, SweepStatus, Trial
+from perennial.api.trainingjob import CurrentRun, TrainingJob
+from perennial.core.conditions import shorten
+from perennial.core.decision import Action, Create
+from perennial.training.acceptance import number
+from perennial.training.build import build_job
+from perennial.training.classify import outcome_of
+from perennial.training.clock import after, pause, seconds_until
+from perennial.training.housekeeping import delete
+from perennial.training.look import Look
+from perennial.training.observe import AttemptJob
+from perennial.training.outcome import Outcome
+from perennial.training.plan import lineage_of, trial_job_name, trial_run_name
+from perennial.training.progress import Progress, progress_of, queued
+from perennial.training.queue import queue_of
+from perennial.training.suspension import suspension
+from perennial.training.trial_results import better, progress_of_sweep
+
+_LOOK_AGAIN = 2.0
+_MESSAGE_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class Step:
+    """What becomes of one trial."""
+
+    trial: Trial
+    best: BestTrial | None = None
+    """Set when the trial has just succeeded."""
+    actions: tuple[Action, ...] = ()
+    progress: Progress | None = None
+    wait: float | None = None
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What becomes of all trials."""
+
+    sweep: SweepStatus
+    actions: tuple[Action, ...]
+    progress: Progress
+    wait: float | None
+    over: bool
+    """Whether nothing is left to wait for."""
+
+
+def advance(look: Look, run: CurrentRun, sweep: SweepStatus, *, changed: bool) -> Advance:
+    """Return the sweep one step further. A changed spec lets trials end that run, and starts no others."""
+    steps = [_follow(look, run, sweep, trial) for trial in sweep.trials]
+    best = sweep.best
+    for step in steps:
+        best = better(sweep, best, step.best)
+    trials = tuple(step.trial for step in steps)
+    given_up = changed or _count(trials, "Failed") > _patience(look)
+    strays = _strays(look, run, trials)
+    trials = _skipped(trials) if given_up else _started(look, trials, len(strays))
+    now = sweep.model_copy(update={"trials": trials, "best": best})
+    creates = [_create(look, run, trial) for trial in trials if _needs_job(look, run, trial) and not changed]
+    waits = [step.wait for step in steps if step.wait is not None]
+    waits += [left for trial in trials if (left := _pause_left(look, trial)) > 0]
+    actions = [*(action for step in steps for action in step.actions), *(delete(item) for item in strays)]
+    broken = _count(trials, "Failed") > _patience(look)
+    return Advance(
+        sweep=now,
+        actions=(*creates, *actions),
+        progress=progress_of_sweep(run, now, [step.progress for step in steps if step.progress is not None]),
+        wait=min(waits, default=None),
+        over=broken or not (_count(trials, "Pending") or _count(trials, "Running")),
+    )
+
+
+def trial_job(look: Look, run: CurrentRun, trial: Trial) -> AttemptJob | None:
+    """Return the Job of a trial's present attempt."""
+    return look.observed.trial_job_of(run.number, trial.number, trial.attempt)
+
+
+def parameters_of(resource: TrainingJob, trial: Trial) -> dict[str, str]:
+    """Return all parameters that a trial runs with."""
+    return {**(resource.spec.parameters or {}), **trial.parameters}
+
+
+def _patience(look: Look) -> int:
+    return look.spec.sweep.max_failed if look.spec.sweep is not None else 0
+
+
+def _count(trials: tuple[Trial, ...], phase: str) -> int:
+    return sum(trial.phase == phase for trial in trials)
+
+
+def _pause_left(look: Look, trial: Trial) -> float:
+    waits = trial.phase == "Pending" and trial.attempt_time is not None
+    return seconds_until(trial.attempt_time or "", look.now) if waits else 0.0
+
+
+def _skipped(trials: tuple[Trial, ...]) -> tuple[Trial, ...]:
+    return tuple(
+        trial.model_copy(update={"phase": "Skipped"}) if trial.phase == "Pending" else trial for trial in trials
+    )
+
+
+def _strays(look: Look, run: CurrentRun, trials: tuple[Trial, ...]) -> tuple[AttemptJob, ...]:
+    """Return the Jobs of the sweep that still work though their trial has ended or gone on to another attempt."""
+    wanted = {(trial.number, trial.attempt) for trial in trials if trial.phase == "Running"}
+    return tuple(
+        item
+        for item in look.observed.jobs
+        if item.number == run.number
+        and item.trial
+        and not (item.leaving or item.ended)
+        and (item.trial, item.attempt) not in wanted
+    )
+
+
+def _started(look: Look, trials: tuple[Trial, ...], strays: int) -> tuple[Trial, ...]:
+    """Return the trials with as many more of them running as may run at once, strays counted."""
+    if look.spec.suspend or look.spec.sweep is None:
+        return trials
+    free = look.spec.sweep.parallel - _count(trials, "Running") - strays
+    ready = [trial.number for trial in trials if trial.phase == "Pending" and _pause_left(look, trial) <= 0]
+    chosen = set(ready[: max(free, 0)])
+    return tuple(
+        trial.model_copy(update={"phase": "Running", "attempt_time": None}) if trial.number in chosen else trial
+        for trial in trials
+    )
+
+
+def _needs_job(look: Look, run: CurrentRun, trial: Trial) -> bool:
+    return trial.phase == "Running" and not look.spec.suspend and trial_job(look, run, trial) is None
+
+
+def _create(look: Look, run: CurrentRun, trial: Trial) -> Create:
+    resource = look.resource
+    name = resource.metadata.name
+    spec = resource.spec.model_copy(update={"parameters": parameters_of(resource, trial)})
+    as_run = run.model_copy(
+        update={
+            "name": trial_run_name(name, run.number, trial.number),
+            "attempt": trial.attempt,
+            "job": trial_job_name(name, run.number, trial.number, trial.attempt),
+        }
+    )
+    return Create(build_job(resource.model_copy(update={"spec": spec}), as_run, look.config))
+
+
+# One trial.
+
+
+def _follow(look: Look, run: CurrentRun, sweep: SweepStatus, trial: Trial) -> Step:
+    found = trial_job(look, run, trial) if trial.phase == "Running" else None
+    if found is None:
+        return Step(trial)
+    lineage = found.plan.lineage if found.plan is not None else lineage_of(look.spec)
+    outcome = outcome_of(found.job, look.observed.pod_of(found.job), lineage, look.now)
+    if outcome is not None:
+        return _ended(look, sweep, trial, outcome)
+    if found.ended:
+        return Step(trial, wait=_LOOK_AGAIN)
+    return _alive(look, run, sweep, trial, found)
+
+
+def _alive(look: Look, run: CurrentRun, sweep: SweepStatus, trial: Trial, found: AttemptJob) -> Step:
+    suspend, queue = look.spec.suspend, queue_of(found.job)
+    if queue is not None and suspend:
+        # Its Job goes as one that is no trial's any more.
+        return Step(trial.model_copy(update={"phase": "Pending", "attempt": trial.attempt + 1}))
+    if queue is not None and found.job.spec.suspend:
+        return Step(trial, progress=queued(run, queue))
+    if queue is None and found.job.spec.suspend != suspend:
+        return Step(trial, actions=(suspension(found.job, look.now, suspend=suspend),))
+    progress = progress_of(run, found.job, look.observed.pod_of(found.job), look.now)
+    if progress.hopeless is not None:
+        return _ended(look, sweep, trial, progress.hopeless)
+    return Step(trial, progress=progress, wait=progress.look_after)
+
+
+def _ended(look: Look, sweep: SweepStatus, trial: Trial, outcome: Outcome) -> Step:
+    if outcome.ending == "Succeeded":
+        return _succeeded(sweep, trial, outcome)
+    failures = trial.failures + (outcome.ending == "Failed")
+    if outcome.ending == "Fatal" or failures > look.spec.retry.limit:
+        return Step(_failed(trial, outcome.message))
+    again = {"phase": "Pending", "attempt": trial.attempt + 1, "failures": failures}
+    wait = pause(trial.attempt + 1)
+    return Step(trial.model_copy(update={**again, "attempt_time": after(look.now, wait)}), wait=wait)
+
+
+def _succeeded(sweep: SweepStatus, trial: Trial, outcome: Outcome) -> Step:
+    made, metric = outcome.published, sweep.objective.metric
+    value = number(made.metrics.get(metric)) if made is not None else None
+    if made is None or value is None:
+        return Step(_failed(trial, f"metrics.json holds no number for {metric}, the objective of the sweep"))
+    done = trial.model_copy(update={"phase": "Succeeded", "value": str(value), "digest": made.digest})
+    best = BestTrial(
+        trial=trial.number, value=str(value), digest=made.digest, time=made.time, metrics=made.metrics or None
+    )
+    return Step(done, best=best)
+
+
+def _failed(trial: Trial, message: str) -> Trial:
+    return trial.model_copy(update={"phase": "Failed", "message": shorten(message)[:_MESSAGE_LENGTH]})
