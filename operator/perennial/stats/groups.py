@@ -1,0 +1,103 @@
+"""Groups of people, and the rates at which each gets what is decided."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perennial.stats.intervals import CONFIDENCE, Estimate, Figure, Undefined, estimate, of_ratio
+
+Bools = NDArray[np.bool_]
+Rate = Literal["selection", "truePositive", "falsePositive", "precision"]
+MIN_GROUP = 30
+"""Rows under which a group is not judged: its rates are chance, and its people may be recognised."""
+SEPARATOR = " & "
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Rows with a decision, and what is known of the people behind them.
+
+    Attributes:
+        favourable: the decision is the favourable one, shape (n,).
+        deserved: the truth is the favourable one, shape (n,); None while no truth is known.
+        groups: group of each row, shape (n,), as texts; "" for rows whose group is unknown, which are left out.
+    """
+
+    favourable: Bools
+    groups: NDArray[np.str_]
+    deserved: Bools | None = None
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """What one group gets.
+
+    Attributes:
+        group: its name.
+        rows: its rows.
+        rates: rates that are defined, each in [0, 1], with intervals.
+    """
+
+    group: str
+    rows: int
+    rates: Mapping[Rate, Estimate]
+
+
+def crossed(attributes: Sequence[NDArray[np.str_]]) -> NDArray[np.str_]:
+    """Return the groups of several attributes' intersections, such as "F & 60+"; unknown where any is unknown.
+
+    Args:
+        attributes: each of shape (n,), at least one.
+    """
+    joined = attributes[0]
+    for further in attributes[1:]:
+        both = np.char.add(np.char.add(joined, SEPARATOR), further)
+        joined = np.where((joined == "") | (further == ""), "", both)
+    return joined
+
+
+def large_groups(rows: Judged, least: int = MIN_GROUP) -> tuple[str, ...]:
+    """Return the groups with at least so many rows, by name."""
+    names, counts = np.unique(rows.groups, return_counts=True)
+    return tuple(str(name) for name, count in zip(names, counts, strict=True) if name != "" and count >= least)
+
+
+def group_rates(rows: Judged, least: int = MIN_GROUP, confidence: float = CONFIDENCE) -> tuple[GroupRates, ...]:
+    """Return the rates of every group that is large enough."""
+    found = []
+    for group in large_groups(rows, least):
+        rates: dict[Rate, Estimate] = {}
+        for name in get_args(Rate):
+            try:
+                rates[name] = estimate(rate_of(rows, group, name), confidence, share=True)
+            except Undefined:
+                continue
+        found.append(GroupRates(group, int(np.count_nonzero(rows.groups == group)), rates))
+    return tuple(found)
+
+
+def rate_of(rows: Judged, group: str, name: Rate) -> Figure:
+    """Return a rate of a group.
+
+    selection: P(favourable decision). truePositive: the same among those who deserve it. falsePositive: among those who
+    do not. precision: P(deserved) among those who got it.
+    """
+    inside = rows.groups == group
+    if name == "selection":
+        part, whole = rows.favourable & inside, inside
+    else:
+        if rows.deserved is None:
+            raise Undefined(f"{name} rates need ground truth")
+        whole = {
+            "truePositive": inside & rows.deserved,
+            "falsePositive": inside & ~rows.deserved,
+            "precision": inside & rows.favourable,
+        }[name]
+        part = whole & (rows.deserved if name == "precision" else rows.favourable)
+    try:
+        return of_ratio(part.astype(np.float64), whole.astype(np.float64))
+    except Undefined as error:
+        raise Undefined(f"group {group} has no rows for its {name} rate") from error
