@@ -11,6 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from polars.exceptions import PolarsError
+
+from perennial.agent.capture.files import SUFFIX
+from perennial.agent.capture.parquet import parquet_lines
 from perennial.agent.data import Download, Store, log, read_lines, uri_of
 from perennial.agent.drift_parts import PartWriter, Scalar, Table, unreadable
 from perennial.agent.drift_payload import MalformedPayload, Payload, parse_payload
@@ -20,7 +24,7 @@ from perennial.core.times import parse_time
 _HOUR = timedelta(hours=1)
 _LONGEST = timedelta(days=365 * 50)
 _MANY_HOURS = 14 * 24
-_PARTITION = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+\.jsonl\.gz$")
+_PARTITION = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+\.(?:jsonl\.gz|parquet)$")
 _OK = 200
 _MAX_NAMES = 1000
 
@@ -144,9 +148,12 @@ def _payload_of_record(
 def _file_lines(store: Store, item: Download, path: Path) -> Iterator[bytes | None]:
     store.download(item.uri, path, item.size, item.etag)
     try:
+        if item.uri.endswith(SUFFIX["Parquet"]):
+            yield from parquet_lines(path)
+            return
         with gzip.open(path, "rb") as stream:
             yield from read_lines(stream)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, PolarsError) as error:
         raise unreadable(item.uri, error) from error
     finally:
         path.unlink(missing_ok=True)

@@ -89,6 +89,10 @@ class CaptureConfig(Model):
     deployment: str
     revision: str
     digest: str
+    format: Literal["JsonLines", "Parquet"] | None = None
+    """Unset: JsonLines."""
+    redact: tuple[str, ...] | None = None
+    """Names that are left out, in any case."""
     max_body_bytes: int = Field(262144, ge=0)
     max_buffer_bytes: int = Field(16 * 2**20, ge=0)
 

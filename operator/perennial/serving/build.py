@@ -129,6 +129,12 @@ def _most_bytes(workspace: Workspace | None) -> int | None:
     return int(limit) if limit is not None else None
 
 
+def _capture_options(capture: Capture) -> dict[str, Any]:
+    """Return what the spec sets; the sidecar knows its own defaults."""
+    wanted = {"format": capture.format, "redact": capture.redact, "max_body_bytes": capture.max_body_bytes}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
 def _capture(plan: Plan, revision: Revision, capture: Capture) -> dict[str, Any]:
     port = capture_port(plan.server.port)
     config = CaptureConfig(
@@ -142,6 +148,7 @@ def _capture(plan: Plan, revision: Revision, capture: Capture) -> dict[str, Any]
         deployment=plan.name,
         revision=revision.hash,
         digest=revision.digest,
+        **_capture_options(capture),
     )
     container = agent_container(
         CAPTURE, "capture", config, storage=plan.resource.spec.storage, agent=plan.agent, mounts=[]

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from perennial.agent.capture.parquet import parquet_lines
 from perennial.api.agent import CaptureConfig
 from perennial.api.pod import Storage
 from tests.unit.agent.conftest import S3Server, free_port
@@ -252,3 +253,24 @@ async def test_a_sample_is_a_share(s3: S3Server, share: float) -> None:
 
     found = len(records(s3, bucket))
     assert found == 0 if share == 0 else 60 < found < 140
+
+
+async def test_parquet_without_what_must_not_be_kept(s3: S3Server, tmp_path: Path) -> None:
+    bucket, port = s3.bucket(), free_port()
+    async with (
+        server(port),
+        sidecar(s3.storage, f"s3://{bucket}/cap/", port, format="Parquet", redact=("ssn",)) as tap,
+        aiohttp.ClientSession() as session,
+    ):
+        sent = b'{"id":"a","ssn":"123-45","x":1}'
+        async with session.post(f"{tap.url}/predict?ssn=123-45", data=sent) as response:
+            assert await response.read() == sent, "what is asked and answered is untouched"
+        assert await tap.end() == 0
+
+    (key,) = s3.keys(bucket)
+    assert key.endswith(".parquet")
+    path = tmp_path / "found.parquet"
+    path.write_bytes(s3.read(bucket, key))
+    (record,) = (json.loads(line) for line in parquet_lines(path))
+    assert record["request"] == record["response"] == {"id": "a", "x": 1}
+    assert record["path"] == "/predict"

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from perennial.agent.capture.files import encoded
 from perennial.agent.drift_window import read_window, window_files
 from perennial.agent.errors import AgentError
 from perennial.api.agent import CaptureWindow
@@ -133,3 +134,22 @@ def test_a_corrupt_file_is_named(tmp_path, content):
 def test_long_texts_are_cut(tmp_path):
     store = MemoryStore({capture_uri(ROOT, NOW): capture_file(record(tensors(x=["a" * 1000])))})
     assert read(store, tmp_path).table.column("x").to_list() == ["a" * 256]
+
+
+def test_parquet_holds_requests_as_well(tmp_path):
+    lines = [record(tensors(x=[1.0, 2.0])), record(tensors(x=[3.0]), digest="sha256:" + "0" * 64)]
+    uri = capture_uri(ROOT, NOW).replace(".jsonl.gz", ".parquet")
+    store = MemoryStore(
+        {uri: encoded(lines, "Parquet"), capture_uri(ROOT, NOW): capture_file(record(tensors(x=[4.0])))}
+    )
+    window = read(store, tmp_path)
+    assert window.requests == 2
+    assert window.skipped == {"of another model": 1}
+    assert window.table.rows == 3
+
+
+def test_a_parquet_file_that_is_none_is_named(tmp_path):
+    uri = capture_uri(ROOT, NOW).replace(".jsonl.gz", ".parquet")
+    with pytest.raises(AgentError, match=r"churn-1-pod-0\.parquet cannot be read") as caught:
+        read(MemoryStore({uri: b"PAR1 not at all"}), tmp_path)
+    assert caught.value.failure is DATA_INVALID

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
+from perennial.agent.capture.redact import redacted, redacted_target
 from perennial.api.agent import CaptureConfig
 
 OVERHEAD = 1024
@@ -115,16 +116,19 @@ class Exchange:
 
 def line(exchange: Exchange, config: CaptureConfig) -> bytes:
     """Return the JSON line of an exchange. Called in the writing thread, since parsing bodies takes time."""
+    names = frozenset(name.lower() for name in config.redact or ())
     asked, answered = exchange.request.document(), exchange.response.document()
+    identity = _identity(exchange, asked)
+    asked, answered = redacted(asked, names), redacted(answered, names)
     record = {
         "time": datetime.fromtimestamp(exchange.wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "id": _identity(exchange, asked),
+        "id": identity,
         "namespace": config.namespace,
         "deployment": config.deployment,
         "revision": config.revision,
         "digest": config.digest,
         "method": exchange.method,
-        "path": exchange.target,
+        "path": redacted_target(exchange.target, names),
         "status": exchange.status,
         "latencyMs": round(exchange.seconds * 1000, 3),
         "request": asked,

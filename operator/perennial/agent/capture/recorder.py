@@ -1,6 +1,5 @@
 """Gathers exchanges in bounded memory, and writes them to storage from a thread."""
 
-import gzip
 import logging
 import random
 import socket
@@ -14,6 +13,7 @@ from itertools import groupby
 from threading import Condition, Event, Thread
 
 from perennial.agent.capture.exchange import Budget, Exchange, line
+from perennial.agent.capture.files import CONTENT_TYPE, SUFFIX, Format, encoded
 from perennial.agent.errors import AgentError
 from perennial.agent.storage import join_uri
 from perennial.api.agent import CaptureConfig
@@ -43,6 +43,7 @@ class Recorder:
     def __init__(self, config: CaptureConfig, put: Put) -> None:
         """Write through `put(uri, data, content type)`."""
         self._config, self._put = config, put
+        self._form: Format = config.format or "JsonLines"
         self._waiting: deque[Exchange] = deque()
         self._bytes = 0
         self._batch_bytes = min(BATCH_BYTES, config.max_buffer_bytes // 2)
@@ -124,9 +125,9 @@ class Recorder:
         """Write one file; try again while storage fails, since what comes meanwhile is bounded by the budget."""
         lines = [text for item in batch if (text := self._line(item))]
         self._drop(len(batch) - len(lines))
-        data = gzip.compress(b"".join(lines), compresslevel=1)
+        data = encoded(lines, self._form)
         self._number += 1
-        leaf = f"{self._name}-{self._number:06}-{uuid.uuid4().hex[:8]}.jsonl.gz"
+        leaf = f"{self._name}-{self._number:06}-{uuid.uuid4().hex[:8]}{SUFFIX[self._form]}"
         uri = join_uri(self._config.uri, f"{hour}/{leaf}")
         if self._put_with_patience(uri, data):
             self.counters.written += len(lines)
@@ -146,7 +147,7 @@ class Recorder:
         pause = _FIRST_PAUSE
         while True:
             try:
-                self._put(uri, data, "application/gzip")
+                self._put(uri, data, CONTENT_TYPE[self._form])
             except AgentError as error:
                 self.counters.flush_errors += 1
                 log.warning(

@@ -1,0 +1,24 @@
+"""The files that capture writes: JSON lines, or Parquet with the same fields as columns."""
+
+import gzip
+from collections.abc import Sequence
+from typing import Literal
+
+Format = Literal["JsonLines", "Parquet"]
+
+SUFFIX: dict[Format, str] = {"JsonLines": ".jsonl.gz", "Parquet": ".parquet"}
+CONTENT_TYPE: dict[Format, str] = {"JsonLines": "application/gzip", "Parquet": "application/vnd.apache.parquet"}
+
+
+def encoded(lines: Sequence[bytes], form: Format) -> bytes:
+    """Return a file that holds records.
+
+    Args:
+        lines: one JSON object each, as `exchange.line` makes them.
+        form: of the file.
+    """
+    if form == "JsonLines":
+        return gzip.compress(b"".join(lines), compresslevel=1)
+    from perennial.agent.capture import parquet
+
+    return parquet.encoded(lines)

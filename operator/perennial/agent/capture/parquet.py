@@ -1,0 +1,80 @@
+"""Captured records as Parquet, with the same fields as columns. Loaded only where wanted, since polars takes memory."""
+
+import json
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+_BODIES = ("request", "response")
+"""Kept as JSON text in Parquet: their shape is the callers', and differs from row to row."""
+_SCHEMA: dict[str, Any] = {
+    "time": pl.Datetime("ms", "UTC"),
+    "id": pl.String,
+    "namespace": pl.String,
+    "deployment": pl.String,
+    "revision": pl.String,
+    "digest": pl.String,
+    "method": pl.String,
+    "path": pl.String,
+    "status": pl.Int32,
+    "latencyMs": pl.Float64,
+    "request": pl.String,
+    "response": pl.String,
+    "requestTruncated": pl.Boolean,
+    "responseTruncated": pl.Boolean,
+}
+_ROWS = 512
+"""Read at a time, so that memory stays bounded."""
+
+
+def encoded(lines: Sequence[bytes]) -> bytes:
+    """Return a file that holds records, given as `exchange.line` makes them."""
+    rows = [_row(json.loads(line)) for line in lines]
+    frame = pl.DataFrame(rows, schema={**_SCHEMA, "time": pl.String}, orient="row")
+    times = frame.with_columns(
+        pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC")
+    )
+    buffer = BytesIO()
+    times.write_parquet(buffer, compression="zstd", statistics=True)
+    return buffer.getvalue()
+
+
+def _row(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(_cell(record, name) for name in _SCHEMA)
+
+
+def _cell(record: dict[str, Any], name: str) -> Any:
+    value = record.get(name)
+    if name in _BODIES:
+        return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return bool(value) if _SCHEMA[name] == pl.Boolean else value
+
+
+def parquet_lines(path: Path) -> Iterator[bytes]:
+    """Yield the records of a Parquet file in the form that JSON lines have.
+
+    Raises:
+        polars.exceptions.PolarsError: it is no such file.
+    """
+    scan = pl.scan_parquet(path).select(*_SCHEMA)
+    start = 0
+    while rows := scan.slice(start, _ROWS).collect().to_dicts():
+        yield from (_line(row) for row in rows)
+        start += _ROWS
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    time = row.pop("time")
+    moment = time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time is not None else None
+    bodies = {name: _document(row.pop(name)) for name in _BODIES}
+    return json.dumps({"time": moment, **row, **bodies}, ensure_ascii=False).encode()
+
+
+def _document(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
