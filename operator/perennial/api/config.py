@@ -72,7 +72,7 @@ class LeaderElection(Model):
 class Queue(Model):
     """How fast the operator works."""
 
-    workers: int = Field(16, ge=1, le=256, description="Resources that are reconciled at the same time.")
+    workers: int = Field(48, ge=1, le=256, description="Resources that are reconciled at the same time.")
     writes_per_second: float = Field(
         0,
         ge=0,

@@ -1,7 +1,7 @@
 """Everything the operator watches, in memory: rooms read it, watches and own writes fill it.
 
-One event loop owns it, so it has no locks. Objects are the API server's dicts, made smaller by `slim`; nobody changes
-one in place. Every change returns the keys of the resources that should look again.
+One event loop owns it, so it has no locks. Objects are kept small by `slim`, and each reading gives a fresh copy. Every
+change returns the keys of the resources that should look again.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from typing import Any
 
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
-from perennial.runtime.slim import Slimmer
+from perennial.runtime.slim import pack, unpack
 
 Names = Callable[[Mapping[str, Any]], tuple[Key, ...]]
 Place = tuple[str, str]
@@ -23,11 +23,22 @@ _TOMBSTONES = 8192
 _NOTHING: frozenset[Key] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An object, and what is asked of it without reading it."""
+
+    text: bytes
+    uid: str
+    version: int | None
+    owner: frozenset[Key]
+    """Whose child its labels say it is, if anyone's of ours."""
+
+
 @dataclass
 class _Shelf:
     """The objects of one kind."""
 
-    objects: dict[Place, Raw] = field(default_factory=dict)
+    objects: dict[Place, _Kept] = field(default_factory=dict)
     by_owner: defaultdict[Key, set[Place]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -40,25 +51,25 @@ class Cache:
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._named: dict[Key, tuple[Key, ...]] = {}
         self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
-        self._slimmer = Slimmer()
         self._gone: dict[str, int | None] = {}
 
     # Reading: the World of the rooms.
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         """Return the object, or None."""
-        return self._shelves[kind.kind].objects.get((namespace, name))
+        kept = self._shelves[kind.kind].objects.get((namespace, name))
+        return unpack(kept.text) if kept is not None else None
 
     def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
         """Return objects that carry the owner's labels, by name."""
         shelf = self._shelves[kind.kind]
-        return tuple(shelf.objects[place] for place in sorted(shelf.by_owner.get(owner, ())))
+        return tuple(unpack(shelf.objects[place].text) for place in sorted(shelf.by_owner.get(owner, ())))
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         """Return resources of a kind whose spec names another resource, by name."""
         objects = self._shelves[kind.kind].objects
         keys = sorted(key for key in self._naming.get(upstream, ()) if key.kind == kind.kind)
-        return tuple(objects[key.namespace, key.name] for key in keys)
+        return tuple(unpack(objects[key.namespace, key.name].text) for key in keys)
 
     def keys(self, kind: Kind) -> list[Key]:
         """Return the keys of all objects of a kind."""
@@ -86,11 +97,12 @@ class Cache:
             return _NOTHING
         if known is not None:
             self._unlink(kind, place, known)
-            if known["metadata"].get("uid") != metadata.get("uid"):
-                self._bury(known, _version(known))
+            if known.uid != metadata.get("uid", ""):
+                self._bury(known.uid, known.version)
         self._gone.pop(metadata.get("uid", ""), None)
-        raw = shelf.objects[place] = self._slimmer.slim(kind, raw)
-        return self._link(kind, place, raw) | (self._owner_of(known) if known is not None else _NOTHING)
+        kept = _Kept(pack(kind, raw), metadata.get("uid", ""), _version(raw), self._owner_of(raw))
+        shelf.objects[place] = kept
+        return self._link(kind, place, raw, kept.owner) | (known.owner if known is not None else _NOTHING)
 
     def remove(self, kind: Kind, raw: Raw, *, final: bool = False) -> frozenset[Key]:
         """Forget an object that is gone as of the version given, but not a newer one of the same name.
@@ -98,10 +110,10 @@ class Cache:
         `final`: its uid cannot come back in any version.
         """
         metadata = raw["metadata"]
-        self._bury(raw, None if final else _version(raw))
+        self._bury(metadata.get("uid", ""), None if final else _version(raw))
         place = (metadata.get("namespace", ""), metadata["name"])
         known = self._shelves[kind.kind].objects.get(place)
-        if known is None or known["metadata"].get("uid") != metadata.get("uid"):
+        if known is None or known.uid != metadata.get("uid", ""):
             return _NOTHING
         return self._drop(kind, place)
 
@@ -113,20 +125,20 @@ class Cache:
         horizon = _number(list_version)
         missing = [
             place
-            for place, raw in self._shelves[kind.kind].objects.items()
+            for place, kept in self._shelves[kind.kind].objects.items()
             if (namespace is None or place[0] == namespace)
-            and raw["metadata"].get("uid") not in present
-            and not _is_after(_version(raw), horizon)
+            and kept.uid not in present
+            and not _is_after(kept.version, horizon)
         ]
         wake: set[Key] = set()
         for place in missing:
-            self._bury(self._shelves[kind.kind].objects[place], horizon)
+            self._bury(self._shelves[kind.kind].objects[place].uid, horizon)
             wake |= self._drop(kind, place)
         return frozenset(wake)
 
     # Inside.
 
-    def _is_newer(self, metadata: Mapping[str, Any], known: Raw | None) -> bool:
+    def _is_newer(self, metadata: Mapping[str, Any], known: _Kept | None) -> bool:
         version = _number(metadata.get("resourceVersion"))
         uid = metadata.get("uid")
         if uid in self._gone:
@@ -136,22 +148,19 @@ class Cache:
                 return False
         if known is None:
             return True
-        before = _version(known)
-        return version is None or before is None or version > before
+        return version is None or known.version is None or version > known.version
 
     def _drop(self, kind: Kind, place: Place) -> frozenset[Key]:
-        raw = self._shelves[kind.kind].objects.pop(place)
-        wake = self._unlink(kind, place, raw)
+        wake = self._unlink(kind, place, self._shelves[kind.kind].objects.pop(place))
         if kind.kind in self._names:
             key = Key(kind.kind, *place)
             wake = wake | {key} | self._naming.get(key, _NOTHING)
         return wake
 
-    def _link(self, kind: Kind, place: Place, raw: Raw) -> frozenset[Key]:
+    def _link(self, kind: Kind, place: Place, raw: Raw, owner: frozenset[Key]) -> frozenset[Key]:
         """Put the object into the indexes; return whom it concerns."""
         names = self._names.get(kind.kind)
         if names is None:
-            owner = self._owner_of(raw)
             for key in owner:
                 self._shelves[kind.kind].by_owner[key].add(place)
             return owner
@@ -162,7 +171,7 @@ class Cache:
             self._naming[item].add(key)
         return frozenset((key, *upstream, *self._naming.get(key, ())))
 
-    def _unlink(self, kind: Kind, place: Place, raw: Raw) -> frozenset[Key]:
+    def _unlink(self, kind: Kind, place: Place, kept: _Kept) -> frozenset[Key]:
         """Take the object out of the indexes; return whom it concerned."""
         if kind.kind in self._names:
             key = Key(kind.kind, *place)
@@ -170,10 +179,9 @@ class Cache:
             for item in upstream:
                 _discard(self._naming, item, key)
             return frozenset(upstream)
-        owner = self._owner_of(raw)
-        for key in owner:
+        for key in kept.owner:
             _discard(self._shelves[kind.kind].by_owner, key, place)
-        return owner
+        return kept.owner
 
     def _owner_of(self, raw: Raw) -> frozenset[Key]:
         """Return the key that the labels of a child or pod name, if it is of a kind of ours."""
@@ -184,9 +192,8 @@ class Cache:
             return _NOTHING
         return frozenset((Key(kind, metadata.get("namespace", ""), name),))
 
-    def _bury(self, raw: Raw, version: int | None) -> None:
+    def _bury(self, uid: str, version: int | None) -> None:
         """Remember that the uid is gone, so that a late event does not bring it back."""
-        uid = raw["metadata"].get("uid")
         if not uid:
             return
         self._gone.pop(uid, None)

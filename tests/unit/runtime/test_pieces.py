@@ -1,6 +1,7 @@
 """The small pieces of the runtime."""
 
 import asyncio
+import copy
 import json
 import logging
 from io import StringIO
@@ -17,7 +18,7 @@ from perennial.runtime import logs
 from perennial.runtime.departure import first_difference, projection
 from perennial.runtime.events import EventPoster
 from perennial.runtime.health import Health
-from perennial.runtime.slim import Slimmer
+from perennial.runtime.slim import pack, unpack
 from perennial.runtime.workqueue import WorkQueue
 from tests.reconcile.fake import FakeCluster, refusal
 from tests.unit.runtime.clock import FakeClock
@@ -56,31 +57,35 @@ def test_a_difference_is_found_exactly_where_something_is_not_covered(live: Any,
     assert covers(projection(live, desired), desired) is covers(live, desired)
 
 
-def test_what_is_kept_is_small_and_shares_its_names() -> None:
-    slimmer = Slimmer()
+JOB_IN_FULL: dict[str, Any] = {
+    "metadata": {
+        "name": "a",
+        "managedFields": [1],
+        "labels": {"x": "y"},
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"},
+    },
+    "spec": {"suspend": True, "template": {"spec": {}}},
+}
 
-    def job() -> dict[str, Any]:
-        return json.loads(  # type: ignore[no-any-return]
-            '{"metadata": {"name": "a", "managedFields": [1], "labels": {"x": "y"}, "annotations": '
-            '{"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"}}, '
-            '"spec": {"suspend": true, "template": {"spec": {}}}}'
-        )
 
-    first, second = slimmer.slim(JOB, job()), slimmer.slim(JOB, job())
-    assert first == {
+def test_what_is_kept_is_small_and_the_object_given_stays_as_it_is() -> None:
+    given = copy.deepcopy(JOB_IN_FULL)
+
+    assert unpack(pack(JOB, given)) == {
         "metadata": {"name": "a", "labels": {"x": "y"}, "annotations": {"mine": "1"}},
         "spec": {"suspend": True},
     }
-    assert all(a is b for a, b in zip(first["metadata"], second["metadata"], strict=True))
-    pod = slimmer.slim(POD, {"metadata": {}, "spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "P"}})
-    assert pod == {"metadata": {}, "spec": {"nodeName": "n"}, "status": {"phase": "P"}}
-    assert "template" in slimmer.slim(TRAINING_JOB, job())["spec"]
+    assert given == JOB_IN_FULL
+    pod = {"metadata": {}, "spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "P"}}
+    assert unpack(pack(POD, pod)) == {"metadata": {}, "spec": {"nodeName": "n"}, "status": {"phase": "P"}}
+    assert "template" in unpack(pack(TRAINING_JOB, given))["spec"]
 
 
-def test_the_pool_of_names_is_bounded() -> None:
-    slimmer = Slimmer()
-    slimmer.slim(TRAINING_JOB, {"metadata": {"labels": {f"l{number}": "" for number in range(20_000)}}})
-    assert len(slimmer._names) == 8192
+@given(VALUES)
+def test_what_is_kept_is_read_as_it_was(value: Any) -> None:
+    raw = {"metadata": {"name": "a"}, "spec": {"value": value, "odd": "\ud800"}}
+
+    assert unpack(pack(TRAINING_JOB, raw)) == raw
 
 
 async def test_events_name_their_resource_and_wait_their_turn() -> None:
