@@ -1,4 +1,4 @@
-"""What starts runs on a real cluster, which models are accepted, and sweeps: each by the real clock, storage and Jobs."""
+"""What starts runs on a real cluster, which models are accepted, and sweeps: by the real clock, storage and Jobs."""
 
 import asyncio
 from typing import Any
