@@ -6,12 +6,20 @@ from typing import Any
 import pytest
 
 from perennial.core.kinds import CRON_JOB, JOB, TRAINING_JOB, Raw
+from perennial.core.times import parse_time
 from tests.e2e.support.site import Site
 from tests.e2e.support.world import World, condition
 from tests.support.kube import Kube
 
 NAMESPACE = "runs"
 QUICK = {"output": None, "storage": None}
+REPORTS = """
+import json, os, time
+for step in range(1, 1000):
+    open("/perennial/next", "w").write(json.dumps({"step": step, "total": 1000, "metrics": {"loss": 1 / step}}))
+    os.rename("/perennial/next", "/perennial/progress.json")
+    time.sleep(0.5)
+"""
 SCORED = """
 import json, os
 depth = int(os.environ.get("PERENNIAL_PARAM_DEPTH", "0"))
@@ -31,6 +39,7 @@ async def start_all(site: Site) -> None:
             world.train("watches", "pass", output=None, inputs=inputs, newData={"poll": "1m"}),
             world.train("hourglass", "pass", schedule="* * * * *", **QUICK),
             world.train("asked", "pass", **QUICK),
+            world.train("reports", REPORTS),
             world.train(
                 "sweeps",
                 SCORED,
@@ -59,6 +68,20 @@ async def test_the_annotation_starts_one_run_for_each_value(world: World) -> Non
         assert (trigger(status)["kind"], trigger(status)["token"]) == ("Manual", value)
 
     assert (await world.status(TRAINING_JOB, "asked"))["runCount"] == 3
+
+
+async def test_progress_reaches_the_status_a_little_at_a_time(world: World) -> None:
+    def progress(now: Raw) -> Any:
+        return now.get("currentRun", {}).get("progress")
+
+    first = progress(await world.until(TRAINING_JOB, "reports", progress, "some progress"))
+    assert first["total"] == 1000
+    assert float(first["metrics"]["loss"]) <= 1
+    later = await world.until(TRAINING_JOB, "reports", lambda now: progress(now)["step"] > first["step"], "more of it")
+    assert progress(later)["etaSeconds"] > 0
+    between = parse_time(progress(later)["time"]) - parse_time(first["time"])
+    assert between.total_seconds() >= 29
+    await world.change(TRAINING_JOB, "reports", suspend=True)
 
 
 async def test_the_best_trial_makes_the_model_and_a_worse_one_later_is_rejected(world: World) -> None:

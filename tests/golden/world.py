@@ -45,6 +45,10 @@ class ListedWorld:
             if wanted.items() <= raw["metadata"].get("labels", {}).items()
         )
 
+    def answer(self, url: str) -> str | None:
+        """Return nothing: no pod answers here."""
+        return None
+
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         """Return resources whose room says that they name the other."""
         found = self._of(kind, upstream.namespace)

@@ -100,6 +100,11 @@ def read_metrics(path: Path) -> dict[str, str]:
     return kept
 
 
+def metrics_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the entries of a document that may stand in a status, as text."""
+    return {name: text for name, text in _flatten(document, "") if _fits(name, text)}
+
+
 def _flatten(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         name = f"{prefix}{key}"

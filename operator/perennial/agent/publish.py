@@ -20,6 +20,7 @@ from perennial.agent.parallel import in_parallel
 from perennial.agent.paths import shared_folder
 from perennial.agent.patience import Patience
 from perennial.agent.progress import Progress
+from perennial.agent.progress_server import progress_server
 from perennial.agent.storage import ObjectStore, join_uri, naming
 from perennial.api.agent import PublishConfig
 from perennial.api.manifest import FileEntry, InputManifest, Manifest
@@ -56,7 +57,8 @@ def publish_when_told(
         ready.parent.mkdir(exist_ok=True)
         ready.touch()
     log.info("waiting for the training to end")
-    wait()
+    with progress_server(root):
+        wait()
     return publish(config, store)
 
 

@@ -109,6 +109,7 @@ class PodStatus(Model):
     reason: str = ""
     message: str = ""
     conditions: KubeConditions = ()
+    pod_ip: str = Field("", alias="podIP")
     init_container_statuses: Statuses = ()
     container_statuses: Statuses = ()
 

@@ -51,6 +51,22 @@ class Fetched(AgentMessage):
     inputs: Annotated[tuple[PulledInput, ...], Field(max_length=16)] = ()
 
 
+MOST_PROGRESS_METRICS = 16
+
+
+class TrainingProgress(Model):
+    """What the sidecar answers to `GET :9464/progress`, from the code's own progress.json: untrusted, too."""
+
+    step: Count
+    total: Count | None = None
+    metrics: Annotated[
+        dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=32)]],
+        Field(max_length=MOST_PROGRESS_METRICS),
+    ] = Field(default_factory=dict)
+    eta: Count | None = None
+    """Seconds that are left."""
+
+
 class Polled(AgentMessage):
     """`poll` has listed the inputs."""
 

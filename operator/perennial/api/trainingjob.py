@@ -170,6 +170,18 @@ class Artifact(Model):
     time: Timestamp = Field(description="When it was published.")
 
 
+class RunProgress(Model):
+    """How far the code is, by its own word in /perennial/progress.json."""
+
+    step: int = Field(ge=0, le=2**53, description="Steps done.")
+    total: int | None = Field(None, ge=0, le=2**53, description="Steps in all.")
+    metrics: Metrics | None = Field(None, description="Metrics at this step.")
+    eta_seconds: int | None = Field(
+        None, ge=0, le=2**53, description="Seconds that are left: the code's own word, or else by the pace so far."
+    )
+    time: Timestamp = Field(description="When this was read; at most every 30 s.")
+
+
 class CurrentRun(Model):
     """The run under way. Written before its Job is created, so that a crash in between loses nothing."""
 
@@ -185,6 +197,9 @@ class CurrentRun(Model):
     start_time: Timestamp = Field(description="When the run was started.")
     attempt_time: Timestamp = Field(description="When the attempt was started, or is to be started after a failure.")
     last_failure: Message | None = Field(None, description="Why the attempt before this one ended.")
+    progress: RunProgress | None = Field(
+        None, description="How far the attempt is, where its code keeps /perennial/progress.json and output is set."
+    )
 
 
 class RunRecord(Model):

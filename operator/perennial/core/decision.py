@@ -54,6 +54,18 @@ class EventNote:
 
 
 @dataclass(frozen=True)
+class Read:
+    """An address inside the cluster that the runtime GETs again and again, without credentials and bounded in size.
+
+    `World.answer` has the newest answer; another answer wakes the resource.
+    """
+
+    url: str
+    every: float
+    """Seconds between two reads, at least."""
+
+
+@dataclass(frozen=True)
 class Decision:
     """One step toward the spec."""
 
@@ -63,6 +75,8 @@ class Decision:
     events: tuple[EventNote, ...] = ()
     requeue_after: float | None = None
     """Seconds after which to look again without an event; 0: at once, with the status just written."""
+    read: Read | None = None
+    """What to read until a later decision wants something else, or nothing."""
     status_first: bool = False
     """Write status before the actions: the intention must be on record before a child exists."""
 
@@ -80,6 +94,10 @@ class World(Protocol):
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         """Return resources of a kind whose spec names another resource (see `Room.names`), by name."""
+        ...
+
+    def answer(self, url: str) -> str | None:
+        """Return the newest answer to a `Read` of this resource, or None."""
         ...
 
 

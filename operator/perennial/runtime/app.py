@@ -17,7 +17,9 @@ from perennial import __version__
 from perennial.adapters.cluster import Cluster, path_of
 from perennial.adapters.connection import Connection
 from perennial.adapters.errors import ClusterConfigError
+from perennial.adapters.http import SmallReader
 from perennial.adapters.limiter import TokenBucket
+from perennial.api.messages import MAX_BYTES
 from perennial.core.decision import Room
 from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL
 from perennial.handlers.watch import WatchEnded, WatchPlan, run_watch
@@ -115,6 +117,7 @@ class Operator:
             "watch": self._watch(),
             "leader election": self._lead(),
             "events": self._engine.events.run(),
+            "reads": self._read(),
             **{f"worker {number}": self._work() for number in range(self._config.queue.workers)},
         }
 
@@ -141,6 +144,13 @@ class Operator:
         await self._elector.acquire()
         self._engine.activate()
         await self._elector.keep()
+
+    async def _read(self) -> None:
+        reader = SmallReader(MAX_BYTES)
+        try:
+            await self._engine.poller.run(reader.read)
+        finally:
+            await reader.close()
 
     async def _work(self) -> None:
         await self._engine.work()

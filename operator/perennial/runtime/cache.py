@@ -51,6 +51,8 @@ class Cache:
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._named: dict[Key, tuple[Key, ...]] = {}
         self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
+        self.answers: Callable[[str], str | None] = lambda _: None
+        """Who reads for the rooms over HTTP."""
         self._gone: dict[str, int | None] = {}
 
     # Reading: the World of the rooms.
@@ -70,6 +72,10 @@ class Cache:
         objects = self._shelves[kind.kind].objects
         keys = sorted(key for key in self._naming.get(upstream, ()) if key.kind == kind.kind)
         return tuple(unpack(objects[key.namespace, key.name].text) for key in keys)
+
+    def answer(self, url: str) -> str | None:
+        """Return the newest answer to a `Read`, or None."""
+        return self.answers(url)
 
     def keys(self, kind: Kind) -> list[Key]:
         """Return the keys of all objects of a kind."""

@@ -17,6 +17,7 @@ from perennial.runtime.events import EventPoster
 from perennial.runtime.gauges import ResourceGauges
 from perennial.runtime.logs import about
 from perennial.runtime.metrics import Metrics
+from perennial.runtime.polling import Poller
 from perennial.runtime.ports import Api
 from perennial.runtime.reconcile import Outcome, Reconciler, Result
 from perennial.runtime.workqueue import Clock, QueueClosed, WorkQueue
@@ -53,6 +54,8 @@ class Engine:
         self.queue = WorkQueue(
             clock, backoff=config.queue.backoff_seconds, max_backoff=config.queue.max_backoff_seconds
         )
+        self.poller = Poller(self.queue.add, clock)
+        self.cache.answers = self.poller.answer
         self.events = EventPoster(api, instance=instance, is_busy=lambda: len(self.queue) > 0)
         self.reconciler = Reconciler(
             rooms=rooms,
@@ -69,6 +72,7 @@ class Engine:
             config=config,
             now=lambda: datetime.now(UTC),
             tell=self.events.add,
+            want=self.poller.want,
         )
 
     def activate(self) -> None:

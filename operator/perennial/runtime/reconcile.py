@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from perennial.adapters.errors import ApiError
 from perennial.api.config import OperatorConfig
-from perennial.core.decision import ChildConflict, Decision, EventNote, Room
+from perennial.core.decision import ChildConflict, Decision, EventNote, Read, Room
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.runtime.cache import Cache
 from perennial.runtime.children import Accept, Children, NotYet
@@ -33,6 +33,10 @@ _log = logging.getLogger(__name__)
 
 Tell = Callable[[Raw, Iterable[EventNote]], None]
 """Takes a resource as it was just written, and the notes about it that should become Events."""
+
+
+Want = Callable[[Key, Read | None], None]
+"""Takes what a resource wants to be read from now on."""
 
 
 class Result(StrEnum):
@@ -76,6 +80,7 @@ class Reconciler:
         config: OperatorConfig,
         now: Callable[[], datetime],
         tell: Tell,
+        want: Want = lambda _key, _read: None,
     ) -> None:
         """Take everything that a reconcile needs; it keeps no state of its own."""
         self._rooms = rooms
@@ -86,6 +91,7 @@ class Reconciler:
         self._config = config
         self._now = now
         self._tell = tell
+        self._want = want
 
     async def reconcile(self, key: Key) -> Outcome:
         """Carry out one step.
@@ -97,6 +103,7 @@ class Reconciler:
         room = self._rooms[key.kind]
         raw = self._cache.get(room.kind, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
+            self._want(key, None)
             return Outcome(Result.GONE)  # children go by garbage collection
         try:
             try:
@@ -105,6 +112,7 @@ class Reconciler:
                 await self._report(room.kind, raw, of_spec(error))
                 return Outcome(Result.INVALID)
             decision = room.decide(room.observe(resource, self._cache), self._config, self._now())
+            self._want(key, decision.read)
             return await self._carry_out(room.kind, raw, decision)
         except _Stale:
             return Outcome(Result.CONFLICT, after=0)

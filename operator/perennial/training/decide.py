@@ -23,6 +23,7 @@ from perennial.training.plan import lineage_of, run_hash
 from perennial.training.poll import polls_of, with_baseline
 from perennial.training.progress import progress_of, queued, starting
 from perennial.training.queue import queue_of
+from perennial.training.reporting import read_of, reported
 from perennial.training.schedule import with_schedule
 from perennial.training.states import activity, poll_events
 from perennial.training.suspension import suspension
@@ -178,13 +179,25 @@ class _Step(Look):
 
     def _watch(self, status: TrainingJobStatus, current: Current, found: AttemptJob) -> Decision:
         """Tell what the pod does."""
-        progress = progress_of(current.run, found.job, self.observed.pod_of(found.job), self.now)
+        pod = self.observed.pod_of(found.job)
+        progress = progress_of(current.run, found.job, pod, self.now)
         if progress.hopeless is not None:
             return self._end(status, current, "Failed", progress.hopeless)
         events = []
         if progress.waiting and activity(status) != progress.reason:
             events.append(EventNote("Warning", progress.reason, progress.message))
-        return self.decision(status, progress=progress, events=events, requeue=progress.look_after)
+        read = read_of(self.spec, pod) if progress.running else None
+        if read is None:
+            return self.decision(status, progress=progress, events=events, requeue=progress.look_after)
+        run, left = reported(current.run, self.observed.answer(read.url), self.now)
+        waits = [seconds for seconds in (left, progress.look_after) if seconds is not None]
+        decision = self.decision(
+            status.model_copy(update={"current_run": run}),
+            progress=progress,
+            events=events,
+            requeue=min(waits, default=None),
+        )
+        return replace(decision, read=read)
 
     # Ending.
 

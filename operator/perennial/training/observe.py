@@ -1,5 +1,6 @@
 """Gathers what deciding about a TrainingJob needs: its Jobs, their pods, and the requests to train again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -80,6 +81,8 @@ class Observed:
     pods: tuple[OwnedPod, ...] = ()
     wishes: tuple[RetrainWish, ...] = ()
     cron_jobs: tuple[ObjectMeta, ...] = ()
+    answer: Callable[[str], str | None] = lambda _: None
+    """Returns the newest answer to a read."""
 
     @property
     def key(self) -> Key:
@@ -115,6 +118,7 @@ def observe(resource: TrainingJob, world: World) -> Observed:
         pods=tuple(OwnedPod.model_validate(raw) for raw in world.children(POD, key)),
         wishes=tuple(item for item in wishes if item is not None),
         cron_jobs=tuple(Resource.model_validate(raw).metadata for raw in world.children(CRON_JOB, key)),
+        answer=world.answer,
     )
 
 

@@ -110,6 +110,7 @@ def repeat(resource: str, run: CurrentRun, outcome: Outcome, now: datetime) -> C
             "job": job_name(resource, run.number, attempt),
             "attempt_time": after(now, pause(failures + disruptions)),
             "last_failure": shorten(outcome.message),
+            "progress": None,
         }
     )
 
@@ -118,7 +119,7 @@ def set_aside(resource: str, run: CurrentRun, now: datetime) -> CurrentRun:
     """Return the run with its next attempt, which starts when the run may go on; it counts as nothing."""
     attempt = run.attempt + 1
     name = job_name(resource, run.number, attempt)
-    return run.model_copy(update={"attempt": attempt, "job": name, "attempt_time": format_time(now)})
+    return run.model_copy(update={"attempt": attempt, "job": name, "attempt_time": format_time(now), "progress": None})
 
 
 def end(

@@ -45,6 +45,8 @@ class Cluster:
     cron_jobs: dict[str, Raw] = field(default_factory=dict)
     polls: dict[str, Raw] = field(default_factory=dict)
     """Pods that have listed the inputs."""
+    said: dict[str, str] = field(default_factory=dict)
+    """Answers of pods, by address."""
     monitors: list[Raw] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: parse_time(NOW))
     writes: int = 0
@@ -63,6 +65,10 @@ class Cluster:
     def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
         found = {JOB: self.jobs, POD: {**self.pods, **self.polls}, CRON_JOB: self.cron_jobs}[kind]
         return tuple(found[name] for name in sorted(found))
+
+    def answer(self, url: str) -> str | None:
+        """Return what a pod says of its progress."""
+        return self.said.get(url)
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         return tuple(self.monitors) if kind == DRIFT_MONITOR else ()

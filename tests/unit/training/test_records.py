@@ -239,6 +239,10 @@ class Shelf:
     def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
         return tuple(self.found[kind])
 
+    def answer(self, url: str) -> str | None:
+        """Return nothing: no pod answers here."""
+        return None
+
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         return tuple(self.found[kind])
 

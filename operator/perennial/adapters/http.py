@@ -1,0 +1,43 @@
+"""Small reads over plain HTTP from addresses inside the cluster: bounded in size and time, and without credentials."""
+
+from http import HTTPStatus
+
+import aiohttp
+
+_SECONDS = 2.0
+_CONNECTIONS = 16
+
+
+class SmallReader:
+    """GETs short texts. Never follows a redirect, sends no credentials or cookies, and uses no proxy."""
+
+    def __init__(self, limit: int, seconds: float = _SECONDS) -> None:
+        """Read at most `limit` bytes within so many seconds; must be made inside of an event loop."""
+        self._limit = limit
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, force_close=True),
+            timeout=aiohttp.ClientTimeout(total=seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # a small answer could be a large text
+            trust_env=False,
+        )
+
+    async def read(self, url: str) -> str | None:
+        """Return the answer's text; None where there is none, or it is an error, too long or no UTF-8."""
+        try:
+            async with self._session.get(url, allow_redirects=False) as answer:
+                if answer.status != HTTPStatus.OK:
+                    return None
+                data = b""
+                while len(data) <= self._limit:
+                    part = await answer.content.read(self._limit + 1 - len(data))
+                    if not part:
+                        return data.decode()
+                    data += part
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
+        return None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
