@@ -18,7 +18,7 @@ from perennial.training.clock import seconds_until
 from perennial.training.housekeeping import rivals
 from perennial.training.look import Current, Look
 from perennial.training.observe import AttemptJob, Observed
-from perennial.training.outcome import Outcome
+from perennial.training.outcome import Outcome, end_note
 from perennial.training.plan import lineage_of, run_hash
 from perennial.training.poll import polls_of, with_baseline
 from perennial.training.progress import progress_of, queued, starting
@@ -238,7 +238,7 @@ class _Step(Look):
 
     def _end(self, status: TrainingJobStatus, current: Current, result: runs.Result, outcome: Outcome) -> Decision:
         status = self.recorded(status, current, result, outcome)
-        event = _end_note(current.run.name, result, outcome)
+        event = end_note(current.run.name, result, outcome)
         return self.decision(status, events=[event], requeue=None if self.due(status) is None else 0)
 
     def _replace(self, status: TrainingJobStatus, current: Current, outcome: Outcome | None = None) -> Decision:
@@ -247,11 +247,3 @@ class _Step(Look):
         message = f"the spec has changed while run {current.run.name} was under way{after}"
         status = self.recorded(status, current, "Replaced", Outcome("Fatal", "SpecChanged", message))
         return self.start_if_due(status, [EventNote("Normal", "RunReplaced", message)])
-
-
-def _end_note(run: str, result: runs.Result, outcome: Outcome) -> EventNote:
-    made = f" and published {outcome.published.digest}" if outcome.published else ""
-    if result == "Succeeded":
-        return EventNote("Normal", outcome.reason, f"run {run} succeeded{made}")
-    told = f"succeeded{made}, which is not accepted" if result == "Rejected" else "failed"
-    return EventNote("Warning", outcome.reason, f"run {run} {told}: {outcome.message}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from perennial.api.messages import Published
+from perennial.core.decision import EventNote
 
 Ending = Literal["Succeeded", "Disrupted", "Failed", "Fatal"]
 
@@ -22,3 +23,12 @@ class Outcome:
     reason: str
     message: str
     published: Published | None = None
+
+
+def end_note(run: str, result: str, outcome: Outcome) -> EventNote:
+    """Return the Event about the end of a run."""
+    made = f" and published {outcome.published.digest}" if outcome.published else ""
+    if result == "Succeeded":
+        return EventNote("Normal", outcome.reason, f"run {run} succeeded{made}")
+    told = f"succeeded{made}, which is not accepted" if result == "Rejected" else "failed"
+    return EventNote("Warning", outcome.reason, f"run {run} {told}: {outcome.message}")
