@@ -1,0 +1,113 @@
+"""A real MLServer from a preset: pickles only when allowed, the Open Inference Protocol, and what capture keeps of it."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib import error, request
+
+from perennial.agent.capture.parquet import parquet_lines
+from perennial.core.kinds import AUTOSCALER, MODEL_DEPLOYMENT, NETWORK_POLICY, SERVICE
+from tests.e2e.support.world import World, condition, within
+
+NAMESPACE = "runtimes"
+TRAIN = """
+import joblib, os
+from sklearn.linear_model import LogisticRegression
+joblib.dump(LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1]), os.environ["PERENNIAL_OUTPUT"] + "/model.joblib")
+"""
+
+
+@dataclass(frozen=True)
+class Client:
+    """Speaks version 2 of the Open Inference Protocol over HTTP, with nothing but the standard library."""
+
+    address: str
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Return status and body of a GET."""
+        return self._ask(request.Request(f"http://{self.address}/v2{path}"))
+
+    def infer(self, model: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """Return status and body of a prediction."""
+        data = json.dumps(body).encode()
+        url = f"http://{self.address}/v2/models/{model}/infer?ssn=123-45"
+        return self._ask(request.Request(url, data, {"content-type": "application/json"}))
+
+    def _ask(self, wanted: request.Request) -> tuple[int, Any]:
+        try:
+            with request.urlopen(wanted, timeout=10) as found:
+                return found.status, json.loads(found.read() or b"null")
+        except error.HTTPError as refused:
+            return refused.code, json.loads(refused.read() or b"null")
+
+
+def tensor(*rows: list[float]) -> dict[str, Any]:
+    return {"name": "x", "shape": [len(rows), 2], "datatype": "FP64", "data": [value for row in rows for value in row]}
+
+
+async def test_mlserver_by_its_preset(world: World, tmp_path: Path) -> None:
+    await world.train("flower", TRAIN)
+    trained = (await world.succeeded("flower"))["artifact"]
+    await world.serve(
+        "flower",
+        model={"uri": trained["uri"], "digest": trained["digest"]},
+        runtime={"name": "mlserver-sklearn", "readiness": {"path": "/v2/models/flower/ready", "periodSeconds": 1}},
+        replicas={"min": 1, "max": 2},
+        autoscaling=[{"cpu": 80}],
+        scalingBehavior={"scaleDown": {"stabilizationWindowSeconds": 30}},
+        resources={"requests": {"cpu": "50m", "memory": "256Mi"}},
+        networkPolicy={"allow": [{"namespaceLabels": {"team": "web"}, "podLabels": {"app": "front"}}]},
+        capture={"uri": "s3://capture/flower/", "every": "1s", "format": "Parquet", "redact": ["ssn"]},
+    )
+    said = await world.condition(MODEL_DEPLOYMENT, "flower", "RolloutFailed", "PickleRefused")
+    assert "model.joblib" in said
+    assert "spec.model.allowPickle" in said
+
+    await world.change(MODEL_DEPLOYMENT, "flower", model={"allowPickle": True})
+    status = await world.until(MODEL_DEPLOYMENT, "flower", lambda now: now.get("stable"), "MLServer serves", 240)
+    assert condition(status, "Ready", "True", "Serving")
+    (scaler,) = await world.children(AUTOSCALER, "flower", "ModelDeployment")
+    assert scaler["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 30
+    (policy,) = await world.children(NETWORK_POLICY, "flower", "ModelDeployment")
+    assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == [9080, 8082, 9081]
+
+    service = await world.kube.get(SERVICE, NAMESPACE, "flower") or {}
+    await asyncio.to_thread(speak, Client(service["spec"]["clusterIP"]))
+    await within(lambda: asyncio.to_thread(captured, world, tmp_path), "the predictions are captured", 60)
+
+
+def speak(client: Client) -> None:
+    """Hold the server to the protocol."""
+    for path in ("/health/live", "/health/ready", "/models/flower/ready"):
+        assert client.get(path)[0] == 200, path
+    _, server = client.get("")
+    assert server["name"] == "mlserver"
+    _, model = client.get("/models/flower")
+    assert model["name"] == "flower"
+
+    status, answer = client.infer("flower", {"id": "order-7", "inputs": [tensor([0.0, 0.0], [1.0, 1.0])]})
+    assert (status, answer["id"], answer["model_name"]) == (200, "order-7", "flower")
+    (output,) = answer["outputs"]
+    assert output["data"] == [0, 1]
+    assert output["shape"][0] == 2
+
+    for model_name, body in (("flower", {"inputs": "none"}), ("flower", {"inputs": [tensor([1.0])]}), ("rose", {})):
+        status, answer = client.infer(model_name, body)
+        assert 400 <= status < 600, (model_name, body, answer)
+        assert answer, "an error says what is wrong"
+    assert client.get("/models/rose")[0] == 404
+
+
+def captured(world: World, folder: Path) -> bool:
+    """Tell whether the good prediction is in a Parquet file, without what is redacted."""
+    client = world.site.s3()
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket="capture", Prefix="flower/").get("Contents", ())]
+    records = []
+    for key in keys:
+        client.download_file("capture", key, str(folder / "found"))
+        records += [json.loads(line) for line in parquet_lines(folder / "found")]
+    assert not any("123-45" in json.dumps(record) for record in records)
+    found = [record for record in records if record["id"] == "order-7"]
+    return bool(found) and found[0]["response"]["outputs"][0]["data"] == [0, 1] and found[0]["status"] == 200
