@@ -1,4 +1,4 @@
-"""A real MLServer from a preset: pickles only when allowed, the Open Inference Protocol, and what capture keeps of it."""
+"""A real MLServer from a preset: pickles only when allowed, the Open Inference Protocol, and what capture keeps."""
 
 import asyncio
 import json
@@ -15,7 +15,8 @@ NAMESPACE = "runtimes"
 TRAIN = """
 import joblib, os
 from sklearn.linear_model import LogisticRegression
-joblib.dump(LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1]), os.environ["PERENNIAL_OUTPUT"] + "/model.joblib")
+model = LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1])
+joblib.dump(model, os.environ["PERENNIAL_OUTPUT"] + "/model.joblib")
 """
 
 

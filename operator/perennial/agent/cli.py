@@ -87,12 +87,12 @@ def _work(config: object) -> AgentMessage | None:
         from perennial.agent.poll import poll
 
         return poll(config, open_storage(config.storage))
-    from perennial.agent.fetch import fetch_inputs, fetch_model
+    from perennial.agent.fetch import fetch_inputs, fetch_models
 
     if isinstance(config, FetchInputs):
         return fetch_inputs(config, open_storage(config.storage))
     assert isinstance(config, FetchModel)  # noqa: S101 - the adapters name no other
-    return fetch_model(config, open_storage(config.storage))
+    return fetch_models(config, open_storage(config.storage))
 
 
 class BadConfig(ValueError):

@@ -15,7 +15,7 @@ from perennial.agent.paths import replace_file, safe_path, safe_paths, shared_fo
 from perennial.agent.progress import Progress
 from perennial.agent.room import check_room
 from perennial.agent.storage import ObjectInfo, ObjectStore, join_uri, naming, split_uri
-from perennial.api.agent import FetchInputs, FetchModel
+from perennial.api.agent import FetchInputs, FetchModel, ModelFolder
 from perennial.api.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.messages import Fetched, PulledInput
 from perennial.api.pod import Input
@@ -79,7 +79,21 @@ def _pull(item: Input, store: ObjectStore, folder: Path) -> tuple[InputManifest,
     return record, PulledInput(name=item.name, digest=digest, files=len(files), bytes=size)
 
 
-def fetch_model(config: FetchModel, store: ObjectStore) -> Fetched:
+def fetch_models(config: FetchModel, store: ObjectStore) -> Fetched:
+    """Pull a version, and then each further one, under the same rules and into the same volume.
+
+    Raises:
+        AgentError: as `fetch_model`.
+    """
+    left = config.most_bytes
+    first = ModelFolder(uri=config.uri, digest=config.digest, directory=config.directory)
+    for part in (first, *(config.more or ())):
+        manifest = fetch_model(config.model_copy(update={**dict(part), "most_bytes": left}), store)
+        left = left - sum(entry.size for entry in manifest.files) if left is not None else None
+    return Fetched()
+
+
+def fetch_model(config: FetchModel, store: ObjectStore) -> Manifest:
     """Pull the files that a version's manifest lists, each checked by its sha256, and the manifest itself.
 
     Raises:
@@ -116,7 +130,7 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Fetched:
         replace_file(folder / MANIFEST, manifest.model_dump_json(by_alias=True, exclude_none=True).encode())
     pulled = len(wanted)
     log.info("model %s: %d files pulled, %d already there", config.digest, pulled, len(manifest.files) - pulled)
-    return Fetched()
+    return manifest
 
 
 class SmallObjects(Protocol):

@@ -36,6 +36,14 @@ class FetchInputs(Model):
     root: str = ROOT
 
 
+class ModelFolder(Model):
+    """A further version, and the folder that it goes to."""
+
+    uri: S3Uri
+    digest: Digest
+    directory: str
+
+
 class FetchModel(Model):
     """`perennial agent fetch` before serving: pull one published version and check its digest."""
 
@@ -50,6 +58,7 @@ class FetchModel(Model):
     allow_pickle: bool | None = None
     most_bytes: int | None = None
     """What the volume may hold."""
+    more: tuple[ModelFolder, ...] | None = None
 
 
 class PublishConfig(Model):

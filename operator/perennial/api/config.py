@@ -6,7 +6,7 @@ from pydantic import Field
 
 from perennial.api.base import Model, Name, ShortText
 from perennial.api.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
-from perennial.api.serving_runtime import HttpProbe, ModelFormat
+from perennial.api.serving_runtime import Directory, HttpProbe, ModelFormat
 
 
 class RuntimePreset(Model):
@@ -29,7 +29,7 @@ class RuntimePreset(Model):
         (),
         description="Formats of models that the server loads; any other is refused before it is fetched. Empty: all.",
     )
-    directory: Annotated[str, Field(max_length=256, pattern=r"^([^\s/.][^\s/]*(/[^\s/.][^\s/]*)*)?$")] = Field(
+    directory: Directory = Field(
         "",
         description="Folder below /mnt/models that receives the model's files, and becomes PERENNIAL_MODEL_DIR; "
         "$(PERENNIAL_MODEL_NAME) is replaced. Empty: /mnt/models itself.",

@@ -19,11 +19,13 @@ from perennial.api.base import (
     Text,
     Timestamp,
     exactly_one,
+    list_map,
     rules,
 )
 from perennial.api.meta import Resource
 from perennial.api.pod import PodOptions, Storage, Workspace
 from perennial.api.serving_access import Access, Annotations, ServiceOptions, Tls
+from perennial.api.serving_models import ExtraModel
 from perennial.api.serving_runtime import Runtime
 from perennial.api.serving_scaling import AutoscalingMetric, Replicas, ScalingBehavior
 from perennial.api.status import BaseStatus
@@ -114,6 +116,11 @@ class ModelDeploymentSpec(PodOptions):
     }
 
     model: ModelSource = Field(description="Which model to serve.")
+    models: Annotated[tuple[ExtraModel, ...], Field(max_length=16, json_schema_extra=list_map("name"))] | None = Field(
+        None,
+        description="Further models, fixed versions, that the same pods serve under names of their own. The runtime "
+        "must keep each model in a folder of its name: mlserver, triton, onnx, or a container with such a directory.",
+    )
     runtime: Runtime = Field(description="What serves it.")
     replicas: Replicas = Field(Replicas(), description="How many pods serve.")
     autoscaling: Annotated[tuple[AutoscalingMetric, ...], Field(max_length=8)] | None = Field(
@@ -204,6 +211,10 @@ class ModelDeployment(Resource):
                 rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
                 message="metadata.name must be a DNS label of at most 63 characters that starts with a letter: "
                 "it becomes the name of a Service",
+            ),
+            Rule(
+                rule="!has(self.spec.models) || self.spec.models.all(item, item.name != self.metadata.name)",
+                message="spec.models: the ModelDeployment's own name is that of spec.model; choose another",
             ),
         )
     }

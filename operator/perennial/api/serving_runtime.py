@@ -7,6 +7,9 @@ from pydantic import Field
 from perennial.api.base import Model, Name, Rule, exactly_one, rules
 from perennial.api.pod import Args, Env, EnvFrom, Image, PullPolicy
 
+Directory = Annotated[str, Field(max_length=256, pattern=r"^([^\s/.][^\s/]*(/[^\s/.][^\s/]*)*)?$")]
+"""A folder below /mnt/models: plain parts, none of which starts with a dot."""
+
 Pattern = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\s\\]+$")]
 
 
@@ -45,6 +48,11 @@ class ServingContainer(Model):
     env: Env | None = Field(None, description="Environment variables.")
     env_from: EnvFrom | None = Field(None, description="Secrets and ConfigMaps that become environment variables.")
     port: int = Field(8080, ge=1024, le=65535, description="Port that answers HTTP.")
+    directory: Directory | None = Field(
+        None,
+        description="Folder below /mnt/models that receives the model's files, and becomes PERENNIAL_MODEL_DIR; "
+        "$(PERENNIAL_MODEL_NAME) is replaced. Unset: /mnt/models itself.",
+    )
     readiness: HttpProbe | None = Field(
         None, description="When the container may be sent requests. Unset: when its port accepts connections."
     )

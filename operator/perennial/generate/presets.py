@@ -39,6 +39,28 @@ def _mlserver(flavour: str, implementation: str, *formats: ModelFormat) -> Runti
     )
 
 
+_MLSERVER = RuntimePreset(
+    image="docker.io/seldonio/mlserver:1.7.1",
+    env=tuple(
+        EnvVar(name=f"MLSERVER_{name}", value=value)
+        for name, value in (
+            ("MODELS_DIR", "/mnt/models"),
+            ("HTTP_PORT", "8080"),
+            ("GRPC_PORT", "8081"),
+            ("METRICS_PORT", "8082"),
+            ("PARALLEL_WORKERS", "0"),
+        )
+    ),
+    port=8080,
+    metrics_port=8082,
+    directory=_NAME,
+    # The settings name the class that loads the model, which may be one that the model itself brings along.
+    formats=(_format("mlserver", "model-settings.json", runs_code=True),),
+    **_HEALTH,
+)
+"""MLServer for several models, each with its own settings beside it."""
+
+
 def _triton(directory: str, *formats: ModelFormat) -> RuntimePreset:
     """Return Triton with one model in its repository, /mnt/models."""
     return RuntimePreset(
@@ -82,6 +104,7 @@ _VLLM = RuntimePreset(
 )
 
 PRESETS: dict[str, RuntimePreset] = {
+    "mlserver": _MLSERVER,
     "mlserver-sklearn": _mlserver(
         "sklearn",
         "mlserver_sklearn.SKLearnModel",

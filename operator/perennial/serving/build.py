@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from perennial.api.agent import MODEL_DIR, CaptureConfig, FetchModel
+from perennial.api.agent import MODEL_DIR, CaptureConfig, FetchModel, ModelFolder
 from perennial.api.modeldeployment import Capture, ModelDeployment, Revision
 from perennial.api.pod import Workspace
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
@@ -112,6 +112,7 @@ def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
         formats=plan.server.formats,
         allow_pickle=spec.model.allow_pickle or None,
         most_bytes=_most_bytes(spec.workspace),
+        more=_more(plan),
     )
     return agent_container(
         FETCH,
@@ -121,6 +122,13 @@ def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
         agent=plan.agent,
         mounts=[{"name": MODEL_VOLUME, "mountPath": MODEL_DIR}],
     )
+
+
+def _more(plan: Plan) -> tuple[ModelFolder, ...] | None:
+    """Return the further models with their folders."""
+    found = plan.resource.spec.models or ()
+    folders = (ModelFolder(uri=item.uri, digest=item.digest, directory=plan.directory_of(item.name)) for item in found)
+    return tuple(folders) or None
 
 
 def _most_bytes(workspace: Workspace | None) -> int | None:

@@ -26,6 +26,7 @@ OUT_OF_MEMORY = "OutOfMemory"
 EVICTED = "Evicted"
 PODS_REFUSED = "PodsRefused"
 REQUEST_MISSING = "RequestMissing"
+RUNTIME_SERVES_ONE_MODEL = "RuntimeServesOneModel"
 METRIC_NOT_FOUND = "MetricNotFound"
 ANNOTATION_NOT_ALLOWED = "AnnotationNotAllowed"
 
@@ -82,6 +83,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Stalled",
         "The installation has no runtime of that name.",
         "Choose one that the message names, set runtime.container, or add it to the chart's values.",
+    ),
+    ReasonDoc(
+        RUNTIME_SERVES_ONE_MODEL,
+        "Stalled",
+        "spec.models names further models, and the runtime serves one alone.",
+        "Choose a runtime with a folder for each model, such as mlserver or triton, or remove spec.models.",
     ),
     ReasonDoc(
         PROGRESS_DEADLINE_EXCEEDED,

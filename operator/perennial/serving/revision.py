@@ -17,6 +17,7 @@ CAPTURE_PORT = 9080
 _OTHER_CAPTURE_PORT = 19080
 
 HASH_LENGTH = 8
+NAME_VARIABLE = "PERENNIAL_MODEL_NAME"
 
 
 class Server(Model):
@@ -70,13 +71,24 @@ def shape_of(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> Sh
     server = _server(spec.runtime, presets)
     if isinstance(server, Problem):
         return server
-    fields = set(PodOptions.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls"}
+    if spec.models and f"$({NAME_VARIABLE})" not in (server.directory or ""):
+        return Problem(
+            reasons.RUNTIME_SERVES_ONE_MODEL,
+            f"spec.models: {_called(spec.runtime)} keeps no folder for each model, so it serves one alone; choose a "
+            "runtime that does, such as mlserver or triton, or remove spec.models",
+            stalled=True,
+        )
+    fields = set(PodOptions.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls", "models"}
     options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
     # The deadline shapes the startup probe; and a longer one is what gives a revision that was too slow another try.
     deadline = spec.rollout.progress_deadline_seconds
     # Only what differs from the default is hashed: a field that is new must not give every model a new revision.
     trust = {"allowPickle": True} if spec.model.allow_pickle else {}
     return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline, **trust})
+
+
+def _called(runtime: Runtime) -> str:
+    return f"runtime {runtime.name}" if runtime.name is not None else "spec.runtime.container.directory"
 
 
 def with_preset(resource: ModelDeployment, presets: dict[str, RuntimePreset]) -> ModelDeployment:
@@ -126,6 +138,7 @@ def _from_container(container: ServingContainer, extra: tuple[EnvVar, ...]) -> S
         env=_merged(container.env or (), extra),
         env_from=container.env_from,
         port=container.port,
+        directory=container.directory or None,
         readiness=container.readiness,
         liveness=container.liveness,
     )

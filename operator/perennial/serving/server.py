@@ -10,11 +10,10 @@ from perennial.api.pod import EnvVar, Storage
 from perennial.api.serving_runtime import HttpProbe
 from perennial.core.podspec import contained, resources_of
 from perennial.serving.health import SERVER
-from perennial.serving.revision import Server
+from perennial.serving.revision import NAME_VARIABLE, Server
 
 HTTP_PORT = "http"
 MODEL_VOLUME = "model"
-NAME_VARIABLE = "PERENNIAL_MODEL_NAME"
 TLS_VOLUME = "tls"
 TLS_PATH = "/perennial-tls"
 _PROBE_SECONDS = 5
@@ -42,7 +41,11 @@ class Plan:
     @property
     def directory(self) -> str:
         """Return the folder that receives the model's files."""
-        below = (self.server.directory or "").replace(f"$({NAME_VARIABLE})", self.name)
+        return self.directory_of(self.name)
+
+    def directory_of(self, model: str) -> str:
+        """Return the folder that receives the files of a model of that name."""
+        below = (self.server.directory or "").replace(f"$({NAME_VARIABLE})", model)
         return f"{MODEL_DIR}/{below}" if below else MODEL_DIR
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from perennial.agent.digest import content_digest, file_sha256
 from perennial.agent.errors import AgentError
-from perennial.agent.fetch import fetch_inputs, fetch_model
+from perennial.agent.fetch import fetch_inputs, fetch_model, fetch_models
 from perennial.agent.publish import publish
 from perennial.agent.storage import ObjectStore, open_storage
-from perennial.api.agent import FetchInputs, FetchModel, PublishConfig
+from perennial.api.agent import FetchInputs, FetchModel, ModelFolder, PublishConfig
 from perennial.api.manifest import InputManifest
 from perennial.api.messages import Published
 from perennial.api.pod import Input, Storage
@@ -157,3 +157,32 @@ def test_an_endpoint_where_nothing_listens(tmp_path: Path) -> None:
         fetch_inputs(inputs(tmp_path, "s3://abc/a/"), store)
 
     assert caught.value.failure.reason == "EndpointUnreachable"
+
+
+def test_several_models_share_the_volume_and_the_rules(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    first = published(s3, store, tmp_path / "a", {"model.bin": b"x" * 100})
+    second = published(s3, store, tmp_path / "b", {"model.bin": b"y" * 100})
+    pickled = published(s3, store, tmp_path / "c", {"model.pkl": b"z"})
+    folders = {name: str(tmp_path / "models" / name) for name in ("first", "second")}
+
+    def config(other: Published, most: int | None = None) -> FetchModel:
+        more = (ModelFolder(uri=other.uri, digest=other.digest, directory=folders["second"]),)
+        uri, digest = first.uri, first.digest
+        return FetchModel(uri=uri, digest=digest, directory=folders["first"], more=more, most_bytes=most)
+
+    fetch_models(config(second, 200), store)
+    assert (tmp_path / "models/first/model.bin").read_bytes() == b"x" * 100
+    assert (tmp_path / "models/second/model.bin").read_bytes() == b"y" * 100
+    with pytest.raises(AgentError, match=r"100 bytes, and the volume may hold 99") as caught:
+        fetch_models(config(second, 199), store)
+    assert caught.value.failure.reason == "OutOfSpace"
+    with pytest.raises(AgentError) as caught:
+        fetch_models(config(pickled), store)
+    assert caught.value.failure.reason == "PickleRefused"
+
+
+def test_a_model_that_is_refused_is_not_downloaded(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    message = published(s3, store, tmp_path / "a", {"model.pkl": b"x", "notes.txt": b"y"})
+    with pytest.raises(AgentError, match=r"model\.pkl"):
+        fetch_model(FetchModel(uri=message.uri, digest=message.digest, directory=str(tmp_path / "m")), store)
+    assert not (tmp_path / "m").exists()

@@ -91,6 +91,44 @@ def test_trust_in_pickles_is_given_in_the_spec_alone_and_makes_a_new_revision() 
     assert careful["metadata"]["name"] != trusting["metadata"]["name"]
 
 
+MORE = [{"name": "rose", "uri": "s3://models/rose/", "digest": "sha256:" + "b" * 64}]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "folders"),
+    [
+        ({"name": "mlserver"}, ["/mnt/models/churn", "/mnt/models/rose"]),
+        ({"name": "onnx"}, ["/mnt/models/churn/1", "/mnt/models/rose/1"]),
+        (
+            {"container": {"image": "own:1", "directory": "all/$(PERENNIAL_MODEL_NAME)"}},
+            ["/mnt/models/all/churn", "/mnt/models/all/rose"],
+        ),
+    ],
+)
+def test_each_of_several_models_has_its_folder(runtime: dict[str, Any], folders: list[str]) -> None:
+    found = deployment(runtime=runtime, models=MORE)
+    fetch = fetch_of(found["spec"]["template"]["spec"])
+    assert [fetch.directory, *(item.directory for item in fetch.more or ())] == folders
+    assert found["metadata"]["name"] != deployment(runtime=runtime)["metadata"]["name"], "they shape the pods"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "named"),
+    [
+        ({"name": "mlserver-sklearn"}, "runtime mlserver-sklearn keeps no folder"),
+        ({"container": {"image": "own:1"}}, "spec.runtime.container.directory keeps no folder"),
+    ],
+)
+def test_a_runtime_of_one_model_takes_no_more(runtime: dict[str, Any], named: str) -> None:
+    cluster = Cluster(model_deployment(runtime=runtime, models=MORE), config=CONFIG)
+    cluster.publish("a")
+    cluster.settle()
+    stalled = cluster.condition("Stalled") or {}
+    assert stalled["reason"] == "RuntimeServesOneModel"
+    assert named in stalled["message"]
+    assert cluster.names("Deployment") == []
+
+
 def test_the_volume_is_measured_in_bytes() -> None:
     assert fetch_of(pod(workspace={"sizeLimit": "2Gi"})).most_bytes == 2 * 2**30
     assert fetch_of(pod()).most_bytes is None
