@@ -5,9 +5,10 @@ import json
 from typing import Any
 from urllib import request
 
-from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, MODEL_DEPLOYMENT, SERVICE, Raw
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, MODEL_DEPLOYMENT, POD, SERVICE, Raw
+from tests.e2e.support.flaky import FlakyProxy
 from tests.e2e.support.versions import publish, serving
-from tests.e2e.support.world import World, condition, within
+from tests.e2e.support.world import STORAGE_FIELD, World, condition, within
 
 NAMESPACE = "serving"
 
@@ -101,3 +102,55 @@ async def test_kubectl_scale_reaches_the_pods(world: World) -> None:
         world.site.kubectl("get", "modeldeployment/scaled", "--subresource=scale", "-o", "json", namespace=NAMESPACE)
     )
     assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (2, 2)
+
+
+async def test_a_candidate_that_is_never_ready_fails_by_its_deadline_and_the_way_back_is_open(world: World) -> None:
+    first = publish(world.site, "serving/early/", {"model": b"early"})
+    second = publish(world.site, "serving/late/", {"model": b"late"})
+    good = serving(world.site, "s3://models/serving/early/", first)
+    await world.serve("slow", **good, rollout={"progressDeadlineSeconds": 15})
+    await stable(world, "slow", first)
+    address = await address_of(world, "slow")
+
+    deaf: dict[str, Any] = {"container": {**good["runtime"]["container"], "command": ["sleep", "600"]}}
+    await world.change(
+        MODEL_DEPLOYMENT, "slow", model={"uri": "s3://models/serving/late/", "digest": second}, runtime=deaf
+    )
+    message = await world.condition(MODEL_DEPLOYMENT, "slow", "RolloutFailed", "ProgressDeadlineExceeded")
+    assert "not ready within 15 s" in message
+    assert await asyncio.to_thread(answer, address) == "early"
+
+    # Back to what serves: the failed candidate is forgotten, and nothing is rolled out.
+    await world.change(MODEL_DEPLOYMENT, "slow", model=good["model"], runtime=good["runtime"])
+    status = await world.until(
+        MODEL_DEPLOYMENT, "slow", lambda now: not now.get("candidate"), "the failed candidate is forgotten"
+    )
+    assert status["stable"]["digest"] == first
+    assert not condition(status, "RolloutFailed")
+    assert await asyncio.to_thread(answer, address) == "early"
+
+
+async def test_predictions_are_answered_while_the_storage_of_their_capture_is_away(world: World) -> None:
+    digest = publish(world.site, "serving/watched/", {"model": b"watched"})
+    upstream = world.site.kubectl("get", "service", "s3", "-o", "jsonpath={.spec.clusterIP}", namespace="storage")
+    with FlakyProxy(world.site.cluster.host_address, (upstream, 7070), budget=2**40, broken=0).running() as proxy:
+        await world.serve(
+            "watched",
+            **serving(world.site, "s3://models/serving/watched/", digest),
+            storage={**STORAGE_FIELD, "endpoint": proxy.endpoint},
+            capture={"uri": "s3://capture/serving/watched/", "every": "10s"},
+        )
+        await stable(world, "watched", digest)
+        address = await address_of(world, "watched")
+        assert await asyncio.to_thread(answer, address) == "watched"
+
+    answers = [await asyncio.to_thread(answer, address) for _ in range(50)]
+    await asyncio.sleep(12)  # by now the capture has tried to write
+    answers += [await asyncio.to_thread(answer, address) for _ in range(50)]
+
+    assert set(answers) == {"watched"}
+    assert condition(await world.status(MODEL_DEPLOYMENT, "watched"), "Ready", "True", "Serving")
+    (pod,) = await world.children(POD, "watched", "ModelDeployment")
+    assert [item["restartCount"] for item in pod["status"]["containerStatuses"]] == [0] * len(
+        pod["status"]["containerStatuses"]
+    )

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib import request
 
 import boto3
 from botocore.config import Config
@@ -75,6 +77,19 @@ class Site:
                 s3={"addressing_style": "path"}, retries={"max_attempts": 2}, connect_timeout=3, read_timeout=10
             ),
         )
+
+    def metrics(self, seconds: float = 60) -> str:
+        """Return the metrics of the replica that leads, by the Service that a Prometheus would scrape."""
+        service = json.loads(self.kubectl("get", "service", f"{RELEASE}-metrics", "-o", "json", namespace=SYSTEM))
+        url = f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}/metrics"
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:  # the Service answers for the replicas in turn
+            with request.urlopen(url, timeout=5) as answer:
+                text = str(answer.read().decode())
+            if "perennial_leader 1.0" in text:
+                return text
+            time.sleep(0.3)
+        raise AssertionError(f"no replica that leads answered {url} within {seconds:.0f} s")
 
     def values(self, **config: Any) -> dict[str, Any]:
         """Return the chart's values: this very image, small pods, and the demo image as the preset's server."""

@@ -1,0 +1,57 @@
+"""The whole loop, as `make demo` plays it: trained, served, drifted, retrained by that verdict, and replaced."""
+
+import asyncio
+
+import pytest
+
+from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB
+from tests.e2e.support.site import Site
+from tests.e2e.support.world import World, condition
+from tools.cluster import api
+from tools.demo import story
+from tools.demo.closing import MODEL, NAMESPACE
+from tools.demo.images import Images
+from tools.demo.kubectl import Kubectl
+from tools.demo.watch import Watch
+from tools.image import Image
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _played(site: Site) -> None:
+    """Play the demo's story; it waits at each step until what that promises is so, and fails where it is not."""
+    images = Images(site.operator, site.demo, Image(*api.program_image("versitygw")))
+    kubectl = Kubectl.of(site.kubeconfig, ours=True)
+    story.prepare(kubectl, images)
+    story.play(Watch(kubectl, NAMESPACE), images)
+
+
+@pytest.fixture
+def world(site: Site, kube: object) -> World:
+    return World(site, kube, NAMESPACE)  # type: ignore[arg-type]
+
+
+async def test_the_second_model_came_from_the_verdict_and_serves(world: World) -> None:
+    training = await world.status(TRAINING_JOB, MODEL)
+    newest, first = training["runs"]
+    assert (first["trigger"]["kind"], first["result"]) == ("Created", "Succeeded")
+    assert (newest["trigger"]["kind"], newest["trigger"]["monitor"], newest["result"]) == ("Drift", MODEL, "Succeeded")
+    assert newest["artifactDigest"] != first["artifactDigest"]
+    assert newest["inputs"][0]["digest"] != first["inputs"][0]["digest"]
+
+    serving = await world.status(MODEL_DEPLOYMENT, MODEL)
+    assert serving["stable"]["digest"] == newest["artifactDigest"]
+    assert condition(serving, "Ready", "True", "Serving")
+    assert [entry["result"] for entry in serving["history"]] == ["Promoted", "Promoted"]
+
+    monitor = await world.status(DRIFT_MONITOR, MODEL)
+    assert monitor["lastVerdict"]["digest"] == newest["artifactDigest"]
+    assert monitor["lastVerdict"]["drifted"] is False
+
+
+async def test_the_verdict_has_a_report_an_event_and_gauges(world: World) -> None:
+    monitor = await world.status(DRIFT_MONITOR, MODEL)
+    assert monitor["reportURI"].startswith("s3://reports/")
+    assert {"RunStarted", "RolloutStarted", "Promoted", "DriftDetected"} <= set(await world.events(MODEL))
+    lines = (await asyncio.to_thread(world.site.metrics)).splitlines()
+    (detected,) = [line for line in lines if line.startswith("perennial_drift_detected{") and NAMESPACE in line]
+    assert detected.endswith(" 0.0")

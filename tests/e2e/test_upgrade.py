@@ -1,0 +1,69 @@
+"""A release through its life: narrowed to some namespaces, widened again, uninstalled, and installed once more.
+
+Runs last: it takes the operator away from the other tests.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from perennial.core.kinds import DEPLOYMENT, JOB, TRAINING_JOB
+from tests.e2e.support.site import RELEASE, SYSTEM, Site
+from tests.e2e.support.world import World, condition
+from tests.support.kube import Kube
+
+NAMESPACE = "upgrade"
+ELSEWHERE = "upgrade-elsewhere"
+NO_OUTPUT: dict[str, Any] = {"output": None, "storage": None}
+
+
+@pytest.fixture(scope="module")
+def narrow(site: Site) -> str:
+    """Let the release work in one namespace alone."""
+    return site.install(RELEASE, SYSTEM, site.values(watchNamespaces=[NAMESPACE]))
+
+
+async def test_a_release_for_one_namespace_leaves_the_others_alone(world: World, kube: Kube, narrow: str) -> None:
+    elsewhere = await World(world.site, kube, ELSEWHERE).prepare()
+    await elsewhere.train("ignored", "pass", **NO_OUTPUT)
+    await world.train("watched", "pass", **NO_OUTPUT)
+
+    await world.succeeded("watched")
+
+    assert (await elsewhere.status(TRAINING_JOB, "ignored")).get("phase") is None
+    assert await kube.list(JOB, ELSEWHERE) == []
+    account = f"system:serviceaccount:{SYSTEM}:{RELEASE}"
+    for namespace, answer in ((NAMESPACE, "yes"), (ELSEWHERE, "no")):
+        said = world.site.kubectl("auth", "can-i", "create", "jobs", "--as", account, namespace=namespace, check=False)
+        assert said.strip().splitlines()[-1] == answer, namespace
+    cluster_wide = json.loads(
+        world.site.kubectl("get", "clusterroles", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "json")
+    )
+    granted = {verb for role in cluster_wide["items"] for rule in role["rules"] for verb in rule["verbs"]}
+    assert not granted & {"create", "update", "patch", "delete"}
+
+
+async def test_uninstalled_and_installed_again_everything_goes_on(world: World, kube: Kube, narrow: str) -> None:
+    world.site.helm("uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "120s")
+    assert await kube.get(DEPLOYMENT, SYSTEM, "perennial") is None
+    crds = json.loads(world.site.kubectl("get", "crds", "-o", "json"))["items"]
+    assert len([item for item in crds if item["spec"]["group"] == "perennial.dev"]) == 3
+    before = await kube.get(TRAINING_JOB, NAMESPACE, "watched") or {}
+    assert condition(before["status"], "Ready", "True")
+    await world.train("meanwhile", "pass", **NO_OUTPUT)
+
+    world.site.install(RELEASE, SYSTEM, world.site.values())
+
+    await world.succeeded("meanwhile")
+    elsewhere = World(world.site, kube, ELSEWHERE)
+    await elsewhere.succeeded("ignored")
+    after = await kube.get(TRAINING_JOB, NAMESPACE, "watched") or {}
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+async def test_metrics_tell_of_the_operators_work(site: Site) -> None:
+    text = await asyncio.to_thread(site.metrics)
+    assert 'perennial_cache_objects{kind="TrainingJob"}' in text
+    assert 'perennial_reconciles_total{kind="TrainingJob",result="done"}' in text
