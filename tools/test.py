@@ -28,6 +28,8 @@ class Suite:
     components: tuple[str, ...] = ()
     needs_root: bool = False
     timeout: int = 60
+    workers: int = 0
+    """Processes beside one another; 0: in this one. Where the tests share a costly cluster, each has its own."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ API_SERVER = ("kubernetes", "etcd")
 WHOLE = (*API_SERVER, "containerd", "coredns", "metrics-server", "versitygw", "helm", "kubeconform", "kwok")
 
 FAST = (
-    Suite("unit", ("tests/unit",), ("versitygw",)),
+    Suite("unit", ("tests/unit",), ("versitygw",), workers=2),
     Suite("golden", ("tests/golden",)),
     Suite("reconcile", ("tests/reconcile",)),
     Suite("contract", ("tests/contract",), (*API_SERVER, "helm", "kubeconform"), needs_root=True, timeout=120),
 )
 SLOW = (
-    Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=600),
+    Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=600, workers=2),
     Suite("e2e", ("tests/e2e",), WHOLE, needs_root=True, timeout=900),
 )
 SUITES = {suite.name: suite for suite in (*FAST, *SLOW)}
@@ -88,7 +90,8 @@ def run(suite: Suite, extra: list[str]) -> Counts:
     report = cache() / "reports" / f"{suite.name}-{os.getpid()}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     command = ["pytest", "-q", f"--timeout={suite.timeout}", f"--junitxml={report}", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, *suite.paths, *extra], cwd=ROOT, check=False)
+    side_by_side = ["-n", str(suite.workers), "--dist", "worksteal"] if suite.workers else []
+    done = subprocess.run([*command, *side_by_side, *suite.paths, *extra], cwd=ROOT, check=False)
     counts = read_counts(report) if report.exists() else Counts(failed=1)
     report.unlink(missing_ok=True)
     if done.returncode != 0 and counts.failed == 0:
