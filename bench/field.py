@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,10 @@ async def finish_pods(kube: Kube, namespace: str, expected: int, seconds: float)
     kubelet, end = Kubelet(kube), time.monotonic() + seconds
     done: set[str] = set()
     while time.monotonic() < end:
-        async for pod in pages(kube, POD, namespace):
-            if pod["metadata"]["name"] in done or pod["status"].get("phase") != "Pending":
-                continue
-            done.add(pod["metadata"]["name"])
-            await kubelet.set(pod, "Succeeded", [ended("train")], [ended("fetch")])
+        found = [pod async for pod in pages(kube, POD, namespace) if pod["status"].get("phase") == "Pending"]
+        fresh = [pod for pod in found if pod["metadata"]["name"] not in done]
+        done |= {pod["metadata"]["name"] for pod in fresh}
+        await at_once([partial(kubelet.set, pod, "Succeeded", [ended("train")], [ended("fetch")]) for pod in fresh])
         if len(done) >= expected and await _all_done(kube, namespace):
             return
         await asyncio.sleep(0.5)

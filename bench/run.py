@@ -9,9 +9,11 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import control
@@ -33,28 +35,42 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(control.PARTS), action="append", help="measure only this part")
     arguments = parser.parse_args()
     size = control.QUICK if arguments.quick else control.FULL
+    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: whatever was started is taken away
     started = time.monotonic()
     with control_plane("bench") as cluster, tempfile.TemporaryDirectory() as folder:
         parts = arguments.only or list(control.PARTS)
-        figures = asyncio.run(_measure(cluster, Path(folder), size, parts))
-    circumstances = {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "quick": arguments.quick,
-        "load": os.getloadavg()[1],
-        "seconds": round(time.monotonic() - started),
-    }
-    write(figures, circumstances, RESULT)
+
+        def keep(figures: list[Figure]) -> None:
+            write(figures, _circumstances(arguments.quick, started), RESULT)
+
+        figures = asyncio.run(_measure(cluster, Path(folder), size, parts, keep))
     print(table(figures))
-    print(f"{circumstances}; all of it: {RESULT}")
+    print(f"{_circumstances(arguments.quick, started)}; all of it: {RESULT}")
     missed = [figure.name for figure in figures if not figure.passed]
     if missed:
         print(f"missed: {'; '.join(missed)}", file=sys.stderr)
     return 1 if missed else 0
 
 
-async def _measure(cluster: Cluster, folder: Path, size: control.Size, parts: list[str]) -> list[Figure]:
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+def _circumstances(quick: bool, started: float) -> dict[str, object]:
+    return {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "quick": quick,
+        "load": round(os.getloadavg()[1], 2),
+        "seconds": round(time.monotonic() - started),
+    }
+
+
+async def _measure(
+    cluster: Cluster, folder: Path, size: control.Size, parts: list[str], keep: Callable[[list[Figure]], None]
+) -> list[Figure]:
+    """Measure part by part; what is known is kept after each, so that an end before the last loses nothing."""
     found: list[Figure] = []
     async with Kube.connected(cluster.kubeconfig) as kube:
         await install_crds(kube)
@@ -66,6 +82,7 @@ async def _measure(cluster: Cluster, folder: Path, size: control.Size, parts: li
             await operator.start()
             try:
                 found += await control.PARTS[part](Field(kube, operator, cluster, place), size)
+                keep(found)
             except AssertionError as error:
                 error.add_note(operator.tail())
                 raise
