@@ -45,6 +45,7 @@ class Moments:
         """Look for a text in the JSON of the object."""
         self.seen: dict[str, float] = {}
         self.ended: dict[str, float] = {}
+        self.closed = 0
         self._mark = mark
         self._news = asyncio.Event()
 
@@ -70,13 +71,15 @@ class Moments:
         return max(self.ended.values())
 
     async def _watch(self, kube: Kube, kind: Kind, namespace: str, started: asyncio.Event) -> None:
-        async with kube.stream(path_of(kind, namespace) + "?watch=1&resourceVersion=0") as answer:
-            started.set()
-            async for line in answer.content:
-                new, marked = line.startswith(b'{"type":"ADDED"'), self._mark in line
-                # Decoding whole objects would steal time from what is measured.
-                if new or marked:
-                    self._note(json.loads(line)["object"]["metadata"]["name"], marked=marked)
+        while True:  # the server closes a watch that does not keep up; the next one begins with all that is there
+            async with kube.stream(path_of(kind, namespace) + "?watch=1&resourceVersion=0") as answer:
+                started.set()
+                async for line in answer.content:
+                    new, marked = line.startswith(b'{"type":"ADDED"'), self._mark in line
+                    # Decoding whole objects would steal time from what is measured.
+                    if new or marked:
+                        self._note(json.loads(line)["object"]["metadata"]["name"], marked=marked)
+            self.closed += 1
 
     def _note(self, name: str, *, marked: bool) -> None:
         moment = time.monotonic()
@@ -146,6 +149,7 @@ async def training_jobs(field: Field, number: int, bare: float) -> list[Figure]:
         Figure("Job complete to Succeeded in status, p99", quantile(to_status, 0.99), "s"),
         Figure("writes of the operator for each TrainingJob", made / number, "", 4),
         Figure("memory of the operator", await field.rss() / 2**20, "MiB"),
+        Figure("watches of the bench that the server closed", jobs.closed + resources.closed, ""),
     ]
 
 
