@@ -8,7 +8,7 @@ import pytest
 from perennial.core.kinds import CRON_JOB, JOB, TRAINING_JOB, Raw
 from perennial.core.times import parse_time
 from tests.e2e.support.site import Site
-from tests.e2e.support.world import World, condition
+from tests.e2e.support.world import World, condition, within
 from tests.support.kube import Kube
 
 NAMESPACE = "runs"
@@ -125,3 +125,22 @@ async def test_new_data_starts_one_run_and_its_absence_none(world: World) -> Non
     await world.change(TRAINING_JOB, "watches", newData=None)
     await world.gone(CRON_JOB, "watches-poll")
     assert (await world.status(TRAINING_JOB, "watches"))["runCount"] == 2
+
+
+async def test_suspended_time_does_not_count_against_the_deadline(world: World) -> None:
+    await world.train("timed", activeDeadlineSeconds=600, **QUICK)
+    await world.condition(TRAINING_JOB, "timed", "Reconciling", "Running")
+    await asyncio.sleep(3)
+    await world.change(TRAINING_JOB, "timed", suspend=True)
+    await world.condition(TRAINING_JOB, "timed", "Suspended", "Suspended")
+
+    async def job_is(suspended: bool) -> Raw | None:
+        (job,) = await world.children(JOB, "timed")
+        return job["spec"] if job["spec"]["suspend"] is suspended else None
+
+    left = (await within(lambda: job_is(True), "the Job is suspended"))["activeDeadlineSeconds"]
+    assert 480 < left < 600
+    await world.change(TRAINING_JOB, "timed", suspend=False)
+    assert (await within(lambda: job_is(False), "the Job goes on"))["activeDeadlineSeconds"] == left
+    await world.condition(TRAINING_JOB, "timed", "Reconciling", "Running")
+    await world.change(TRAINING_JOB, "timed", suspend=True)
