@@ -70,6 +70,7 @@ class PublishConfig(Model):
     namespace: str
     training_job: str
     run: str
+    chain: str | None = None
     attempt: int
     image: str
     command: tuple[str, ...] | None = None

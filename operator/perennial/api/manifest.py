@@ -37,6 +37,9 @@ class Manifest(Model):
     namespace: ShortText = Field(description="Namespace of the TrainingJob.")
     training_job: ShortText = Field(description="Name of the TrainingJob.")
     run: ShortText = Field(description="Name of the run.")
+    chain: ShortText | None = Field(
+        None, description="What began it all: the drift verdict that led to the run, or else the run itself."
+    )
     attempt: int = Field(0, description="Number of the attempt.")
     image: Text | None = Field(None, description="Image as the spec named it.")
     command: tuple[str, ...] | None = Field(None, description="Command, when the spec replaced the image's.")

@@ -141,6 +141,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             namespace=meta.namespace,
             training_job=meta.name,
             run=run.name,
+            chain=run.trigger.chain,
             attempt=run.attempt,
             image=spec.image,
             command=spec.command,

@@ -32,6 +32,7 @@ def config(s3: S3Server, root: Path, bucket: str, **changed: Any) -> PublishConf
         "namespace": "demo",
         "training_job": "churn",
         "run": "churn-1",
+        "chain": "churn-drift-29",
         "attempt": 0,
         "image": "train:1",
         "parameters": {"depth": "6"},
@@ -69,6 +70,7 @@ def test_a_version_lies_under_its_digest_with_the_manifest_and_the_record_of_the
     manifest = Manifest.model_validate_json(s3.read(bucket, f"{prefix}manifest.json"))
     assert manifest.metrics == {"auc": "0.91", "by.sex.f": "0.9"} == message.metrics
     assert (manifest.seed, manifest.parameters, manifest.image) == (42, {"depth": "6"}, "train:1")
+    assert (manifest.run, manifest.chain) == ("churn-1", "churn-drift-29")
     assert [entry.path for entry in manifest.files] == ["empty", "metrics.json", "model.bin"]
 
 
