@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perennial.agent.data import Download, Store, read_tables, tables_under
+from perennial.agent.drift_checks import Checked, run_checks
 from perennial.agent.drift_columns import choose_columns
 from perennial.agent.drift_features import Outcome, compare_columns
 from perennial.agent.drift_parts import Table
@@ -100,7 +101,8 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
     if not outcome.features:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in outcome.not_compared[:_NAMES_SHOWN])
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
-    return _report(config, reference, current, outcome, now=now, job=job)
+    checked = run_checks(config, store, reference, _subfolder(folder, "checks"), now)
+    return _report(config, reference, current, outcome, checked, now=now, job=job)
 
 
 def _current_files(store: Store, current: str | CaptureWindow, now: datetime) -> list[Download]:
@@ -165,7 +167,14 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def _report(
-    config: DriftConfig, reference: Table, current: Current, outcome: Outcome, *, now: datetime, job: str
+    config: DriftConfig,
+    reference: Table,
+    current: Current,
+    outcome: Outcome,
+    checked: Checked,
+    *,
+    now: datetime,
+    job: str,
 ) -> DriftReport:
     moved = sum(feature.drifted for feature in outcome.features)
     compared = len(outcome.features)
@@ -187,7 +196,10 @@ def _report(
         features=outcome.features,
         not_compared=outcome.not_compared,
         quality_findings=outcome.findings,
-        notes=current.notes,
+        checks=checked.reports,
+        labelled_rows=checked.labelled,
+        predicted_rows=checked.predicted,
+        notes=(*current.notes, *checked.notes),
     )
 
 

@@ -47,6 +47,30 @@ def parse_payload(body: object) -> Payload:
     raise MalformedPayload("neither Open Inference Protocol nor MLflow")
 
 
+def parse_answer(body: object) -> Payload:
+    """Return the rows of an answer: one for each row of its request.
+
+    Understood are the Open Inference Protocol v2 (`outputs`: a list of tensors) and MLflow's `predictions`: a list of
+    values, of lists of equal length, or of records. Columns are named as those of requests; MLflow's is `predictions`.
+
+    Args:
+        body: decoded JSON.
+
+    Raises:
+        MalformedPayload: the body has another form, says in a few words which.
+    """
+    match body:
+        case {"outputs": [*tensors]}:
+            return _of_tensors(tensors)
+        case {"predictions": [{}, *_] as records}:
+            return _of_records(records)
+        case {"predictions": [[*first], *_] as rows}:
+            return _of_rows([f"predictions.{index}" for index in range(len(first))], rows)
+        case {"predictions": [*values]}:
+            return _payload({"predictions": _column(values)})
+    raise MalformedPayload("neither Open Inference Protocol nor MLflow")
+
+
 def _of_tensors(tensors: Sequence[object]) -> Payload:
     columns: dict[str, Sequence[Scalar]] = {}
     for tensor in tensors:

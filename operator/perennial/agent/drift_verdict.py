@@ -3,15 +3,18 @@
 import json
 from decimal import Decimal
 
-from perennial.agent.report import DriftReport, FeatureReport
+from perennial.agent.drift_checks import state_of
+from perennial.agent.report import CheckReport, DriftReport, FeatureReport
 from perennial.api.driftmonitor import FeatureScore
 from perennial.api.messages import MAX_BYTES, DriftVerdict, NoVerdict
+from perennial.api.monitorchecks import CheckScore
 
 _WORST = 10
 _FINDINGS = 5
 _LINE = 200
 _NAME = 256
 _TEXT = 1024
+_CHECK_TEXT = 120
 _LARGEST = 999_999_000_000.0
 
 
@@ -27,15 +30,27 @@ def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
         current_rows=report.current.rows,
         features=tuple(features),
         quality_findings=tuple(findings),
+        degraded=state_of(report.checks, "performance"),
+        unfair=state_of(report.checks, "fairness"),
+        labelled_rows=report.labelled_rows,
+        predicted_rows=report.predicted_rows,
+        scores=tuple(_check(item) for item in report.checks[:_WORST]),
         report_uri=report_uri,
         time=report.time,
     )
-    while _size(message) > MAX_BYTES and (message.features or message.quality_findings):
-        if len(message.quality_findings) > 1 or not message.features:
-            message = message.model_copy(update={"quality_findings": message.quality_findings[:-1]})
-        else:
-            message = message.model_copy(update={"features": message.features[:-1]})
+    while _size(message) > MAX_BYTES and (shorter := _shorter(message)) is not None:
+        message = shorter
     return message
+
+
+def _shorter(message: DriftVerdict) -> DriftVerdict | None:
+    """Return the message without what matters least; what was decided stays."""
+    for name, least in (("quality_findings", 1), ("features", 3), ("scores", 4), ("features", 0), ("scores", 0)):
+        items = getattr(message, name)
+        if len(items) > least:
+            return message.model_copy(update={name: items[:-1]})
+    findings = message.quality_findings
+    return message.model_copy(update={"quality_findings": ()}) if findings else None
 
 
 def no_verdict(reason: str, text: str) -> NoVerdict:
@@ -64,6 +79,25 @@ def _score(feature: FeatureReport) -> FeatureScore:
         threshold=decimal_text(feature.threshold),
         drifted=feature.drifted,
     )
+
+
+def _check(report: CheckReport) -> CheckScore:
+    return CheckScore(
+        check=report.check,
+        metric=report.metric,
+        subject=None if report.subject is None else cut(report.subject, _CHECK_TEXT),
+        value=_optional(report.value),
+        low=_optional(report.low),
+        high=_optional(report.high),
+        limit=cut(report.limit, 64) or None,
+        failed=report.failed,
+        rows=report.rows,
+        why=None if report.why is None else cut(report.why, _LINE),
+    )
+
+
+def _optional(value: float | None) -> str | None:
+    return None if value is None else decimal_text(value)
 
 
 def _size(message: DriftVerdict) -> int:

@@ -32,6 +32,15 @@ Skipped = Literal["malformed", "of another model", "not answered with 200", "out
 
 
 @dataclass(frozen=True)
+class Record:
+    """A request with its answer, as decoded JSON."""
+
+    id: str
+    request: object
+    response: object
+
+
+@dataclass(frozen=True)
 class Window:
     """What a window held.
 
@@ -54,7 +63,7 @@ def window_files(store: Store, window: CaptureWindow, now: datetime) -> list[Dow
     A file lies in the partition of the hour in which it was written, and clocks differ: one hour more is looked at
     on both ends, and the records' own times decide.
     """
-    first = _hour(_since(window, now)) - _HOUR
+    first = _hour(since_of(window, now)) - _HOUR
     last = _hour(now) + _HOUR
     root = window.uri.rstrip("/") + "/"
     hours = int((last - first) / _HOUR) + 1
@@ -86,22 +95,46 @@ def read_window(
     Raises:
         AgentError: DataInvalid, naming a file that is not gzip; or what storage raises.
     """
-    since = _since(window, now)
     writer = PartWriter(folder, window.uri)
     skipped: Counter[Skipped] = Counter()
     unwanted: dict[str, None] = {}
     requests = 0
-    for number, item in enumerate(files):
-        for line in _file_lines(store, item, folder / "download"):
-            payload = _payload_of(line, window.digest, since)
-            if not isinstance(payload, Payload):
-                skipped[payload] += 1
-                continue
-            kept = _keep(payload, wanted, unwanted)
-            writer.add(kept, payload.rows)
-            requests += 1
-        log.info("read %s (%d of %d files, %d requests so far)", item.uri, number + 1, len(files), requests)
+    for record in read_records(store, window, files, folder / "download", since=since_of(window, now)):
+        payload = record if isinstance(record, str) else _payload_of(record)
+        if not isinstance(payload, Payload):
+            skipped[payload] += 1
+            continue
+        writer.add(_keep(payload, wanted, unwanted), payload.rows)
+        requests += 1
     return Window(writer.finish(), requests, dict(skipped), tuple(unwanted))
+
+
+def read_records(
+    store: Store,
+    window: CaptureWindow,
+    files: list[Download],
+    path: Path,
+    *,
+    since: datetime,
+    until: datetime | None = None,
+) -> Iterator[Record | Skipped]:
+    """Yield the answered requests of a window, and for each other record why it is left out.
+
+    Args:
+        store: where the files are.
+        window: of which model.
+        files: what `window_files` found.
+        path: where a file lies while it is read.
+        since: start of the window.
+        until: its end, exclusive. None: whatever clocks say, nothing is too new.
+
+    Raises:
+        AgentError: DataInvalid, naming a file that is not gzip; or what storage raises.
+    """
+    for number, item in enumerate(files, start=1):
+        for line in _file_lines(store, item, path):
+            yield _record_of(line, window.digest, since, until)
+        log.info("read %s (%d of %d files)", item.uri, number, len(files))
 
 
 def _keep(payload: Payload, wanted: Collection[str], unwanted: dict[str, None]) -> dict[str, list[Scalar]]:
@@ -114,34 +147,38 @@ def _keep(payload: Payload, wanted: Collection[str], unwanted: dict[str, None]) 
     return kept
 
 
-def _payload_of(line: bytes | None, digest: str, since: datetime) -> Payload | Skipped:
-    """Return the rows of one record, or why it has none."""
+def _record_of(line: bytes | None, digest: str, since: datetime, until: datetime | None) -> Record | Skipped:
     try:
         record = json.loads(line or b"")
     except (ValueError, RecursionError):
         return "malformed"
     match record:
         case {"time": str(time), "digest": str(other), "status": int(status), "request": body}:
-            return _payload_of_record(time, other == digest, status, body, since)
+            cause = _cause(time, since, until, of_model=other == digest, status=status)
+            return cause or Record(str(record.get("id", "")), body, record.get("response"))
     return "malformed"
 
 
-def _payload_of_record(
-    time: str,
-    of_model: bool,
-    status: int,
-    body: object,
-    since: datetime,
-) -> Payload | Skipped:
+def _cause(time: str, since: datetime, until: datetime | None, *, of_model: bool, status: int) -> Skipped | None:
+    """Return why a record is left out, or None."""
     try:
-        if parse_time(time) < since:
-            return "outside the window"
-        if not of_model:
-            return "of another model"
-        if status != _OK:
-            return "not answered with 200"
-        return "without a body" if body is None else parse_payload(body)
-    except (MalformedPayload, ValueError):
+        moment = parse_time(time)
+    except ValueError:
+        return "malformed"
+    if moment < since or (until is not None and moment >= until):
+        return "outside the window"
+    if not of_model:
+        return "of another model"
+    return None if status == _OK else "not answered with 200"
+
+
+def _payload_of(record: Record) -> Payload | Skipped:
+    """Return the rows of one record, or why it has none."""
+    if record.request is None:
+        return "without a body"
+    try:
+        return parse_payload(record.request)
+    except MalformedPayload:
         return "malformed"
 
 
@@ -159,7 +196,8 @@ def _file_lines(store: Store, item: Download, path: Path) -> Iterator[bytes | No
         path.unlink(missing_ok=True)
 
 
-def _since(window: CaptureWindow, now: datetime) -> datetime:
+def since_of(window: CaptureWindow, now: datetime) -> datetime:
+    """Return the start of the window that ends now."""
     return now - min(timedelta(seconds=window.seconds), _LONGEST)
 
 

@@ -65,6 +65,33 @@ class FeatureReport(Model):
     bars: Bars | None = Field(None, description="Histogram; unset where none can be drawn.")
 
 
+class GroupReport(Model):
+    """What one group of people gets."""
+
+    group: str = Field(description="Its name: values of the attributes.")
+    rows: int = Field(description="Its rows.")
+    rates: dict[str, tuple[float, float, float]] = Field(
+        description="selection, truePositive, falsePositive, precision: the rate and its 95 % interval, each in [0, 1]."
+    )
+
+
+class CheckReport(Model):
+    """What one check of performance or fairness gave."""
+
+    check: Literal["performance", "fairness"] = Field(description="Its kind.")
+    metric: str = Field(description="Its figure.")
+    subject: str | None = Field(None, description="For fairness: attributes, and the groups compared.")
+    value: float | None = Field(None, description="The figure. Unset: it has no value, see why.")
+    low: float | None = Field(None, description="Lower end of its 95 % interval.")
+    high: float | None = Field(None, description="Upper end of its 95 % interval; unset where it has no bound.")
+    reference: float | None = Field(None, description="The same on the reference, where a drop is checked.")
+    limit: str = Field("", description="What it was held against, in words.")
+    failed: bool = Field(False, description="Whether the whole interval is beyond the limit.")
+    rows: int = Field(0, description="Rows that it was computed from.")
+    why: str | None = Field(None, description="Why it has no value.")
+    groups: tuple[GroupReport, ...] = Field((), description="For fairness: every group with enough rows.")
+
+
 class NotCompared(Model):
     """A column that was left out."""
 
@@ -100,6 +127,9 @@ class DriftReport(Model):
     features: tuple[FeatureReport, ...] = Field(description="The columns, worst first.")
     not_compared: tuple[NotCompared, ...] = Field((), description="Columns that were left out.")
     quality_findings: tuple[str, ...] = Field((), description="What is wrong with the data itself.")
+    checks: tuple[CheckReport, ...] = Field((), description="Performance and fairness, failed checks first.")
+    labelled_rows: int | None = Field(None, description="Predictions of which the truth is known.")
+    predicted_rows: int | None = Field(None, description="Predictions that performance and fairness are about.")
     notes: tuple[str, ...] = Field((), description="What else is worth knowing, such as records that were skipped.")
 
     def to_json(self) -> bytes:

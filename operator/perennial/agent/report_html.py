@@ -3,6 +3,7 @@
 from html import escape
 
 from perennial.agent.report import ColumnSide, DriftReport, FeatureReport, NumberSummary
+from perennial.agent.report_checks import checks_section
 from perennial.agent.report_plot import key, plot
 from perennial.agent.report_words import count, number, percent
 
@@ -51,6 +52,7 @@ def render(report: DriftReport) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>",
         _head(report),
+        checks_section(report),
         _quality(report),
         _columns(report),
         _left_out(report),

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from perennial.api.base import Digest, Model, S3Uri
 from perennial.api.driftmonitor import Checks, Features
+from perennial.api.monitorchecks import GroundTruth, Predictions
 from perennial.api.pod import Input, Source, Storage
 from perennial.api.serving_runtime import ModelFormat
 
@@ -141,6 +142,8 @@ class DriftConfig(Model):
     current: S3Uri | CaptureWindow
     features: Features = Field(Features())
     checks: Checks = Field(Checks())
+    ground_truth: GroundTruth | None = None
+    predictions: Predictions = Field(Predictions())
     report: S3Uri | None = None
     scratch: str = ROOT
 

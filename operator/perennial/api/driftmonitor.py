@@ -21,10 +21,19 @@ from perennial.api.base import (
     rules,
 )
 from perennial.api.meta import Resource
+from perennial.api.monitorchecks import (
+    WITHOUT_TRUTH,
+    CheckScore,
+    FairnessChecks,
+    GroundTruth,
+    PerformanceChecks,
+    Predictions,
+)
 from perennial.api.pod import PodOptions, Storage, Workspace
 from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus
 
+Finding = Literal["Drift", "Degradation", "Unfairness"]
 DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2"]
 
 
@@ -125,6 +134,8 @@ class Checks(Model):
 
     drift: DriftCheck = Field(DriftCheck(), description="Drift of the inputs.")
     quality: QualityCheck | None = Field(None, description="Missing values. Unset: not checked.")
+    performance: PerformanceChecks = Field((), description="How well the model predicts; needs groundTruth.")
+    fairness: FairnessChecks = Field((), description="Whether groups of people are treated alike.")
     min_rows: int = Field(
         50, ge=1, le=1000000000, description="Rows that each side must have for a verdict to be given."
     )
@@ -135,7 +146,10 @@ class Retrain(Model):
 
     training_job: Name = Field(description="TrainingJob that is asked to run again.")
     cooldown: Duration = Field("24h", description="Shortest time between two requests.")
-    after: int = Field(1, ge=1, le=100, description="Drifted verdicts in a row that are needed.")
+    after: int = Field(1, ge=1, le=100, description="Verdicts in a row, each with such a finding, that are needed.")
+    on: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=3)] = Field(
+        ("Drift",), description="Findings that ask for training: Drift, Degradation, Unfairness."
+    )
 
 
 class OnDrift(Model):
@@ -150,8 +164,27 @@ class Report(Model):
     uri: S3Uri = Field(description="Prefix that receives <run>/report.json and <run>/report.html.")
 
 
+_DECISIONS = str(sorted(WITHOUT_TRUTH))
+"""As a CEL list."""
+
+
 class DriftMonitorSpec(PodOptions):
     """What to compare, how often, and what follows."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="has(self.groundTruth) || !has(self.checks) || !has(self.checks.performance) || "
+                "self.checks.performance.size() == 0",
+                message="checks.performance needs groundTruth",
+            ),
+            Rule(
+                rule="has(self.groundTruth) || !has(self.checks) || !has(self.checks.fairness) || "
+                f"self.checks.fairness.all(check, check.metric in {_DECISIONS})",
+                message="groundTruth is needed by all fairness metrics but the parity of decisions and disparateImpact",
+            ),
+        )
+    }
 
     target: Target = Field(
         description="What is watched. It cannot be changed: a verdict speaks of one deployment.",
@@ -171,6 +204,8 @@ class DriftMonitorSpec(PodOptions):
     current: Current = Field(Current(window="24h"), description="What the model sees.")
     features: Features | None = Field(None, description="Which columns are compared. Unset: all that both sides have.")
     checks: Checks = Field(Checks(), description="What is checked.")
+    ground_truth: GroundTruth | None = Field(None, description="What really happened. Unset: not known.")
+    predictions: Predictions = Field(Predictions(), description="What of an answer is the prediction.")
     on_drift: OnDrift | None = Field(None, description="What follows from drift. Unset: only the report.")
     report: Report | None = Field(None, description="Where reports go. Unset: only status and metrics.")
     storage: Storage | None = Field(None, description="How reference, capture and report reach S3-compatible storage.")
@@ -206,6 +241,17 @@ class Verdict(Model):
     quality_findings: Annotated[tuple[Text, ...], Field(max_length=10)] = Field(
         (), description="What is wrong with the data itself."
     )
+    degraded: bool | None = Field(
+        None, description="Whether a performance check failed. Unset: none is asked for, or none could be judged."
+    )
+    unfair: bool | None = Field(
+        None, description="Whether a fairness check failed. Unset: none is asked for, or none could be judged."
+    )
+    labelled_rows: int | None = Field(None, description="Predictions of which the truth is known.")
+    predicted_rows: int | None = Field(None, description="Predictions in the window that is judged with ground truth.")
+    scores: Annotated[tuple[CheckScore, ...], Field(max_length=10)] = Field(
+        (), description="What the checks of performance and fairness gave, failed ones first."
+    )
     report_uri: Text | None = Field(None, description="The HTML report.")
 
 
@@ -236,11 +282,15 @@ class DriftMonitorStatus(BaseStatus):
 
     phase: ShortText | None = Field(
         None,
-        description="Pending, Watching, Drifted or Failing: a summary for kubectl get, never an interface.",
+        description="Pending, Watching, Drifted, Degraded, Unfair or Failing: a summary for kubectl get, no interface.",
     )
     last_run: LastRun | None = Field(None, description="How the newest comparison ended.")
     last_verdict: Verdict | None = Field(None, description="What the newest comparison with a verdict found.")
-    consecutive: int = Field(0, description="Drifted verdicts in a row about the present model.")
+    consecutive: int = Field(
+        0,
+        description="Verdicts in a row about the present model with a finding that counts (drift, unless "
+        "onDrift.retrain.on says otherwise).",
+    )
     retrain: RetrainRequest | None = Field(None, description="The newest request to train again.")
     report_uri: Text | None = Field(None, description="The newest HTML report.")
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from perennial.api.base import Digest, Model, S3Uri, Timestamp
 from perennial.api.driftmonitor import FeatureScore
+from perennial.api.monitorchecks import CheckScore
 
 MAX_BYTES = 4096
 """The kubelet cuts a container's termination message at this length."""
@@ -108,6 +109,11 @@ class DriftVerdict(AgentMessage):
     current_rows: Count
     features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = ()
     quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()
+    degraded: bool | None = None
+    unfair: bool | None = None
+    labelled_rows: Count | None = None
+    predicted_rows: Count | None = None
+    scores: Annotated[tuple[CheckScore, ...], Field(max_length=10)] = ()
     report_uri: Annotated[str, Field(max_length=1024)] | None = None
     time: Timestamp
 

@@ -1,10 +1,10 @@
 """The account of verdicts: which are new, how many in a row found drift, and whether to ask for training. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from perennial.api.driftmonitor import DriftMonitorStatus, LastRun, Retrain, RetrainRequest, Verdict
+from perennial.api.driftmonitor import DriftMonitorStatus, Finding, LastRun, Retrain, RetrainRequest, Verdict
 from perennial.core.times import format_time, parse_duration, parse_time
 from perennial.drift.outcomes import Moment, Outcome
 
@@ -24,7 +24,13 @@ class Account:
     """Comparisons that are new in this step and failed."""
 
 
-def account(status: DriftMonitorStatus, found: Iterable[Outcome], digest: str | None, now: datetime) -> Account:
+def account(
+    status: DriftMonitorStatus,
+    found: Iterable[Outcome],
+    digest: str | None,
+    now: datetime,
+    counted: Collection[Finding],
+) -> Account:
     """Return the account with all new comparisons taken in, each once and in order.
 
     Args:
@@ -32,10 +38,11 @@ def account(status: DriftMonitorStatus, found: Iterable[Outcome], digest: str | 
         found: comparisons that have ended, oldest first.
         digest: the model that is served now, or None while that is unknown.
         now: the present.
+        counted: findings that count for a run of verdicts.
     """
     known = _known(status, now)
     for outcome in found:
-        known = _take(known, outcome)
+        known = _take(known, outcome, counted)
     return _of_present(known, digest)
 
 
@@ -53,7 +60,7 @@ def _moment(run: LastRun | None) -> Moment | None:
         return None
 
 
-def _take(known: Account, outcome: Outcome) -> Account:
+def _take(known: Account, outcome: Outcome, counted: Collection[Finding]) -> Account:
     newest = _moment(known.last_run)
     if newest is not None and outcome.moment <= newest:
         return known
@@ -63,7 +70,22 @@ def _take(known: Account, outcome: Outcome) -> Account:
         return replace(known, last_run=outcome.run, failures=(*known.failures, *failed))
     before = known.last_verdict
     in_row = known.consecutive if before is not None and before.digest == verdict.digest else 0
-    return replace(known, last_run=outcome.run, last_verdict=verdict, consecutive=in_row + 1 if verdict.drifted else 0)
+    in_row = in_row + 1 if _has(verdict, counted) else 0
+    return replace(known, last_run=outcome.run, last_verdict=verdict, consecutive=in_row)
+
+
+def _has(verdict: Verdict, counted: Collection[Finding]) -> bool:
+    return any(finding in counted for finding in findings_of(verdict))
+
+
+def findings_of(verdict: Verdict) -> tuple[Finding, ...]:
+    """Return what a verdict found wrong with the model."""
+    found: tuple[tuple[Finding, bool | None], ...] = (
+        ("Drift", verdict.drifted),
+        ("Degradation", verdict.degraded),
+        ("Unfairness", verdict.unfair),
+    )
+    return tuple(name for name, holds in found if holds)
 
 
 def _of_present(known: Account, digest: str | None) -> Account:
@@ -83,9 +105,9 @@ def ask(known: Account, wish: Retrain | None, now: datetime) -> Account:
 
 
 def is_wanted(known: Account, wish: Retrain | None) -> bool:
-    """Tell whether drift persists and its newest verdict has not asked yet."""
+    """Tell whether a finding persists and its newest verdict has not asked yet."""
     verdict, asked = known.last_verdict, known.retrain
-    if wish is None or verdict is None or not verdict.drifted or known.consecutive < wish.after:
+    if wish is None or verdict is None or not _has(verdict, wish.on) or known.consecutive < wish.after:
         return False
     return asked is None or asked.verdict != verdict.id
 

@@ -1,7 +1,7 @@
 """What the conditions of a DriftMonitor say, for kstatus, Argo CD and people.
 
-`Ready` is about the monitor: whether it can judge. What it found is in `Drifted` and `DataQuality`; a model that drifts
-is no fault of its monitor.
+`Ready` is about the monitor: whether it can judge. What it found is in `Drifted`, `Degraded`, `Unfair` and
+`DataQuality`; a model that drifts is no fault of its monitor.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from perennial.core.failures import by_reason
 from perennial.core.waiting import Cause, waiting_cause
 from perennial.drift import reasons
 from perennial.drift.account import Account
+from perennial.drift.checks import checks_of
 from perennial.drift.observe import Observed, ServedModel
 
 DRIFTED = "Drifted"
@@ -79,7 +80,13 @@ def find_problem(observed: Observed) -> Problem | None:
 
 def conditions_of(view: View) -> tuple[Wanted, ...]:
     """Return all conditions that should hold."""
-    return (*_main(view), _drifted(view), *_quality(view), *_retrain(view))
+    return (
+        *_main(view),
+        _drifted(view),
+        *checks_of(view.verdict, view.resource.spec),
+        *_quality(view),
+        *_retrain(view),
+    )
 
 
 def _main(view: View) -> tuple[Wanted, ...]:

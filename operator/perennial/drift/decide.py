@@ -3,15 +3,19 @@
 from datetime import datetime
 
 from perennial.api.config import AgentConfigDefaults, OperatorConfig
-from perennial.api.driftmonitor import DriftMonitorStatus, Retrain
+from perennial.api.driftmonitor import DriftMonitorStatus, Finding, Retrain
 from perennial.core.conditions import READY, Wanted, find, settle
 from perennial.core.decision import Action, Apply, Decision, EventNote
 from perennial.drift import reasons
 from perennial.drift.account import account, ask, is_wanted, wait_for
 from perennial.drift.build import SUSPEND_MANAGER, cron_job, suspension
+from perennial.drift.checks import DEGRADED, UNFAIR
 from perennial.drift.conditions import DRIFTED, View, conditions_of, find_problem
 from perennial.drift.observe import Observed
 from perennial.drift.outcomes import outcomes
+
+_ENDED = {DRIFTED: "DriftEnded", DEGRADED: "DegradationEnded", UNFAIR: "UnfairnessEnded"}
+"""Conditions that tell of a finding, and the Event that tells of its end."""
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
@@ -19,8 +23,8 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     resource = observed.resource
     model = observed.target.model if observed.target else None
     digest = model.digest if model else None
-    known = account(resource.status, outcomes(observed.jobs, observed.pods), digest, now)
     wish = _wish(observed)
+    known = account(resource.status, outcomes(observed.jobs, observed.pods), digest, now, _counted(observed))
     view = View(observed, ask(known, wish, now), model, find_problem(observed))
     wanted = conditions_of(view)
     waits = is_wanted(view.known, wish)
@@ -36,6 +40,11 @@ def _wish(observed: Observed) -> Retrain | None:
     """Return the training that drift asks for; a suspended monitor asks for none."""
     spec = observed.resource.spec
     return spec.on_drift.retrain if spec.on_drift is not None and not spec.suspend else None
+
+
+def _counted(observed: Observed) -> tuple[Finding, ...]:
+    spec = observed.resource.spec
+    return spec.on_drift.retrain.on if spec.on_drift is not None and spec.on_drift.retrain is not None else ("Drift",)
 
 
 def _actions(view: View, agent: AgentConfigDefaults) -> tuple[Action, ...]:
@@ -66,7 +75,8 @@ def _phase(view: View, wanted: tuple[Wanted, ...]) -> str:
         return "Pending"
     if _one(wanted, READY).status == "False":
         return "Failing"
-    return "Drifted" if _one(wanted, DRIFTED).status == "True" else "Watching"
+    found = {item.type for item in wanted if item.status == "True"}
+    return next((kind for kind in _ENDED if kind in found), "Watching")
 
 
 def _one(wanted: tuple[Wanted, ...], kind: str) -> Wanted:
@@ -74,16 +84,20 @@ def _one(wanted: tuple[Wanted, ...], kind: str) -> Wanted:
 
 
 def _events(view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
-    return (*_of_drift(view, wanted), *_of_retrain(view), *_of_trouble(view, wanted))
+    changes = (note for kind, ended in _ENDED.items() for note in _of_finding(kind, ended, view, wanted))
+    return (*changes, *_of_retrain(view), *_of_trouble(view, wanted))
 
 
-def _of_drift(view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
-    before, after = find(view.resource.status.conditions, DRIFTED), _one(wanted, DRIFTED)
+def _of_finding(kind: str, ended: str, view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
+    after = next((item for item in wanted if item.type == kind), None)
+    before = find(view.resource.status.conditions, kind)
     was = before.status if before is not None else "Unknown"
+    if after is None:
+        return ()
     if after.status == "True" and was != "True":
-        return (EventNote("Warning", reasons.DRIFT_DETECTED, after.message),)
+        return (EventNote("Warning", after.reason, after.message),)
     if after.status == "False" and was == "True":
-        return (EventNote("Normal", "DriftEnded", after.message),)
+        return (EventNote("Normal", ended, after.message),)
     return ()
 
 

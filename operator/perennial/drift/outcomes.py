@@ -13,6 +13,7 @@ from perennial.api.base import Digest, Model, ShortText
 from perennial.api.driftmonitor import LastRun, Verdict
 from perennial.api.kube import Job, Pod, Terminated
 from perennial.api.messages import DriftVerdict, Failure, NoVerdict
+from perennial.api.monitorchecks import CheckScore
 from perennial.core.conditions import shorten
 from perennial.core.failures import by_code, by_reason
 from perennial.core.termination import BadMessage, agent_words, failure_words, parse_message
@@ -139,8 +140,18 @@ def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verd
         current_rows=message.current_rows,
         features=tuple(item.model_copy(update={"name": clean(item.name)}) for item in message.features),
         quality_findings=tuple(clean(line) for line in message.quality_findings),
+        degraded=message.degraded,
+        unfair=message.unfair,
+        labelled_rows=message.labelled_rows,
+        predicted_rows=message.predicted_rows,
+        scores=tuple(_printable(item) for item in message.scores),
         report_uri=message.report_uri if (message.report_uri or "").startswith("s3://") else None,
     )
+
+
+def _printable(score: CheckScore) -> CheckScore:
+    texts = {name: clean(text) for name in ("metric", "subject", "limit", "why") if (text := getattr(score, name))}
+    return score.model_copy(update=texts)
 
 
 def _marks(pod: Pod) -> _Marks:

@@ -20,6 +20,11 @@ NO_DRIFT = "NoDrift"
 QUALITY_FINDINGS = "QualityFindings"
 QUALITY_HOLDS = "QualityHolds"
 DRIFT_PERSISTS = "DriftPersists"
+PERFORMANCE_BEYOND_LIMIT = "PerformanceBeyondLimit"
+PERFORMANCE_HOLDS = "PerformanceHolds"
+GROUPS_TREATED_DIFFERENTLY = "GroupsTreatedDifferently"
+FAIRNESS_HOLDS = "FairnessHolds"
+NOT_JUDGED = "NotJudged"
 
 NOT_OURS = "see kubectl logs, and find out what else writes there"
 
@@ -93,9 +98,31 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(QUALITY_FINDINGS, "DataQuality", "The data itself is broken.", "Look at what the message names."),
     ReasonDoc(QUALITY_HOLDS, "DataQuality", "Nothing was found wrong with the data itself.", "Nothing."),
     ReasonDoc(
+        PERFORMANCE_BEYOND_LIMIT,
+        "Degraded, Event",
+        "A figure of performance is beyond its limit with its whole interval.",
+        "Look at the report; retrain, or roll back.",
+    ),
+    ReasonDoc(PERFORMANCE_HOLDS, "Degraded", "No figure of performance is surely beyond its limit.", "Nothing."),
+    ReasonDoc("DegradationEnded", "Event", "Performance is within its limits again.", "Nothing."),
+    ReasonDoc(
+        GROUPS_TREATED_DIFFERENTLY,
+        "Unfair, Event",
+        "A figure of fairness is beyond its limit with its whole interval.",
+        "Look at the groups in the report; have people look at the decisions.",
+    ),
+    ReasonDoc(FAIRNESS_HOLDS, "Unfair", "No figure of fairness is surely beyond its limit.", "Nothing."),
+    ReasonDoc("UnfairnessEnded", "Event", "Fairness is within its limits again.", "Nothing."),
+    ReasonDoc(
+        NOT_JUDGED,
+        "Degraded, Unfair",
+        "No check of the kind could be judged, mostly for want of labels.",
+        "Do what the message says; wait for labels, or correct groundTruth and predictions.",
+    ),
+    ReasonDoc(
         DRIFT_PERSISTS,
         "RetrainRequested",
-        "Enough verdicts in a row found drift, so a TrainingJob is asked to run again.",
+        "Enough verdicts in a row found what onDrift.retrain.on names, so a TrainingJob is asked to run again.",
         "Nothing; watch the TrainingJob.",
     ),
     ReasonDoc("RetrainRequested", "Event", "A TrainingJob is asked to run again.", "Nothing; watch the TrainingJob."),

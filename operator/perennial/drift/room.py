@@ -1,6 +1,7 @@
 """The drift room, as the runtime sees it."""
 
-from perennial.api.driftmonitor import DriftMonitor, FeatureScore
+from perennial.api.driftmonitor import DriftMonitor, FeatureScore, Verdict
+from perennial.api.monitorchecks import CheckScore
 from perennial.core.decision import Gauge, Room
 from perennial.core.kinds import DRIFT_MONITOR
 from perennial.drift.decide import decide
@@ -16,6 +17,8 @@ def metrics(resource: DriftMonitor) -> tuple[Gauge, ...]:
     return (
         Gauge("perennial_drift_detected", "1 while the newest verdict finds drift, else 0.", float(verdict.drifted)),
         Gauge("perennial_drift_share", "Share of the compared columns that have drifted.", share),
+        *_states(verdict),
+        *(_check(item) for item in verdict.scores if item.value is not None),
         *(_score(item) for item in {(item.name, item.method): item for item in verdict.features}.values()),
     )
 
@@ -26,6 +29,28 @@ def _score(item: FeatureScore) -> Gauge:
         "Score of one of the worst columns; what it means depends on the method.",
         float(item.score),
         (("feature", item.name), ("method", item.method)),
+    )
+
+
+def _states(verdict: Verdict) -> tuple[Gauge, ...]:
+    """Return the gauges of checks; none for what was not judged, so that no 0 looks like a good result."""
+    states = (
+        ("perennial_model_degraded", "1 while the newest verdict finds a performance check failed.", verdict.degraded),
+        ("perennial_model_unfair", "1 while the newest verdict finds a fairness check failed.", verdict.unfair),
+    )
+    found = tuple(Gauge(name, text, float(state)) for name, text, state in states if state is not None)
+    if not verdict.predicted_rows or verdict.labelled_rows is None:
+        return found
+    coverage = verdict.labelled_rows / verdict.predicted_rows
+    return (*found, Gauge("perennial_label_coverage", "Share of predictions of which the truth is known.", coverage))
+
+
+def _check(item: CheckScore) -> Gauge:
+    return Gauge(
+        "perennial_model_score",
+        "Figure of a check of performance or fairness.",
+        float(item.value or 0),
+        (("check", item.check), ("metric", item.metric), ("subject", item.subject or "")),
     )
 
 

@@ -7,8 +7,8 @@ unprivileged / privileged) and keep the direction; *unsigned* ones take the wide
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
+from perennial.api.measures import FairnessName
 from perennial.stats.groups import MIN_GROUP, Judged, Rate, large_groups, rate_of
 from perennial.stats.intervals import (
     CONFIDENCE,
@@ -19,19 +19,6 @@ from perennial.stats.intervals import (
     estimate,
     ratio_estimate,
 )
-
-FairnessName = Literal[
-    "statisticalParityDifference",
-    "disparateImpact",
-    "equalOpportunityDifference",
-    "averageOddsDifference",
-    "predictiveParityDifference",
-    "demographicParityGap",
-    "demographicParityRatio",
-    "equalOpportunityGap",
-    "equalizedOddsGap",
-    "predictiveParityGap",
-]
 
 
 @dataclass(frozen=True)

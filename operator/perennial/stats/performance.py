@@ -3,29 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, get_args
+from typing import get_args
 
+from perennial.api.measures import MetricName
 from perennial.stats import classification, regression
 from perennial.stats.classification import Classified
 from perennial.stats.intervals import CONFIDENCE, Estimate, Figure, Undefined, difference, estimate, unpaired
 from perennial.stats.regression import Ranked, Regressed
 
-MetricName = Literal[
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "logLoss",
-    "rocAuc",
-    "prAuc",
-    "brier",
-    "calibrationError",
-    "mae",
-    "rmse",
-    "mape",
-    "r2",
-    "ndcg",
-]
 Rows = Classified | Regressed | Ranked
 
 

@@ -1,0 +1,33 @@
+"""Names of the figures of performance and fairness; `stats.performance` and `stats.fairness` define them."""
+
+from typing import Literal
+
+MetricName = Literal[
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "logLoss",
+    "rocAuc",
+    "prAuc",
+    "brier",
+    "calibrationError",
+    "mae",
+    "rmse",
+    "mape",
+    "r2",
+    "ndcg",
+]
+
+FairnessName = Literal[
+    "statisticalParityDifference",
+    "disparateImpact",
+    "equalOpportunityDifference",
+    "averageOddsDifference",
+    "predictiveParityDifference",
+    "demographicParityGap",
+    "demographicParityRatio",
+    "equalOpportunityGap",
+    "equalizedOddsGap",
+    "predictiveParityGap",
+]

@@ -1,0 +1,86 @@
+"""Degraded and Unfair: what verdicts about performance and fairness lead to."""
+
+from typing import Any
+
+import pytest
+
+from perennial.api.driftmonitor import DriftMonitor
+from perennial.drift.room import metrics
+from tests.unit.drift.worlds import after, conditions, decide, job, monitor, pod, status_of, target, verdict
+
+TRUTH = {"uri": "s3://labels/churn/", "label": "churned", "delay": "7d"}
+CHECKS = {
+    "performance": [{"metric": "rocAuc", "min": "0.8"}],
+    "fairness": [{"attributes": ["sex"], "privileged": "M", "metric": "disparateImpact"}],
+}
+AUC = {
+    "check": "performance",
+    "metric": "rocAuc",
+    "value": "0.71",
+    "low": "0.68",
+    "high": "0.74",
+    "limit": "at least 0.8",
+}
+IMPACT = {"check": "fairness", "metric": "disparateImpact", "subject": "sex: F vs M", "value": "0.9", "low": "0.85"}
+
+
+def checked(**spec: Any) -> Any:
+    return monitor(groundTruth=TRUTH, checks=CHECKS, **spec)
+
+
+def found(**changes: Any) -> Any:
+    scores = [{**AUC, "failed": True, "rows": 900}, {**IMPACT, "failed": False, "rows": 1000}]
+    return verdict(
+        drifted=False, degraded=True, unfair=False, labelledRows=900, predictedRows=1000, scores=scores, **changes
+    )
+
+
+def test_a_degraded_model_is_told_with_figure_interval_and_coverage() -> None:
+    decision = decide(checked(), target(), job("churn-1"), pod("churn-1", found()))
+    assert conditions(decision)["Degraded"] == ("True", "PerformanceBeyondLimit")
+    assert conditions(decision)["Unfair"] == ("False", "FairnessHolds")
+    assert conditions(decision)["Ready"] == ("True", "Watching")
+    message = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "Degraded")
+    assert message == "rocAuc 0.71 (0.68 to 0.74), wanted at least 0.8; 900 of 1000 predictions have a label"
+    assert [event.reason for event in decision.events] == ["PerformanceBeyondLimit"]
+
+
+def test_it_is_told_once_and_so_is_its_end() -> None:
+    resource = checked()
+    first = decide(resource, target(), job("churn-1"), pod("churn-1", found()))
+    world = (target(), job("churn-1"), pod("churn-1", found()))
+    assert decide(after(first, resource), *world).events == ()
+    better = verdict(drifted=False, degraded=False, unfair=True)
+    second = decide(after(first, resource), *world, job("churn-2"), pod("churn-2", better, at="2026-01-31T11:30:00Z"))
+    assert [event.reason for event in second.events] == ["DegradationEnded", "GroupsTreatedDifferently"]
+
+
+def test_what_is_not_asked_for_has_no_condition() -> None:
+    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", found()))
+    assert {"Degraded", "Unfair"}.isdisjoint(conditions(decision))
+
+
+def test_what_could_not_be_judged_is_unknown_and_says_why() -> None:
+    blank = {"check": "performance", "metric": "rocAuc", "failed": False, "why": "20 labelled rows"}
+    decision = decide(checked(), target(), job("churn-1"), pod("churn-1", verdict(scores=[blank])))
+    assert conditions(decision)["Degraded"] == ("Unknown", "NotJudged")
+    message = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "Degraded")
+    assert message == "nothing could be judged: rocAuc: 20 labelled rows"
+
+
+@pytest.mark.parametrize(("wish", "asks"), [([], False), (["Degradation"], True), (["Unfairness"], False)])
+def test_training_is_asked_for_by_the_findings_that_count(wish: list[str], asks: bool) -> None:
+    retrain = {"trainingJob": "churn", **({"on": wish} if wish else {})}
+    decision = decide(checked(onDrift={"retrain": retrain}), target(), job("churn-1"), pod("churn-1", found()))
+    assert ("retrain" in status_of(decision)) is asks
+    assert status_of(decision)["consecutive"] == int(asks)
+
+
+def test_gauges_show_what_was_judged_and_nothing_else() -> None:
+    decision = decide(checked(), target(), job("churn-1"), pod("churn-1", found()))
+    gauges = {gauge.name: gauge for gauge in metrics(DriftMonitor.model_validate(after(decision, checked())))}
+    assert gauges["perennial_model_degraded"].value == 1
+    assert gauges["perennial_label_coverage"].value == 0.9
+    plain = decide(monitor(), target(), job("churn-1"), pod("churn-1", verdict()))
+    names = {gauge.name for gauge in metrics(DriftMonitor.model_validate(after(plain, monitor())))}
+    assert names == {"perennial_drift_detected", "perennial_drift_share", "perennial_drift_score"}
