@@ -26,6 +26,10 @@ PYTHON = "3.11"
 
 _AWS_SERVICES = frozenset({"s3", "sts", "sso", "sso-oidc", "signin"})
 """What the agent's boto3 needs: S3, and the ways to get credentials. The other 400 services weigh 20 MB."""
+_SOURCES = ("uvloop/**/*.c", "**/*.pyx", "**/*.pxd", "**/*.pyi")
+"""What was compiled, and what only type checkers read."""
+_TYPED_OBJECTS = tuple(f"kubernetes/{part}/{kind}" for part in ("client", "aio/client") for kind in ("api", "models"))
+"""A class for every object and call, loaded when first named; the operator speaks raw objects and names none. 60 MB."""
 _TAG_DIGITS = 12
 
 
@@ -61,6 +65,12 @@ def _trim_common(folder: Path) -> None:
 
 def _trim_operator(folder: Path) -> None:
     _trim_common(folder)
+    for pattern in _SOURCES:
+        for found in folder.glob(pattern):
+            found.unlink()
+    for models in _TYPED_OBJECTS:
+        for found in (folder / models).glob("[!_]*.py"):
+            found.unlink()
     data = folder / "botocore" / "data"
     for service in data.iterdir():
         if service.is_dir() and service.name not in _AWS_SERVICES:
