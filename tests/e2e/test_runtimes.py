@@ -18,6 +18,11 @@ from sklearn.linear_model import LogisticRegression
 model = LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1])
 joblib.dump(model, os.environ["PERENNIAL_OUTPUT"] + "/model.joblib")
 """
+SETTINGS = """
+import json
+settings = {{"name": "{name}", "implementation": "mlserver_sklearn.SKLearnModel", "parameters": {{"uri": "./model.joblib"}}}}
+open(os.environ["PERENNIAL_OUTPUT"] + "/model-settings.json", "w").write(json.dumps(settings))
+"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,26 @@ async def test_mlserver_by_its_preset(world: World, tmp_path: Path) -> None:
     service = await world.kube.get(SERVICE, NAMESPACE, "flower") or {}
     await asyncio.to_thread(speak, Client(service["spec"]["clusterIP"]))
     await within(lambda: asyncio.to_thread(captured, world, tmp_path), "the predictions are captured", 60)
+
+
+async def test_several_models_in_one_server(world: World) -> None:
+    for name in ("rose", "lily"):
+        await world.train(name, TRAIN + SETTINGS.format(name=name))
+    lily = (await world.succeeded("lily"))["artifact"]
+    await world.succeeded("rose")
+    await world.serve(
+        "rose",
+        model={"trainingJob": "rose", "allowPickle": True},
+        models=[{"name": "lily", "uri": lily["uri"], "digest": lily["digest"]}],
+        runtime={"name": "mlserver"},
+        resources={"requests": {"cpu": "50m", "memory": "256Mi"}},
+    )
+    await world.until(MODEL_DEPLOYMENT, "rose", lambda now: now.get("stable"), "MLServer serves", 240)
+    service = await world.kube.get(SERVICE, NAMESPACE, "rose") or {}
+    client = Client(service["spec"]["clusterIP"])
+    for name in ("rose", "lily"):
+        status, answer = await asyncio.to_thread(client.infer, name, {"inputs": [tensor([1.0, 1.0])]})
+        assert (status, answer["model_name"], answer["outputs"][0]["data"]) == (200, name, [1])
 
 
 def speak(client: Client) -> None:

@@ -103,7 +103,10 @@ class Site:
             "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
             "config": {
                 "agent": {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}},
-                "runtimes": {"mlserver-sklearn": preset},
+                "runtimes": {
+                    "mlserver-sklearn": preset,
+                    "mlserver": {**preset, "args": ["start", "/mnt/models"]},
+                },
                 **config,
             },
             "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}},
