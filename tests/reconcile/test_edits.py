@@ -144,7 +144,7 @@ def is_valid(spec: dict[str, Any]) -> bool:
     """Tell whether the operator can read it; rules across fields are the API server's, and tested there."""
     model = {**model_deployment(), "spec": spec}
     source = spec.get("model", {})
-    chosen = ("trainingJob" in source) != ("uri" in source) and ("uri" in source) == ("digest" in source)
+    chosen = len({"trainingJob", "uri", "image"} & source.keys()) == 1 and ("uri" in source) == ("digest" in source)
     runtime = ("name" in spec.get("runtime", {})) != ("container" in spec.get("runtime", {}))
     try:
         ModelDeployment.model_validate(model)

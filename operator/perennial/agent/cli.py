@@ -14,6 +14,7 @@ from perennial.agent.logs import configure
 from perennial.api.agent import (
     CONFIG_VARIABLE,
     CaptureConfig,
+    CheckModel,
     DriftConfig,
     FetchInputs,
     FetchModel,
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 TERMINATION_VARIABLE = "PERENNIAL_TERMINATION_LOG"
 TERMINATION_LOG = "/dev/termination-log"
 COMMANDS: dict[str, TypeAdapter[Any]] = {
-    "fetch": TypeAdapter(Annotated[FetchInputs | FetchModel, Field(discriminator="kind")]),
+    "fetch": TypeAdapter(Annotated[FetchInputs | FetchModel | CheckModel, Field(discriminator="kind")]),
     "publish": TypeAdapter(PublishConfig),
     "capture": TypeAdapter(CaptureConfig),
     "poll": TypeAdapter(PollConfig),
@@ -87,7 +88,16 @@ def _work(config: object) -> AgentMessage | None:
         from perennial.agent.poll import poll
 
         return poll(config, open_storage(config.storage))
+    if isinstance(config, CheckModel):
+        from perennial.agent.check import check_model
+
+        return check_model(config)
+    return _fetch(config)
+
+
+def _fetch(config: object) -> AgentMessage:
     from perennial.agent.fetch import fetch_inputs, fetch_models
+    from perennial.agent.storage import open_storage
 
     if isinstance(config, FetchInputs):
         return fetch_inputs(config, open_storage(config.storage))

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from perennial.agent.errors import AgentError
-from perennial.api.agent import FetchModel
+from perennial.api.agent import ModelRules
 from perennial.api.serving_runtime import ModelFormat
 from perennial.core.failures import FORMAT_REFUSED, PICKLE_REFUSED
 
@@ -23,7 +23,7 @@ _DATA_ONLY = frozenset({".safetensors"})
 _NAMED = 5
 
 
-def check_names(config: FetchModel, paths: Iterable[str]) -> None:
+def check_names(config: ModelRules, paths: Iterable[str]) -> None:
     """Refuse a model by the names of its files, before anything is downloaded.
 
     Raises:
@@ -46,7 +46,7 @@ def check_names(config: FetchModel, paths: Iterable[str]) -> None:
         raise AgentError(PICKLE_REFUSED, said)
 
 
-def check_contents(config: FetchModel, places: Mapping[str, Path]) -> None:
+def check_contents(config: ModelRules, places: Mapping[str, Path]) -> None:
     """Refuse pickles that go by another name, before the server starts.
 
     Raises:

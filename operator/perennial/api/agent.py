@@ -45,7 +45,23 @@ class ModelFolder(Model):
     directory: str
 
 
-class FetchModel(Model):
+class ModelRules(Model):
+    """Which models are refused before they are loaded."""
+
+    runtime: str | None = None
+    formats: tuple[ModelFormat, ...] | None = None
+    """What the runtime loads; unset: anything."""
+    allow_pickle: bool | None = None
+
+
+class CheckModel(ModelRules):
+    """`perennial agent fetch` before a model that the node has mounted itself is served: hold it to the rules."""
+
+    kind: Literal["CheckModel"] = "CheckModel"
+    directory: str
+
+
+class FetchModel(ModelRules):
     """`perennial agent fetch` before serving: pull one published version and check its digest."""
 
     kind: Literal["FetchModel"] = "FetchModel"
@@ -53,10 +69,6 @@ class FetchModel(Model):
     uri: S3Uri
     digest: Digest
     directory: str = MODEL_DIR
-    runtime: str | None = None
-    formats: tuple[ModelFormat, ...] | None = None
-    """What the runtime loads; unset: anything."""
-    allow_pickle: bool | None = None
     most_bytes: int | None = None
     """What the volume may hold."""
     more: tuple[ModelFolder, ...] | None = None
@@ -148,4 +160,4 @@ class DriftConfig(Model):
     scratch: str = ROOT
 
 
-AgentConfig = FetchInputs | FetchModel | PublishConfig | PollConfig | CaptureConfig | DriftConfig
+AgentConfig = FetchInputs | FetchModel | CheckModel | PublishConfig | PollConfig | CaptureConfig | DriftConfig

@@ -25,7 +25,7 @@ from perennial.api.base import (
 from perennial.api.meta import Resource
 from perennial.api.pod import PodOptions, Storage, Workspace
 from perennial.api.serving_access import Access, Annotations, ServiceOptions, Tls
-from perennial.api.serving_models import ExtraModel
+from perennial.api.serving_models import ExtraModel, ModelImage
 from perennial.api.serving_runtime import Runtime
 from perennial.api.serving_scaling import AutoscalingMetric, Replicas, ScalingBehavior
 from perennial.api.status import BaseStatus
@@ -36,7 +36,7 @@ class ModelSource(Model):
 
     model_config = {
         "json_schema_extra": rules(
-            exactly_one("trainingJob", "uri"),
+            exactly_one("trainingJob", "uri", "image"),
             Rule(
                 rule="has(self.uri) == has(self.digest)",
                 message="uri and digest go together: the digest is in the version's manifest.json",
@@ -47,6 +47,11 @@ class ModelSource(Model):
     training_job: Name | None = Field(None, description="TrainingJob whose newest artifact is followed.")
     uri: S3Uri | None = Field(None, description="A published version: <output>/versions/<digest>/.")
     digest: Digest | None = Field(None, description="Digest that the version must have.")
+    image: ModelImage | None = Field(
+        None,
+        description="An OCI image or artifact that holds the model's files. The node pulls it and mounts it as a "
+        "volume: Kubernetes 1.35 or newer.",
+    )
     allow_pickle: bool = Field(
         False,
         description="Serve a model whose files are pickles (joblib, PyTorch checkpoints, MLflow and the like). Loading "
@@ -107,6 +112,10 @@ class ModelDeploymentSpec(PodOptions):
             Rule(
                 rule="!has(self.capture) || double(self.capture.sample) <= 1.0 && double(self.capture.sample) >= 0.0",
                 message="capture.sample must lie between 0 and 1",
+            ),
+            Rule(
+                rule="!(has(self.models) && has(self.model.image))",
+                message="models are fetched beside spec.model; a volume of model.image cannot be written to; set one",
             ),
             Rule(
                 rule="!(has(self.tls) && has(self.capture))",

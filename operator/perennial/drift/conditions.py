@@ -7,6 +7,7 @@
 from dataclasses import dataclass
 
 from perennial.api.driftmonitor import DriftMonitor, FeatureScore, Verdict
+from perennial.api.serving_models import OCI
 from perennial.core.conditions import READY, Truth, Wanted, ready, reconciling, stalled
 from perennial.core.failures import by_reason
 from perennial.core.waiting import Cause, waiting_cause
@@ -67,6 +68,13 @@ def find_problem(observed: Observed) -> Problem | None:
         return Problem(
             reasons.TARGET_NOT_READY,
             f"ModelDeployment {name} serves no model yet; see kubectl describe modeldeployment {name}",
+        )
+    if observed.resource.spec.reference.uri is None and target.model.uri.startswith(OCI):
+        return Problem(
+            reasons.REFERENCE_UNKNOWN,
+            f"ModelDeployment {name} serves a model from an image, which has no record of what it was trained on: set "
+            "spec.reference.uri",
+            stalled=True,
         )
     if observed.resource.spec.current.uri is None and target.capture is None:
         return Problem(

@@ -10,6 +10,7 @@ from perennial.api.base import Digest, Model, Name, S3Uri, ShortText
 from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.kube import Job, Pod
 from perennial.api.meta import Resource
+from perennial.api.serving_models import OciUri
 from perennial.core.decision import World
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, TRAINING_JOB, Key
 
@@ -17,7 +18,7 @@ from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT,
 class ServedModel(Model):
     """The model that the target serves."""
 
-    uri: S3Uri
+    uri: S3Uri | OciUri
     digest: Digest
     run: ShortText | None = None
 

@@ -11,6 +11,7 @@ NEW_MODEL = "NewModel"
 TARGET_NOT_FOUND = "TargetNotFound"
 TARGET_NOT_READY = "TargetNotReady"
 CAPTURE_NOT_ENABLED = "CaptureNotEnabled"
+REFERENCE_UNKNOWN = "ReferenceUnknown"
 COMPARISON_FAILED = "ComparisonFailed"
 BAD_TERMINATION_MESSAGE = "BadTerminationMessage"
 DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -59,6 +60,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Stalled",
         "Captured requests are to be compared, but the ModelDeployment captures none.",
         "Set spec.capture there, or spec.current.uri here.",
+    ),
+    ReasonDoc(
+        REFERENCE_UNKNOWN,
+        "Stalled",
+        "The target's model comes from an image, which has no record of what it was trained on.",
+        "Set spec.reference.uri.",
     ),
     ReasonDoc(COMPARISON_FAILED, "Ready, Event", "The newest comparison failed.", "See the message and kubectl logs."),
     ReasonDoc(

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from perennial.api.agent import MODEL_DIR, CaptureConfig, FetchModel, ModelFolder
+from perennial.api.agent import MODEL_DIR, CaptureConfig, CheckModel, FetchModel, ModelFolder
 from perennial.api.modeldeployment import Capture, ModelDeployment, Revision
 from perennial.api.pod import Workspace
+from perennial.api.serving_models import OCI
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
 from perennial.core.names import REVISION_LABEL, owner_labels
 from perennial.core.podspec import (
@@ -86,7 +87,7 @@ def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
         "initContainers": [_fetch(plan, revision), *capture],
         "containers": [server_container(plan, revision)],
         "volumes": [
-            workspace_volume(MODEL_VOLUME, spec.workspace),
+            _model_volume(plan, revision),
             *storage_volumes(spec.storage),
             *([{"name": TLS_VOLUME, "secret": {"secretName": spec.tls.secret_name}}] if spec.tls else []),
         ],
@@ -101,8 +102,30 @@ def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
     }
 
 
+def _model_volume(plan: Plan, revision: Revision) -> dict[str, Any]:
+    """Return the volume that holds the model: an empty one to fetch it into, or the image that it comes in."""
+    spec = plan.resource.spec
+    if spec.model.image is None:
+        return workspace_volume(MODEL_VOLUME, spec.workspace)
+    policy = {"pullPolicy": spec.model.image.pull_policy} if spec.model.image.pull_policy else {}
+    return {"name": MODEL_VOLUME, "image": {"reference": revision.uri.removeprefix(OCI), **policy}}
+
+
+def _check(plan: Plan) -> dict[str, Any]:
+    """Return the container that looks at a model which the node has mounted itself."""
+    config = CheckModel(
+        directory=plan.directory,
+        runtime=plan.server.runtime,
+        formats=plan.server.formats,
+        allow_pickle=plan.resource.spec.model.allow_pickle or None,
+    )
+    return agent_container(FETCH, "fetch", config, storage=None, agent=plan.agent, mounts=[plan.model_mount])
+
+
 def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
     spec = plan.resource.spec
+    if spec.model.image is not None:
+        return _check(plan)
     config = FetchModel(
         storage=plan.storage,
         uri=revision.uri,

@@ -10,6 +10,7 @@ from perennial.api.base import Digest, Model, Name, S3Uri, ShortText
 from perennial.api.kube import Deployment, Pod
 from perennial.api.meta import ObjectMeta, Resource
 from perennial.api.modeldeployment import ModelDeployment
+from perennial.api.serving_models import OciUri
 from perennial.core.decision import World
 from perennial.core.kinds import (
     AUTOSCALER,
@@ -27,7 +28,7 @@ from perennial.core.names import REVISION_LABEL
 class ModelVersion(Model):
     """A published version, held to what `fetch` needs: a status edited by hand may name anything."""
 
-    uri: S3Uri
+    uri: S3Uri | OciUri
     digest: Digest
     run: ShortText | None = None
     chain: ShortText | None = None

@@ -7,6 +7,7 @@ from perennial.api.base import Model
 from perennial.api.config import RuntimePreset
 from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec, Revision
 from perennial.api.pod import EnvFromSource, EnvVar, PodOptions
+from perennial.api.serving_models import OCI
 from perennial.api.serving_runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL, child_name, digest_of, selector_text
@@ -84,7 +85,8 @@ def shape_of(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> Sh
     deadline = spec.rollout.progress_deadline_seconds
     # Only what differs from the default is hashed: a field that is new must not give every model a new revision.
     trust = {"allowPickle": True} if spec.model.allow_pickle else {}
-    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline, **trust})
+    image = {"image": spec.model.image.dump()} if spec.model.image is not None else {}
+    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline, **trust, **image})
 
 
 def _called(runtime: Runtime) -> str:
@@ -155,6 +157,9 @@ def _merged(first: tuple[EnvVar, ...], second: tuple[EnvVar, ...]) -> tuple[EnvV
 def find_model(observed: Observed) -> ModelVersion | Problem:
     """Return the version to serve, or what it waits for."""
     source = observed.resource.spec.model
+    if source.image is not None:
+        reference = source.image.reference
+        return ModelVersion(uri=f"{OCI}{reference}", digest=reference.rpartition("@")[2])
     if source.training_job is None:
         if source.uri is None or source.digest is None:
             said = "spec.model: set trainingJob, or uri together with digest"

@@ -43,6 +43,15 @@ class Plan:
         """Return the folder that receives the model's files."""
         return self.directory_of(self.name)
 
+    @property
+    def model_mount(self) -> dict[str, Any]:
+        """Return how containers that only read the model see it."""
+        image = self.resource.spec.model.image
+        if image is None:
+            return {"name": MODEL_VOLUME, "mountPath": MODEL_DIR, "readOnly": True}
+        part = {"subPath": image.path} if image.path else {}
+        return {"name": MODEL_VOLUME, "mountPath": self.directory, "readOnly": True, **part}
+
     def directory_of(self, model: str) -> str:
         """Return the folder that receives the files of a model of that name."""
         below = (self.server.directory or "").replace(f"$({NAME_VARIABLE})", model)
@@ -73,7 +82,7 @@ def server_container(plan: Plan, revision: Revision) -> dict[str, Any]:
         **{key: value for key, value in optional.items() if value is not None},
         **resources_of(plan.resource.spec),
         "volumeMounts": [
-            {"name": MODEL_VOLUME, "mountPath": MODEL_DIR, "readOnly": True},
+            plan.model_mount,
             *([{"name": TLS_VOLUME, "mountPath": TLS_PATH, "readOnly": True}] if secure else []),
         ],
         # Requests go on arriving until every node has heard that the pod leaves.

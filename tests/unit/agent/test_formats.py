@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
+from perennial.agent.check import check_model
 from perennial.agent.errors import AgentError
 from perennial.agent.formats import check_contents, check_names
 from perennial.agent.room import check_room
-from perennial.api.agent import FetchModel
-from perennial.core.failures import FORMAT_REFUSED, OUT_OF_SPACE, PICKLE_REFUSED, AgentFailure
+from perennial.api.agent import CheckModel, FetchModel
+from perennial.core.failures import DATA_INVALID, FORMAT_REFUSED, OUT_OF_SPACE, PICKLE_REFUSED, AgentFailure
 from perennial.generate.presets import PRESETS
 
 DIGEST = "sha256:" + "a" * 64
@@ -90,6 +92,21 @@ def test_first_bytes(tmp_path: Path, name: str, data: bytes, refused: bool) -> N
     with pytest.raises(AgentError) as caught:
         check_contents(config(), {name: place})
     assert caught.value.failure is PICKLE_REFUSED
+
+
+def test_a_mounted_model_is_held_to_the_same_rules(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "model.onnx").write_bytes(b"\x08\x07")
+    os.mkfifo(tmp_path / "pipe")
+    rules = CheckModel(directory=str(tmp_path), runtime="triton", formats=PRESETS["triton"].formats)
+    check_model(rules)
+    (tmp_path / "1" / "weights").write_bytes(pickle.dumps([]))
+    with pytest.raises(AgentError, match="1/weights") as caught:
+        check_model(rules)
+    assert caught.value.failure is PICKLE_REFUSED
+    with pytest.raises(AgentError, match="cannot be read") as caught:
+        check_model(rules.model_copy(update={"directory": str(tmp_path / "none")}))
+    assert caught.value.failure is DATA_INVALID
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perennial.api.agent import FetchModel
+from perennial.api.agent import CheckModel, FetchModel
 from perennial.api.config import OperatorConfig
 from perennial.core.kinds import Raw
 from perennial.generate.presets import PRESETS
@@ -127,6 +127,30 @@ def test_a_runtime_of_one_model_takes_no_more(runtime: dict[str, Any], named: st
     assert stalled["reason"] == "RuntimeServesOneModel"
     assert named in stalled["message"]
     assert cluster.names("Deployment") == []
+
+
+IMAGE = {"reference": f"registry.example/models/churn@sha256:{'e' * 64}", "path": "model"}
+
+
+def test_a_model_from_an_image_is_mounted_and_looked_at() -> None:
+    model = {"image": {**IMAGE, "pullPolicy": "IfNotPresent"}}
+    found = deployment(runtime={"name": "onnx"}, model=model)
+    assert found["metadata"]["annotations"]["perennial.dev/model-digest"] == "sha256:" + "e" * 64
+    inside = found["spec"]["template"]["spec"]
+    (volume,) = inside["volumes"]
+    assert volume == {"name": "model", "image": {"reference": IMAGE["reference"], "pullPolicy": "IfNotPresent"}}
+    mount = {"name": "model", "mountPath": "/mnt/models/churn/1", "readOnly": True, "subPath": "model"}
+    (check,) = inside["initContainers"]
+    assert check["volumeMounts"] == inside["containers"][0]["volumeMounts"] == [mount]
+    env = {item["name"]: item.get("value") for item in check["env"]}
+    config = CheckModel.model_validate_json(env["PERENNIAL_CONFIG"])
+    assert (config.directory, config.formats) == ("/mnt/models/churn/1", PRESETS["onnx"].formats)
+
+
+def test_another_part_of_an_image_is_another_revision() -> None:
+    whole = {key: value for key, value in IMAGE.items() if key != "path"}
+    names = {deployment(model={"image": image})["metadata"]["name"] for image in (IMAGE, whole)}
+    assert len(names) == 2
 
 
 def test_the_volume_is_measured_in_bytes() -> None:
