@@ -10,8 +10,10 @@ from perennial.agent.drift_parts import Table
 from perennial.agent.report import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
 from perennial.agent.report_words import describe, percent
 from perennial.api.driftmonitor import Checks, DriftCheck
-from perennial.stats.compare import compare
+from perennial.stats.compare import compare, p_value_badness
 from perennial.stats.display import Summary, histogram, summarise
+from perennial.stats.methods import P_VALUES
+from perennial.stats.multiple import corrected
 from perennial.stats.samples import Numeric, Sample
 
 log = logging.getLogger(__name__)
@@ -58,8 +60,43 @@ def compare_columns(
             left_out.append(NotCompared(name=name, reason=pair))
         if done % max(1, len(names) // _TENTH) == 0 or done == len(names):
             log.info("compared %d of %d columns", done, len(names))
+    features = _corrected(features, checks.drift)
     features.sort(key=lambda item: (not item.drifted, -_order(item), item.name))
     return Outcome(tuple(features), (*left_out, *_further(chosen)), tuple(_findings(chosen, features, checks)))
+
+
+def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:
+    """Hold p-values against the threshold that their number asks for; distances stay as they are."""
+    tested = [feature for feature in features if feature.method in P_VALUES]
+    if check.correction == "None" or not tested:
+        return features
+    limits = {feature.threshold for feature in tested}
+    by_limit = {
+        limit: corrected([item.score for item in tested if item.threshold == limit], limit, check.correction)
+        for limit in limits
+    }
+    return [
+        _held_against(feature, by_limit[feature.threshold], check.correction, len(tested))
+        if feature.method in P_VALUES
+        else feature
+        for feature in features
+    ]
+
+
+def _held_against(feature: FeatureReport, limit: float, correction: str, tests: int) -> FeatureReport:
+    """Return a p-value's judgement at another threshold; one that equals it counts, as Benjamini and Hochberg ask."""
+    drifted = feature.score <= limit
+    badness = p_value_badness(feature.score, limit)
+    sentence = feature.sentence if drifted == feature.drifted else f"No drift: {feature.sentence}"
+    return feature.model_copy(
+        update={
+            "threshold": limit,
+            "drifted": drifted,
+            "badness": badness if isfinite(badness) else None,
+            "why": f"{feature.why}; threshold lowered for {tests} tests ({correction})",
+            "sentence": sentence,
+        }
+    )
 
 
 def _order(feature: FeatureReport) -> float:

@@ -50,7 +50,7 @@ class FeatureReport(Model):
 
     name: str = Field(description="Column.")
     kind: Literal["numeric", "categorical"] = Field(description="As what it was compared.")
-    method: str = Field(description="psi, ks, js, wasserstein, chi2, or missing (the shares of missing values).")
+    method: str = Field(description="As in checks.drift.method, or missing (the shares of missing values).")
     score: float = Field(description="A p-value for ks and chi2, else a distance.")
     threshold: float = Field(description="What the score was held against.")
     statistic: float = Field(description="D of ks, chi-square of chi2, else the score again.")

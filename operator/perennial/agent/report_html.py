@@ -16,6 +16,9 @@ _METHODS = {
     "js": "Jensen–Shannon distance",
     "wasserstein": "Wasserstein distance in standard deviations",
     "chi2": "chi-square, p-value",
+    "hellinger": "Hellinger distance",
+    "linf": "largest gap",
+    "linf-robust": "largest gap less chance",
     "missing": "difference of the shares of missing values",
 }
 

@@ -34,7 +34,7 @@ from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus
 
 Finding = Literal["Drift", "Degradation", "Unfairness"]
-DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2"]
+DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"]
 
 
 FeatureNames = Annotated[tuple[ShortText, ...], Field(max_length=1000)]
@@ -103,11 +103,18 @@ class DriftCheck(Model):
     method: DriftMethod = Field(
         "auto",
         description="auto, psi (population stability index), ks (Kolmogorov-Smirnov), js (Jensen-Shannon distance, "
-        "base 2), wasserstein (in reference standard deviations) or chi2 (p-value).",
+        "base 2), wasserstein (in reference standard deviations), chi2 (p-value), hellinger, linf (largest difference "
+        "of distribution functions, or of a category's share) or linf-robust (the same less what chance makes).",
     )
     threshold: Decimal | None = Field(
         None,
         description="Score from which a column has drifted (for ks and chi2: p-value below which). Unset: by method.",
+    )
+    correction: Literal["None", "Bonferroni", "BenjaminiHochberg"] = Field(
+        "None",
+        description="How the threshold of p-values (ks, chi2) is corrected for the number of columns. Bonferroni: the "
+        "chance that any unchanged column is called drifted stays below it. BenjaminiHochberg: the expected share of "
+        "unchanged ones among those called drifted does.",
     )
     share: Decimal = Field("0.5", description="Share of drifted columns from which the whole has drifted.")
 

@@ -2,29 +2,15 @@
 
 from dataclasses import dataclass
 from math import inf, isfinite, log
-from typing import Literal
 
 import numpy as np
 
-from perennial.stats import distances, noise, significance
-from perennial.stats.binning import Table, binned, merge_rare, pooled_edges, quantile_edges, tabulated
-from perennial.stats.samples import Categorical, Numeric, Sample, as_categories, quantiles
+from perennial.stats import distances
+from perennial.stats.methods import DEFAULT_THRESHOLDS, P_VALUES, Choice, Method, is_discrete, measure
+from perennial.stats.samples import Categorical, Numeric, Sample, quantiles
 
-Method = Literal["psi", "ks", "js", "wasserstein", "chi2", "missing"]
-Choice = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2"]
-
-P_VALUES: frozenset[Method] = frozenset({"ks", "chi2"})
-DEFAULT_THRESHOLDS: dict[Method, float] = {
-    "psi": 0.2,
-    "js": 0.1,
-    "wasserstein": 0.1,
-    "ks": 0.001,
-    "chi2": 0.001,
-    "missing": 0.5,
-}
 LARGE = 1000
 """Rows of the smaller side from which `auto` asks how large a change is, no longer whether there is one."""
-FEW_DISTINCT = 10
 FEW_VALUES = 10
 _HEAVY_TAIL = 10.0
 
@@ -57,11 +43,16 @@ class Comparison:
         """
         if self.method not in P_VALUES:
             return self.score / self.threshold if self.threshold > 0 else inf
-        if self.score <= 0:
-            return inf if self.threshold > 0 else 0.0
-        if not 0 < self.threshold < 1:
-            return float(self.drifted)
-        return log(self.score) / log(self.threshold)
+        return p_value_badness(self.score, self.threshold)
+
+
+def p_value_badness(p_value: float, threshold: float) -> float:
+    """Return ln p / ln threshold: how far beyond its threshold a p-value is; 1 is at it, in [0, inf]."""
+    if p_value <= 0:
+        return inf if threshold > 0 else 0.0
+    if not 0 < threshold < 1:
+        return float(p_value < threshold)
+    return log(p_value) / log(threshold)
 
 
 @dataclass(frozen=True)
@@ -78,15 +69,6 @@ class Limit:
 
     value: float
     rises: bool
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a method gave: its statistic, its score, and the score that chance alone makes (0 for p-values)."""
-
-    statistic: float
-    score: float
-    chance: float
 
 
 def compare(
@@ -123,7 +105,7 @@ def choose(reference: Sample, current: Sample) -> Plan:
     """
     smaller = min(reference.size, current.size)
     size = f"{smaller} values on the smaller side"
-    discrete = isinstance(reference, Categorical) or _discrete(reference, current)
+    discrete = isinstance(reference, Categorical) or is_discrete(reference, current)
     if discrete and smaller < LARGE:
         return Plan("chi2", f"categories, {size}: a test is most sensitive")
     if discrete:
@@ -133,23 +115,6 @@ def choose(reference: Sample, current: Sample) -> Plan:
     if isinstance(reference, Numeric) and not _spread_is_a_yardstick(reference):
         return Plan("js", f"numbers, {size}; a few far values (or none that differ) make the spread no yardstick")
     return Plan("wasserstein", f"numbers, {size}: with this many the size of the change counts")
-
-
-def as_compared(reference: Sample, current: Sample, method: Method) -> Table:
-    """Return the cells that psi, js and chi2 compare.
-
-    Categories with the rare ones gathered; for numbers the deciles of the reference as bins, or those of both
-    sides for chi2, since a small reference's own deciles would make every current sample look different.
-    """
-    if isinstance(reference, Numeric) and isinstance(current, Numeric):
-        if not _discrete(reference, current):
-            values = reference.values, current.values
-            edges = pooled_edges(*values) if method == "chi2" else quantile_edges(reference.values)
-            return binned(*values, edges)
-        reference, current = as_categories(reference), as_categories(current)
-    if isinstance(reference, Categorical) and isinstance(current, Categorical):
-        return merge_rare(tabulated(reference, current))
-    raise ValueError("a numeric column cannot be compared with a categorical one")
 
 
 def _honour(method: Choice, reference: Sample) -> Plan:
@@ -174,40 +139,12 @@ def _limit(asked: Choice, used: Method, threshold: float | None) -> Limit:
 
 
 def _score(plan: Plan, reference: Sample, current: Sample, limit: Limit) -> Comparison:
-    measured = _measure(plan.method, reference, current)
+    measured = measure(plan.method, reference, current)
     raised = limit.rises and measured.chance > limit.value
     threshold = measured.chance if raised else limit.value
     why = f"{plan.why}; threshold raised to what chance alone makes at this size" if raised else plan.why
     drifted = measured.score < threshold if plan.method in P_VALUES else measured.score >= threshold
     return Comparison(plan.method, measured.score, threshold, drifted, measured.statistic, why)
-
-
-def _measure(method: Method, reference: Sample, current: Sample) -> Measured:
-    if isinstance(reference, Numeric) and isinstance(current, Numeric):
-        if method == "ks":
-            return _of_test(significance.kolmogorov_smirnov(reference.values, current.values))
-        if method == "wasserstein":
-            return _measure_wasserstein(reference, current)
-    table = as_compared(reference, current, method)
-    if method == "chi2":
-        return _of_test(significance.homogeneity(table))
-    cells = int(np.count_nonzero(table.reference + table.current))
-    if method == "psi":
-        score = distances.psi(table.reference, table.current)
-        return Measured(score, score, noise.psi_noise(reference.size, current.size, cells))
-    score = distances.jensen_shannon(table.reference, table.current)
-    return Measured(score, score, noise.jensen_shannon_noise(reference.size, current.size, cells))
-
-
-def _of_test(result: significance.Significance) -> Measured:
-    return Measured(result.statistic, result.p_value, 0.0)
-
-
-def _measure_wasserstein(reference: Numeric, current: Numeric) -> Measured:
-    score = distances.normed_wasserstein(reference.values, current.values)
-    spread = max(float(np.std(reference.values)), distances.SPREAD_FLOOR)
-    chance = noise.wasserstein_noise(reference.values, current.values) / spread
-    return Measured(score, score, chance if isfinite(chance) else 0.0)
 
 
 def _compare_missing(reference: Sample, current: Sample) -> Comparison:
@@ -220,16 +157,6 @@ def _compare_missing(reference: Sample, current: Sample) -> Comparison:
 def _hollow(sample: Sample) -> bool:
     """Tell whether a side is too empty to speak of a distribution."""
     return sample.size == 0 or (sample.size < FEW_VALUES and sample.missing_share > 0.5)  # noqa: PLR2004
-
-
-def _discrete(reference: Sample, current: Sample) -> bool:
-    """Tell whether numbers repeat so much that they are better seen as categories, such as 0 and 1."""
-    if not (isinstance(reference, Numeric) and isinstance(current, Numeric)):
-        return False
-    if max(reference.distinct, current.distinct) > FEW_DISTINCT:
-        return False
-    distinct = np.union1d(np.unique(reference.values), np.unique(current.values)).size
-    return bool(distinct <= FEW_DISTINCT and distinct * 5 <= reference.size + current.size)
 
 
 def _spread_is_a_yardstick(sample: Numeric) -> bool:

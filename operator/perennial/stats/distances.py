@@ -52,6 +52,50 @@ def jensen_shannon(reference: Counts, current: Counts) -> float:
     return float(np.sqrt(min(1.0, max(0.0, nats / np.log(2)))))
 
 
+def hellinger(reference: Counts, current: Counts) -> float:
+    """Hellinger distance of two rows of counts.
+
+    sqrt(1 - sum over cells of sqrt(r * c)), the root of half the squared distance of the shares' roots. A metric, no
+    unit, in [0, 1]: 1 when the sides share no cell.
+
+    Args:
+        reference: counts, shape (cells,), with at least one row.
+        current: counts of the same cells, with at least one row.
+
+    Raises:
+        ValueError: the shapes differ, or a side has no rows.
+    """
+    first, second = _occupied(reference, current)
+    roots = np.sqrt(first / first.sum()) - np.sqrt(second / second.sum())
+    return float(np.sqrt(min(1.0, float(roots @ roots) / 2)))
+
+
+def l_infinity(reference: Counts, current: Counts) -> float:
+    """Largest difference of a cell's shares, max |r - c|; no unit, in [0, 1].
+
+    For numbers the same name means the largest gap of the distribution functions (`significance.largest_gap`), as in
+    deequ and SageMaker.
+
+    Args:
+        reference: counts, shape (cells,), with at least one row.
+        current: counts of the same cells, with at least one row.
+
+    Raises:
+        ValueError: the shapes differ, or a side has no rows.
+    """
+    first, second = _occupied(reference, current)
+    return float(np.max(np.abs(first / first.sum() - second / second.sum())))
+
+
+def robust(gap: float, n: int, m: int) -> float:
+    """Return max(0, gap - 1.8 * sqrt((n + m) / (n * m))): a largest gap less what chance makes of it.
+
+    1.8 is about the 0.997 quantile of the Kolmogorov distribution. Source: deequ, Distance.scala, and SageMaker Model
+    Monitor's comparison_method Robust.
+    """
+    return max(0.0, gap - 1.8 * float(np.sqrt(1 / n + 1 / m)))
+
+
 def wasserstein(reference: Floats, current: Floats) -> float:
     """Wasserstein-1 distance of two sorted samples, in the unit of the values.
 

@@ -34,6 +34,23 @@ def jensen_shannon_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> fl
     return float(np.sqrt(min(1.0, bits)))
 
 
+def hellinger_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
+    """Return the Hellinger distance that unchanged samples exceed with probability alpha.
+
+    Its square is, to second order, an eighth of the same chi-square as for PSI. No unit, in [0, 1].
+    """
+    return float(np.sqrt(min(1.0, psi_noise(n, m, cells, alpha) / 8)))
+
+
+def gap_noise(n: int, m: int, alpha: float = ALPHA) -> float:
+    """Return the largest gap that unchanged samples exceed with a probability of at most alpha.
+
+    sqrt(1/n + 1/m) times the quantile of the Kolmogorov distribution: exact in the limit for distribution functions.
+    A single cell's share is the difference of two such gaps and varies less than the widest of them does. In [0, 1].
+    """
+    return min(1.0, float(np.sqrt(1 / n + 1 / m) * stats.kstwobign.isf(alpha)))
+
+
 def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) -> float:
     """Return the Wasserstein-1 distance that samples as these exceed with probability alpha, if unchanged.
 

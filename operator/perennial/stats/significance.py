@@ -113,6 +113,12 @@ def _fisher(hits: int, rows: int, other_hits: int, other_rows: int) -> float:
     return float(stats.fisher_exact(table).pvalue)
 
 
+def largest_gap(reference: Floats, current: Floats) -> float:
+    """Return D = max |F_reference(x) - F_current(x)| of two sorted samples, both with values; in [0, 1]."""
+    small, large = sorted((reference, current), key=lambda side: side.size)
+    return _largest_gap(small, large)
+
+
 def _largest_gap(small: Floats, large: Floats) -> float:
     """Return the largest gap of two distribution functions, looked for at the jumps of the first.
 

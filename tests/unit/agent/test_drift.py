@@ -181,7 +181,7 @@ def test_a_share_of_zero_still_needs_one_drifted_column(tmp_path):
     assert not verdict(stored(people(500), people(300, seed=1)), config(tmp_path, checks=checks)).drifted
 
 
-@pytest.mark.parametrize("method", ["psi", "ks", "js", "wasserstein", "chi2"])
+@pytest.mark.parametrize("method", ["psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"])
 def test_every_method_goes_through(tmp_path, method):
     checks = Checks(drift=DriftCheck(method=method, threshold="0.05"))
     message = verdict(stored(people(500), people(300, seed=1, age=90)), config(tmp_path, checks=checks))
@@ -189,6 +189,20 @@ def test_every_method_goes_through(tmp_path, method):
     assert found["age"].method == method
     assert found["age"].threshold == "0.05"
     assert found["age"].drifted
+
+
+@pytest.mark.parametrize(("correction", "drifted"), [("None", 1), ("Bonferroni", 0), ("BenjaminiHochberg", 0)])
+def test_many_tests_ask_for_a_lower_threshold_each(tmp_path, correction, drifted):
+    """One p-value of three lies between the threshold and a third of it."""
+    probe = config(tmp_path, checks=Checks(drift=DriftCheck(method="ks", threshold="0.05")))
+    store = stored(people(400), people(400, seed=1, age=41.0))
+    verdict(store, probe)
+    scores = sorted(feature.score for feature in report_of(store).features)
+    check = DriftCheck(method="ks", threshold=f"{scores[0] * 2:.10f}", correction=correction)
+    message = verdict(store, config(tmp_path, checks=Checks(drift=check)))
+    assert message.drifted_features == drifted
+    lowered = [feature for feature in report_of(store).features if "threshold lowered for 3 tests" in feature.why]
+    assert len(lowered) == (0 if correction == "None" else 3)
 
 
 def test_include_and_exclude(tmp_path):

@@ -149,3 +149,26 @@ def test_sides_of_different_kinds_and_sides_without_rows_are_refused():
         compare(normal(5), Categorical({"a": 5}))
     with pytest.raises(ValueError, match="rows on both sides"):
         compare(normal(5), numeric([]))
+
+
+@pytest.mark.parametrize("method", ["psi", "js", "hellinger", "linf", "linf-robust", "wasserstein"])
+@pytest.mark.parametrize("size", [60, 400, 5000])
+def test_no_distance_is_fooled_by_chance_and_none_misses_a_large_move(method, size):
+    alarms = sum(
+        compare(normal(size, seed=2 * i), normal(size, seed=2 * i + 1), method=method).drifted for i in range(60)
+    )
+    assert alarms == 0
+    assert compare(normal(size), normal(size, 1.5, seed=1), method=method).drifted
+
+
+@pytest.mark.parametrize("method", ["hellinger", "linf", "linf-robust"])
+def test_categories_have_these_distances_too(method):
+    before = Categorical({"a": 500, "b": 500})
+    assert not compare(before, Categorical({"a": 510, "b": 490}), method=method).drifted
+    assert compare(before, Categorical({"a": 900, "b": 100}), method=method).drifted
+
+
+def test_the_largest_gap_of_numbers_is_the_statistic_of_kolmogorov_and_smirnov():
+    first, second = normal(300), normal(200, 0.5, seed=1)
+    result = compare(first, second, method="linf")
+    assert result.score == pytest.approx(stats.ks_2samp(first.values, second.values).statistic, abs=1e-9)

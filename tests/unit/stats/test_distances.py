@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from perennial.stats.distances import jensen_shannon, normed_wasserstein, psi, wasserstein
+from perennial.stats.distances import (
+    hellinger,
+    jensen_shannon,
+    l_infinity,
+    normed_wasserstein,
+    psi,
+    robust,
+    wasserstein,
+)
 
 CLOSE = {"rel": 1e-9, "abs": 1e-9}
 values = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60).map(lambda items: np.sort(np.array(items)))
@@ -108,3 +116,25 @@ def test_values_near_the_largest_float_do_not_overflow():
 def test_a_distance_needs_values(measure):
     with pytest.raises(ValueError, match="both sides"):
         measure(np.array([]), np.array([1.0]))
+
+
+@given(cells)
+def test_hellinger_and_the_largest_gap_are_their_formulas(pairs):
+    reference, current = sides(pairs)
+    r, c = reference / reference.sum(), current / current.sum()
+    overlap = float(np.sum(np.sqrt(r * c)))
+    assert hellinger(reference, current) ** 2 == pytest.approx(1 - overlap, **CLOSE)
+    assert l_infinity(reference, current) == pytest.approx(np.abs(r - c).max(), **CLOSE)
+    # total variation lies between the squared Hellinger distance and sqrt(2) times it
+    variation = np.abs(r - c).sum() / 2
+    assert hellinger(reference, current) ** 2 <= variation + 1e-9 <= np.sqrt(2) * hellinger(reference, current) + 2e-9
+
+
+def test_sides_that_share_no_cell_are_as_far_apart_as_can_be():
+    assert hellinger(np.array([5, 0]), np.array([0, 9])) == 1
+    assert l_infinity(np.array([5, 0]), np.array([0, 9])) == 1
+
+
+def test_the_robust_gap_forgives_what_chance_makes():
+    assert robust(0.2, 100, 100) == 0
+    assert robust(0.2, 10_000, 10_000) == pytest.approx(0.2 - 1.8 * np.sqrt(2e-4), **CLOSE)

@@ -1,0 +1,128 @@
+"""The methods that compare one column: what each of them measures, and how much of that is chance."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+import numpy as np
+
+from perennial.stats import distances, noise, significance
+from perennial.stats.binning import Table, binned, merge_rare, pooled_edges, quantile_edges, tabulated
+from perennial.stats.samples import Categorical, Numeric, Sample, as_categories
+
+Method = Literal["psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust", "missing"]
+Choice = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"]
+
+P_VALUES: frozenset[Method] = frozenset({"ks", "chi2"})
+DEFAULT_THRESHOLDS: dict[Method, float] = {
+    "psi": 0.2,
+    "js": 0.1,
+    "wasserstein": 0.1,
+    "hellinger": 0.1,
+    "linf": 0.1,
+    "linf-robust": 0.1,
+    "ks": 0.001,
+    "chi2": 0.001,
+    "missing": 0.5,
+}
+FEW_DISTINCT = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a method gave: its statistic, its score, and the score that chance alone makes (0 for p-values)."""
+
+    statistic: float
+    score: float
+    chance: float
+
+
+def measure(method: Method, reference: Sample, current: Sample) -> Measured:
+    """Return what a method gives for two samples of the same kind."""
+    if isinstance(reference, Numeric) and isinstance(current, Numeric) and method in _OF_VALUES:
+        return _OF_VALUES[method](reference, current)
+    table = as_compared(reference, current, method)
+    return _of_test(significance.homogeneity(table)) if method == "chi2" else _of_cells(method, table)
+
+
+def _of_cells(method: Method, table: Table) -> Measured:
+    n, m = int(table.reference.sum()), int(table.current.sum())
+    cells = int(np.count_nonzero(table.reference + table.current))
+    match method:
+        case "psi":
+            score, chance = distances.psi(table.reference, table.current), noise.psi_noise(n, m, cells)
+        case "hellinger":
+            score, chance = distances.hellinger(table.reference, table.current), noise.hellinger_noise(n, m, cells)
+        case "linf" | "linf-robust":
+            return _of_gap(distances.l_infinity(table.reference, table.current), n, m, robust=method != "linf")
+        case _:
+            score = distances.jensen_shannon(table.reference, table.current)
+            chance = noise.jensen_shannon_noise(n, m, cells)
+    return Measured(score, score, chance)
+
+
+def _of_gap(gap: float, n: int, m: int, *, robust: bool) -> Measured:
+    """Return the largest gap as it is, or less what chance makes of it (deequ's correction)."""
+    return Measured(gap, distances.robust(gap, n, m), 0.0) if robust else Measured(gap, gap, noise.gap_noise(n, m))
+
+
+def _measure_ks(reference: Numeric, current: Numeric) -> Measured:
+    return _of_test(significance.kolmogorov_smirnov(reference.values, current.values))
+
+
+def _measure_linf(reference: Numeric, current: Numeric) -> Measured:
+    gap = significance.largest_gap(reference.values, current.values)
+    return _of_gap(gap, reference.size, current.size, robust=False)
+
+
+def _measure_robust(reference: Numeric, current: Numeric) -> Measured:
+    gap = significance.largest_gap(reference.values, current.values)
+    return _of_gap(gap, reference.size, current.size, robust=True)
+
+
+def _of_test(result: significance.Significance) -> Measured:
+    return Measured(result.statistic, result.p_value, 0.0)
+
+
+def _measure_wasserstein(reference: Numeric, current: Numeric) -> Measured:
+    score = distances.normed_wasserstein(reference.values, current.values)
+    spread = max(float(np.std(reference.values)), distances.SPREAD_FLOOR)
+    chance = noise.wasserstein_noise(reference.values, current.values) / spread
+    return Measured(score, score, chance if isfinite(chance) else 0.0)
+
+
+_OF_VALUES: dict[Method, Callable[[Numeric, Numeric], Measured]] = {
+    "ks": _measure_ks,
+    "wasserstein": _measure_wasserstein,
+    "linf": _measure_linf,
+    "linf-robust": _measure_robust,
+}
+"""Methods that look at the values themselves where there are numbers; all others look at cells."""
+
+
+def as_compared(reference: Sample, current: Sample, method: Method) -> Table:
+    """Return the cells that psi, js and chi2 compare.
+
+    Categories with the rare ones gathered; for numbers the deciles of the reference as bins, or those of both
+    sides for chi2, since a small reference's own deciles would make every current sample look different.
+    """
+    if isinstance(reference, Numeric) and isinstance(current, Numeric):
+        if not is_discrete(reference, current):
+            values = reference.values, current.values
+            edges = pooled_edges(*values) if method == "chi2" else quantile_edges(reference.values)
+            return binned(*values, edges)
+        reference, current = as_categories(reference), as_categories(current)
+    if isinstance(reference, Categorical) and isinstance(current, Categorical):
+        return merge_rare(tabulated(reference, current))
+    raise ValueError("a numeric column cannot be compared with a categorical one")
+
+
+def is_discrete(reference: Sample, current: Sample) -> bool:
+    """Tell whether numbers repeat so much that they are better seen as categories, such as 0 and 1."""
+    if not (isinstance(reference, Numeric) and isinstance(current, Numeric)):
+        return False
+    if max(reference.distinct, current.distinct) > FEW_DISTINCT:
+        return False
+    distinct = np.union1d(np.unique(reference.values), np.unique(current.values)).size
+    return bool(distinct <= FEW_DISTINCT and distinct * 5 <= reference.size + current.size)
