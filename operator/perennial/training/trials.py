@@ -53,7 +53,7 @@ class Advance:
 
 def advance(look: Look, run: CurrentRun, sweep: SweepStatus, *, changed: bool) -> Advance:
     """Return the sweep one step further. A changed spec lets trials end that run, and starts no others."""
-    steps = [_follow(look, run, sweep, trial) for trial in sweep.trials]
+    steps = [_follow(look, run, sweep, trial, changed=changed) for trial in sweep.trials]
     best = sweep.best
     for step in steps:
         best = better(sweep, best, step.best)
@@ -152,10 +152,11 @@ def _create(look: Look, run: CurrentRun, trial: Trial) -> Create:
 # One trial.
 
 
-def _follow(look: Look, run: CurrentRun, sweep: SweepStatus, trial: Trial) -> Step:
+def _follow(look: Look, run: CurrentRun, sweep: SweepStatus, trial: Trial, *, changed: bool) -> Step:
     found = trial_job(look, run, trial) if trial.phase == "Running" else None
     if found is None:
-        return Step(trial)
+        lost = changed and trial.phase == "Running"  # its Job is gone, and the spec to make it anew as well
+        return Step(trial.model_copy(update={"phase": "Skipped"}) if lost else trial)
     lineage = found.plan.lineage if found.plan is not None else lineage_of(look.spec)
     outcome = outcome_of(found.job, look.observed.pod_of(found.job), lineage, look.now)
     if outcome is not None:

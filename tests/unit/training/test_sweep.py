@@ -257,6 +257,18 @@ def test_a_changed_spec_replaces_the_sweep_or_waits_for_the_trials_that_run() ->
     assert (record["result"], record["parameters"]) == ("Succeeded", {"depth": "1"})
 
 
+def test_a_trial_whose_job_went_with_its_spec_is_left_out() -> None:
+    cluster = sweeping(onChange="Wait")
+    cluster.change(spec={"seed": 4})
+    cluster.remove_job("churn-1-t1-0")
+    step(cluster)
+    assert phases(cluster) == ["Skipped", "Running", "Skipped"]
+
+    finish(cluster, "churn-1-t2-0", "0.6")
+    cluster.settle()
+    assert [record["result"] for record in cluster.resource["status"]["runs"]] == ["Succeeded", "Succeeded"]
+
+
 def test_trials_wait_in_the_queue_like_any_run() -> None:
     cluster = sweeping(queue={"name": "team-a"})
     assert cluster.busy() == []
