@@ -183,8 +183,15 @@ READY = {
     [
         (
             TRAINING_JOB,
-            {"phase": "Succeeded", "runCount": 3},
-            {"Phase": "Succeeded", "Ready": "True", "Runs": 3, "Reason": "Tested", "Message": "All is well."},
+            {"phase": "Succeeded", "runCount": 3, "nextScheduleTime": "2026-02-02T03:00:00Z"},
+            {
+                "Phase": "Succeeded",
+                "Ready": "True",
+                "Runs": 3,
+                "Next run": "2026-02-02T03:00:00Z",
+                "Reason": "Tested",
+                "Message": "All is well.",
+            },
         ),
         (
             MODEL_DEPLOYMENT,
