@@ -48,6 +48,11 @@ async def test_a_model_in_an_image_is_served_unless_it_is_a_pickle(world: World,
     service = await world.kube.get(SERVICE, NAMESPACE, "pictures") or {}
     assert await asyncio.to_thread(answer, service["spec"]["clusterIP"]) == b"weights"
 
+    missing = {**good, "reference": f"localhost/model-missing@sha256:{'0' * 64}"}
+    await world.change(MODEL_DEPLOYMENT, "pictures", model={"image": missing})
+    said = await world.condition(MODEL_DEPLOYMENT, "pictures", "Progressing", "ImagePullFailed")
+    assert f"image {missing['reference']} that container fetch mounts cannot be pulled" in said
+
     await world.change(MODEL_DEPLOYMENT, "pictures", model={"image": bad})
     said = await world.condition(MODEL_DEPLOYMENT, "pictures", "RolloutFailed", "PickleRefused")
     assert "model: holds a pickle" in said

@@ -4,6 +4,7 @@ Messages stay the same while the cause does, though the kubelet words each try a
 word would be written again and again.
 """
 
+import re
 from dataclasses import dataclass
 
 from perennial.api.kube import ContainerStatus, Pod
@@ -14,6 +15,7 @@ IMAGE_PULL_FAILED = "ImagePullFailed"
 CONTAINER_CONFIG_ERROR = "ContainerConfigError"
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError"})
+_NAMED_IMAGE = re.compile(r'image "([^"\s]{1,512})"')
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 _DETAIL_LIMIT = 500
 
@@ -61,8 +63,7 @@ def _of_container(status: ContainerStatus) -> Cause | None:
     if waiting.reason in _PULL:
         return Cause(
             IMAGE_PULL_FAILED,
-            f"image {status.image} of container {status.name} cannot be pulled: check its name and tag, the registry, "
-            "and spec.imagePullSecrets",
+            f"{_wanted(status, said)} cannot be pulled: check its name and tag, the registry, and spec.imagePullSecrets",
             detail=said,
         )
     if waiting.reason in _CONFIG:
@@ -72,6 +73,14 @@ def _of_container(status: ContainerStatus) -> Cause | None:
             "the name",
         )
     return None
+
+
+def _wanted(status: ContainerStatus, said: str) -> str:
+    """Return what image is meant: the kubelet tells of one that a container mounts as if it were the container's own."""
+    named = _NAMED_IMAGE.search(said)
+    if named is None or status.image in named[1] or named[1] in status.image:
+        return f"image {status.image} of container {status.name}"
+    return f"image {named[1]} that container {status.name} mounts"
 
 
 def clean(text: str, limit: int = _DETAIL_LIMIT) -> str:

@@ -114,7 +114,7 @@ PRESETS: dict[str, RuntimePreset] = {
     "mlserver-xgboost": _mlserver(
         "xgboost",
         "mlserver_xgboost.XGBoostModel",
-        _format("xgboost", "model.json", "model.bst"),
+        _format("xgboost", "model.ubj", "model.json", "model.bst"),
     ),
     "mlserver-lightgbm": _mlserver("lightgbm", "mlserver_lightgbm.LightGBMModel", _format("lightgbm", "model.bst")),
     # The MLmodel file names the module that loads it, which may be one that the model itself brings along.
