@@ -32,7 +32,7 @@
 - apiGroups: ["networking.k8s.io"]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# The stable address of a ModelDeployment.
+# The stable address of a ModelDeployment; where the workers of a TrainingJob meet.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch]

@@ -6,6 +6,7 @@ docs/adr/0003-the-agent-publishes-the-operator-accepts.md).
 """
 
 import logging
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from perennial.agent.patience import Patience
 from perennial.agent.progress import Progress
 from perennial.agent.progress_server import progress_server
 from perennial.agent.storage import ObjectStore, join_uri, naming
-from perennial.api.agent import PublishConfig
+from perennial.api.agent import WORKER_VARIABLE, PublishConfig
 from perennial.api.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.messages import NothingToPublish, Published
 from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH
@@ -59,6 +60,9 @@ def publish_when_told(
     log.info("waiting for the training to end")
     with progress_server(root):
         wait()
+    if os.environ.get(WORKER_VARIABLE, "0") != "0":
+        log.info("only the first worker publishes")
+        return NothingToPublish()
     return publish(config, store)
 
 

@@ -14,6 +14,8 @@ from perennial.api.pod import Input, Source, Storage
 from perennial.api.serving_runtime import ModelFormat
 
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
+WORKER_VARIABLE = "JOB_COMPLETION_INDEX"
+"""Which worker of several a container belongs to, counted from 0: Kubernetes sets it in every Indexed Job."""
 ROOT = "/perennial"
 INPUTS = f"{ROOT}/inputs"
 OUTPUT = f"{ROOT}/output"

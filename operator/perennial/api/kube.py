@@ -154,9 +154,10 @@ class JobStatus(Model):
 
 
 class JobSpec(Model):
-    """The part of a Job's spec that may change."""
+    """The part of a Job's spec that is read back."""
 
     suspend: bool = False
+    completions: int = 1
     active_deadline_seconds: int | None = None
 
 

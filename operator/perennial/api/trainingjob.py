@@ -22,7 +22,6 @@ from perennial.api.pod import (
     Image,
     Input,
     Parameters,
-    PodOptions,
     PullPolicy,
     Source,
     Storage,
@@ -31,6 +30,7 @@ from perennial.api.pod import (
 from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus
 from perennial.api.training_acceptance import Acceptance
+from perennial.api.training_frameworks import DISTRIBUTION_RULES, Distribution
 from perennial.api.training_queue import Queue
 from perennial.api.training_runs import Artifact, CurrentRun, ParameterMap, RunProgress, RunRecord
 from perennial.api.training_sweep import Sweep, SweepStatus
@@ -52,11 +52,12 @@ class Retry(Model):
     limit: int = Field(3, ge=0, le=100, description="Failed attempts that are repeated. Disruptions do not count.")
 
 
-class TrainingJobSpec(PodOptions):
+class TrainingJobSpec(Distribution):
     """What to train, on what, and where the result goes."""
 
     model_config = {
         "json_schema_extra": rules(
+            *DISTRIBUTION_RULES,
             Rule(
                 rule="has(self.schedule) || !has(self.timeZone) && !has(self.startingDeadlineSeconds)",
                 message="timeZone and startingDeadlineSeconds go with schedule; set schedule, or remove them",

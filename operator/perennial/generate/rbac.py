@@ -71,7 +71,11 @@ OPERATOR: tuple[Right, ...] = (
     Right((AUTOSCALER,), (*WATCH, *APPLY, "delete"), "Scaling of a revision; goes with it."),
     Right((DISRUPTION_BUDGET,), (*WATCH, *APPLY), "Keeps a drained node from taking all pods that serve at once."),
     Right((NETWORK_POLICY,), (*WATCH, *APPLY, "delete"), "Who may call a model; goes when the spec asks for none."),
-    Right((SERVICE,), (*WATCH, *APPLY), "The stable address of a ModelDeployment."),
+    Right(
+        (SERVICE,),
+        (*WATCH, *APPLY),
+        "The stable address of a ModelDeployment; where the workers of a TrainingJob meet.",
+    ),
     Right((POD,), ("list", "watch"), "Why a pod waits or failed, and what its agent left as termination message."),
     Right((EVENT,), ("create",), "Transitions, as `kubectl describe` shows them."),
 )

@@ -22,9 +22,9 @@ from perennial.core.podspec import (
 from perennial.core.quantities import parse_quantity
 from perennial.training.plan import PLAN_ANNOTATION, RunPlan, lineage_of
 from perennial.training.queue import queue_fields, queue_labels
+from perennial.training.rendezvous import COMPONENT, pod_network, worker_env
 
 TRAIN, FETCH, AGENT = "train", "fetch", "agent"
-COMPONENT = "training"
 
 READY_FILE = f"{ROOT}/.perennial/ready"
 """Made by `publish` as soon as it hears SIGTERM (see `agent.publish`)."""
@@ -59,7 +59,7 @@ def grace_seconds(spec: TrainingJobSpec) -> int:
 
 
 def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> Raw:
-    """Return the Job of a run's present attempt: one pod, never restarted; the next attempt is another Job.
+    """Return the Job of a run's present attempt: a pod for each worker, never restarted; the next attempt is another.
 
     Users' labels and annotations are not copied: GitOps tools would take the Job for one of theirs and prune it.
     """
@@ -84,8 +84,8 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
         },
         "spec": {
             "completionMode": "Indexed",
-            "completions": 1,
-            "parallelism": 1,
+            "completions": spec.workers,
+            "parallelism": spec.workers,
             "backoffLimit": 0,
             **queue_fields(spec),
             **deadline,
@@ -118,9 +118,10 @@ def _pod(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> dict
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace_seconds(spec),
         "securityContext": pod_security(),
+        **pod_network(resource),
         **pod_options(spec),
         **({"initContainers": before} if before else {}),
-        "containers": [_train(resource, run)],
+        "containers": [_train(resource, run, config)],
         "volumes": [workspace_volume(_VOLUME, spec.workspace), *storage_volumes(spec.storage)],
     }
 
@@ -155,7 +156,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
     return found
 
 
-def _train(resource: TrainingJob, run: CurrentRun) -> dict[str, Any]:
+def _train(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> dict[str, Any]:
     spec = resource.spec
     optional = {
         "imagePullPolicy": spec.image_pull_policy,
@@ -168,7 +169,7 @@ def _train(resource: TrainingJob, run: CurrentRun) -> dict[str, Any]:
         "name": TRAIN,
         "image": spec.image,
         **{name: value for name, value in optional.items() if value is not None},
-        "env": _env(resource, run),
+        "env": _env(resource, run, config),
         **resources_of(spec),
         "volumeMounts": [_MOUNT],
         "securityContext": contained(),
@@ -177,7 +178,7 @@ def _train(resource: TrainingJob, run: CurrentRun) -> dict[str, Any]:
     }
 
 
-def _env(resource: TrainingJob, run: CurrentRun) -> list[dict[str, Any]]:
+def _env(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> list[dict[str, Any]]:
     """Return our variables and then the user's, who may refer to ours by $(NAME) and replace PYTHONHASHSEED."""
     meta, spec = resource.metadata, resource.spec
     seed = {} if spec.seed is None else {"PERENNIAL_SEED": str(spec.seed), "PYTHONHASHSEED": str(spec.seed)}
@@ -196,5 +197,6 @@ def _env(resource: TrainingJob, run: CurrentRun) -> list[dict[str, Any]]:
     return [
         # Kubernetes expands $(NAME) in values; a parameter must arrive as it was written.
         *({"name": name, "value": value.replace("$", "$$")} for name, value in ours.items() if name not in taken),
+        *worker_env(resource, run.job, config),
         *theirs,
     ]

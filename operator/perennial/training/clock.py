@@ -44,6 +44,11 @@ def pause(repeats: int) -> float:
     return float(min(_FIRST_PAUSE * 2 ** min(max(repeats - 1, 0), _DOUBLINGS), _LONGEST_PAUSE))
 
 
+def soonest(*waits: float | None) -> float | None:
+    """Return the shortest of some waits, None being none at all."""
+    return min((seconds for seconds in waits if seconds is not None), default=None)
+
+
 def after(now: datetime, seconds: float) -> str:
     """Return the written time so many seconds from now."""
     return format_time(now + timedelta(seconds=seconds))

@@ -13,8 +13,8 @@ from perennial.api.trainingjob import CurrentRun, TrainingJobStatus
 from perennial.core.decision import Decision, EventNote
 from perennial.training import runs
 from perennial.training.acceptance import objections
-from perennial.training.classify import outcome_of
-from perennial.training.clock import seconds_until
+from perennial.training.clock import seconds_until, soonest
+from perennial.training.gang import is_failing, laggard, outcome_of_gang, stuck_after
 from perennial.training.housekeeping import rivals
 from perennial.training.look import Current, Look
 from perennial.training.observe import AttemptJob, Observed
@@ -77,7 +77,8 @@ class _Step(Look):
             return self._replace(status, current)
         if current.job is None:
             return self._without_job(status, run)
-        outcome = outcome_of(current.job.job, self.observed.pod_of(current.job.job), current.lineage, self.now)
+        job = current.job.job
+        outcome = outcome_of_gang(job, self.observed.pods_of(job), current.lineage, self.now)
         succeeded = outcome is not None and outcome.ending == "Succeeded"
         if current.changed and self.spec.on_change == "Replace" and not succeeded:
             return self._replace(status, current)
@@ -179,23 +180,30 @@ class _Step(Look):
 
     def _watch(self, status: TrainingJobStatus, current: Current, found: AttemptJob) -> Decision:
         """Tell what the pod does."""
-        pod = self.observed.pod_of(found.job)
-        progress = progress_of(current.run, found.job, pod, self.now)
+        pods = self.observed.pods_of(found.job)
+        if is_failing(found.job):
+            return Decision(status=None, requeue_after=stuck_after(pods, self.now))  # its other workers are ending
+        slowest = laggard(found.job, pods)
+        progress = progress_of(current.run, found.job, slowest, self.now)
         if progress.hopeless is not None:
             return self._end(status, current, "Failed", progress.hopeless)
         events = []
         if progress.waiting and activity(status) != progress.reason:
             events.append(EventNote("Warning", progress.reason, progress.message))
-        read = read_of(self.spec, pod) if progress.running else None
+        read = read_of(self.spec, self.observed.pod_of(found.job)) if progress.running else None
         if read is None:
-            return self.decision(status, progress=progress, events=events, requeue=progress.look_after)
+            return self.decision(
+                status,
+                progress=progress,
+                events=events,
+                requeue=soonest(progress.look_after, stuck_after(pods, self.now)),
+            )
         run, left = reported(current.run, self.observed.answer(read.url), self.now)
-        waits = [seconds for seconds in (left, progress.look_after) if seconds is not None]
         decision = self.decision(
             status.model_copy(update={"current_run": run}),
             progress=progress,
             events=events,
-            requeue=min(waits, default=None),
+            requeue=soonest(left, progress.look_after, stuck_after(pods, self.now)),
         )
         return replace(decision, read=read)
 

@@ -15,6 +15,7 @@ from perennial.training.outcome import Outcome
 from perennial.training.plan import Lineage
 from perennial.training.poll import NO_POLLS, Polls, poll_cron_job
 from perennial.training.progress import Progress
+from perennial.training.rendezvous import build_service
 from perennial.training.states import with_state
 from perennial.training.sweep import planned
 from perennial.training.triggers import Asks, answer, due, why
@@ -123,12 +124,17 @@ class Look:
         spare = leftovers(self.observed.jobs, told, self.spec.history, self.now)
         return Decision(
             status=told.dump(),
-            actions=(*actions, *self._polling(), *spare),
+            actions=(*self._network(), *actions, *self._polling(), *spare),
             events=tuple(events or ()),
             requeue_after=requeue,
             # What a Job alone still tells must be on record before the Job goes.
             status_first=status_first or bool(spare),
         )
+
+    def _network(self) -> tuple[Action, ...]:
+        """Return what keeps the Service by which several workers find each other."""
+        wanted = build_service(self.resource)
+        return (Apply(wanted),) if wanted is not None else ()
 
     def _polling(self) -> tuple[Action, ...]:
         """Return what keeps the CronJob that polls as the spec wants it."""

@@ -13,11 +13,14 @@ from perennial.core.decision import World
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
 from perennial.training.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan, trial_numbers_of
 
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+
 
 class OwnedMeta(ObjectMeta):
     """Metadata of an object that belongs to another."""
 
     owner_references: tuple[OwnerReference, ...] = ()
+    deletion_grace_period_seconds: int | None = None
 
     def belongs_to(self, uid: str) -> bool:
         """Tell whether the object's controller has this uid."""
@@ -100,10 +103,26 @@ class Observed:
         found = (item for item in self.jobs if (item.number, item.trial, item.attempt) == wanted and not item.leaving)
         return next(found, None)
 
+    def pods_of(self, job: OwnedJob) -> tuple[OwnedPod, ...]:
+        """Return the newest pod of each of a Job's workers; one being deleted only where there is no other."""
+        own = sorted((pod for pod in self.pods if pod.metadata.belongs_to(job.metadata.uid)), key=_freshness)
+        newest = {worker_index(pod): pod for pod in own}
+        return tuple(newest[index] for index in sorted(newest))
+
     def pod_of(self, job: OwnedJob) -> OwnedPod | None:
-        """Return the newest pod of a Job; one that is being deleted only where there is no other."""
-        own = [pod for pod in self.pods if pod.metadata.belongs_to(job.metadata.uid)]
-        return max(own, key=_freshness) if own else None
+        """Return the pod of a Job's first worker, which publishes and tells of progress."""
+        return leader(self.pods_of(job))
+
+
+def worker_index(pod: OwnedPod) -> int:
+    """Return which of a Job's workers a pod is, counted from 0."""
+    text = pod.metadata.labels.get(INDEX_LABEL, "")
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def leader(pods: tuple[OwnedPod, ...]) -> OwnedPod | None:
+    """Return the pod of the first worker."""
+    return next((pod for pod in pods if worker_index(pod) == 0), None)
 
 
 def observe(resource: TrainingJob, world: World) -> Observed:

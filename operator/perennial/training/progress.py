@@ -83,9 +83,10 @@ def _without_pod(run: CurrentRun, job: Job, now: datetime) -> Progress:
     if left > 0:
         return replace(starting(run), look_after=left)
     name = job.metadata.name
+    lacks = "had no pod" if job.spec.completions == 1 else "lacked pods of its workers"
     return Progress(
         "PodNotCreated",
-        f"Job {name} has had no pod for {POD_PATIENCE:.0f} s: a quota, a LimitRange, the namespace's Pod Security "
+        f"Job {name} has {lacks} for {POD_PATIENCE:.0f} s: a quota, a LimitRange, the namespace's Pod Security "
         f"level or a missing ServiceAccount refuses it; kubectl describe job {name} tells which",
         waiting=True,
     )

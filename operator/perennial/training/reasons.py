@@ -134,6 +134,12 @@ _OWN = (
         "See the message; the trial's parameters stand in status.sweep.trials.",
     ),
     ReasonDoc("PodDeleted", _EVENT, "Someone deleted the pod while it ran.", _AGAIN),
+    ReasonDoc(
+        "NodeLost",
+        _EVENT,
+        "A pod was to end and did not within its grace period and a minute more: its node is taken for dead.",
+        f"{_AGAIN} Pods of the dead node go when the node is deleted.",
+    ),
     ReasonDoc("PodLost", _EVENT, "The pod is gone, and with it the word of how it ended.", _AGAIN),
     ReasonDoc("JobDeleted", _EVENT, "Someone deleted the Job while it ran; it is made again.", _AGAIN),
     ReasonDoc("RunStarted", _EVENT, "A run starts.", _NOTHING),

@@ -11,8 +11,8 @@ from perennial.core.conditions import shorten
 from perennial.core.decision import Action, Create
 from perennial.training.acceptance import number
 from perennial.training.build import build_job
-from perennial.training.classify import outcome_of
-from perennial.training.clock import after, pause, seconds_until
+from perennial.training.clock import after, pause, seconds_until, soonest
+from perennial.training.gang import laggard, outcome_of_gang, stuck_after
 from perennial.training.housekeeping import delete
 from perennial.training.look import Look
 from perennial.training.observe import AttemptJob
@@ -158,7 +158,7 @@ def _follow(look: Look, run: CurrentRun, sweep: SweepStatus, trial: Trial, *, ch
         lost = changed and trial.phase == "Running"  # its Job is gone, and the spec to make it anew as well
         return Step(trial.model_copy(update={"phase": "Skipped"}) if lost else trial)
     lineage = found.plan.lineage if found.plan is not None else lineage_of(look.spec)
-    outcome = outcome_of(found.job, look.observed.pod_of(found.job), lineage, look.now)
+    outcome = outcome_of_gang(found.job, look.observed.pods_of(found.job), lineage, look.now)
     if outcome is not None:
         return _ended(look, sweep, trial, outcome)
     if found.ended:
@@ -175,10 +175,11 @@ def _alive(look: Look, run: CurrentRun, sweep: SweepStatus, trial: Trial, found:
         return Step(trial, progress=queued(run, queue))
     if queue is None and found.job.spec.suspend != suspend:
         return Step(trial, actions=(suspension(found.job, look.now, suspend=suspend),))
-    progress = progress_of(run, found.job, look.observed.pod_of(found.job), look.now)
+    pods = look.observed.pods_of(found.job)
+    progress = progress_of(run, found.job, laggard(found.job, pods), look.now)
     if progress.hopeless is not None:
         return _ended(look, sweep, trial, progress.hopeless)
-    return Step(trial, progress=progress, wait=progress.look_after)
+    return Step(trial, progress=progress, wait=soonest(progress.look_after, stuck_after(pods, look.now)))
 
 
 def _ended(look: Look, sweep: SweepStatus, trial: Trial, outcome: Outcome) -> Step:

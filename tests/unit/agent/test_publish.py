@@ -13,9 +13,9 @@ import pytest
 
 from perennial.agent.cli import encode, main
 from perennial.agent.errors import AgentError
-from perennial.agent.publish import READY_FILE, publish, read_metrics
+from perennial.agent.publish import READY_FILE, publish, publish_when_told, read_metrics
 from perennial.agent.storage import ObjectStore
-from perennial.api.agent import PublishConfig
+from perennial.api.agent import WORKER_VARIABLE, PublishConfig
 from perennial.api.manifest import Manifest
 from perennial.api.messages import Failure, NothingToPublish, Published
 from perennial.core.failures import by_reason
@@ -47,6 +47,18 @@ def output(root: Path, files: dict[str, bytes]) -> None:
         path = root / "output" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("worker", "kind"), [("0", Published), ("1", NothingToPublish)])
+def test_only_the_first_worker_publishes(
+    s3: S3Server, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: str, kind: type
+) -> None:
+    output(tmp_path, {"model": b"weights"})
+    monkeypatch.setenv(WORKER_VARIABLE, worker)
+    bucket = s3.bucket()
+
+    assert isinstance(publish_when_told(config(s3, tmp_path, bucket), store, lambda: None), kind)
+    assert bool(s3.keys(bucket)) == (worker == "0")
 
 
 def test_a_version_lies_under_its_digest_with_the_manifest_and_the_record_of_the_run(
