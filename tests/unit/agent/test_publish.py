@@ -14,7 +14,7 @@ import pytest
 from perennial.agent.cli import encode, main
 from perennial.agent.errors import AgentError
 from perennial.agent.publish import READY_FILE, publish, publish_when_told, read_metrics
-from perennial.agent.storage import ObjectStore
+from perennial.agent.storage import ObjectStore, open_storage
 from perennial.api.agent import WORKER_VARIABLE, PublishConfig
 from perennial.api.manifest import Manifest
 from perennial.api.messages import Failure, NothingToPublish, Published
@@ -51,13 +51,15 @@ def output(root: Path, files: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize(("worker", "kind"), [("0", Published), ("1", NothingToPublish)])
 def test_only_the_first_worker_publishes(
-    s3: S3Server, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: str, kind: type
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: str, kind: type
 ) -> None:
     output(tmp_path, {"model": b"weights"})
     monkeypatch.setenv(WORKER_VARIABLE, worker)
     bucket = s3.bucket()
 
-    assert isinstance(publish_when_told(config(s3, tmp_path, bucket), store, lambda: None), kind)
+    settings = config(s3, tmp_path, bucket)
+
+    assert isinstance(publish_when_told(settings, open_storage(settings.storage), lambda: None), kind)
     assert bool(s3.keys(bucket)) == (worker == "0")
 
 
