@@ -63,7 +63,8 @@ def _of_container(status: ContainerStatus) -> Cause | None:
     if waiting.reason in _PULL:
         return Cause(
             IMAGE_PULL_FAILED,
-            f"{_wanted(status, said)} cannot be pulled: check its name and tag, the registry, and spec.imagePullSecrets",
+            f"{_wanted(status, said)} cannot be pulled: check its name and tag, the registry, and "
+            "spec.imagePullSecrets",
             detail=said,
         )
     if waiting.reason in _CONFIG:
@@ -76,7 +77,7 @@ def _of_container(status: ContainerStatus) -> Cause | None:
 
 
 def _wanted(status: ContainerStatus, said: str) -> str:
-    """Return what image is meant: the kubelet tells of one that a container mounts as if it were the container's own."""
+    """Return what image is meant: the kubelet tells of one that a container mounts as if it were its own."""
     named = _NAMED_IMAGE.search(said)
     if named is None or status.image in named[1] or named[1] in status.image:
         return f"image {status.image} of container {status.name}"

@@ -108,6 +108,8 @@ def _steady(view: View) -> tuple[Wanted, ...]:
         return (Wanted(READY, "False", reason, f"no pod of {stable.name} answers: {why}"),)
     if health.available < view.resource.spec.replicas.min and not _settled_before(view):
         return _scaling(view, text)
+    if health.available < view.resource.spec.replicas.min and health.cause is not None:
+        return ready(reasons.DEGRADED, f"{text}; the others do not: {health.cause.message}")
     return ready(reasons.SERVING, text)
 
 

@@ -12,6 +12,7 @@ from perennial.core.failures import (
 from perennial.core.reasons import ReasonDoc
 
 SERVING = "Serving"
+DEGRADED = "Degraded"
 ROLLING_OUT = "RollingOut"
 SCALING_UP = "ScalingUp"
 REPLICAS_UNAVAILABLE = "ReplicasUnavailable"
@@ -50,6 +51,12 @@ _ROLLOUT = "Reconciling, Progressing, RolloutFailed, Stalled"
 
 REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(SERVING, "Ready", "The stable revision answers.", "Nothing."),
+    ReasonDoc(
+        DEGRADED,
+        "Ready",
+        "The stable revision answers, but by fewer pods than replicas.min.",
+        "Remove the cause that the message names.",
+    ),
     ReasonDoc(ROLLING_OUT, "Reconciling, Progressing", "A new revision is becoming ready.", "Wait."),
     ReasonDoc(
         SCALING_UP,

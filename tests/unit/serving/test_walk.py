@@ -409,3 +409,17 @@ def test_the_old_port_stays_while_the_old_revision_serves() -> None:
     cluster.set_ready(cluster.status["candidate"]["name"])
     cluster.settle()
     assert cluster.objects["Service", "churn"]["spec"]["ports"][0]["targetPort"] == 9080
+
+
+def test_a_pod_that_crashes_beside_one_that_answers_is_told_of() -> None:
+    cluster = served(replicas={"min": 2, "max": 2})
+    stable = cluster.status["stable"]
+    cluster.set_ready(stable["name"], 1)
+    cluster.add_pod(stable["hash"], crash(3, code=7))
+    cluster.settle()
+    found = cluster.condition("Ready")
+    assert found is not None
+    assert (found["status"], found["reason"]) == ("True", "Degraded")
+    assert "1 of 2 pods" in found["message"]
+    assert "exit code 7" in found["message"]
+    assert cluster.truth("Stalled") is None
