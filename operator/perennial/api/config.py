@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perennial.api.base import Model, Name, ShortText
+from perennial.api.base import Model, Name, ObjectName, ShortText
 from perennial.api.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
 from perennial.api.serving_runtime import Directory, HttpProbe, ModelFormat
 
@@ -59,6 +59,21 @@ class AgentConfigDefaults(Model):
     )
 
 
+class PodRules(Model):
+    """What TrainingJobs may ask for their pods."""
+
+    service_accounts: Annotated[tuple[ObjectName, ...], Field(max_length=64)] = Field(
+        (),
+        description="ServiceAccounts that spec.serviceAccountName may name, in the TrainingJob's own namespace. Empty: "
+        "none but the namespace's default.",
+    )
+    allow_root: bool = Field(
+        True,
+        description="Let users' containers run as root where their image or spec.security says so. False: they must "
+        "not, and what asks for it is refused.",
+    )
+
+
 class LeaderElection(Model):
     """Which of several replicas acts."""
 
@@ -96,6 +111,7 @@ class OperatorConfig(Model):
     runtimes: dict[str, RuntimePreset] = Field(
         default_factory=dict, description="Model servers that ModelDeployments choose by name."
     )
+    pods: PodRules = Field(PodRules(), description="What TrainingJobs may ask for their pods.")
     allowed_annotations: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=317)], ...], Field(max_length=64)
     ] = Field(

@@ -31,7 +31,9 @@ from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus
 from perennial.api.training_acceptance import Acceptance
 from perennial.api.training_frameworks import DISTRIBUTION_RULES, Distribution
+from perennial.api.training_prepare import Steps
 from perennial.api.training_queue import Queue
+from perennial.api.training_retry import Retry
 from perennial.api.training_runs import Artifact, CurrentRun, ParameterMap, RunProgress, RunRecord
 from perennial.api.training_sweep import Sweep, SweepStatus
 from perennial.api.training_triggers import DataSeen, History, NewData, Trigger
@@ -44,12 +46,6 @@ class Output(Model):
         description="Prefix under which versions/<digest>/ is written. Everything the code leaves in "
         "/perennial/output belongs to the version."
     )
-
-
-class Retry(Model):
-    """How failed attempts are repeated."""
-
-    limit: int = Field(3, ge=0, le=100, description="Failed attempts that are repeated. Disruptions do not count.")
 
 
 class TrainingJobSpec(Distribution):
@@ -97,6 +93,11 @@ class TrainingJobSpec(Distribution):
         None,
         description="Data pulled to /perennial/inputs/<name> before the code starts.",
         json_schema_extra=list_map("name"),
+    )
+    prepare: Steps | None = Field(
+        None,
+        description="Steps that run one after the other before the training, in each worker, when the inputs are there. "
+        "They share the volume under /perennial with it.",
     )
     output: Output | None = Field(None, description="Where /perennial/output is published. Unset: nothing is.")
     storage: Storage | None = Field(None, description="How inputs and output reach S3-compatible storage.")
@@ -158,8 +159,8 @@ class TrainingJobStatus(BaseStatus):
 
     phase: ShortText | None = Field(
         None,
-        description="Pending, Queued, Starting, Fetching, Running, Publishing, Succeeded, Rejected, Failed or "
-        "Suspended: a summary for kubectl get, never an interface.",
+        description="Pending, Queued, Starting, Fetching, Preparing, Running, Publishing, Succeeded, Rejected, Failed "
+        "or Suspended: a summary for kubectl get, never an interface.",
     )
     run_count: int = Field(0, description="Runs started so far.")
     current_run: CurrentRun | None = Field(None, description="The run under way.")

@@ -3,26 +3,33 @@
 from decimal import Decimal
 from typing import Any
 
-from perennial.api.agent import INPUTS, OUTPUT, ROOT, FetchInputs, PublishConfig
+from perennial.api.agent import ROOT, FetchInputs, PublishConfig
 from perennial.api.config import OperatorConfig
-from perennial.api.pod import Storage, shared_env_name
+from perennial.api.pod import Storage
 from perennial.api.trainingjob import CurrentRun, TrainingJob, TrainingJobSpec
 from perennial.core.kinds import JOB, TRAINING_JOB, Key, Raw
 from perennial.core.names import ATTEMPT_LABEL, RUN_LABEL, owner_labels
 from perennial.core.podspec import (
     agent_container,
-    contained,
     owner_reference,
     pod_options,
     pod_security,
-    resources_of,
     storage_volumes,
     workspace_volume,
 )
 from perennial.core.quantities import parse_quantity
+from perennial.training.environment import environment
 from perennial.training.plan import PLAN_ANNOTATION, RunPlan, lineage_of
+from perennial.training.pods import (
+    code_resources,
+    pod_extras,
+    shared_memory_mount,
+    shared_memory_volume,
+    users_security,
+)
+from perennial.training.prepare import prepare_containers
 from perennial.training.queue import queue_fields, queue_labels
-from perennial.training.rendezvous import COMPONENT, pod_network, worker_env
+from perennial.training.rendezvous import COMPONENT, pod_network
 
 TRAIN, FETCH, AGENT = "train", "fetch", "agent"
 
@@ -103,13 +110,13 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
                     "labels": labels,
                     "annotations": {"kubectl.kubernetes.io/default-container": TRAIN},
                 },
-                "spec": _pod(resource, run, config),
+                "spec": _pod(resource, run, config, labels),
             },
         },
     }
 
 
-def _pod(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> dict[str, Any]:
+def _pod(resource: TrainingJob, run: CurrentRun, config: OperatorConfig, labels: dict[str, str]) -> dict[str, Any]:
     spec = resource.spec
     before = _init_containers(resource, run, config)
     return {
@@ -120,14 +127,19 @@ def _pod(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> dict
         "securityContext": pod_security(),
         **pod_network(resource),
         **pod_options(spec),
+        **pod_extras(spec, labels),
         **({"initContainers": before} if before else {}),
         "containers": [_train(resource, run, config)],
-        "volumes": [workspace_volume(_VOLUME, spec.workspace), *storage_volumes(spec.storage)],
+        "volumes": [
+            workspace_volume(_VOLUME, spec.workspace),
+            *shared_memory_volume(spec),
+            *storage_volumes(spec.storage),
+        ],
     }
 
 
 def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> list[dict[str, Any]]:
-    """Return `fetch`, which makes the folders and pulls the inputs, and then the sidecar that publishes."""
+    """Return `fetch`, which makes the folders and pulls the inputs, the steps, and the sidecar that publishes."""
     meta, spec = resource.metadata, resource.spec
     storage = spec.storage or Storage()
     parameters = dict(spec.parameters or {})
@@ -135,6 +147,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
     if spec.inputs or parameters or spec.output:
         fetch = FetchInputs(storage=storage, inputs=spec.inputs or (), parameters=parameters)
         found.append(agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT]))
+    found += prepare_containers(resource, run, config, [_MOUNT])
     if spec.output:
         publish = PublishConfig(
             storage=storage,
@@ -169,34 +182,10 @@ def _train(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> di
         "name": TRAIN,
         "image": spec.image,
         **{name: value for name, value in optional.items() if value is not None},
-        "env": _env(resource, run, config),
-        **resources_of(spec),
-        "volumeMounts": [_MOUNT],
-        "securityContext": contained(),
+        "env": environment(resource, run, config, spec.env),
+        **code_resources(spec),
+        "volumeMounts": [_MOUNT, *shared_memory_mount(spec)],
+        "securityContext": users_security(spec, config.pods),
         # Where the code leaves no message, the end of its log stands in the status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-
-
-def _env(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> list[dict[str, Any]]:
-    """Return our variables and then the user's, who may refer to ours by $(NAME) and replace PYTHONHASHSEED."""
-    meta, spec = resource.metadata, resource.spec
-    seed = {} if spec.seed is None else {"PERENNIAL_SEED": str(spec.seed), "PYTHONHASHSEED": str(spec.seed)}
-    ours = {
-        "PERENNIAL_NAMESPACE": meta.namespace,
-        "PERENNIAL_JOB": meta.name,
-        "PERENNIAL_RUN": run.name,
-        "PERENNIAL_ATTEMPT": str(run.attempt),
-        "PERENNIAL_INPUTS": INPUTS,
-        "PERENNIAL_OUTPUT": OUTPUT,
-        **seed,
-        **{shared_env_name(name): value for name, value in (spec.parameters or {}).items()},
-    }
-    theirs = [item.dump() for item in spec.env or () if not item.name.startswith("PERENNIAL_")]
-    taken = {item["name"] for item in theirs}
-    return [
-        # Kubernetes expands $(NAME) in values; a parameter must arrive as it was written.
-        *({"name": name, "value": value.replace("$", "$$")} for name, value in ours.items() if name not in taken),
-        *worker_env(resource, run.job, config),
-        *theirs,
-    ]

@@ -4,6 +4,7 @@ The pod is untrusted: what its messages say is held to the spec before it is bel
 """
 
 import re
+from dataclasses import replace
 from datetime import datetime
 
 from perennial.api.kube import ContainerStatus, KubeCondition, Pod, Terminated, condition
@@ -16,6 +17,7 @@ from perennial.training.clock import seconds_since, written_time
 from perennial.training.observe import OwnedJob, OwnedPod
 from perennial.training.outcome import Outcome
 from perennial.training.plan import Lineage
+from perennial.training.prepare import step_of
 
 FAILED_PATIENCE, COMPLETE_PATIENCE = 5.0, 60.0
 """Seconds in which the pod's last word may still be under way when its Job is known to have ended.
@@ -91,9 +93,19 @@ def _of_containers(pod: Pod) -> Outcome | None:
     fetch, train = pod.container(FETCH), pod.container(TRAIN)
     if fetch is not None and fetch.ended is not None and fetch.ended.exit_code != 0:
         return of_agent(FETCH, fetch.ended)
+    for item in pod.containers:
+        step, end = step_of(item.name), item.state.terminated
+        if step is not None and end is not None and end.exit_code != 0:
+            return _of_step(step, end)
     if train is not None and train.state.terminated is not None and train.state.terminated.exit_code != 0:
-        return _of_code(train.state.terminated)
+        return replace(_of_code(train.state.terminated), exit_code=train.state.terminated.exit_code)
     return None
+
+
+def _of_step(step: str, ended: Terminated) -> Outcome:
+    """Return the outcome of a step before the training: told as the code's own, under a reason of its own."""
+    found = _of_code(ended)
+    return replace(found, reason="PrepareFailed", message=f"step {step} of spec.prepare: {found.message}")
 
 
 def _of_pod(pod: Pod, failed: KubeCondition) -> Outcome:

@@ -14,6 +14,7 @@ from perennial.core.decision import Decision, EventNote
 from perennial.training import runs
 from perennial.training.acceptance import objections
 from perennial.training.clock import seconds_until, soonest
+from perennial.training.exit_codes import ruled
 from perennial.training.gang import is_failing, laggard, outcome_of_gang, stuck_after
 from perennial.training.housekeeping import rivals
 from perennial.training.look import Current, Look
@@ -35,7 +36,7 @@ from perennial.training.triggers import acknowledge, outdated_wishes
 _LOOK_AGAIN = 2.0
 """Seconds after which to look for a pod's last word; usually its event comes first."""
 
-_UNDER_WAY = ("Running", "Publishing", "Fetching")
+_UNDER_WAY = ("Running", "Publishing", "Fetching", "Preparing")
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
@@ -79,6 +80,7 @@ class _Step(Look):
             return self._without_job(status, run)
         job = current.job.job
         outcome = outcome_of_gang(job, self.observed.pods_of(job), current.lineage, self.now)
+        outcome = ruled(outcome, self.spec.retry)
         succeeded = outcome is not None and outcome.ending == "Succeeded"
         if current.changed and self.spec.on_change == "Replace" and not succeeded:
             return self._replace(status, current)

@@ -11,8 +11,9 @@ from perennial.training import remembrance, runs, schedule
 from perennial.training.build import build_job
 from perennial.training.housekeeping import leftovers, rivals
 from perennial.training.observe import AttemptJob, Observed
-from perennial.training.outcome import Outcome
-from perennial.training.plan import Lineage
+from perennial.training.outcome import Outcome, end_note
+from perennial.training.plan import Lineage, lineage_of
+from perennial.training.pods import refusal
 from perennial.training.poll import NO_POLLS, Polls, poll_cron_job
 from perennial.training.progress import Progress
 from perennial.training.rendezvous import build_service
@@ -82,6 +83,9 @@ class Look:
         )
         events = [*events, EventNote("Normal", "RunStarted", f"run {run.name} starts: {why(trigger)}")]
         status = runs.with_new(status, run)
+        refused = refusal(self.spec, self.config.pods)
+        if refused is not None:
+            return self._refused(status, run, refused)
         if self.spec.sweep is not None:
             sweep = planned(self.spec.sweep, self.spec.seed, run.name)
             return self.decision(status.model_copy(update={"sweep": sweep}), events=events, requeue=0)
@@ -91,8 +95,17 @@ class Look:
         """Put the run on record, then make its Job; but while another Job of ours lives, only see to its end."""
         if rivals(self.observed.jobs, run):
             return self.decision(status, events=events, requeue=0, status_first=True)
+        refused = refusal(self.spec, self.config.pods)
+        if refused is not None:
+            return self._refused(status, run, refused)
         make = Create(build_job(self.resource, run, self.config))
         return self.decision(status, actions=(make,), events=events, status_first=True)
+
+    def _refused(self, status: TrainingJobStatus, run: CurrentRun, why: str) -> Decision:
+        """End a run whose pods the settings forbid before it has any."""
+        outcome = Outcome("Fatal", "NotAllowed", why)
+        status = self.recorded(status, Current(run, None, lineage_of(self.spec), changed=False), "Failed", outcome)
+        return self.decision(status, events=[end_note(run.name, "Failed", outcome)])
 
     def recorded(
         self, status: TrainingJobStatus, current: Current, result: runs.Result, outcome: Outcome
@@ -138,7 +151,7 @@ class Look:
 
     def _polling(self) -> tuple[Action, ...]:
         """Return what keeps the CronJob that polls as the spec wants it."""
-        wanted = poll_cron_job(self.resource, self.config)
+        wanted = poll_cron_job(self.resource, self.config) if refusal(self.spec, self.config.pods) is None else None
         if wanted is not None:
             return (Apply(wanted),)
         return tuple(Delete(CRON_JOB, meta.namespace, meta.name, meta.uid) for meta in self.observed.cron_jobs)

@@ -23,6 +23,8 @@ class Outcome:
     reason: str
     message: str
     published: Published | None = None
+    exit_code: int | None = None
+    """Of the user's code, where that is what ended the attempt."""
 
 
 def end_note(run: str, result: str, outcome: Outcome) -> EventNote:

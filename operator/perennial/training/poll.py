@@ -96,7 +96,8 @@ def poll_cron_job(resource: TrainingJob, config: OperatorConfig) -> Raw | None:
 
 def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) -> dict[str, Any]:
     poll = PollConfig(storage=spec.storage or Storage(), inputs=spec.inputs or ())
-    options = pod_options(spec)
+    account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
+    options = {**pod_options(spec), **account}
     return {
         "backoffLimit": 0,
         "activeDeadlineSeconds": _LONGEST_POLL_SECONDS,

@@ -14,6 +14,7 @@ from perennial.training.build import AGENT, FETCH, TRAIN
 from perennial.training.classify import of_agent
 from perennial.training.clock import seconds_since
 from perennial.training.outcome import Outcome
+from perennial.training.prepare import step_of
 
 PULL_PATIENCE = 600.0
 """Seconds after which an image that cannot be pulled fails the run: registries have short outages."""
@@ -119,6 +120,10 @@ def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
     fetch = pod.container(FETCH)
     if fetch is not None and fetch.state.running is not None:
         return _fetching(run, fetch.state.running.started_at, now)
+    steps = ((step_of(item.name), item.state.running) for item in pod.containers)
+    for step, since in steps:
+        if step is not None and since is not None:
+            return _preparing(run, step, since.started_at, now)
     left = START_PATIENCE - seconds_since(_ready_to_start(pod), now, otherwise=0)
     if left > 0:
         return replace(starting(run), look_after=left)
@@ -163,6 +168,13 @@ def _fetching(run: CurrentRun, since: str | None, now: datetime) -> Progress:
     if left > 0:
         return replace(starting(run), look_after=left)
     return Progress("Fetching", f"run {run.name} is pulling its inputs")
+
+
+def _preparing(run: CurrentRun, step: str, since: str | None, now: datetime) -> Progress:
+    left = LASTING - seconds_since(since, now, otherwise=0)
+    if left > 0:
+        return replace(starting(run), look_after=left)
+    return Progress("Preparing", f"run {run.name} is in step {step} of spec.prepare")
 
 
 def _ready_to_start(pod: Pod) -> str | None:

@@ -24,6 +24,7 @@ _OWN = (
         "and that the LocalQueue exists.",
     ),
     ReasonDoc("Fetching", _DOING, "The inputs have been pulled for more than a minute.", _BY_ITSELF),
+    ReasonDoc("Preparing", _DOING, "A step of spec.prepare has run for more than a minute.", _BY_ITSELF),
     ReasonDoc("Running", _DOING, "The code runs.", _BY_ITSELF),
     ReasonDoc("Publishing", _DOING, "The output has been published for more than a minute.", _BY_ITSELF),
     ReasonDoc(
@@ -76,6 +77,18 @@ _OWN = (
         _FAILED,
         "The code ended with another exit code than 0 more often than spec.retry.limit allows.",
         "See the message and the pod's log; a change of the spec starts a new run.",
+    ),
+    ReasonDoc(
+        "NotAllowed",
+        _FAILED,
+        "The spec asks for a ServiceAccount or for root, which the operator's settings do not allow.",
+        "Remove it, or have the administrator change config.pods in the chart's values and start a run by hand.",
+    ),
+    ReasonDoc(
+        "PrepareFailed",
+        _FAILED,
+        "A step of spec.prepare ended with another exit code than 0; the training was not started.",
+        "See the message, which names the step, and the log of container prepare-<step>.",
     ),
     ReasonDoc(
         "OutOfMemory",

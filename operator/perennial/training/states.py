@@ -20,7 +20,7 @@ SUSPENDED = "Suspended"
 POLL_FAILED = "PollFailed"
 
 _UNACCEPTED = ("Failed", "Rejected")
-_PHASES = ("Queued", "Fetching", "Running", "Publishing")
+_PHASES = ("Queued", "Fetching", "Preparing", "Running", "Publishing")
 
 _PENDING = Progress("Pending", "a run is about to start")
 

@@ -12,6 +12,7 @@ from perennial.core.decision import Action, Create
 from perennial.training.acceptance import number
 from perennial.training.build import build_job
 from perennial.training.clock import after, pause, seconds_until, soonest
+from perennial.training.exit_codes import ruled
 from perennial.training.gang import laggard, outcome_of_gang, stuck_after
 from perennial.training.housekeeping import delete
 from perennial.training.look import Look
@@ -159,6 +160,7 @@ def _follow(look: Look, run: CurrentRun, sweep: SweepStatus, trial: Trial, *, ch
         return Step(trial.model_copy(update={"phase": "Skipped"}) if lost else trial)
     lineage = found.plan.lineage if found.plan is not None else lineage_of(look.spec)
     outcome = outcome_of_gang(found.job, look.observed.pods_of(found.job), lineage, look.now)
+    outcome = ruled(outcome, look.spec.retry)
     if outcome is not None:
         return _ended(look, sweep, trial, outcome)
     if found.ended:
