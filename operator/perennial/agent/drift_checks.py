@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
 
 import polars as pl
 
 from perennial.agent.data import Store
+from perennial.agent.drift_estimates import run_estimates
+from perennial.agent.drift_limits import Limits, interval_of
 from perennial.agent.drift_outcomes import judged, rows_of
 from perennial.agent.drift_parts import Table
 from perennial.agent.drift_predictions import LABEL, frame_of_files, read_predictions
@@ -20,7 +21,7 @@ from perennial.api.agent import DriftConfig
 from perennial.api.monitorchecks import FairnessCheck, PerformanceCheck
 from perennial.stats.fairness import disparity, is_signed
 from perennial.stats.groups import Judged, group_rates
-from perennial.stats.intervals import Estimate, Undefined
+from perennial.stats.intervals import Undefined
 from perennial.stats.performance import gain, measure
 
 log = logging.getLogger(__name__)
@@ -43,25 +44,6 @@ class Checked:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Limits:
-    """What a figure may be."""
-
-    low: float | None
-    high: float | None
-
-    @property
-    def words(self) -> str:
-        parts = [f"at least {self.low:g}" if self.low is not None else "",
-                 f"at most {self.high:g}" if self.high is not None else ""]  # fmt: skip
-        return " and ".join(part for part in parts if part)
-
-    def broken_by(self, estimate: Estimate) -> bool:
-        """Tell whether the whole interval is beyond, so that chance is no excuse."""
-        below = self.low is not None and estimate.high < self.low
-        return below or (self.high is not None and estimate.low > self.high)
-
-
 def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> Checked:
     """Judge performance and fairness.
 
@@ -75,6 +57,16 @@ def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path
     Raises:
         AgentError: DataInvalid, naming a file that cannot be read; or what storage raises.
     """
+    judged_by_truth = _by_truth(config, store, reference, _made(folder, "truth"), now)
+    estimates, notes = run_estimates(config, store, reference, _made(folder, "estimates"), now)
+    reports = sorted((*judged_by_truth.reports, *estimates), key=lambda item: not item.failed)
+    if reports:
+        failed = sum(report.failed for report in reports)
+        log.info("%d of %d checks of performance and fairness failed", failed, len(reports))
+    return replace(judged_by_truth, reports=tuple(reports), notes=(*judged_by_truth.notes, *notes))
+
+
+def _by_truth(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> Checked:
     checks = config.checks
     if not (checks.performance or checks.fairness):
         return Checked()
@@ -88,8 +80,6 @@ def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path
         *(_performance(check, config, frame, reference) for check in checks.performance),
         *(_fairness(check, config, frame) for check in checks.fairness),
     ]
-    reports.sort(key=lambda item: not item.failed)
-    log.info("%d of %d checks of performance and fairness failed", sum(r.failed for r in reports), len(reports))
     return Checked(tuple(reports), labelled, frame.height, notes)
 
 
@@ -102,20 +92,23 @@ def state_of(reports: Sequence[CheckReport], kind: str) -> bool | None:
 def _read(
     config: DriftConfig, store: Store, wanted: set[str], folder: Path, now: datetime
 ) -> tuple[pl.DataFrame, int | None, tuple[str, ...]]:
-    predicted_folder, labels_folder = folder / "predictions", folder / "labels"
-    predicted_folder.mkdir()
-    labels_folder.mkdir()
-    predicted = read_predictions(config, store, wanted, predicted_folder, now)
+    predicted = read_predictions(config, store, wanted, _made(folder, "predictions"), now)
     truth = config.ground_truth
     if truth is None:
         return predicted.frame, None, predicted.notes
-    joined = join_truth(predicted.frame, truth, store, wanted, labels_folder)
+    joined = join_truth(predicted.frame, truth, store, wanted, _made(folder, "labels"))
     coverage = f"{percent(joined.coverage)} of {count(joined.frame.height, 'prediction')} have a label."
     return joined.frame, joined.labelled, (*predicted.notes, coverage, *joined.notes)
 
 
+def _made(folder: Path, name: str) -> Path:
+    path = folder / name
+    path.mkdir()
+    return path
+
+
 def _performance(check: PerformanceCheck, config: DriftConfig, frame: pl.DataFrame, reference: Table) -> CheckReport:
-    limits = _Limits(_number(check.min), _number(check.max))
+    limits = Limits.of(check.min, check.max)
     words = [limits.words, f"at most {check.max_drop} worse than the reference" if check.max_drop else ""]
     blank = CheckReport(check="performance", metric=check.metric, limit=" and ".join(word for word in words if word))
     try:
@@ -130,7 +123,7 @@ def _performance(check: PerformanceCheck, config: DriftConfig, frame: pl.DataFra
             failed = failed or gain(check.metric, rows, earlier).high < -float(check.max_drop)
     except Undefined as error:
         return blank.model_copy(update={"why": str(error)})
-    return blank.model_copy(update={**_interval(found), "reference": before, "failed": failed, "rows": rows.size})
+    return blank.model_copy(update={**interval_of(found), "reference": before, "failed": failed, "rows": rows.size})
 
 
 def _reference_frame(config: DriftConfig, reference: Table) -> pl.DataFrame:
@@ -156,7 +149,7 @@ def _fairness(check: FairnessCheck, config: DriftConfig, frame: pl.DataFrame) ->
         return blank.model_copy(update={"why": str(error)})
     subject = f"{named}: {found.group} vs {found.versus}"
     failed = limits.broken_by(found.estimate)
-    return blank.model_copy(update={**_interval(found.estimate), "subject": subject, "failed": failed})
+    return blank.model_copy(update={**interval_of(found.estimate), "subject": subject, "failed": failed})
 
 
 def _groups(rows: Judged, check: FairnessCheck) -> tuple[GroupReport, ...]:
@@ -170,23 +163,15 @@ def _groups(rows: Judged, check: FairnessCheck) -> tuple[GroupReport, ...]:
     )
 
 
-def _fair_limits(check: FairnessCheck) -> _Limits:
+def _fair_limits(check: FairnessCheck) -> Limits:
     """Return the limits that are set, or the usual ones: four fifths for ratios, a tenth for differences."""
     if check.min is not None or check.max is not None:
-        return _Limits(_number(check.min), _number(check.max))
+        return Limits.of(check.min, check.max)
     if check.metric == "disparateImpact":
-        return _Limits(0.8, 1.25)
+        return Limits(0.8, 1.25)
     if check.metric == "demographicParityRatio":
-        return _Limits(0.8, None)
-    return _Limits(-0.1 if is_signed(check.metric) else None, 0.1)
-
-
-def _interval(found: Estimate) -> dict[str, float | None]:
-    return {"value": found.value, "low": found.low, "high": found.high if isfinite(found.high) else None}
-
-
-def _number(text: str | None) -> float | None:
-    return None if text is None else float(text)
+        return Limits(0.8, None)
+    return Limits(-0.1 if is_signed(check.metric) else None, 0.1)
 
 
 def _unjudged(config: DriftConfig, why: str) -> list[CheckReport]:

@@ -131,6 +131,22 @@ def probabilities(frame: pl.DataFrame, predictions: Predictions) -> Floats | Non
     return _checked(both)
 
 
+def positive_scores(frame: pl.DataFrame, predictions: Predictions) -> Floats:
+    """Return the probability of the positive class, shape (n,), of rows with a prediction.
+
+    Raises:
+        Undefined: predictions are classes, or there are more than two.
+    """
+    present = frame.drop_nulls(outputs_of(frame))
+    names = predictions.classes or _BINARY
+    scores = probabilities(present, predictions)
+    if scores is None:
+        raise Undefined("estimates need probabilities, and predictions are classes")
+    if len(names) != 2:  # noqa: PLR2004
+        raise Undefined("estimates are made for two classes only")
+    return np.asarray(scores[:, _position(predictions, names)])
+
+
 def _favourable(frame: pl.DataFrame, predictions: Predictions) -> Bools:
     scores = probabilities(frame, predictions)
     if scores is None:

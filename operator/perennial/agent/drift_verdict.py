@@ -10,6 +10,7 @@ from perennial.api.messages import MAX_BYTES, DriftVerdict, NoVerdict
 from perennial.api.monitorchecks import CheckScore
 
 _WORST = 10
+_CHECKS = 15
 _FINDINGS = 5
 _LINE = 200
 _NAME = 256
@@ -31,10 +32,11 @@ def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
         features=tuple(features),
         quality_findings=tuple(findings),
         degraded=state_of(report.checks, "performance"),
+        likely_degraded=state_of(report.checks, "estimated"),
         unfair=state_of(report.checks, "fairness"),
         labelled_rows=report.labelled_rows,
         predicted_rows=report.predicted_rows,
-        scores=tuple(_check(item) for item in report.checks[:_WORST]),
+        scores=tuple(_check(item) for item in report.checks[:_CHECKS]),
         report_uri=report_uri,
         time=report.time,
     )

@@ -78,7 +78,7 @@ class GroupReport(Model):
 class CheckReport(Model):
     """What one check of performance or fairness gave."""
 
-    check: Literal["performance", "fairness"] = Field(description="Its kind.")
+    check: Literal["performance", "estimated", "fairness"] = Field(description="Its kind.")
     metric: str = Field(description="Its figure.")
     subject: str | None = Field(None, description="For fairness: attributes, and the groups compared.")
     value: float | None = Field(None, description="The figure. Unset: it has no value, see why.")
@@ -127,7 +127,7 @@ class DriftReport(Model):
     features: tuple[FeatureReport, ...] = Field(description="The columns, worst first.")
     not_compared: tuple[NotCompared, ...] = Field((), description="Columns that were left out.")
     quality_findings: tuple[str, ...] = Field((), description="What is wrong with the data itself.")
-    checks: tuple[CheckReport, ...] = Field((), description="Performance and fairness, failed checks first.")
+    checks: tuple[CheckReport, ...] = Field((), description="Performance, estimated or not, and fairness.")
     labelled_rows: int | None = Field(None, description="Predictions of which the truth is known.")
     predicted_rows: int | None = Field(None, description="Predictions that performance and fairness are about.")
     notes: tuple[str, ...] = Field((), description="What else is worth knowing, such as records that were skipped.")

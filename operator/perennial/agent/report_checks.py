@@ -45,8 +45,11 @@ def checks_section(report: DriftReport) -> str:
         return ""
     performance = [check for check in report.checks if check.check == "performance"]
     fairness = [check for check in report.checks if check.check == "fairness"]
+    estimated = [check for check in report.checks if check.check == "estimated"]
+    guess = '<p class="soft">Without labels, from calibrated probabilities; see the notes for how far to trust it.</p>'
     return (
         (f"<h2>How well the model predicts</h2>{_coverage(report)}{_table(performance)}" if performance else "")
+        + (f"<h2>How well it probably predicts</h2>{guess}{_table(estimated)}" if estimated else "")
         + (f"<h2>How groups are treated</h2>{_table(fairness)}" if fairness else "")
         + "".join(_groups(check) for check in fairness if check.groups)
     )

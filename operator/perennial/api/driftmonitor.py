@@ -24,6 +24,7 @@ from perennial.api.meta import Resource
 from perennial.api.monitorchecks import (
     WITHOUT_TRUTH,
     CheckScore,
+    EstimatedChecks,
     FairnessChecks,
     GroundTruth,
     PerformanceChecks,
@@ -33,7 +34,7 @@ from perennial.api.pod import PodOptions, Storage, Workspace
 from perennial.api.schedule import Schedule, TimeZone
 from perennial.api.status import BaseStatus
 
-Finding = Literal["Drift", "Degradation", "Unfairness"]
+Finding = Literal["Drift", "Degradation", "LikelyDegradation", "Unfairness"]
 DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"]
 
 
@@ -142,6 +143,11 @@ class Checks(Model):
     drift: DriftCheck = Field(DriftCheck(), description="Drift of the inputs.")
     quality: QualityCheck | None = Field(None, description="Missing values. Unset: not checked.")
     performance: PerformanceChecks = Field((), description="How well the model predicts; needs groundTruth.")
+    estimated: EstimatedChecks = Field(
+        (),
+        description="How well the model probably predicts the newest window, before labels come: expected figures from "
+        "its own probabilities, calibrated on the reference where that holds predictions and labels.",
+    )
     fairness: FairnessChecks = Field((), description="Whether groups of people are treated alike.")
     min_rows: int = Field(
         50, ge=1, le=1000000000, description="Rows that each side must have for a verdict to be given."
@@ -154,8 +160,9 @@ class Retrain(Model):
     training_job: Name = Field(description="TrainingJob that is asked to run again.")
     cooldown: Duration = Field("24h", description="Shortest time between two requests.")
     after: int = Field(1, ge=1, le=100, description="Verdicts in a row, each with such a finding, that are needed.")
-    on: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=3)] = Field(
-        ("Drift",), description="Findings that ask for training: Drift, Degradation, Unfairness."
+    on: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=4)] = Field(
+        ("Drift",),
+        description="Findings that ask for training: Drift, Degradation, LikelyDegradation (estimated), Unfairness.",
     )
 
 
@@ -251,12 +258,16 @@ class Verdict(Model):
     degraded: bool | None = Field(
         None, description="Whether a performance check failed. Unset: none is asked for, or none could be judged."
     )
+    likely_degraded: bool | None = Field(
+        None,
+        description="Whether an estimate of performance failed. Unset: none is asked for or could be judged.",
+    )
     unfair: bool | None = Field(
         None, description="Whether a fairness check failed. Unset: none is asked for, or none could be judged."
     )
     labelled_rows: int | None = Field(None, description="Predictions of which the truth is known.")
     predicted_rows: int | None = Field(None, description="Predictions in the window that is judged with ground truth.")
-    scores: Annotated[tuple[CheckScore, ...], Field(max_length=10)] = Field(
+    scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = Field(
         (), description="What the checks of performance and fairness gave, failed ones first."
     )
     report_uri: Text | None = Field(None, description="The HTML report.")
@@ -289,7 +300,7 @@ class DriftMonitorStatus(BaseStatus):
 
     phase: ShortText | None = Field(
         None,
-        description="Pending, Watching, Drifted, Degraded, Unfair or Failing: a summary for kubectl get, no interface.",
+        description="Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair or Failing: a summary.",
     )
     last_run: LastRun | None = Field(None, description="How the newest comparison ended.")
     last_verdict: Verdict | None = Field(None, description="What the newest comparison with a verdict found.")

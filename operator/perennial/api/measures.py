@@ -31,3 +31,5 @@ FairnessName = Literal[
     "equalizedOddsGap",
     "predictiveParityGap",
 ]
+
+EstimatedName = Literal["accuracy", "precision", "recall", "f1", "rocAuc", "logLoss", "brier"]

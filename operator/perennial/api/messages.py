@@ -110,10 +110,11 @@ class DriftVerdict(AgentMessage):
     features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = ()
     quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()
     degraded: bool | None = None
+    likely_degraded: bool | None = None
     unfair: bool | None = None
     labelled_rows: Count | None = None
     predicted_rows: Count | None = None
-    scores: Annotated[tuple[CheckScore, ...], Field(max_length=10)] = ()
+    scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = ()
     report_uri: Annotated[str, Field(max_length=1024)] | None = None
     time: Timestamp
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from perennial.api.base import Decimal, Duration, Model, Rule, S3Uri, ShortText, rules
-from perennial.api.measures import FairnessName, MetricName
+from perennial.api.measures import EstimatedName, FairnessName, MetricName
 
 _MOST = 5
 """Checks of one kind; their results must fit a termination message."""
@@ -90,6 +90,23 @@ class PerformanceCheck(Model):
     k: int = Field(10, ge=1, le=1000, description="For ndcg: places from the top that count.")
 
 
+class EstimatedCheck(Model):
+    """One figure of performance, estimated before labels come, and how bad it may be."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="has(self.min) || has(self.max)",
+                message="set min or max: without one of them nothing is checked",
+            ),
+        )
+    }
+
+    metric: EstimatedName = Field(description="As in checks.performance; for two classes with probabilities.")
+    min: Decimal | None = Field(None, description="Likely degraded when the whole 95 % interval lies below.")
+    max: Decimal | None = Field(None, description="Likely degraded when the whole 95 % interval lies above.")
+
+
 class FairnessCheck(Model):
     """One figure of fairness, and how far from equal treatment it may be."""
 
@@ -138,6 +155,7 @@ class FairnessCheck(Model):
 WITHOUT_TRUTH: frozenset[FairnessName] = frozenset(
     {"statisticalParityDifference", "disparateImpact", "demographicParityGap", "demographicParityRatio"}
 )
+EstimatedChecks = Annotated[tuple[EstimatedCheck, ...], Field(max_length=_MOST)]
 PerformanceChecks = Annotated[tuple[PerformanceCheck, ...], Field(max_length=_MOST)]
 FairnessChecks = Annotated[tuple[FairnessCheck, ...], Field(max_length=_MOST)]
 
@@ -145,7 +163,7 @@ FairnessChecks = Annotated[tuple[FairnessCheck, ...], Field(max_length=_MOST)]
 class CheckScore(Model):
     """What one check of performance or fairness gave."""
 
-    check: Literal["performance", "fairness"] = Field(description="Its kind.")
+    check: Literal["performance", "estimated", "fairness"] = Field(description="Its kind.")
     metric: Annotated[str, Field(max_length=64)] = Field(description="Its figure.")
     subject: ShortText | None = Field(None, description="For fairness: the groups compared, 'F vs M'.")
     value: Decimal | None = Field(None, description="The figure. Unset: it has no value, see why.")

@@ -83,6 +83,7 @@ def findings_of(verdict: Verdict) -> tuple[Finding, ...]:
     found: tuple[tuple[Finding, bool | None], ...] = (
         ("Drift", verdict.drifted),
         ("Degradation", verdict.degraded),
+        ("LikelyDegradation", verdict.likely_degraded),
         ("Unfairness", verdict.unfair),
     )
     return tuple(name for name, holds in found if holds)

@@ -9,6 +9,7 @@ from perennial.core.conditions import Truth, Wanted, shorten
 from perennial.drift import reasons
 
 DEGRADED = "Degraded"
+LIKELY_DEGRADED = "LikelyDegraded"
 UNFAIR = "Unfair"
 _SHOWN = 3
 
@@ -17,34 +18,44 @@ _SHOWN = 3
 class _Kind:
     """One kind of check, and how its condition speaks."""
 
-    check: Literal["performance", "fairness"]
+    check: Literal["performance", "estimated", "fairness"]
     condition: str
     failed: str
     holds: str
 
 
 _PERFORMANCE = _Kind("performance", DEGRADED, reasons.PERFORMANCE_BEYOND_LIMIT, reasons.PERFORMANCE_HOLDS)
+_ESTIMATED = _Kind("estimated", LIKELY_DEGRADED, reasons.ESTIMATE_BEYOND_LIMIT, reasons.ESTIMATE_HOLDS)
 _FAIRNESS = _Kind("fairness", UNFAIR, reasons.GROUPS_TREATED_DIFFERENTLY, reasons.FAIRNESS_HOLDS)
 
 
 def checks_of(verdict: Verdict | None, spec: DriftMonitorSpec) -> tuple[Wanted, ...]:
-    """Return Degraded and Unfair, as far as they are asked for.
+    """Return Degraded, LikelyDegraded and Unfair, as far as they are asked for.
 
     Args:
         verdict: the newest about the present model, if there is one.
         spec: which checks are asked for.
     """
-    asked = ((_PERFORMANCE, spec.checks.performance), (_FAIRNESS, spec.checks.fairness))
+    asked = (
+        (_PERFORMANCE, spec.checks.performance),
+        (_ESTIMATED, spec.checks.estimated),
+        (_FAIRNESS, spec.checks.fairness),
+    )
     return tuple(_condition(kind, verdict) for kind, checks in asked if checks)
 
 
 def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
     if verdict is None:
         return Wanted(kind.condition, "Unknown", reasons.NO_VERDICT_YET, "no verdict about the present model yet")
-    state = verdict.degraded if kind.check == "performance" else verdict.unfair
+    states = {
+        "performance": verdict.degraded,
+        "estimated": verdict.likely_degraded,
+        "fairness": verdict.unfair,
+    }
+    state = states[kind.check]
     scores = [score for score in verdict.scores if score.check == kind.check]
     text = "; ".join(_words(score) for score in scores[:_SHOWN]) or "see the report"
-    coverage = _coverage(verdict)
+    coverage = "" if kind.check == "estimated" else _coverage(verdict)
     if state is None:
         return Wanted(
             kind.condition, "Unknown", reasons.NOT_JUDGED, shorten(f"nothing could be judged: {text}{coverage}")

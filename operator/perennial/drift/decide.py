@@ -9,12 +9,17 @@ from perennial.core.decision import Action, Apply, Decision, EventNote
 from perennial.drift import reasons
 from perennial.drift.account import account, ask, is_wanted, wait_for
 from perennial.drift.build import SUSPEND_MANAGER, cron_job, suspension
-from perennial.drift.checks import DEGRADED, UNFAIR
+from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, UNFAIR
 from perennial.drift.conditions import DRIFTED, View, conditions_of, find_problem
 from perennial.drift.observe import Observed
 from perennial.drift.outcomes import outcomes
 
-_ENDED = {DRIFTED: "DriftEnded", DEGRADED: "DegradationEnded", UNFAIR: "UnfairnessEnded"}
+_ENDED = {
+    DRIFTED: "DriftEnded",
+    DEGRADED: "DegradationEnded",
+    LIKELY_DEGRADED: "LikelyDegradationEnded",
+    UNFAIR: "UnfairnessEnded",
+}
 """Conditions that tell of a finding, and the Event that tells of its end."""
 
 

@@ -141,6 +141,7 @@ def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verd
         features=tuple(item.model_copy(update={"name": clean(item.name)}) for item in message.features),
         quality_findings=tuple(clean(line) for line in message.quality_findings),
         degraded=message.degraded,
+        likely_degraded=message.likely_degraded,
         unfair=message.unfair,
         labelled_rows=message.labelled_rows,
         predicted_rows=message.predicted_rows,

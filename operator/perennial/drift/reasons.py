@@ -23,6 +23,8 @@ QUALITY_HOLDS = "QualityHolds"
 DRIFT_PERSISTS = "DriftPersists"
 PERFORMANCE_BEYOND_LIMIT = "PerformanceBeyondLimit"
 PERFORMANCE_HOLDS = "PerformanceHolds"
+ESTIMATE_BEYOND_LIMIT = "EstimateBeyondLimit"
+ESTIMATE_HOLDS = "EstimateHolds"
 GROUPS_TREATED_DIFFERENTLY = "GroupsTreatedDifferently"
 FAIRNESS_HOLDS = "FairnessHolds"
 NOT_JUDGED = "NotJudged"
@@ -113,6 +115,14 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(PERFORMANCE_HOLDS, "Degraded", "No figure of performance is surely beyond its limit.", "Nothing."),
     ReasonDoc("DegradationEnded", "Event", "Performance is within its limits again.", "Nothing."),
     ReasonDoc(
+        ESTIMATE_BEYOND_LIMIT,
+        "LikelyDegraded, Event",
+        "An estimate of performance, made without labels, is beyond its limit with its whole interval.",
+        "Look at the report and at what drifted; hasten labels.",
+    ),
+    ReasonDoc(ESTIMATE_HOLDS, "LikelyDegraded", "No estimate of performance is surely beyond its limit.", "Nothing."),
+    ReasonDoc("LikelyDegradationEnded", "Event", "Estimates of performance are within their limits again.", "Nothing."),
+    ReasonDoc(
         GROUPS_TREATED_DIFFERENTLY,
         "Unfair, Event",
         "A figure of fairness is beyond its limit with its whole interval.",
@@ -122,7 +132,7 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc("UnfairnessEnded", "Event", "Fairness is within its limits again.", "Nothing."),
     ReasonDoc(
         NOT_JUDGED,
-        "Degraded, Unfair",
+        "Degraded, LikelyDegraded, Unfair",
         "No check of the kind could be judged, mostly for want of labels.",
         "Do what the message says; wait for labels, or correct groundTruth and predictions.",
     ),

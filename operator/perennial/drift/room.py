@@ -36,6 +36,11 @@ def _states(verdict: Verdict) -> tuple[Gauge, ...]:
     """Return the gauges of checks; none for what was not judged, so that no 0 looks like a good result."""
     states = (
         ("perennial_model_degraded", "1 while the newest verdict finds a performance check failed.", verdict.degraded),
+        (
+            "perennial_model_likely_degraded",
+            "1 while an estimate of performance fails.",
+            verdict.likely_degraded,
+        ),
         ("perennial_model_unfair", "1 while the newest verdict finds a fairness check failed.", verdict.unfair),
     )
     found = tuple(Gauge(name, text, float(state)) for name, text, state in states if state is not None)

@@ -50,7 +50,14 @@ def _gauges() -> tuple[Gauge, ...]:
     score = {"name": "age", "method": "psi", "score": "0.3", "threshold": "0.2", "drifted": True}
     counts = {"driftedFeatures": 1, "comparedFeatures": 2, "referenceRows": 100, "currentRows": 100}
     check = {"check": "performance", "metric": "f1", "value": "0.8", "failed": True}
-    states = {"degraded": True, "unfair": False, "labelledRows": 1, "predictedRows": 2, "scores": [check]}
+    states = {
+        "degraded": True,
+        "likelyDegraded": False,
+        "unfair": False,
+        "labelledRows": 1,
+        "predictedRows": 2,
+        "scores": [check],
+    }
     verdict = {"id": "a", "time": "2026-01-31T12:00:00Z", "drifted": True, **counts, "features": [score], **states}
     target = {"target": {"modelDeployment": "a"}, "schedule": "@daily", "reference": {"from": "TrainingRun"}}
     model = {"model": {"trainingJob": "a"}, "runtime": {"name": "a"}}

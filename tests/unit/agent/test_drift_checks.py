@@ -10,7 +10,7 @@ from perennial.agent.drift import run
 from perennial.agent.report import DriftReport
 from perennial.api.agent import CaptureWindow, DriftConfig
 from perennial.api.driftmonitor import Checks
-from perennial.api.monitorchecks import FairnessCheck, GroundTruth, PerformanceCheck, Predictions
+from perennial.api.monitorchecks import EstimatedCheck, FairnessCheck, GroundTruth, PerformanceCheck, Predictions
 from perennial.core.termination import parse_message
 from tests.unit.agent.drift_store import (
     DIGEST,
@@ -280,6 +280,45 @@ def test_figures_of_lists_take_each_request_as_one(tmp_path):
     _, report = judge(store, settings(tmp_path, (PerformanceCheck(metric="ndcg", min="0.9"),)))
     assert report.checks[0].value == pytest.approx(1 / np.log2(3))
     assert report.checks[0].failed
+
+
+def test_performance_is_estimated_before_labels_come(tmp_path):
+    chance, label, group = truth_of(skill=0.3)
+    before, was, _ = truth_of(seed=2, skill=0.3)
+    store = store_of(chance, group, {"id": ["x"], "churned": [0]}, at=NOW - timedelta(minutes=20))
+    ages = [float(40 + index % 30) for index in range(ROWS)]
+    store.objects[f"{REFERENCE}a.parquet"] = parquet(
+        {"age": ages, "sex": ["F", "M"] * 300, "p": before, "churned": was}
+    )
+    checks = Checks(estimated=(EstimatedCheck(metric="accuracy", min="0.8"),))
+    message, report = judge(store, settings(tmp_path, checks=checks, predictions=Predictions(output="p")))
+    assert (message.likely_degraded, message.degraded) == (True, None)
+    (check,) = report.checks
+    real = np.mean((chance >= 0.5) == label)
+    assert check.low - 0.02 < real < check.high + 0.02
+    assert any("calibrated on the reference" in note for note in report.notes)
+    assert any("concept drift" in note for note in report.notes)
+
+
+def test_without_labels_in_the_reference_probabilities_are_taken_at_their_word(tmp_path):
+    chance, _, group = truth_of()
+    store = store_of(chance, group, {"id": ["x"], "churned": [0]}, at=NOW - timedelta(minutes=20))
+    checks = Checks(estimated=(EstimatedCheck(metric="rocAuc", min="0.5"),))
+    message, report = judge(store, settings(tmp_path, checks=checks, truth=False))
+    assert message.likely_degraded is False
+    assert any("taken at their word" in note for note in report.notes)
+
+
+def test_classes_alone_allow_no_estimate(tmp_path):
+    chance, _, group = truth_of()
+    at = NOW - timedelta(minutes=20)
+    store = store_of((chance >= 0.5).astype(float), group, {"id": ["x"], "churned": [0]}, at=at)
+    del store.objects[capture_uri(CAPTURE, NOW, "today")]
+    store.objects[capture_uri(CAPTURE, at)] = captured((chance >= 0.5).astype(float), group, at)
+    checks = Checks(estimated=(EstimatedCheck(metric="accuracy", min="0.5"),))
+    message, _ = judge(store, settings(tmp_path, checks=checks, truth=False))
+    assert message.likely_degraded is None
+    assert message.scores[0].why == "estimates need probabilities, and predictions are classes"
 
 
 def test_numbers(tmp_path):

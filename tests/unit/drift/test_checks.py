@@ -76,6 +76,17 @@ def test_training_is_asked_for_by_the_findings_that_count(wish: list[str], asks:
     assert status_of(decision)["consecutive"] == int(asks)
 
 
+def test_an_estimate_has_a_condition_of_its_own_and_says_nothing_of_labels() -> None:
+    score = {**AUC, "check": "estimated", "failed": True}
+    message = verdict(drifted=False, likelyDegraded=True, labelledRows=1, predictedRows=9, scores=[score])
+    resource = monitor(checks={"estimated": [{"metric": "rocAuc", "min": "0.8"}]})
+    decision = decide(resource, target(), job("churn-1"), pod("churn-1", message))
+    assert conditions(decision)["LikelyDegraded"] == ("True", "EstimateBeyondLimit")
+    assert status_of(decision)["phase"] == "LikelyDegraded"
+    text = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "LikelyDegraded")
+    assert text == "rocAuc 0.71 (0.68 to 0.74), wanted at least 0.8"
+
+
 def test_gauges_show_what_was_judged_and_nothing_else() -> None:
     decision = decide(checked(), target(), job("churn-1"), pod("churn-1", found()))
     gauges = {gauge.name: gauge for gauge in metrics(DriftMonitor.model_validate(after(decision, checked())))}

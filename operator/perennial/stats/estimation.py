@@ -1,0 +1,177 @@
+"""Performance without labels: what calibrated probabilities say of themselves (CBPE).
+
+If a row of probability c really is of the class with probability c, the expected numbers of true and false positives
+and negatives follow from the probabilities alone, and with them every figure. The name, confidence-based performance
+estimation, is NannyML's.
+
+It holds while inputs move and what they mean stays the same. It sees nothing of concept drift, and nothing of inputs
+unlike all that the probabilities were calibrated on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from perennial.api.measures import EstimatedName
+from perennial.stats.classification import Bools
+from perennial.stats.intervals import CONFIDENCE, Estimate, Figure, Undefined, estimate
+from perennial.stats.samples import Floats
+
+_SMALLEST = float(np.finfo(np.float64).eps)
+_FOLDS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A step-free map from what a model says to what happens.
+
+    Attributes:
+        said: probabilities of the model, ascending, shape (k,).
+        happened: how often the class followed, not descending, shape (k,).
+    """
+
+    said: Floats
+    happened: Floats
+
+    def apply(self, scores: Floats) -> Floats:
+        """Return calibrated probabilities: linear between the points, constant beyond them."""
+        return np.asarray(np.interp(scores, self.said, self.happened))
+
+    def covers(self, scores: Floats) -> float:
+        """Return the share of scores within the range that was seen when calibrating, in [0, 1]."""
+        return float(np.mean((scores >= self.said[0]) & (scores <= self.said[-1]))) if scores.size else 0.0
+
+
+def calibrate(scores: Floats, truth: Bools) -> Calibration:
+    """Fit an isotonic calibration: the ascending function of the score with the least squared error.
+
+    Args:
+        scores: what the model said, shape (n,), n >= 2.
+        truth: whether the row was of the class, shape (n,).
+
+    Raises:
+        Undefined: all rows are of one class.
+    """
+    if truth.all() or not truth.any():
+        raise Undefined("all rows of the reference are of one class")
+    said, place, rows = np.unique(scores, return_inverse=True, return_counts=True)
+    shares = np.bincount(place, weights=truth.astype(np.float64)) / rows
+    happened = np.asarray(isotonic_regression(shares, weights=rows.astype(np.float64)).x)
+    return Calibration(said, np.clip(happened, 0.0, 1.0))
+
+
+def calibration_helps(scores: Floats, truth: Bools) -> bool:
+    """Tell whether calibrating on one half of the rows lowers the squared error on the other, both ways together."""
+    half = np.arange(scores.size) % _FOLDS == 0
+    before = after = 0.0
+    for fitted, held in ((half, ~half), (~half, half)):
+        try:
+            learned = calibrate(scores[fitted], truth[fitted])
+        except Undefined:
+            return False
+        before += float(np.sum((scores[held] - truth[held]) ** 2))
+        after += float(np.sum((learned.apply(scores[held]) - truth[held]) ** 2))
+    return after < before
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Rows whose truth is not known.
+
+    Attributes:
+        scores: what the model says, shape (n,); it orders the rows, and losses are about it.
+        chance: probability of the positive class after calibration, shape (n,).
+        said: the positive class is predicted, shape (n,).
+    """
+
+    scores: Floats
+    chance: Floats
+    said: Bools
+
+
+def expected(name: EstimatedName, rows: Expected, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the figure that is to be expected, with the interval in which chance would leave the real one.
+
+    The interval holds only if the calibration does: it knows nothing of what the calibration may have wrong.
+
+    Raises:
+        Undefined: there are no rows, or the figure has no value there.
+    """
+    if not rows.scores.size:
+        raise Undefined("there are no rows")
+    figure = _FIGURES[name](rows)
+    high = float("inf") if name == "logLoss" else 1.0
+    return estimate(figure, confidence, low=0.0, high=high, share=name not in ("logLoss", "brier"))
+
+
+def _figure(rows: Expected, value: float, if_true: Floats, if_false: Floats) -> Figure:
+    """Return a figure whose rows each have an influence that depends on the unknown truth: its mean square counts."""
+    square = rows.chance * if_true**2 + (1 - rows.chance) * if_false**2
+    return Figure(value, np.sqrt(square), int(rows.scores.size))
+
+
+def _mean(rows: Expected, if_true: Floats, if_false: Floats) -> Figure:
+    value = float(np.mean(rows.chance * if_true + (1 - rows.chance) * if_false))
+    return _figure(rows, value, if_true - value, if_false - value)
+
+
+def _ratio(rows: Expected, parts: tuple[Floats, Floats], wholes: tuple[Floats, Floats]) -> Figure:
+    whole = float(np.mean(rows.chance * wholes[0] + (1 - rows.chance) * wholes[1]))
+    if not whole:
+        raise Undefined("the positive class is never predicted")
+    value = float(np.mean(rows.chance * parts[0] + (1 - rows.chance) * parts[1])) / whole
+    return _figure(rows, value, (parts[0] - value * wholes[0]) / whole, (parts[1] - value * wholes[1]) / whole)
+
+
+def _accuracy(rows: Expected) -> Figure:
+    said = rows.said.astype(np.float64)
+    return _mean(rows, said, 1 - said)
+
+
+def _precision(rows: Expected) -> Figure:
+    said, none = rows.said.astype(np.float64), np.zeros(rows.scores.size)
+    return _ratio(rows, (said, none), (said, said))
+
+
+def _recall(rows: Expected) -> Figure:
+    said, none = rows.said.astype(np.float64), np.zeros(rows.scores.size)
+    return _ratio(rows, (said, none), (np.ones_like(said), none))
+
+
+def _f1(rows: Expected) -> Figure:
+    said, none = rows.said.astype(np.float64), np.zeros(rows.scores.size)
+    return _ratio(rows, (2 * said, none), (1 + said, said))
+
+
+def _log_loss(rows: Expected) -> Figure:
+    scores = np.clip(rows.scores, _SMALLEST, 1 - _SMALLEST)
+    return _mean(rows, -np.log(scores), -np.log(1 - scores))
+
+
+def _brier(rows: Expected) -> Figure:
+    return _mean(rows, (1 - rows.scores) ** 2, rows.scores**2)
+
+
+def _roc_auc(rows: Expected) -> Figure:
+    positive = float(np.mean(rows.chance))
+    if not 0 < positive < 1:
+        raise Undefined("all rows are expected to be of one class")
+    _, place = np.unique(rows.scores, return_inverse=True)
+    ones, zeros = (np.bincount(place, weights=weight) for weight in (rows.chance, 1 - rows.chance))
+    beaten = ((np.cumsum(zeros) - zeros / 2) / zeros.sum())[place]
+    beating = 1 - ((np.cumsum(ones) - ones / 2) / ones.sum())[place]
+    value = float(np.sum(rows.chance * beaten) / np.sum(rows.chance))
+    return _figure(rows, value, (beaten - value) / positive, (beating - value) / (1 - positive))
+
+
+_FIGURES: dict[EstimatedName, Callable[[Expected], Figure]] = {
+    "accuracy": _accuracy,
+    "precision": _precision,
+    "recall": _recall,
+    "f1": _f1,
+    "rocAuc": _roc_auc,
+    "logLoss": _log_loss,
+    "brier": _brier,
+}
