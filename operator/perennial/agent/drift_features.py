@@ -7,6 +7,7 @@ from math import isfinite
 
 from perennial.agent.drift_columns import Chosen, Kind, Pair, read_pair
 from perennial.agent.drift_parts import Table
+from perennial.agent.drift_quality import quality_of, unknown_columns
 from perennial.agent.report import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
 from perennial.agent.report_words import describe, percent
 from perennial.api.driftmonitor import Checks, DriftCheck
@@ -51,18 +52,22 @@ def compare_columns(
     """
     features: list[FeatureReport] = []
     left_out: list[NotCompared] = []
+    broken: list[str] = []
     names = (*chosen.compared, *chosen.absent)
     for done, name in enumerate(names, start=1):
         pair = read_pair(name, reference, current, types.get(name))
         if isinstance(pair, Pair):
             features.append(_feature(name, pair, checks.drift))
+            broken.extend(quality_of(name, pair, checks.quality))
         else:
             left_out.append(NotCompared(name=name, reason=pair))
         if done % max(1, len(names) // _TENTH) == 0 or done == len(names):
             log.info("compared %d of %d columns", done, len(names))
     features = _corrected(features, checks.drift)
     features.sort(key=lambda item: (not item.drifted, -_order(item), item.name))
-    return Outcome(tuple(features), (*left_out, *_further(chosen)), tuple(_findings(chosen, features, checks)))
+    strange = unknown_columns(checks.quality, [feature.name for feature in features])
+    findings = (*_findings(chosen, features, checks), *broken, *strange)
+    return Outcome(tuple(features), (*left_out, *_further(chosen)), findings)
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:

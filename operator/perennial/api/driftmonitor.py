@@ -29,6 +29,7 @@ from perennial.api.monitorchecks import (
     GroundTruth,
     PerformanceChecks,
     Predictions,
+    QualityCheck,
 )
 from perennial.api.pod import PodOptions, Storage, Workspace
 from perennial.api.schedule import Schedule, TimeZone
@@ -120,28 +121,13 @@ class DriftCheck(Model):
     share: Decimal = Field("0.5", description="Share of drifted columns from which the whole has drifted.")
 
 
-class QualityCheck(Model):
-    """When the data itself counts as broken."""
-
-    model_config = {
-        "json_schema_extra": rules(
-            Rule(
-                rule="!has(self.maxMissing) || double(self.maxMissing) >= 0.0 && double(self.maxMissing) <= 1.0",
-                message="maxMissing must lie between 0 and 1",
-            )
-        )
-    }
-
-    max_missing: Decimal | None = Field(
-        None, description="Share of missing values that a column may have above the reference's own."
-    )
-
-
 class Checks(Model):
     """What is checked."""
 
     drift: DriftCheck = Field(DriftCheck(), description="Drift of the inputs.")
-    quality: QualityCheck | None = Field(None, description="Missing values. Unset: not checked.")
+    quality: QualityCheck | None = Field(
+        None, description="Missing values, ranges, allowed values. Unset: not checked."
+    )
     performance: PerformanceChecks = Field((), description="How well the model predicts; needs groundTruth.")
     estimated: EstimatedChecks = Field(
         (),

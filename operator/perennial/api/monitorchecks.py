@@ -13,6 +13,57 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 Value = Annotated[str, Field(min_length=1, max_length=64)]
 
 
+class ColumnConstraint(Model):
+    """What the values of one column may be."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="!has(self.maxMissing) || double(self.maxMissing) >= 0.0 && double(self.maxMissing) <= 1.0",
+                message="maxMissing must lie between 0 and 1",
+            ),
+            Rule(
+                rule="double(self.tolerance) >= 0.0 && double(self.tolerance) <= 1.0",
+                message="tolerance must lie between 0 and 1",
+            ),
+        )
+    }
+
+    name: ColumnName = Field(description="Column.")
+    min: Decimal | None = Field(None, description="Smallest number there may be.")
+    max: Decimal | None = Field(None, description="Largest number there may be.")
+    values: Annotated[tuple[Value, ...], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="The only values there may be, of a column of categories."
+    )
+    max_missing: Decimal | None = Field(None, description="Largest share of missing values, from 0 to 1.")
+    tolerance: Decimal = Field("0", description="Share of the values that may break min, max or values, from 0 to 1.")
+
+
+class QualityCheck(Model):
+    """When the data itself counts as broken."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="!has(self.maxMissing) || double(self.maxMissing) >= 0.0 && double(self.maxMissing) <= 1.0",
+                message="maxMissing must lie between 0 and 1",
+            )
+        )
+    }
+
+    max_missing: Decimal | None = Field(
+        None, description="Share of missing values that a column may have above the reference's own."
+    )
+    suggested: bool = Field(
+        False,
+        description="Also hold each column to what the reference suggests: numbers never negative stay so, of at most 100 "
+        "categories none is new, missing values stay as rare. One value of a hundred may differ.",
+    )
+    columns: Annotated[tuple[ColumnConstraint, ...], Field(max_length=100)] = Field(
+        (), description="What the values of single columns may be; they take the place of what the reference suggests."
+    )
+
+
 class GroundTruth(Model):
     """Where it is written what really happened."""
 

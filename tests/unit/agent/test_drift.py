@@ -11,9 +11,10 @@ from perennial.agent.drift import JOB_VARIABLE, run
 from perennial.agent.errors import AgentError
 from perennial.agent.report import DriftReport
 from perennial.api.agent import CaptureWindow, DriftConfig, RunReference
-from perennial.api.driftmonitor import Checks, DriftCheck, Features, QualityCheck
+from perennial.api.driftmonitor import Checks, DriftCheck, Features
 from perennial.api.manifest import InputManifest
 from perennial.api.messages import DriftVerdict, NoVerdict
+from perennial.api.monitorchecks import QualityCheck
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 from perennial.core.termination import parse_message
 from tests.unit.agent.drift_store import (
