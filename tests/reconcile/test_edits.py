@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from perennial.api.config import PodRules
 from perennial.api.modeldeployment import ModelDeployment
 from perennial.core.decision import Apply, Delete
 from perennial.core.diff import covers
@@ -25,7 +26,7 @@ from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
 SPECS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-ALLOWING = CONFIG.model_copy(update={"allowed_annotations": ("team",)})
+ALLOWING = CONFIG.model_copy(update={"allowed_annotations": ("team",), "pods": PodRules(service_accounts=("server",))})
 ROUNDS = 8
 """More than any rollout of these specs has steps."""
 

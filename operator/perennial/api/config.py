@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perennial.api.base import Model, Name, ObjectName, ShortText
+from perennial.api.base import Model, Name, ObjectName, Quantity, ShortText
 from perennial.api.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
 from perennial.api.serving_runtime import Directory, HttpProbe, ModelFormat
 
@@ -39,6 +39,9 @@ class RuntimePreset(Model):
         description="Custom metrics of the pods that autoscaling may name, by a short name: queue, running, gpu. An "
         "adapter, such as Prometheus's, must serve them in the custom metrics API.",
     )
+    shared_memory: Quantity | None = Field(
+        None, description="Size of /dev/shm where the ModelDeployment sets none, such as 2Gi."
+    )
     startup_seconds: int = Field(
         0,
         ge=0,
@@ -60,11 +63,11 @@ class AgentConfigDefaults(Model):
 
 
 class PodRules(Model):
-    """What TrainingJobs may ask for their pods."""
+    """What users may ask for their pods."""
 
     service_accounts: Annotated[tuple[ObjectName, ...], Field(max_length=64)] = Field(
         (),
-        description="ServiceAccounts that spec.serviceAccountName may name, in the TrainingJob's own namespace. Empty: "
+        description="ServiceAccounts that spec.serviceAccountName may name, in the resource's own namespace. Empty: "
         "none but the namespace's default.",
     )
     allow_root: bool = Field(
@@ -111,7 +114,7 @@ class OperatorConfig(Model):
     runtimes: dict[str, RuntimePreset] = Field(
         default_factory=dict, description="Model servers that ModelDeployments choose by name."
     )
-    pods: PodRules = Field(PodRules(), description="What TrainingJobs may ask for their pods.")
+    pods: PodRules = Field(PodRules(), description="What users may ask for their pods.")
     allowed_annotations: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=317)], ...], Field(max_length=64)
     ] = Field(

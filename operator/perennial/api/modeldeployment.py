@@ -23,7 +23,8 @@ from perennial.api.base import (
     rules,
 )
 from perennial.api.meta import Resource
-from perennial.api.pod import PodOptions, Storage, Workspace
+from perennial.api.pod import Storage, Workspace
+from perennial.api.pod_extras import PodExtras
 from perennial.api.serving_access import Access, Annotations, ServiceOptions, Tls
 from perennial.api.serving_models import ExtraModel, ModelImage
 from perennial.api.serving_runtime import Runtime
@@ -104,7 +105,7 @@ class Capture(Model):
     )
 
 
-class ModelDeploymentSpec(PodOptions):
+class ModelDeploymentSpec(PodExtras):
     """Which model to serve, by what, and how."""
 
     model_config = {

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from perennial.api.base import Rule
-from perennial.api.training_pods import TrainingPods
+from perennial.api.pod_extras import PodExtras
 
 Framework = Literal["none", "torch", "jax", "tensorflow", "xgboost"]
 
@@ -55,7 +55,7 @@ ProcessCount = Annotated[
 ]
 
 
-class Distribution(TrainingPods):
+class Distribution(PodExtras):
     """The part of a TrainingJob's spec that makes one training of several pods."""
 
     framework: Framework = Field(

@@ -100,6 +100,8 @@ _VLLM = RuntimePreset(
         "cache": "vllm:kv_cache_usage_perc",
         "gpu": _GPU,
     },
+    # Processes that share a model across GPUs pass tensors through it.
+    shared_memory="8Gi",
     startup_seconds=1800,
 )
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
+from perennial.api.config import PodRules
 from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from perennial.api.serving_access import Access, Peer
 from perennial.core.kinds import MODEL_DEPLOYMENT, NETWORK_POLICY, Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.core.pod_extras import refusal
 from perennial.serving import reasons
 from perennial.serving.build import metadata_of
 from perennial.serving.revision import Problem
@@ -35,6 +37,12 @@ def refused_annotations(spec: ModelDeploymentSpec, allowed: Iterable[str]) -> Pr
         "add it to config.allowedAnnotations in the chart's values",
         stalled=True,
     )
+
+
+def refused_pods(spec: ModelDeploymentSpec, rules: PodRules) -> Problem | None:
+    """Return what the installation's rules forbid of the spec's pods."""
+    said = refusal(spec, rules)
+    return Problem(reasons.PODS_NOT_ALLOWED, said, stalled=True) if said is not None else None
 
 
 def without_refused(resource: ModelDeployment, allowed: Iterable[str]) -> ModelDeployment:

@@ -8,6 +8,7 @@ from perennial.api.pod import Workspace
 from perennial.api.serving_models import OCI
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
 from perennial.core.names import REVISION_LABEL, owner_labels
+from perennial.core.pod_extras import pod_extras, shared_memory_volume
 from perennial.core.podspec import (
     agent_container,
     owner_reference,
@@ -76,9 +77,12 @@ def deployment(plan: Plan, revision: Revision) -> Raw:
 
 def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
     spec = plan.resource.spec
+    labels = selector_of(plan.name, revision.hash)
     capture = [_capture(plan, revision, spec.capture)] if spec.capture is not None else []
     return {
         **pod_options(spec),
+        "topologySpreadConstraints": [_spread_over_nodes(labels)],
+        **pod_extras(spec, labels),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
@@ -89,16 +93,19 @@ def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
         "volumes": [
             _model_volume(plan, revision),
             *storage_volumes(spec.storage),
+            *shared_memory_volume(spec),
             *([{"name": TLS_VOLUME, "secret": {"secretName": spec.tls.secret_name}}] if spec.tls else []),
         ],
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector_of(plan.name, revision.hash)},
-            }
-        ],
+    }
+
+
+def _spread_over_nodes(labels: dict[str, str]) -> dict[str, Any]:
+    """Return how pods are spread where the spec does not say."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels},
     }
 
 

@@ -34,7 +34,7 @@ def _revision_actions(revision: Revision, state: State, scene: Scene, config: Op
     if scene.shape is not None and buildable:
         # A new release of the operator must not restart every model that serves: a revision keeps its agent.
         image = (recorded_agent(known) if known is not None else None) or config.agent.image
-        plan = Plan(resource, scene.shape.server, config.agent.model_copy(update={"image": image}))
+        plan = Plan(resource, scene.shape.server, config.agent.model_copy(update={"image": image}), config.pods)
         actions.append(Apply(deployment(plan, revision)))
     wanted = wanted_replicas(revision, state, scene)
     if autoscaled(resource.spec):

@@ -10,7 +10,7 @@ from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find,
 from perennial.core.decision import Decision, EventNote
 from perennial.core.times import format_time
 from perennial.serving import reasons
-from perennial.serving.access import refused_annotations, without_refused
+from perennial.serving.access import refused_annotations, refused_pods, without_refused
 from perennial.serving.children import actions_of
 from perennial.serving.conditions import View, conditions_of, scaling_deadline
 from perennial.serving.observe import Observed
@@ -35,10 +35,11 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
 
 
 def _scene(observed: Observed, config: OperatorConfig, now: datetime) -> Scene:
-    refused = refused_annotations(observed.resource.spec, config.allowed_annotations)
+    asked = observed.resource.spec
+    refused = refused_annotations(asked, config.allowed_annotations) or refused_pods(asked, config.pods)
     resource = without_refused(with_preset(observed.resource, config.runtimes), config.allowed_annotations)
     observed = replace(observed, resource=resource)
-    shape, version = refused or shape_of(resource.spec, config.runtimes), find_model(observed)
+    shape, version = refused or shape_of(resource.spec, config), find_model(observed)
     problem = next((item for item in (shape, version) if isinstance(item, Problem)), None)
     target: Revision | None = None
     if isinstance(shape, Shape) and not isinstance(version, Problem):

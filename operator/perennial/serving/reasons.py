@@ -29,6 +29,7 @@ PODS_REFUSED = "PodsRefused"
 REQUEST_MISSING = "RequestMissing"
 RUNTIME_SERVES_ONE_MODEL = "RuntimeServesOneModel"
 METRIC_NOT_FOUND = "MetricNotFound"
+PODS_NOT_ALLOWED = "PodsNotAllowed"
 ANNOTATION_NOT_ALLOWED = "AnnotationNotAllowed"
 
 FINAL = frozenset(
@@ -161,6 +162,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Autoscaling",
         "The runtime's preset has no metric of that name; the other metrics decide.",
         "Choose one that the message names, use a metric of kind pods, or add it to the chart's values.",
+    ),
+    ReasonDoc(
+        PODS_NOT_ALLOWED,
+        "Stalled",
+        "The installation does not allow the account or the user that the spec names; what serves goes on.",
+        "Remove it, or have the administrator allow it under config.pods in the chart's values.",
     ),
     ReasonDoc(
         ANNOTATION_NOT_ALLOWED,

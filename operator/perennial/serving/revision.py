@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from perennial.api.base import Model
-from perennial.api.config import RuntimePreset
+from perennial.api.config import OperatorConfig, RuntimePreset
 from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec, Revision
-from perennial.api.pod import EnvFromSource, EnvVar, PodOptions
+from perennial.api.pod import EnvFromSource, EnvVar
+from perennial.api.pod_extras import PodExtras
 from perennial.api.serving_models import OCI
 from perennial.api.serving_runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
 from perennial.core.kinds import MODEL_DEPLOYMENT
@@ -67,9 +68,9 @@ class Shape:
         return self.hash_of(revision.uri, revision.digest) == revision.hash
 
 
-def shape_of(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> Shape | Problem:
+def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Problem:
     """Return what shapes the pods, or why that cannot be said."""
-    server = _server(spec.runtime, presets)
+    server = _server(spec.runtime, config.runtimes)
     if isinstance(server, Problem):
         return server
     if spec.models and f"$({NAME_VARIABLE})" not in (server.directory or ""):
@@ -79,14 +80,15 @@ def shape_of(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> Sh
             "runtime that does, such as mlserver or triton, or remove spec.models",
             stalled=True,
         )
-    fields = set(PodOptions.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls", "models"}
+    fields = set(PodExtras.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls", "models"}
     options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
     # The deadline shapes the startup probe; and a longer one is what gives a revision that was too slow another try.
     deadline = spec.rollout.progress_deadline_seconds
     # Only what differs from the default is hashed: a field that is new must not give every model a new revision.
     trust = {"allowPickle": True} if spec.model.allow_pickle else {}
+    user = {} if config.pods.allow_root else {"allowRoot": False}
     image = {"image": spec.model.image.dump()} if spec.model.image is not None else {}
-    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline, **trust, **image})
+    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline, **trust, **image, **user})
 
 
 def _called(runtime: Runtime) -> str:
@@ -96,11 +98,15 @@ def _called(runtime: Runtime) -> str:
 def with_preset(resource: ModelDeployment, presets: dict[str, RuntimePreset]) -> ModelDeployment:
     """Return the resource with what its preset asks for in places where the spec asks for less."""
     preset = presets.get(resource.spec.runtime.name or "")
-    rollout = resource.spec.rollout
-    if preset is None or preset.startup_seconds <= rollout.progress_deadline_seconds:
+    if preset is None:
         return resource
-    patient = rollout.model_copy(update={"progress_deadline_seconds": preset.startup_seconds})
-    return resource.model_copy(update={"spec": resource.spec.model_copy(update={"rollout": patient})})
+    spec = resource.spec
+    seconds = max(preset.startup_seconds, spec.rollout.progress_deadline_seconds)
+    filled = {
+        "rollout": spec.rollout.model_copy(update={"progress_deadline_seconds": seconds}),
+        "shared_memory": spec.shared_memory or preset.shared_memory,
+    }
+    return resource.model_copy(update={"spec": spec.model_copy(update=filled)})
 
 
 def _server(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Server | Problem:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from perennial.api.agent import MODEL_DIR
-from perennial.api.config import AgentConfigDefaults
+from perennial.api.config import AgentConfigDefaults, PodRules
 from perennial.api.modeldeployment import ModelDeployment, Revision
 from perennial.api.pod import EnvVar, Storage
 from perennial.api.serving_runtime import HttpProbe
-from perennial.core.podspec import contained, resources_of
+from perennial.core.pod_extras import code_resources, shared_memory_mount, users_security
 from perennial.serving.health import SERVER
 from perennial.serving.revision import NAME_VARIABLE, Server
 
@@ -27,6 +27,7 @@ class Plan:
     resource: ModelDeployment
     server: Server
     agent: AgentConfigDefaults
+    rules: PodRules
 
     @property
     def name(self) -> str:
@@ -80,14 +81,15 @@ def server_container(plan: Plan, revision: Revision) -> dict[str, Any]:
         ],
         "readinessProbe": _http_probe(server.readiness, secure=secure) if server.readiness else _tcp_probe(),
         **{key: value for key, value in optional.items() if value is not None},
-        **resources_of(plan.resource.spec),
+        **code_resources(plan.resource.spec),
         "volumeMounts": [
             plan.model_mount,
+            *shared_memory_mount(plan.resource.spec),
             *([{"name": TLS_VOLUME, "mountPath": TLS_PATH, "readOnly": True}] if secure else []),
         ],
         # Requests go on arriving until every node has heard that the pod leaves.
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
-        "securityContext": contained(),
+        "securityContext": users_security(plan.resource.spec, plan.rules),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 

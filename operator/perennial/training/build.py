@@ -9,6 +9,13 @@ from perennial.api.pod import Storage
 from perennial.api.trainingjob import CurrentRun, TrainingJob, TrainingJobSpec
 from perennial.core.kinds import JOB, TRAINING_JOB, Key, Raw
 from perennial.core.names import ATTEMPT_LABEL, RUN_LABEL, owner_labels
+from perennial.core.pod_extras import (
+    code_resources,
+    pod_extras,
+    shared_memory_mount,
+    shared_memory_volume,
+    users_security,
+)
 from perennial.core.podspec import (
     agent_container,
     owner_reference,
@@ -20,13 +27,6 @@ from perennial.core.podspec import (
 from perennial.core.quantities import parse_quantity
 from perennial.training.environment import environment
 from perennial.training.plan import PLAN_ANNOTATION, RunPlan, lineage_of
-from perennial.training.pods import (
-    code_resources,
-    pod_extras,
-    shared_memory_mount,
-    shared_memory_volume,
-    users_security,
-)
 from perennial.training.prepare import prepare_containers
 from perennial.training.queue import queue_fields, queue_labels
 from perennial.training.rendezvous import COMPONENT, pod_network

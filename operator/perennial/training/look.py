@@ -7,13 +7,13 @@ from perennial.api.config import OperatorConfig
 from perennial.api.trainingjob import CurrentRun, TrainingJob, TrainingJobSpec, TrainingJobStatus, Trigger
 from perennial.core.decision import Action, Apply, Create, Decision, Delete, EventNote
 from perennial.core.kinds import CRON_JOB
+from perennial.core.pod_extras import refusal
 from perennial.training import remembrance, runs, schedule
 from perennial.training.build import build_job
 from perennial.training.housekeeping import leftovers, rivals
 from perennial.training.observe import AttemptJob, Observed
 from perennial.training.outcome import Outcome, end_note
 from perennial.training.plan import Lineage, lineage_of
-from perennial.training.pods import refusal
 from perennial.training.poll import NO_POLLS, Polls, poll_cron_job
 from perennial.training.progress import Progress
 from perennial.training.rendezvous import build_service

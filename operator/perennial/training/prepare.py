@@ -5,8 +5,8 @@ from typing import Any
 from perennial.api.config import OperatorConfig
 from perennial.api.training_prepare import PrepareStep
 from perennial.api.trainingjob import CurrentRun, TrainingJob
+from perennial.core.pod_extras import users_security
 from perennial.training.environment import environment
-from perennial.training.pods import users_security
 
 PREFIX = "prepare-"
 

@@ -153,6 +153,18 @@ def test_another_part_of_an_image_is_another_revision() -> None:
     assert len(names) == 2
 
 
+def shared_memory(spec: dict[str, Any]) -> list[str]:
+    return [volume["emptyDir"]["sizeLimit"] for volume in spec["volumes"] if volume["name"] == "shared-memory"]
+
+
+def test_shared_memory_is_the_presets_unless_the_spec_says_so() -> None:
+    assert shared_memory(pod()) == []
+    found = pod(runtime={"name": "vllm"})
+    assert shared_memory(found) == ["8Gi"]
+    assert {"name": "shared-memory", "mountPath": "/dev/shm"} in found["containers"][0]["volumeMounts"]
+    assert shared_memory(pod(runtime={"name": "vllm"}, sharedMemory="1Gi")) == ["1Gi"]
+
+
 def test_the_volume_is_measured_in_bytes() -> None:
     assert fetch_of(pod(workspace={"sizeLimit": "2Gi"})).most_bytes == 2 * 2**30
     assert fetch_of(pod()).most_bytes is None

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from perennial.api.config import OperatorConfig, PodRules
+from perennial.core.pod_extras import refusal
 from perennial.training.build import build_job
-from perennial.training.pods import refusal
 from perennial.training.poll import poll_cron_job
 from tests.unit.training.objects import parsed
 from tests.unit.training.test_build import pod, run_of

@@ -1,4 +1,4 @@
-"""What a TrainingJob may ask for its pods, beyond what all resources may: account, user, devices, memory, spread."""
+"""What a TrainingJob or a ModelDeployment may ask for its pods: account, user, devices, shared memory, spread."""
 
 from typing import Annotated
 
@@ -48,17 +48,17 @@ class ClaimRef(Model):
 
 
 class Spread(Model):
-    """How the workers of an attempt are spread over the nodes."""
+    """How pods are spread over the nodes."""
 
     topology_key: Annotated[LabelKey, Field(min_length=1)] = Field(
         description="Label of nodes whose values are the domains, such as topology.kubernetes.io/zone."
     )
-    max_skew: int = Field(1, ge=1, le=512, description="By how many workers two domains may differ.")
-    required: bool = Field(False, description="True: workers wait where it cannot be kept. False: it is preferred.")
+    max_skew: int = Field(1, ge=1, le=512, description="By how many pods two domains may differ.")
+    required: bool = Field(False, description="True: pods wait where it cannot be kept. False: it is preferred.")
 
 
-class TrainingPods(PodOptions):
-    """Where and how the pods of a training run."""
+class PodExtras(PodOptions):
+    """Where and how the pods that run users' code do so."""
 
     service_account_name: ObjectName | None = Field(
         None,
@@ -69,17 +69,17 @@ class TrainingPods(PodOptions):
     security: Security | None = Field(None, description="As whom the users' containers run. Unset: as the images say.")
     shared_memory: Quantity | None = Field(
         None,
-        description="Size of /dev/shm in the training's container, such as 8Gi, counted against its memory limit: data "
+        description="Size of /dev/shm in the main container, such as 8Gi, counted against its memory limit: data "
         "loaders and NCCL want it. Unset: the runtime's 64 MiB.",
     )
     resource_claims: Annotated[tuple[ClaimRef, ...], Field(max_length=8)] | None = Field(
         None,
-        description="Devices for the training's container by dynamic resource allocation (Kubernetes 1.34 or newer).",
+        description="Devices for the main container by dynamic resource allocation (Kubernetes 1.34 or newer).",
         json_schema_extra=list_map("name"),
     )
     spread: Annotated[tuple[Spread, ...], Field(max_length=4)] | None = Field(
         None,
-        description="How the workers of an attempt are spread over nodes, zones or racks. Unset: as the scheduler "
-        "likes.",
+        description="How the pods are spread over nodes, zones or racks. Unset: workers of a training as the "
+        "scheduler likes, serving pods over nodes where it can be.",
         json_schema_extra=list_map("topologyKey"),
     )

@@ -1,16 +1,16 @@
-"""The parts of a training's pod that its hardware and its account ask for."""
+"""The parts of a pod that its hardware and its account ask for, and what the settings forbid of them."""
 
 from typing import Any
 
 from perennial.api.config import PodRules
-from perennial.api.trainingjob import TrainingJobSpec
+from perennial.api.pod_extras import PodExtras
 from perennial.core.podspec import contained, resources_of
 
 _SHARED_MEMORY = "shared-memory"
 
 
-def pod_extras(spec: TrainingJobSpec, labels: dict[str, str]) -> dict[str, Any]:
-    """Return the pod's fields for account, devices and spread; `labels` tell the workers of one attempt."""
+def pod_extras(spec: PodExtras, labels: dict[str, str]) -> dict[str, Any]:
+    """Return the pod's fields for account, devices and spread; `labels` tell the pods that are spread."""
     extras: dict[str, Any] = {}
     if spec.service_account_name:
         extras["serviceAccountName"] = spec.service_account_name
@@ -29,8 +29,8 @@ def pod_extras(spec: TrainingJobSpec, labels: dict[str, str]) -> dict[str, Any]:
     return extras
 
 
-def code_resources(spec: TrainingJobSpec) -> dict[str, Any]:
-    """Return the training container's `resources`, claims included, or nothing."""
+def code_resources(spec: PodExtras) -> dict[str, Any]:
+    """Return the main container's `resources`, claims included, or nothing."""
     found = resources_of(spec)
     if not spec.resource_claims:
         return found
@@ -39,25 +39,26 @@ def code_resources(spec: TrainingJobSpec) -> dict[str, Any]:
     }
 
 
-def shared_memory_volume(spec: TrainingJobSpec) -> list[dict[str, Any]]:
+def shared_memory_volume(spec: PodExtras) -> list[dict[str, Any]]:
     """Return the volume behind /dev/shm, or nothing."""
     if spec.shared_memory is None:
         return []
     return [{"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": spec.shared_memory}}]
 
 
-def shared_memory_mount(spec: TrainingJobSpec) -> list[dict[str, Any]]:
+def shared_memory_mount(spec: PodExtras) -> list[dict[str, Any]]:
     """Return where that volume is mounted, or nothing."""
-    return [{"name": _SHARED_MEMORY, "mountPath": "/dev/shm"}] if spec.shared_memory is not None else []
+    path = "/dev/shm"  # noqa: S108 - where programs look for shared memory
+    return [{"name": _SHARED_MEMORY, "mountPath": path}] if spec.shared_memory is not None else []
 
 
-def users_security(spec: TrainingJobSpec, rules: PodRules) -> dict[str, Any]:
+def users_security(spec: PodExtras, rules: PodRules) -> dict[str, Any]:
     """Return the security context of a user's container."""
     wanted = spec.security.dump() if spec.security else {}
     return {**contained(), **({} if rules.allow_root else {"runAsNonRoot": True}), **wanted}
 
 
-def refusal(spec: TrainingJobSpec, rules: PodRules) -> str | None:
+def refusal(spec: PodExtras, rules: PodRules) -> str | None:
     """Return why the operator's settings forbid these pods, and what to do; None where they do not."""
     account = spec.service_account_name
     if account is not None and account not in rules.service_accounts:
