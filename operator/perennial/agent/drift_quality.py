@@ -1,4 +1,4 @@
-"""Whether the values of a column are what they may be: by constraints that are set, and by those the reference suggests."""
+"""Whether the values of a column are what they may be: by constraints set, and by those the reference suggests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,8 +63,8 @@ def unknown_columns(check: QualityCheck | None, names: Iterable[str]) -> list[st
 def suggest(reference: Sample) -> Constraint:
     """Return what the reference suggests.
 
-    Numbers that were never negative stay so; of at most a hundred categories all are known, where there were enough rows
-    to have met them; missing values are hardly more frequent than in the reference. One value of a hundred may differ.
+    Numbers that were never negative stay so; of at most a hundred categories all are known, where there were enough
+    rows to have met them; missing values are hardly more frequent than in the reference. One of a hundred may differ.
     """
     enough = reference.rows >= _ENOUGH_ROWS
     share = reference.missing_share

@@ -56,8 +56,8 @@ class QualityCheck(Model):
     )
     suggested: bool = Field(
         False,
-        description="Also hold each column to what the reference suggests: numbers never negative stay so, of at most 100 "
-        "categories none is new, missing values stay as rare. One value of a hundred may differ.",
+        description="Also hold each column to what the reference suggests: numbers never negative stay so, of at most "
+        "100 categories none is new, missing values stay as rare. One value of a hundred may differ.",
     )
     columns: Annotated[tuple[ColumnConstraint, ...], Field(max_length=100)] = Field(
         (), description="What the values of single columns may be; they take the place of what the reference suggests."

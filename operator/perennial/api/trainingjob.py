@@ -96,8 +96,8 @@ class TrainingJobSpec(Distribution):
     )
     prepare: Steps | None = Field(
         None,
-        description="Steps that run one after the other before the training, in each worker, when the inputs are there. "
-        "They share the volume under /perennial with it.",
+        description="Steps that run one after the other before the training, in each worker, once the inputs are "
+        "there. They share the volume under /perennial with it.",
     )
     output: Output | None = Field(None, description="Where /perennial/output is published. Unset: nothing is.")
     storage: Storage | None = Field(None, description="How inputs and output reach S3-compatible storage.")
