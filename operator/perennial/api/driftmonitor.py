@@ -146,7 +146,7 @@ class Retrain(Model):
     training_job: Name = Field(description="TrainingJob that is asked to run again.")
     cooldown: Duration = Field("24h", description="Shortest time between two requests.")
     after: int = Field(1, ge=1, le=100, description="Verdicts in a row, each with such a finding, that are needed.")
-    on: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=4)] = Field(
+    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=4)] = Field(
         ("Drift",),
         description="Findings that ask for training: Drift, Degradation, LikelyDegradation (estimated), Unfairness.",
     )
@@ -293,7 +293,7 @@ class DriftMonitorStatus(BaseStatus):
     consecutive: int = Field(
         0,
         description="Verdicts in a row about the present model with a finding that counts (drift, unless "
-        "onDrift.retrain.on says otherwise).",
+        "onDrift.retrain.findings says otherwise).",
     )
     retrain: RetrainRequest | None = Field(None, description="The newest request to train again.")
     report_uri: Text | None = Field(None, description="The newest HTML report.")

@@ -108,7 +108,7 @@ def ask(known: Account, wish: Retrain | None, now: datetime) -> Account:
 def is_wanted(known: Account, wish: Retrain | None) -> bool:
     """Tell whether a finding persists and its newest verdict has not asked yet."""
     verdict, asked = known.last_verdict, known.retrain
-    if wish is None or verdict is None or not _has(verdict, wish.on) or known.consecutive < wish.after:
+    if wish is None or verdict is None or not _has(verdict, wish.findings) or known.consecutive < wish.after:
         return False
     return asked is None or asked.verdict != verdict.id
 

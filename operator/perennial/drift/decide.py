@@ -48,8 +48,8 @@ def _wish(observed: Observed) -> Retrain | None:
 
 
 def _counted(observed: Observed) -> tuple[Finding, ...]:
-    spec = observed.resource.spec
-    return spec.on_drift.retrain.on if spec.on_drift is not None and spec.on_drift.retrain is not None else ("Drift",)
+    retrain = observed.resource.spec.on_drift.retrain if observed.resource.spec.on_drift is not None else None
+    return retrain.findings if retrain is not None else ("Drift",)
 
 
 def _actions(view: View, agent: AgentConfigDefaults) -> tuple[Action, ...]:

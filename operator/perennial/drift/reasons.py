@@ -139,7 +139,7 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(
         DRIFT_PERSISTS,
         "RetrainRequested",
-        "Enough verdicts in a row found what onDrift.retrain.on names, so a TrainingJob is asked to run again.",
+        "Enough verdicts in a row found what onDrift.retrain.findings names, so a TrainingJob is asked to run again.",
         "Nothing; watch the TrainingJob.",
     ),
     ReasonDoc("RetrainRequested", "Event", "A TrainingJob is asked to run again.", "Nothing; watch the TrainingJob."),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.agent.drift_verdict import cut, decimal_text, no_verdict, verdict_of
-from perennial.agent.report import ColumnSide, DriftReport, FeatureReport, Side
+from perennial.agent.report import CheckReport, ColumnSide, DriftReport, FeatureReport, Side
 from perennial.core.termination import parse_message
 
 SIDE = Side(uri="s3://d/x/", description="data", rows=100)
@@ -86,3 +86,17 @@ def test_control_characters_do_not_reach_a_status():
 def test_no_verdict_fits_its_limits():
     message = no_verdict("WindowEmpty", "é\n" * 4000)
     assert parse_message(json.dumps(message.dump(), ensure_ascii=False)) == message
+
+
+def test_many_checks_fit_and_what_was_decided_stays():
+    kinds = ("performance", "estimated", "fairness")
+    checks = [
+        CheckReport(check=kind, metric="m" * 40, subject="é" * 300, value=0.5, low=0.4, high=0.6, failed=index == 0,
+                    limit="x" * 80, rows=10**9, why="é" * 300)
+        for kind in kinds for index in range(5)
+    ]  # fmt: skip
+    whole = report([feature(f"c{index}" * 60) for index in range(30)]).model_copy(update={"checks": tuple(checks)})
+    message = verdict_of(whole, "s3://reports/" + "r" * 200)
+    assert len(json.dumps(message.dump()).encode()) <= 4096
+    assert (message.degraded, message.likely_degraded, message.unfair) == (True, True, True)
+    assert message.scores[0].failed

@@ -70,7 +70,7 @@ def test_what_could_not_be_judged_is_unknown_and_says_why() -> None:
 
 @pytest.mark.parametrize(("wish", "asks"), [([], False), (["Degradation"], True), (["Unfairness"], False)])
 def test_training_is_asked_for_by_the_findings_that_count(wish: list[str], asks: bool) -> None:
-    retrain = {"trainingJob": "churn", **({"on": wish} if wish else {})}
+    retrain = {"trainingJob": "churn", **({"findings": wish} if wish else {})}
     decision = decide(checked(onDrift={"retrain": retrain}), target(), job("churn-1"), pod("churn-1", found()))
     assert ("retrain" in status_of(decision)) is asks
     assert status_of(decision)["consecutive"] == int(asks)
