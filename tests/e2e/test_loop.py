@@ -50,7 +50,7 @@ async def test_the_second_model_came_from_the_verdict_and_serves(world: World) -
 
 async def test_the_verdict_has_a_report_an_event_and_gauges(world: World) -> None:
     monitor = await world.status(DRIFT_MONITOR, MODEL)
-    assert monitor["reportURI"].startswith("s3://reports/")
+    assert monitor["reportUri"].startswith("s3://reports/")
     assert {"RunStarted", "RolloutStarted", "Promoted", "DriftDetected"} <= set(await world.events(MODEL))
     lines = (await asyncio.to_thread(world.site.metrics)).splitlines()
     (detected,) = [line for line in lines if line.startswith("perennial_drift_detected{") and NAMESPACE in line]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perennial.core.kinds import DEPLOYMENT, JOB, TRAINING_JOB
-from tests.e2e.support.site import RELEASE, SYSTEM, Site
+from tests.e2e.support.site import KEYS, RELEASE, SYSTEM, Site
 from tests.e2e.support.world import World, condition
 from tests.support.kube import Kube
 
@@ -21,7 +21,12 @@ NO_OUTPUT: dict[str, Any] = {"output": None, "storage": None}
 
 @pytest.fixture(scope="module")
 def narrow(site: Site) -> str:
-    """Let the release work in one namespace alone."""
+    """Let the release work in one namespace alone, which is there before: its Role goes there."""
+    site.kubectl("create", "namespace", NAMESPACE)
+    site.kubectl(
+        "apply", "-f", "-", given={"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": KEYS},
+        namespace=NAMESPACE,
+    )  # fmt: skip
     return site.install(RELEASE, SYSTEM, site.values(watchNamespaces=[NAMESPACE]))
 
 
