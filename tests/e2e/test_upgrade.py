@@ -23,10 +23,8 @@ NO_OUTPUT: dict[str, Any] = {"output": None, "storage": None}
 def narrow(site: Site) -> str:
     """Let the release work in one namespace alone, which is there before: its Role goes there."""
     site.kubectl("create", "namespace", NAMESPACE)
-    site.kubectl(
-        "apply", "-f", "-", given={"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": KEYS},
-        namespace=NAMESPACE,
-    )  # fmt: skip
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": KEYS}
+    site.kubectl("apply", "-f", "-", given=secret, namespace=NAMESPACE)
     return site.install(RELEASE, SYSTEM, site.values(watchNamespaces=[NAMESPACE]))
 
 

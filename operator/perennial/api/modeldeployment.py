@@ -75,7 +75,15 @@ class Rollout(Model):
         description="Seconds in which a new revision must become ready; then it has failed.",
     )
     keep_previous: Duration = Field(
-        "30s", description="How long the replaced revision's pods stay, so that open requests can end."
+        "30s",
+        description="How long the replaced revision's pods stay, so that open requests can end. As long can it be "
+        "taken back to at once, by the annotation perennial.dev/abort: <the revision that serves>.",
+    )
+    approval: Literal["Automatic", "Manual"] = Field(
+        "Automatic",
+        description="Manual: a new revision that is ready takes over only once a person has approved it, by the "
+        "annotations perennial.dev/approve: <revision> and perennial.dev/approved-by: <user name>. The first revision "
+        "of all replaces nothing and needs no approval.",
     )
 
 
@@ -169,11 +177,21 @@ class Revision(Model):
     since: Timestamp = Field(description="When it took this role.")
 
 
+class Approval(Model):
+    """Who let a revision take over."""
+
+    by: ShortText = Field(description="User name, as the annotation perennial.dev/approved-by gave it.")
+    time: Timestamp = Field(description="When the approval was acted on.")
+
+
 class Candidate(Revision):
     """A revision that does not serve yet, or never will."""
 
     phase: Literal["Progressing", "Failed"] = Field(
         description="Progressing or Failed. A failed one is not tried again."
+    )
+    ready_since: Timestamp | None = Field(
+        None, description="When its pods were first ready: since then it waits for a person, not for itself."
     )
     reason: Reason | None = Field(None, description="Why it waits or failed, in one word.")
     message: Message | None = Field(None, description="Why it waits or failed, and what to do next.")
@@ -188,8 +206,11 @@ class HistoryEntry(Model):
     chain: ShortText | None = Field(
         None, description="Chain of that run: the drift verdict that led to it, or else the run itself."
     )
-    result: Literal["Promoted", "Failed", "Superseded"] = Field(description="How its rollout ended.")
+    result: Literal["Promoted", "Failed", "Superseded", "RolledBack"] = Field(
+        description="How its rollout ended: RolledBack, when it was taken back after it had taken over."
+    )
     reason: Reason | None = Field(None, description="Why, in one word.")
+    approval: Approval | None = Field(None, description="Who approved it, where rollout.approval asked for that.")
     time: Timestamp = Field(description="When that was decided.")
 
 

@@ -109,6 +109,15 @@ class NetworkPolicy(Model):
     )
 
 
+class Approvals(Model):
+    """Approvals of rollouts, by annotation."""
+
+    hold_to_user: bool = Field(
+        True,
+        description="Make a ValidatingAdmissionPolicy by which nobody can approve under another's name.",
+    )
+
+
 class PodDisruptionBudget(Model):
     """Keeps a drained node from taking all replicas."""
 
@@ -157,6 +166,7 @@ class Values(Model):
     network_policy: NetworkPolicy = Field(
         NetworkPolicy(), description="Who may talk to the operator, and to whom it may talk."
     )
+    approvals: Approvals = Field(Approvals(), description="Approvals of rollouts, by annotation.")
     pod_disruption_budget: PodDisruptionBudget = Field(
         PodDisruptionBudget(), description="Keeps a drained node from taking all replicas."
     )

@@ -9,8 +9,9 @@ from perennial.serving.build import deployment, metadata_of
 from perennial.serving.marks import recorded_agent, recorded_port
 from perennial.serving.revision import selector_of, traffic_port
 from perennial.serving.scaling import autoscaled, autoscaler
+from perennial.serving.scene import Scene, State
 from perennial.serving.server import HTTP_PORT, Plan
-from perennial.serving.walk import Scene, State, wanted_replicas
+from perennial.serving.walk import wanted_replicas
 
 SCALE_MANAGER = "perennial-scale"
 SERVICE_PORT = 80

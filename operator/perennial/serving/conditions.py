@@ -16,7 +16,7 @@ from perennial.serving import reasons
 from perennial.serving.health import Health
 from perennial.serving.revision import runs_of, short
 from perennial.serving.scaling import Finding
-from perennial.serving.walk import Scene, State
+from perennial.serving.scene import Scene, State
 
 PROGRESSING = "Progressing"
 ROLLOUT_FAILED = "RolloutFailed"
@@ -175,7 +175,8 @@ def _progress(view: View) -> tuple[str, str]:
         return reasons.ROLLING_OUT, ""
     if candidate.reason is None:
         return reasons.ROLLING_OUT, f"{candidate.name} is starting with {short(candidate)}"
-    return candidate.reason, f"{candidate.name} with {short(candidate)} is not ready: {candidate.message or ''}"
+    state = "is" if candidate.reason in reasons.BY_HAND else "is not ready:"
+    return candidate.reason, f"{candidate.name} with {short(candidate)} {state} {candidate.message or ''}"
 
 
 def _failure_text(view: View) -> str:

@@ -16,7 +16,8 @@ from perennial.serving.conditions import View, conditions_of, scaling_deadline
 from perennial.serving.observe import Observed
 from perennial.serving.revision import Problem, Shape, find_model, revision_of, selector_text_of, shape_of, with_preset
 from perennial.serving.scaling import findings
-from perennial.serving.walk import Scene, State, deadline_of, retirement_of, walk
+from perennial.serving.scene import Scene, State
+from perennial.serving.walk import deadline_of, retirement_of, walk
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
@@ -95,7 +96,7 @@ def _next_look(view: View, wanted: tuple[Wanted, ...]) -> float | None:
     """Return the seconds to the next moment at which time alone changes something."""
     state, scene = view.state, view.scene
     moments = []
-    if state.under_way is not None:
+    if state.under_way is not None and state.under_way.ready_since is None:
         moments.append((deadline_of(state.under_way, scene) - scene.now).total_seconds())
     if state.previous is not None:
         moments.append((retirement_of(state.previous, scene) - scene.now).total_seconds())

@@ -31,11 +31,15 @@ RUNTIME_SERVES_ONE_MODEL = "RuntimeServesOneModel"
 METRIC_NOT_FOUND = "MetricNotFound"
 PODS_NOT_ALLOWED = "PodsNotAllowed"
 ANNOTATION_NOT_ALLOWED = "AnnotationNotAllowed"
+WAITING_FOR_APPROVAL = "WaitingForApproval"
+PAUSED = "Paused"
+ABORTED = "Aborted"
 
 FINAL = frozenset(
     {
         waiting.IMAGE_INVALID,
         COMMAND_NOT_FOUND,
+        ABORTED,
         DIGEST_MISMATCH.reason,
         MANIFEST_INVALID.reason,
         UNSAFE_PATH.reason,
@@ -45,8 +49,11 @@ FINAL = frozenset(
 )
 """Failures that nothing outside the revision can cure: its pods are not left to try for ever."""
 
-QUIET = frozenset({ROLLING_OUT, SCALING_UP, WAITING_FOR_MODEL})
+QUIET = frozenset({ROLLING_OUT, SCALING_UP, WAITING_FOR_MODEL, WAITING_FOR_APPROVAL, PAUSED})
 """Reasons for not being ready that are part of a healthy course, and so no news."""
+
+BY_HAND = frozenset({WAITING_FOR_APPROVAL, PAUSED})
+"""What a revision that is ready waits for."""
 
 _ROLLOUT = "Reconciling, Progressing, RolloutFailed, Stalled"
 
@@ -59,6 +66,25 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Remove the cause that the message names.",
     ),
     ReasonDoc(ROLLING_OUT, "Reconciling, Progressing", "A new revision is becoming ready.", "Wait."),
+    ReasonDoc(
+        WAITING_FOR_APPROVAL,
+        "Reconciling, Progressing",
+        "A new revision is ready, and spec.rollout.approval is Manual.",
+        "Look at it, then approve or abort it by the annotation that the message gives.",
+    ),
+    ReasonDoc(
+        PAUSED,
+        "Reconciling, Progressing",
+        "A new revision is ready, and the annotation perennial.dev/pause holds it.",
+        "Take the annotation off to go on.",
+    ),
+    ReasonDoc(
+        ABORTED,
+        "RolloutFailed, Stalled",
+        "A person has aborted the revision, or taken it back, by the annotation perennial.dev/abort.",
+        "Change the spec or publish another model; the same revision is not tried again.",
+    ),
+    ReasonDoc("RolledBack", "Event", "A person has taken the revision back; the one before serves again.", "Nothing."),
     ReasonDoc(
         SCALING_UP,
         "Reconciling",

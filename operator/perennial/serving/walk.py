@@ -6,90 +6,29 @@ only a candidate whose pods are ready becomes stable.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
-from typing import Literal
 
-from perennial.api.modeldeployment import Candidate, HistoryEntry, Revision
+from perennial.api.modeldeployment import Candidate, Revision
 from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
-from perennial.core.times import format_time, parse_duration, parse_time
+from perennial.core.times import parse_duration, parse_time
 from perennial.core.waiting import Cause
 from perennial.serving import reasons
-from perennial.serving.health import Health, assess
+from perennial.serving.by_hand import approval_of, held_back, take_back
+from perennial.serving.controls import ABORT
+from perennial.serving.health import Health
 from perennial.serving.marks import recorded_revision
-from perennial.serving.observe import Observed
-from perennial.serving.revision import Problem, Shape, short
+from perennial.serving.revision import short
+from perennial.serving.scene import HISTORY_LIMIT, Scene, State, entry
 
-HISTORY_LIMIT = 10
-
-Result = Literal["Promoted", "Failed", "Superseded"]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is seen and wanted while one step is decided."""
-
-    observed: Observed
-    shape: Shape | None
-    target: Revision | None
-    problem: Problem | None
-    now: datetime
-
-    @property
-    def time(self) -> str:
-        """Return the moment in the form that status holds."""
-        return format_time(self.now)
-
-    def health(self, revision: Revision | None) -> Health:
-        """Return how a revision's pods fare."""
-        if revision is None:
-            return Health()
-        return assess(self.observed.deployment(revision.name), self.observed.pods_of(revision.hash))
-
-    def can_build(self, revision: Revision) -> bool:
-        """Tell whether the revision's Deployment can be made from the present spec."""
-        return self.shape is not None and self.shape.makes(revision)
-
-
-@dataclass(frozen=True)
-class State:
-    """Which revision has which role, and what just happened."""
-
-    stable: Revision | None = None
-    candidate: Candidate | None = None
-    previous: Revision | None = None
-    history: tuple[HistoryEntry, ...] = ()
-    events: tuple[EventNote, ...] = ()
-
-    @property
-    def under_way(self) -> Candidate | None:
-        """Return the candidate unless it has failed."""
-        return self.candidate if self.candidate is not None and self.candidate.phase == "Progressing" else None
-
-    @property
-    def failed(self) -> Candidate | None:
-        """Return the candidate if it has failed."""
-        return self.candidate if self.candidate is not None and self.candidate.phase == "Failed" else None
-
-    @property
-    def kept(self) -> Candidate | None:
-        """Return the candidate while its pods stay: after failing, only if nothing else serves and it may recover."""
-        failed = self.failed
-        if failed is None:
-            return self.under_way
-        return failed if self.stable is None and failed.reason not in reasons.FINAL else None
-
-    @property
-    def addressed(self) -> Revision | None:
-        """Return the revision that the Service selects: before anything serves, the one that will be first."""
-        return self.stable or self.kept
+_ABORTED = Cause(reasons.ABORTED, f"aborted by the annotation {ABORT}", fatal=True)
 
 
 def walk(scene: Scene) -> State:
     """Return the next state."""
-    steps: tuple[Callable[[State, Scene], State], ...] = (_recall, _aim, _judge, _retire)
+    steps: tuple[Callable[[State, Scene], State], ...] = (_recall, take_back, _aim, _judge, _retire)
     return reduce(lambda state, step: step(state, scene), steps, State())
 
 
@@ -147,7 +86,7 @@ def _aim(state: State, scene: Scene) -> State:
 
 def _drop_candidate(state: State, scene: Scene) -> State:
     dropped = state.under_way
-    history = _entry(dropped, "Superseded", None, scene) + state.history if dropped else state.history
+    history = entry(dropped, "Superseded", None, scene) + state.history if dropped else state.history
     return replace(state, candidate=None, history=history[:HISTORY_LIMIT])
 
 
@@ -157,14 +96,17 @@ def _judge(state: State, scene: Scene) -> State:
     if candidate is None or (state.failed and not state.kept):
         return state
     health = scene.health(candidate)
+    if not state.failed and scene.controls.aborts(candidate):
+        health = replace(health, available=0, cause=_ABORTED)
     if health.reaches(wanted_replicas(candidate, state, scene)):
-        return _promote(state, candidate, scene)
+        held = held_back(state, candidate, scene)
+        return _promote(state, candidate, scene) if held is None else replace(state, candidate=held)
     if state.failed:
         return state
     cause = health.cause
     if cause is not None and cause.fatal:
         return _fail(state, candidate, cause, scene)
-    if scene.now >= deadline_of(candidate, scene):
+    if candidate.ready_since is None and scene.now >= deadline_of(candidate, scene):
         return _fail(state, candidate, _too_slow(health, scene), scene)
     waiting = candidate.model_copy(
         update={"reason": cause.reason if cause else None, "message": cause.message if cause else None}
@@ -205,12 +147,14 @@ def _too_slow(health: Health, scene: Scene) -> Cause:
 def _promote(state: State, candidate: Candidate, scene: Scene) -> State:
     stable = Revision.model_validate(candidate.model_dump() | {"since": scene.time})
     previous = state.stable.model_copy(update={"since": scene.time}) if state.stable else None
-    note = EventNote("Normal", "Promoted", f"{stable.name} serves {short(stable)}")
+    approval = approval_of(state, candidate, scene)
+    said = f", approved by {approval.by}" if approval else ""
+    note = EventNote("Normal", "Promoted", f"{stable.name} serves {short(stable)}{said}")
     return State(
         stable=stable,
         candidate=None,
         previous=previous,
-        history=(_entry(stable, "Promoted", None, scene) + state.history)[:HISTORY_LIMIT],
+        history=(entry(stable, "Promoted", None, scene, approval) + state.history)[:HISTORY_LIMIT],
         events=(*state.events, note),
     )
 
@@ -224,7 +168,7 @@ def _fail(state: State, candidate: Candidate, cause: Cause, scene: Scene) -> Sta
     return replace(
         state,
         candidate=failed,
-        history=(_entry(candidate, "Failed", cause.reason, scene) + state.history)[:HISTORY_LIMIT],
+        history=(entry(candidate, "Failed", cause.reason, scene) + state.history)[:HISTORY_LIMIT],
         events=(*state.events, note),
     )
 
@@ -250,17 +194,3 @@ def _moment(text: str, scene: Scene) -> datetime:
         return parse_time(text)
     except ValueError:
         return scene.now
-
-
-def _entry(revision: Revision, result: Result, reason: str | None, scene: Scene) -> tuple[HistoryEntry, ...]:
-    return (
-        HistoryEntry(
-            name=revision.name,
-            digest=revision.digest,
-            run=revision.run,
-            chain=revision.chain,
-            result=result,
-            reason=reason,
-            time=scene.time,
-        ),
-    )

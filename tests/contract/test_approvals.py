@@ -1,0 +1,69 @@
+"""Who approved a rollout cannot be forged: the chart's admission policy, at work in a real API server."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from perennial.core.kinds import MODEL_DEPLOYMENT
+from perennial.serving.controls import APPROVE, APPROVED_BY
+from tests.contract.conftest import Rendered, kubectl
+from tests.contract.server import Answer, Server, dump
+from tests.support.kube import path_of
+from tests.support.waiting import until
+
+POLICY_KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+DEPLOYMENT: dict[str, Any] = {
+    "apiVersion": "perennial.dev/v1alpha1",
+    "kind": "ModelDeployment",
+    "metadata": {"name": "churn"},
+    "spec": {"model": {"trainingJob": "churn"}, "runtime": {"name": "sklearn"}},
+}
+
+
+@pytest.fixture
+def policy(server: Server, chart: Callable[[Any], Rendered]) -> Iterator[None]:
+    """The chart's policy, in force: the API server takes a moment to see it."""
+    made = [item for item in chart({}) if item["kind"] in POLICY_KINDS]
+    assert len(made) == len(POLICY_KINDS)
+    kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=dump(made))
+    yield
+    kubectl(server.kubeconfig, "delete", "-f", "-", text=dump(made))
+
+
+def annotate(server: Server, namespace: str, user: str, **annotations: str | None) -> Answer:
+    """Set annotations as a user who may do everything, so that nothing but the policy stands in the way."""
+    path = path_of(MODEL_DEPLOYMENT, namespace, "churn")
+    headers = {"Impersonate_User": user, "Impersonate_Group": "system:masters"}
+    patch = {"metadata": {"annotations": annotations}}
+    return server.send("PATCH", path, patch, content="application/merge-patch+json", **headers)
+
+
+def test_nobody_approves_under_anothers_name(server: Server, namespace: str, policy: None) -> None:
+    assert server.create(DEPLOYMENT, namespace).ok
+    forged = until(lambda: refused(annotate(server, namespace, "ana", **{APPROVE: "churn-1", APPROVED_BY: "bo"})))
+    assert "perennial.dev/approved-by must be your own user name, ana" in forged.message
+    assert not annotate(server, namespace, "ana", **{APPROVE: "churn-1"}).ok
+
+    assert annotate(server, namespace, "ana", **{APPROVE: "churn-1", APPROVED_BY: "ana"}).ok
+
+    # Others go on working with a resource that ana has approved, but cannot give her approval to another revision.
+    assert annotate(server, namespace, "bo", **{"example.com/note": "seen"}).ok
+    assert not annotate(server, namespace, "bo", **{APPROVE: "churn-2"}).ok
+    assert not annotate(server, namespace, "bo", **{APPROVED_BY: "cy"}).ok
+    assert annotate(server, namespace, "bo", **{APPROVE: None, APPROVED_BY: None}).ok
+
+
+def refused(answer: Answer) -> Answer | None:
+    return None if answer.ok else answer
+
+
+def test_a_resource_is_not_created_with_anothers_approval(server: Server, namespace: str, policy: None) -> None:
+    said = {"annotations": {APPROVE: "churn-1", APPROVED_BY: "somebody-else"}}
+    manifest = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], **said}}
+    until(lambda: refused(server.create(manifest, namespace, dry=True)))
+
+
+def test_the_policy_can_be_left_out(chart: Callable[[Any], Rendered]) -> None:
+    made = chart({"approvals": {"holdToUser": False}})
+    assert not [item for item in made if item["kind"] in POLICY_KINDS]
