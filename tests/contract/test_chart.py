@@ -81,6 +81,7 @@ NOTHING: dict[str, Any] = {
     "rbac": {"create": False, "aggregate": False},
     "serviceAccount": {"create": False, "name": "given"},
     "metrics": {"service": {"enabled": False}},
+    "approvals": {"holdToUser": False},
 }
 MODES = {"default": {}, "namespaced": NAMESPACED, "everything": EVERYTHING, "nothing": NOTHING}
 by_mode = pytest.mark.parametrize("values", MODES.values(), ids=MODES)

@@ -7,7 +7,7 @@ from perennial.api.base import Model
 
 Schema = dict[str, Any]
 
-_DROPPED = frozenset({"title", "default", "discriminator", "x-perennial-key-pattern"})
+_DROPPED = frozenset({"title", "default", "discriminator", "propertyNames", "x-perennial-key-pattern"})
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _RULES = "x-kubernetes-validations"
 
@@ -53,6 +53,8 @@ def _keyword(key: str, value: Any, definitions: dict[str, Schema]) -> Schema:
             return {key: _node(value, definitions)}
         case "additionalProperties":
             return {key: _node(value, definitions)} if isinstance(value, dict) else {}
+        case "patternProperties":
+            raise ValueError("the API server drops patternProperties without a word; use x-perennial-key-pattern")
         case "prefixItems":
             raise ValueError("a tuple of fixed length has no structural schema; use a model instead")
         case _:
@@ -80,12 +82,25 @@ def resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 def _key_rule(schema: Schema) -> Schema | None:
     """Return the CEL rule that holds a map's keys to a pattern, which structural schemas cannot say."""
-    pattern = schema.get("x-perennial-key-pattern")
+    pattern, names = schema.get("x-perennial-key-pattern"), schema.get("propertyNames")
+    if names is not None:
+        return _key_length_rule(names)
     if pattern is None:
         return None
     return {
         "rule": f"self.all(key, key.size() <= 63 && key.matches('{pattern}'))",
         "message": "names hold letters, digits and '_', do not start with a digit, and have at most 63 characters",
+    }
+
+
+def _key_length_rule(names: Schema) -> Schema:
+    """Return the CEL rule that bounds a map's keys: the API server drops `propertyNames` without a word."""
+    if set(names) - {"type"} != {"maxLength"}:
+        raise ValueError(f"of a map's keys only the length can be bounded so far, not {sorted(names)}")
+    longest = names["maxLength"]
+    return {
+        "rule": f"self.all(key, key.size() <= {longest})",
+        "message": f"names have at most {longest} characters",
     }
 
 

@@ -119,3 +119,21 @@ def test_defaults_can_be_taken_out_everywhere() -> None:
 
     assert "default" not in str(bare)
     assert bare["properties"]["part"]["properties"]["size"]["maximum"] == 9
+
+
+def test_the_length_of_a_maps_keys_becomes_a_rule_since_the_server_drops_the_keyword() -> None:
+    class Labels(Model):
+        """Labels."""
+
+        labels: dict[Annotated[str, Field(max_length=9)], str] | None = Field(None, description="Labels.")
+
+    class Odd(Model):
+        """Keys that cannot be held."""
+
+        labels: dict[Annotated[str, Field(pattern="^a")], str] | None = Field(None, description="Labels.")
+
+    found = structural(Labels)["properties"]["labels"]
+    assert "propertyNames" not in found
+    assert [item["rule"] for item in found["x-kubernetes-validations"]] == ["self.all(key, key.size() <= 9)"]
+    with pytest.raises(ValueError, match="patternProperties"):
+        structural(Odd)
