@@ -22,6 +22,7 @@ from perennial.core.diff import covers
 from perennial.core.kinds import Raw
 from perennial.core.names import digest_of
 from perennial.generate.structural import Schema, structural
+from perennial.serving.controls import APPROVE, APPROVED_BY
 from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
@@ -49,12 +50,20 @@ class Server(Cluster):
         self.resource = {**self.resource, "spec": copy.deepcopy(spec)}
         self.edit()
 
+    def approve(self) -> None:
+        """Let a person approve what waits for that."""
+        candidate = self.status.get("candidate")
+        if candidate is not None:
+            said = {APPROVE: candidate["name"], APPROVED_BY: "ana"}
+            self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}
+
     def live(self) -> None:
         """Let pods become ready and time pass until nothing is under way any more."""
         for _ in range(ROUNDS):
             self.settle()
             for name in self.names("Deployment"):
                 self.set_ready(name)
+            self.approve()
             self.settle()
             if not (self.status.get("candidate") or self.status.get("previous")):
                 return
