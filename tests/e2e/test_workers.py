@@ -55,7 +55,8 @@ TOGETHER = "total = reduce(me, count, host, port)"
 DIES_ONCE = f"""
 {ADDRESSES["none"]}
 {TOGETHER}
-import subprocess, sys
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 if env["PERENNIAL_ATTEMPT"] == "0":
     if me == 1: sys.exit(128 - subprocess.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]).returncode)
     time.sleep(600)

@@ -31,6 +31,7 @@ def pending(*containers: dict[str, Any], **status: Any) -> OwnedPod:
 STARTING = pending(waiting("fetch", "ContainerCreating"), waiting("train", "PodInitializing"))
 LEAVING = pod("Running", running("train"), meta={"deletionTimestamp": NOW})
 FETCHING = pending(running("fetch"), waiting("train", "PodInitializing"))
+PREPARING = pending(ended("fetch"), running("prepare-features"), waiting("train", "PodInitializing"))
 TRAINING = pod("Running", ended("fetch"), running("agent"), running("train"))
 PUBLISHING = pod("Running", ended("fetch"), running("agent"), ended("train"))
 NO_IMAGE = pending(waiting("train", "ErrImagePull", "not found"))
@@ -46,6 +47,8 @@ ROWS: list[tuple[str, OwnedPod | None, float, str, bool, float | None]] = [
     ("starting for long", STARTING, 120, "SlowStart", False, None),
     ("fetching", FETCHING, 0, "Starting", False, 60),
     ("fetching for long", FETCHING, 61, "Fetching", False, None),
+    ("in a step", PREPARING, 0, "Starting", False, 60),
+    ("in a step for long", PREPARING, 10**4, "Preparing", False, None),
     ("training", TRAINING, 0, "Running", True, None),
     ("training for long", TRAINING, 10**6, "Running", True, None),
     ("publishing", PUBLISHING, 0, "Running", True, 60),
