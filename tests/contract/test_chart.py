@@ -155,6 +155,8 @@ def test_the_kinds_of_each_mode(chart: Chart) -> None:
         "Service": 1,
         "ServiceAccount": 1,
         "ServiceMonitor": 1,
+        "ValidatingAdmissionPolicy": 1,
+        "ValidatingAdmissionPolicyBinding": 1,
     }
 
 
