@@ -7,7 +7,7 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def until(check: Callable[[], Found | None], seconds: float = 20, pause: float = 0.2) -> Found:
+def until(check: Callable[[], Found | None], seconds: float = 60, pause: float = 0.2) -> Found:
     """Return what a check finds once it finds something.
 
     Raises:
