@@ -13,7 +13,7 @@ from tests.support.stage import Stage, Stages
 from tests.support.stories import STORIES, Story
 
 Moment = Literal["before", "after"]
-SIDE_BY_SIDE = 10
+SIDE_BY_SIDE = 5
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
