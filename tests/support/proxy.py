@@ -92,6 +92,7 @@ class Proxy:
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._watches: set[WatchStream] = set()
+        self._exchanges: set[asyncio.Task[web.StreamResponse]] = set()
         self.url = ""
         self.writes: list[Write] = []
         self.uncounted: list[Write] = []
@@ -125,6 +126,7 @@ class Proxy:
                 for watch in tuple(proxy._watches):
                     watch.cut()
                 await runner.cleanup()
+                await asyncio.gather(*proxy._exchanges, return_exceptions=True)
 
     def forget(self) -> None:
         """Start counting anew."""
@@ -163,7 +165,14 @@ class Proxy:
             return _failure(fault)
         if fault == "reset":
             return self._abort(request)
-        return await self._forward(request, body, write, fault)
+        if write is None:
+            return await self._forward(request, body, write, fault)
+        # The API server does what it was asked, whether or not the operator lives to hear the answer: so a write is
+        # seen to its end, and noted, although its operator is killed meanwhile.
+        exchange = asyncio.create_task(self._forward(request, body, write, fault))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanges.discard)
+        return await asyncio.shield(exchange)
 
     def _record(self, request: web.Request, body: bytes) -> Write | None:
         if request.method not in WRITES:
