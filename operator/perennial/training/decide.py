@@ -249,7 +249,7 @@ class _Step(Look):
     def _end(self, status: TrainingJobStatus, current: Current, result: runs.Result, outcome: Outcome) -> Decision:
         status = self.recorded(status, current, result, outcome)
         event = end_note(current.run.name, result, outcome)
-        return self.decision(status, events=[event], requeue=None if self.due(status) is None else 0)
+        return self.decision(status, events=[event], requeue=self.rest(status) if self.due(status) is None else 0)
 
     def _replace(self, status: TrainingJobStatus, current: Current, outcome: Outcome | None = None) -> Decision:
         """The spec has changed: record the run as replaced, and start the one that takes its place."""

@@ -70,7 +70,7 @@ class Look:
         """Start a run if one is due; else say when the clock will bring something."""
         trigger = self.due(status)
         if trigger is None:
-            return self.decision(status, events=events, requeue=self._rest(status))
+            return self.decision(status, events=events, requeue=self.rest(status))
         status = answer(self.resource, status, trigger, self._asks, self.now)
         meta = self.resource.metadata
         run = runs.start(
@@ -156,7 +156,7 @@ class Look:
             return (Apply(wanted),)
         return tuple(Delete(CRON_JOB, meta.namespace, meta.name, meta.uid) for meta in self.observed.cron_jobs)
 
-    def _rest(self, status: TrainingJobStatus) -> float | None:
+    def rest(self, status: TrainingJobStatus) -> float | None:
         """Return the seconds until time alone changes something: a schedule, or a run that is to be forgotten."""
         scheduled = None if self.spec.suspend else schedule.sleep(status, self.now)
         forgotten = remembrance.next_expiry(status, self.spec.history, self.now)

@@ -249,3 +249,21 @@ def _succeed_all(cluster: Cluster) -> None:
 def _killed(cluster: Cluster, after: int) -> None:
     with pytest.raises(Killed):
         cluster.reconcile(killed_after=after)
+
+
+@pytest.mark.parametrize("ending", ["succeeds", "fails"])
+def test_the_end_of_a_run_sets_the_clock_for_what_time_brings_next(ending: str) -> None:
+    """Nothing else wakes a resource that is at rest: its own status does not, and no pod of it moves any more."""
+    cluster = Cluster()
+    cluster.change(spec={**HOURLY, "retry": {"limit": 0}})
+    cluster.reconcile()
+    (name,) = cluster.busy()
+    if ending == "succeeds":
+        cluster.succeed(name)
+    else:
+        cluster.end_job(name, "Failed", reason="DeadlineExceeded")
+
+    decision = cluster.reconcile()
+
+    assert "currentRun" not in cluster.resource["status"]
+    assert decision.requeue_after == 900
