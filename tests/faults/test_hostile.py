@@ -64,7 +64,8 @@ async def test_a_namespace_deleted_while_a_run_is_under_way(stage: Stages) -> No
                 return refused.status == 404
             return False
 
-        await eventually(gone, "the namespace is gone", 180)
+        # Where a pod is still there at its first look, Kubernetes looks again after half of the pod's grace period.
+        await eventually(gone, "the namespace is gone", 420)
         await _silent(scene)
 
 
