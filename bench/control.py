@@ -48,7 +48,7 @@ SPEC: Raw = {"image": "train:1", "command": ["train"], "parameters": {"depth": "
 
 async def burst(field: Field, size: Size) -> list[Figure]:
     """Many resources at once, against bare Jobs made by the same client."""
-    bare = await _bare_jobs(field, size.burst)
+    bare = await _bare_jobs(field, size.burst, "bench-burst-bare")
     namespace = await field.kube.namespace("bench-burst")
     async with Arrivals.of(field.kube, JOB, namespace) as jobs:
         started = time.monotonic()
@@ -65,9 +65,9 @@ async def burst(field: Field, size: Size) -> list[Figure]:
     ]
 
 
-async def _bare_jobs(field: Field, number: int) -> float:
-    """Return the rate at which Jobs as the operator makes them, but without an owner, are created."""
-    namespace = await field.kube.namespace("bench-bare")
+async def _bare_jobs(field: Field, number: int, name: str) -> float:
+    """Return the rate at which Jobs as the operator makes them, but without an owner, are created in a namespace of that name."""
+    namespace = await field.kube.namespace(name)
     async with Arrivals.of(field.kube, JOB, namespace) as jobs:
         await _train(field, namespace, "model")
         await jobs.until(1, 30)
@@ -93,7 +93,7 @@ async def paced(field: Field, size: Size) -> list[Figure]:
     Fifty a second was five in a hundred of the bare-Job ceiling where the bar was set; the same share of this
     machine's ceiling makes the figure comparable where the machine is slower, or busy.
     """
-    ceiling = await _bare_jobs(field, size.burst // 2)
+    ceiling = await _bare_jobs(field, size.burst // 2, "bench-paced-bare")
     share = max(1, round(PACED_SHARE * ceiling))
     figures = await _stream(field, "bench-share", share, size.paced_seconds, f"{PACED_SHARE:.0%} of the ceiling")
     return figures + await _stream(field, "bench-paced", size.paced_rate, size.paced_seconds, "")
