@@ -35,7 +35,7 @@ from tools.cluster import api
 BUCKET = "bench"
 SMALL_BYTES = 64 * 1024
 RESULT = Path("build/bench-agent-fetch.json")
-_KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret"}
+KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret"}
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def server(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    keys = {"ROOT_ACCESS_KEY": _KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": _KEYS["AWS_SECRET_ACCESS_KEY"]}
+    keys = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
     command = [str(api.binary("versitygw")), "--port", f"127.0.0.1:{port}", "posix", str(folder)]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, env={**os.environ, **keys}, stdout=quiet, stderr=quiet) as process:
@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.environ.update(_KEYS)
+    os.environ.update(KEYS)
     if options.child:
         child(*options.child)
         return 0
