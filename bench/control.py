@@ -66,7 +66,7 @@ async def burst(field: Field, size: Size) -> list[Figure]:
 
 
 async def _bare_jobs(field: Field, number: int, name: str) -> float:
-    """Return the rate at which Jobs as the operator makes them, but without an owner, are created in a new namespace."""
+    """Return the rate at which Jobs as the operator makes them, but without an owner, are made in a new namespace."""
     namespace = await field.kube.namespace(name)
     async with Arrivals.of(field.kube, JOB, namespace) as jobs:
         await _train(field, namespace, "model")
