@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from perennial import __version__
+from perennial.agent.card import CARD, model_card
 from perennial.agent.digest import content_digest, file_sha256, short
 from perennial.agent.errors import AgentError
 from perennial.agent.fetch import FILE_THREADS, MANIFEST, MANIFEST_LIMIT, RECORD
@@ -94,6 +96,9 @@ def publish(
     record = join_uri(config.output, f"runs/{config.run}.json")
     patience(lambda: store.put_bytes(record, document, "application/json"))
     if not known:
+        if CARD not in names:
+            card = model_card(manifest).encode()
+            patience(lambda: store.put_bytes(join_uri(version, CARD), card, "text/markdown; charset=utf-8"))
         # Last of all: where a manifest lies, the version is complete. The first run that made it stays its author.
         patience(lambda: store.put_bytes(join_uri(version, MANIFEST), document, "application/json"))
     size = sum(entry.size for entry in entries)
@@ -126,15 +131,11 @@ def _manifest(config: PublishConfig, files: tuple[FileEntry, ...], digest: str, 
         run=config.run,
         chain=config.chain,
         attempt=config.attempt,
-        image=config.image,
-        command=config.command,
-        args=config.args,
-        source=config.source,
-        parameters=config.parameters,
-        seed=config.seed,
+        **dict(config.recipe),
         inputs=_inputs(Path(config.root) / ".perennial" / "inputs.json"),
         metrics=metrics,
         created=format_time(datetime.now(UTC)),
+        published_by=__version__,
     )
 
 

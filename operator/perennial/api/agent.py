@@ -9,8 +9,9 @@ from pydantic import Field
 
 from perennial.api.base import Digest, Model, S3Uri
 from perennial.api.driftmonitor import Checks, Features
+from perennial.api.manifest import Recipe
 from perennial.api.monitorchecks import GroundTruth, Predictions
-from perennial.api.pod import Input, Source, Storage
+from perennial.api.pod import Input, Storage
 from perennial.api.serving_runtime import ModelFormat
 
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
@@ -87,12 +88,7 @@ class PublishConfig(Model):
     run: str
     chain: str | None = None
     attempt: int
-    image: str
-    command: tuple[str, ...] | None = None
-    args: tuple[str, ...] | None = None
-    source: Source | None = None
-    parameters: dict[str, str] = Field(default_factory=dict)
-    seed: int | None = None
+    recipe: Recipe = Field(Recipe())
     root: str = ROOT
 
 

@@ -29,6 +29,7 @@ from perennial.training.environment import environment
 from perennial.training.plan import PLAN_ANNOTATION, RunPlan, lineage_of
 from perennial.training.prepare import prepare_containers
 from perennial.training.queue import queue_fields, queue_labels
+from perennial.training.recipe import recipe_of
 from perennial.training.rendezvous import COMPONENT, pod_network
 
 TRAIN, FETCH, AGENT = "train", "fetch", "agent"
@@ -157,12 +158,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             run=run.name,
             chain=run.trigger.chain,
             attempt=run.attempt,
-            image=spec.image,
-            command=spec.command,
-            args=spec.args,
-            source=spec.source,
-            parameters=parameters,
-            seed=spec.seed,
+            recipe=recipe_of(spec, run),
         )
         sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
         found.append({**sidecar, "restartPolicy": "Always", "startupProbe": _HEARS_SIGNALS})

@@ -76,7 +76,6 @@ def test_publishing_again_mends_a_file_of_the_same_size(s3: S3Server, store: Obj
         training_job="t",
         run="t-1",
         attempt=0,
-        image="i",
         root=str(tmp_path),
     )
     message = publish(config, store)
@@ -93,7 +92,7 @@ def test_a_reserved_name_is_refused(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "output").mkdir()
     (tmp_path / "output/manifest.json").write_bytes(b"{}")
     config = PublishConfig(
-        output="s3://abc/m/", namespace="n", training_job="t", run="t-1", attempt=0, image="i", root=str(tmp_path)
+        output="s3://abc/m/", namespace="n", training_job="t", run="t-1", attempt=0, root=str(tmp_path)
     )
 
     with pytest.raises(AgentError, match="reserved"):

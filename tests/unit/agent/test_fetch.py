@@ -34,7 +34,6 @@ def published(s3: S3Server, store: ObjectStore, root: Path, files: dict[str, byt
         training_job="t",
         run="t-1",
         attempt=0,
-        image="i",
         root=str(root),
     )
     message = publish(config, store)

@@ -34,9 +34,7 @@ def config(s3: S3Server, root: Path, bucket: str, **changed: Any) -> PublishConf
         "run": "churn-1",
         "chain": "churn-drift-29",
         "attempt": 0,
-        "image": "train:1",
-        "parameters": {"depth": "6"},
-        "seed": 42,
+        "recipe": {"image": "train:1", "parameters": {"depth": "6"}, "seed": 42, "trigger": "Drift"},
         "root": str(root),
     }
     return PublishConfig(**{**settings, **changed})
@@ -79,12 +77,15 @@ def test_a_version_lies_under_its_digest_with_the_manifest_and_the_record_of_the
     assert message.uri == f"s3://{bucket}/{prefix}"
     assert s3.keys(bucket) == [
         "models/churn/runs/churn-1.json",
-        *(f"{prefix}{name}" for name in ("empty", "manifest.json", "metrics.json", "model.bin")),
+        *(f"{prefix}{name}" for name in ("README.md", "empty", "manifest.json", "metrics.json", "model.bin")),
     ]
     manifest = Manifest.model_validate_json(s3.read(bucket, f"{prefix}manifest.json"))
     assert manifest.metrics == {"auc": "0.91", "by.sex.f": "0.9"} == message.metrics
     assert (manifest.seed, manifest.parameters, manifest.image) == (42, {"depth": "6"}, "train:1")
-    assert (manifest.run, manifest.chain) == ("churn-1", "churn-drift-29")
+    assert (manifest.run, manifest.chain, manifest.trigger) == ("churn-1", "churn-drift-29", "Drift")
+    card = s3.read(bucket, f"{prefix}README.md").decode()
+    assert "| `auc` | `0.91` |" in card
+    assert manifest.digest in card
     assert [entry.path for entry in manifest.files] == ["empty", "metrics.json", "model.bin"]
 
 
@@ -103,6 +104,17 @@ def test_the_same_content_is_one_version_whose_first_author_stays(
     key = first.uri.removeprefix(f"s3://{bucket}/") + "manifest.json"
     assert Manifest.model_validate_json(s3.read(bucket, key)).run == "churn-1"
     assert Manifest.model_validate_json(s3.read(bucket, "models/churn/runs/churn-2.json")).run == "churn-2"
+
+
+def test_a_card_that_the_training_wrote_stays(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    output(tmp_path, {"README.md": b"ours", "model.bin": b"weights"})
+
+    message = publish(config(s3, tmp_path, bucket), store)
+
+    assert isinstance(message, Published)
+    key = message.uri.removeprefix(f"s3://{bucket}/") + "README.md"
+    assert s3.read(bucket, key) == b"ours"
 
 
 def test_a_version_that_lost_a_file_is_made_whole(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:

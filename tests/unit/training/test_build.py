@@ -81,7 +81,7 @@ def test_what_users_wrote_reaches_the_agent_and_the_code_unchanged() -> None:
     fetch, agent = pod({"parameters": odd, "seed": 0})["initContainers"]
 
     assert FetchInputs.model_validate_json(config_of(fetch)).parameters == odd
-    assert PublishConfig.model_validate_json(config_of(agent)).parameters == odd
+    assert PublishConfig.model_validate_json(config_of(agent)).recipe.parameters == odd
     assert env({"parameters": odd})["PERENNIAL_PARAM_PATTERN"].replace("$$", "$") == odd["pattern"]
     assert env({"parameters": odd})["PERENNIAL_PARAM_PATTERN"].count("$$") == 4
 
