@@ -5,9 +5,10 @@ import gzip
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def free_pair() -> int:
     """Return a port whose neighbour is free too."""
     for _ in range(50):
         port = free_port()
-        if port < 65000:
+        with socket.socket() as neighbour, suppress(OSError, OverflowError):
+            neighbour.bind(("127.0.0.1", port + 1))
             return port
     raise AssertionError("no free port")
 
