@@ -6,8 +6,8 @@ Each step waits for what the one before must bring about, so that two runs of a 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from perennial.api.driftmonitor import FeatureScore
 from perennial.api.messages import DriftVerdict, Fetched, Published
+from perennial.api.monitorstatus import FeatureScore
 from perennial.core.kinds import CRON_JOB, DEPLOYMENT, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, TRAINING_JOB
 from perennial.core.names import REVISION_LABEL
 from tests.support.kube import Raw, eventually

@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from perennial.api.driftmonitor import DriftMonitor, Verdict
+from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.modeldeployment import ModelDeployment, Revision
+from perennial.api.monitorstatus import Verdict
 from perennial.api.trainingjob import TrainingJob
 from tools.cluster.errors import ClusterError
 from tools.cluster.progress import step

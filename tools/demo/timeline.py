@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from perennial.api.driftmonitor import DriftMonitor, FeatureScore, Verdict
+from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.meta import Resource
 from perennial.api.modeldeployment import ModelDeployment, Revision
+from perennial.api.monitorstatus import FeatureScore, Verdict
 from perennial.api.status import BaseStatus
 from perennial.api.trainingjob import CurrentRun, RunRecord, TrainingJob, Trigger
 

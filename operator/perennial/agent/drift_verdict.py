@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from perennial.agent.drift_checks import state_of
 from perennial.agent.report import CheckReport, DriftReport, FeatureReport
-from perennial.api.driftmonitor import FeatureScore
 from perennial.api.messages import MAX_BYTES, DriftVerdict, NoVerdict
 from perennial.api.monitorchecks import CheckScore
+from perennial.api.monitorstatus import FeatureScore
 
 _WORST = 10
 _CHECKS = 15

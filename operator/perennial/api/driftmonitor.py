@@ -7,23 +7,18 @@ from pydantic import Field
 from perennial.api.base import (
     Decimal,
     Duration,
-    Message,
     Model,
     Name,
     Period,
-    Reason,
     Rule,
     S3Uri,
     ShortText,
-    Text,
-    Timestamp,
     exactly_one,
     rules,
 )
 from perennial.api.meta import Resource
 from perennial.api.monitorchecks import (
     WITHOUT_TRUTH,
-    CheckScore,
     EstimatedChecks,
     FairnessChecks,
     GroundTruth,
@@ -31,11 +26,10 @@ from perennial.api.monitorchecks import (
     Predictions,
     QualityCheck,
 )
+from perennial.api.monitorstatus import DriftMonitorStatus, Finding
 from perennial.api.pod import PodOptions, Storage, Workspace
 from perennial.api.schedule import Schedule, TimeZone
-from perennial.api.status import BaseStatus
 
-Finding = Literal["Drift", "Degradation", "LikelyDegradation", "Unfairness"]
 DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"]
 
 
@@ -145,6 +139,13 @@ class Retrain(Model):
 
     training_job: Name = Field(description="TrainingJob that is asked to run again.")
     cooldown: Duration = Field("24h", description="Shortest time between two requests.")
+    max_per_week: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Most requests within seven days, so that a model which training does not cure costs no more. "
+        "Unset: only the cooldown holds back.",
+    )
     after: int = Field(1, ge=1, le=100, description="Verdicts in a row, each with such a finding, that are needed.")
     findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=4)] = Field(
         ("Drift",),
@@ -155,7 +156,9 @@ class Retrain(Model):
 class OnDrift(Model):
     """What follows from drift."""
 
-    retrain: Retrain | None = Field(None, description="Ask a TrainingJob to run again. Unset: only report.")
+    retrain: Retrain | None = Field(
+        None, description="Ask a TrainingJob to run again. Unset: only alert, by conditions, Events, gauges and report."
+    )
 
 
 class Report(Model):
@@ -211,92 +214,6 @@ class DriftMonitorSpec(PodOptions):
     storage: Storage | None = Field(None, description="How reference, capture and report reach S3-compatible storage.")
     workspace: Workspace | None = Field(None, description="Size and medium of the volume that data is read through.")
     active_deadline_seconds: int = Field(3600, ge=1, le=604800, description="Seconds that one comparison may take.")
-
-
-class FeatureScore(Model):
-    """What one column's comparison gave."""
-
-    name: ShortText = Field(description="Column.")
-    method: ShortText = Field(description="Method that was used.")
-    score: Decimal = Field(description="Its score.")
-    threshold: Decimal = Field(description="Threshold that the score was held against.")
-    drifted: bool = Field(description="Whether the column has drifted.")
-
-
-class Verdict(Model):
-    """What one comparison found."""
-
-    id: ShortText = Field(description="Identity: the name of the Job that found it.")
-    time: Timestamp = Field(description="When it was found.")
-    run: ShortText | None = Field(None, description="Training run of the model that it speaks of.")
-    digest: ShortText | None = Field(None, description="Digest of that model.")
-    drifted: bool = Field(description="Whether the whole has drifted.")
-    drifted_features: int = Field(description="Columns that have drifted.")
-    compared_features: int = Field(description="Columns that were compared.")
-    reference_rows: int = Field(description="Rows of the reference.")
-    current_rows: int = Field(description="Rows of the window.")
-    features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = Field(
-        (), description="The worst columns, worst first."
-    )
-    quality_findings: Annotated[tuple[Text, ...], Field(max_length=10)] = Field(
-        (), description="What is wrong with the data itself."
-    )
-    degraded: bool | None = Field(
-        None, description="Whether a performance check failed. Unset: none is asked for, or none could be judged."
-    )
-    likely_degraded: bool | None = Field(
-        None,
-        description="Whether an estimate of performance failed. Unset: none is asked for or could be judged.",
-    )
-    unfair: bool | None = Field(
-        None, description="Whether a fairness check failed. Unset: none is asked for, or none could be judged."
-    )
-    labelled_rows: int | None = Field(None, description="Predictions of which the truth is known.")
-    predicted_rows: int | None = Field(None, description="Predictions in the window that is judged with ground truth.")
-    scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = Field(
-        (), description="What the checks of performance and fairness gave, failed ones first."
-    )
-    report_uri: Text | None = Field(None, description="The HTML report.")
-
-
-class LastRun(Model):
-    """How the newest comparison ended."""
-
-    job: ShortText = Field(description="Name of its Job.")
-    time: Timestamp = Field(description="When it ended.")
-    result: Literal["Verdict", "NoVerdict", "Failed"] = Field(
-        description="Verdict, NoVerdict (too little data) or Failed."
-    )
-    reason: Reason | None = Field(None, description="Why there is no verdict, in one word.")
-    message: Message | None = Field(None, description="Why there is no verdict, and what to do next.")
-
-
-class RetrainRequest(Model):
-    """A standing request to train again; the TrainingJob named in the spec reads it."""
-
-    verdict: ShortText = Field(description="Verdict that asks for it.")
-    time: Timestamp = Field(description="When it was asked.")
-    digest: ShortText | None = Field(
-        None, description="Digest of the model that drifted; a newer one makes the request void."
-    )
-
-
-class DriftMonitorStatus(BaseStatus):
-    """What the operator saw and did."""
-
-    phase: ShortText | None = Field(
-        None,
-        description="Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair or Failing: a summary.",
-    )
-    last_run: LastRun | None = Field(None, description="How the newest comparison ended.")
-    last_verdict: Verdict | None = Field(None, description="What the newest comparison with a verdict found.")
-    consecutive: int = Field(
-        0,
-        description="Verdicts in a row about the present model with a finding that counts (drift, unless "
-        "onDrift.retrain.findings says otherwise).",
-    )
-    retrain: RetrainRequest | None = Field(None, description="The newest request to train again.")
-    report_uri: Text | None = Field(None, description="The newest HTML report.")
 
 
 class DriftMonitor(Resource):

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from perennial.api.base import Digest, Model, S3Uri, Timestamp
-from perennial.api.driftmonitor import FeatureScore
 from perennial.api.monitorchecks import CheckScore
+from perennial.api.monitorstatus import FeatureScore
 
 MAX_BYTES = 4096
 """The kubelet cuts a container's termination message at this length."""

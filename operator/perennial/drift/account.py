@@ -1,13 +1,16 @@
 """The account of verdicts: which are new, how many in a row found drift, and whether to ask for training. Pure."""
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from perennial.api.driftmonitor import DriftMonitorStatus, Finding, LastRun, Retrain, RetrainRequest, Verdict
+from perennial.api.driftmonitor import Retrain
+from perennial.api.monitorstatus import DriftMonitorStatus, Finding, LastRun, RetrainRequest, Verdict
 from perennial.core.times import format_time, parse_duration, parse_time
 from perennial.drift.outcomes import Moment, Outcome
 
+WEEK = timedelta(days=7)
 _SKEW = timedelta(days=1)
 """A newest run that lies further in the future was not written by a clock, and would hide all that follow."""
 
@@ -20,6 +23,8 @@ class Account:
     last_verdict: Verdict | None = None
     consecutive: int = 0
     retrain: RetrainRequest | None = None
+    retrains: tuple[datetime, ...] = ()
+    """Requests of the last week, oldest first, where a budget is set."""
     failures: tuple[LastRun, ...] = ()
     """Comparisons that are new in this step and failed."""
 
@@ -49,8 +54,17 @@ def account(
 def _known(status: DriftMonitorStatus, now: datetime) -> Account:
     moment = _moment(status.last_run)
     if moment is None or moment.time > now + _SKEW:
-        return Account(retrain=status.retrain)
-    return Account(status.last_run, status.last_verdict, status.consecutive, status.retrain)
+        return Account(retrain=status.retrain, retrains=_requests(status))
+    return Account(status.last_run, status.last_verdict, status.consecutive, status.retrain, _requests(status))
+
+
+def _requests(status: DriftMonitorStatus) -> tuple[datetime, ...]:
+    """Return when training was asked for; what someone made unreadable holds nothing back."""
+    found = []
+    for text in status.retrains or ():
+        with suppress(ValueError):
+            found.append(parse_time(text))
+    return tuple(sorted(found))
 
 
 def _moment(run: LastRun | None) -> Moment | None:
@@ -101,8 +115,15 @@ def ask(known: Account, wish: Retrain | None, now: datetime) -> Account:
     verdict = known.last_verdict
     if verdict is None or not is_wanted(known, wish) or wait_for(known, wish, now) > 0:
         return known
-    request = RetrainRequest(verdict=verdict.id, time=format_time(now), digest=verdict.digest)
-    return replace(known, retrain=request)
+    found = tuple(finding for finding in findings_of(verdict) if wish is not None and finding in wish.findings)
+    request = RetrainRequest(verdict=verdict.id, time=format_time(now), digest=verdict.digest, findings=found)
+    budgeted = wish is not None and wish.max_per_week is not None
+    recent = (*_recent(known, now), now) if budgeted else ()
+    return replace(known, retrain=request, retrains=recent)
+
+
+def _recent(known: Account, now: datetime) -> tuple[datetime, ...]:
+    return tuple(moment for moment in known.retrains if moment > now - WEEK)
 
 
 def is_wanted(known: Account, wish: Retrain | None) -> bool:
@@ -114,11 +135,25 @@ def is_wanted(known: Account, wish: Retrain | None) -> bool:
 
 
 def wait_for(known: Account, wish: Retrain | None, now: datetime) -> float:
-    """Return the seconds until the cooldown after the last request is over."""
-    if wish is None or known.retrain is None:
+    """Return the seconds until the cooldown after the last request is over, and the week's budget has room."""
+    if wish is None:
+        return 0.0
+    return max(_cooldown(known, wish, now), spent_for(known, wish, now))
+
+
+def _cooldown(known: Account, wish: Retrain, now: datetime) -> float:
+    if known.retrain is None:
         return 0.0
     try:
         over = parse_time(known.retrain.time) + parse_duration(wish.cooldown)
     except ValueError:  # a time that someone made unreadable holds nothing back
         return 0.0
     return max(0.0, (over - now).total_seconds())
+
+
+def spent_for(known: Account, wish: Retrain, now: datetime) -> float:
+    """Return the seconds until a request fits the week's budget, 0 when one does."""
+    recent = _recent(known, now)
+    if wish.max_per_week is None or len(recent) < wish.max_per_week:
+        return 0.0
+    return (recent[-wish.max_per_week] + WEEK - now).total_seconds()

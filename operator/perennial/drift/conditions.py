@@ -5,14 +5,17 @@
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from perennial.api.driftmonitor import DriftMonitor, FeatureScore, Verdict
+from perennial.api.driftmonitor import DriftMonitor
+from perennial.api.monitorstatus import FeatureScore, RetrainRequest, Verdict
 from perennial.api.serving_models import OCI
 from perennial.core.conditions import READY, Truth, Wanted, ready, reconciling, stalled
 from perennial.core.failures import by_reason
+from perennial.core.times import format_time
 from perennial.core.waiting import Cause, waiting_cause
 from perennial.drift import reasons
-from perennial.drift.account import Account
+from perennial.drift.account import WEEK, Account, is_wanted, spent_for
 from perennial.drift.checks import checks_of
 from perennial.drift.observe import Observed, ServedModel
 
@@ -40,6 +43,7 @@ class View:
     model: ServedModel | None
     """What the target serves."""
     problem: Problem | None
+    now: datetime
 
     @property
     def resource(self) -> DriftMonitor:
@@ -178,10 +182,26 @@ def _quality(view: View) -> tuple[Wanted, ...]:
 
 
 def _retrain(view: View) -> tuple[Wanted, ...]:
-    """Return the standing request; a newer model makes it void."""
+    """Return the standing request, which a newer model makes void, or what keeps one from being made."""
     wish = view.resource.spec.on_drift.retrain if view.resource.spec.on_drift else None
     asked = view.known.retrain
-    if wish is None or asked is None or (view.model is not None and asked.digest not in (None, view.model.digest)):
+    if wish is None:
         return ()
-    text = f"verdict {asked.verdict} asked TrainingJob {wish.training_job} to run again"
-    return (Wanted(RETRAIN_REQUESTED, "True", reasons.DRIFT_PERSISTS, text),)
+    if is_wanted(view.known, wish) and spent_for(view.known, wish, view.now) > 0:
+        over = format_time(view.known.retrains[-(wish.max_per_week or 1)] + WEEK)
+        text = (
+            f"training was asked for as often within seven days as spec.onDrift.retrain.maxPerWeek allows "
+            f"({wish.max_per_week}): the next request is made at {over} if the finding lasts. Find out why training "
+            "does not cure it, or raise the number"
+        )
+        return (Wanted(RETRAIN_REQUESTED, "False", reasons.RETRAIN_BUDGET_SPENT, text),)
+    if asked is None or (view.model is not None and asked.digest not in (None, view.model.digest)):
+        return ()
+    text = f"verdict {asked.verdict} asked TrainingJob {wish.training_job} to run again{because(asked)}"
+    first = asked.findings[0] if asked.findings else "Drift"
+    return (Wanted(RETRAIN_REQUESTED, "True", reasons.PERSISTING[first], text),)
+
+
+def because(asked: RetrainRequest) -> str:
+    """Return what a request was made for, as the end of a sentence."""
+    return f", because of {', '.join(asked.findings)}" if asked.findings else ""

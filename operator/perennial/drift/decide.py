@@ -3,14 +3,16 @@
 from datetime import datetime
 
 from perennial.api.config import AgentConfigDefaults, OperatorConfig
-from perennial.api.driftmonitor import DriftMonitorStatus, Finding, Retrain
+from perennial.api.driftmonitor import Retrain
+from perennial.api.monitorstatus import DriftMonitorStatus, Finding
 from perennial.core.conditions import READY, Wanted, find, settle
 from perennial.core.decision import Action, Apply, Decision, EventNote
+from perennial.core.times import format_time
 from perennial.drift import reasons
 from perennial.drift.account import account, ask, is_wanted, wait_for
 from perennial.drift.build import SUSPEND_MANAGER, cron_job, suspension
 from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, UNFAIR
-from perennial.drift.conditions import DRIFTED, View, conditions_of, find_problem
+from perennial.drift.conditions import DRIFTED, View, because, conditions_of, find_problem
 from perennial.drift.observe import Observed
 from perennial.drift.outcomes import outcomes
 
@@ -30,7 +32,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     digest = model.digest if model else None
     wish = _wish(observed)
     known = account(resource.status, outcomes(observed.jobs, observed.pods), digest, now, _counted(observed))
-    view = View(observed, ask(known, wish, now), model, find_problem(observed))
+    view = View(observed, ask(known, wish, now), model, find_problem(observed), now)
     wanted = conditions_of(view)
     waits = is_wanted(view.known, wish)
     return Decision(
@@ -71,6 +73,7 @@ def _status(view: View, wanted: tuple[Wanted, ...], now: datetime) -> DriftMonit
         last_verdict=known.last_verdict,
         consecutive=known.consecutive,
         retrain=known.retrain,
+        retrains=tuple(format_time(moment) for moment in known.retrains) or None,
         report_uri=newest or resource.status.report_uri,
     )
 
@@ -112,7 +115,7 @@ def _of_retrain(view: View) -> tuple[EventNote, ...]:
     if after is None or after == before or spec.on_drift is None or spec.on_drift.retrain is None:
         return ()
     job = spec.on_drift.retrain.training_job
-    said = f"verdict {after.verdict} asks TrainingJob {job} to run again"
+    said = f"verdict {after.verdict} asks TrainingJob {job} to run again{because(after)}"
     return (EventNote("Normal", "RetrainRequested", said),)
 
 

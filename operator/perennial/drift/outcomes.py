@@ -10,10 +10,10 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from perennial.api.base import Digest, Model, ShortText
-from perennial.api.driftmonitor import LastRun, Verdict
 from perennial.api.kube import Job, Pod, Terminated
 from perennial.api.messages import DriftVerdict, Failure, NoVerdict
 from perennial.api.monitorchecks import CheckScore
+from perennial.api.monitorstatus import LastRun, Verdict
 from perennial.core.conditions import shorten
 from perennial.core.failures import by_code, by_reason
 from perennial.core.termination import BadMessage, agent_words, failure_words, parse_message

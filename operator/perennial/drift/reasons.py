@@ -1,5 +1,8 @@
 """Every reason that a DriftMonitor's conditions and Events give, with what it means and what to do."""
 
+from collections.abc import Mapping
+
+from perennial.api.monitorstatus import Finding
 from perennial.core import waiting
 from perennial.core.reasons import ReasonDoc
 
@@ -21,6 +24,10 @@ NO_DRIFT = "NoDrift"
 QUALITY_FINDINGS = "QualityFindings"
 QUALITY_HOLDS = "QualityHolds"
 DRIFT_PERSISTS = "DriftPersists"
+DEGRADATION_PERSISTS = "DegradationPersists"
+LIKELY_DEGRADATION_PERSISTS = "LikelyDegradationPersists"
+UNFAIRNESS_PERSISTS = "UnfairnessPersists"
+RETRAIN_BUDGET_SPENT = "RetrainBudgetSpent"
 PERFORMANCE_BEYOND_LIMIT = "PerformanceBeyondLimit"
 PERFORMANCE_HOLDS = "PerformanceHolds"
 ESTIMATE_BEYOND_LIMIT = "EstimateBeyondLimit"
@@ -33,6 +40,14 @@ NOT_OURS = "see kubectl logs, and find out what else writes there"
 
 NEEDS_PERSON = frozenset({DEADLINE_EXCEEDED, OUT_OF_MEMORY, BAD_TERMINATION_MESSAGE})
 """Failures that come back with every comparison until someone acts, beside those in `core.failures`."""
+
+PERSISTING: Mapping[Finding, str] = {
+    "Drift": DRIFT_PERSISTS,
+    "Degradation": DEGRADATION_PERSISTS,
+    "LikelyDegradation": LIKELY_DEGRADATION_PERSISTS,
+    "Unfairness": UNFAIRNESS_PERSISTS,
+}
+"""Reason of a request to train again, by the first thing that the verdict found."""
 
 QUIET = frozenset({TARGET_NOT_READY})
 """Reasons for not being ready that are part of a healthy course, and so no news."""
@@ -139,8 +154,33 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(
         DRIFT_PERSISTS,
         "RetrainRequested",
-        "Enough verdicts in a row found what onDrift.retrain.findings names, so a TrainingJob is asked to run again.",
+        "Enough verdicts in a row found what onDrift.retrain.findings names, drift first, so a TrainingJob is asked to "
+        "run again.",
         "Nothing; watch the TrainingJob.",
+    ),
+    ReasonDoc(
+        DEGRADATION_PERSISTS,
+        "RetrainRequested",
+        "As DriftPersists, but the newest of these verdicts found a performance check failed and no drift.",
+        "Watch the TrainingJob; roll back if the loss is large.",
+    ),
+    ReasonDoc(
+        LIKELY_DEGRADATION_PERSISTS,
+        "RetrainRequested",
+        "As DriftPersists, but the newest of these verdicts found only an estimate of performance failed.",
+        "Watch the TrainingJob; hasten labels.",
+    ),
+    ReasonDoc(
+        UNFAIRNESS_PERSISTS,
+        "RetrainRequested",
+        "As DriftPersists, but the newest of these verdicts found only a fairness check failed.",
+        "Watch the TrainingJob, and have people look at the decisions: new data alone may not cure it.",
+    ),
+    ReasonDoc(
+        RETRAIN_BUDGET_SPENT,
+        "RetrainRequested",
+        "A finding lasts, but training was asked for as often within seven days as onDrift.retrain.maxPerWeek allows.",
+        "Find out why training does not cure it: look at the report, the labels and the inputs; or raise the number.",
     ),
     ReasonDoc("RetrainRequested", "Event", "A TrainingJob is asked to run again.", "Nothing; watch the TrainingJob."),
 )

@@ -1,7 +1,8 @@
 """The drift room, as the runtime sees it."""
 
-from perennial.api.driftmonitor import DriftMonitor, FeatureScore, Verdict
+from perennial.api.driftmonitor import DriftMonitor
 from perennial.api.monitorchecks import CheckScore
+from perennial.api.monitorstatus import FeatureScore, Verdict
 from perennial.core.decision import Gauge, Room
 from perennial.core.kinds import DRIFT_MONITOR
 from perennial.drift.decide import decide

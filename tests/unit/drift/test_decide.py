@@ -99,6 +99,58 @@ def test_verdicts_found_together_are_counted_in_order() -> None:
     assert status["lastVerdict"]["id"] == "churn-3"
 
 
+def test_a_week_has_no_more_requests_than_its_budget() -> None:
+    resource = monitor(onDrift={"retrain": {"trainingJob": "churn", "cooldown": "1h", "maxPerWeek": 2}})
+    for hours in (0, 2):
+        asked = decide(
+            resource,
+            target(),
+            pod(f"churn-{hours}", verdict(), at=f"2026-01-31T{9 + hours:02}:00:00Z"),
+            now=NOW + timedelta(hours=hours),
+        )
+        assert status_of(asked)["retrain"]["verdict"] == f"churn-{hours}"
+        resource = after(asked, resource)
+
+    held = decide(
+        resource,
+        target(),
+        pod("churn-4", verdict(), at="2026-01-31T13:00:00Z"),
+        now=NOW + timedelta(hours=4),
+    )
+    assert status_of(held)["retrain"]["verdict"] == "churn-2"
+    assert conditions(held)["RetrainRequested"] == ("False", "RetrainBudgetSpent")
+    assert held.requeue_after == timedelta(days=7, hours=-4).total_seconds()
+    assert "RetrainRequested" not in [event.reason for event in held.events]
+    resource = after(held, resource)
+
+    later = decide(resource, target(), now=NOW + timedelta(days=7, seconds=1))
+    assert status_of(later)["retrain"]["verdict"] == "churn-4"
+    assert status_of(later)["retrains"] == ["2026-01-31T14:00:00Z", "2026-02-07T12:00:01Z"]
+    assert conditions(later)["RetrainRequested"] == ("True", "DriftPersists")
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "words"),
+    [
+        ({"drifted": True, "degraded": True}, "DriftPersists", "because of Drift, Degradation"),
+        ({"drifted": False, "degraded": True, "unfair": True}, "DegradationPersists", "because of Degradation, Unfair"),
+        ({"drifted": False, "likelyDegraded": True}, "LikelyDegradationPersists", "because of LikelyDegradation"),
+        ({"drifted": False, "unfair": True}, "UnfairnessPersists", "because of Unfairness"),
+    ],
+)
+def test_a_request_names_what_it_is_made_for(found: dict[str, bool], reason: str, words: str) -> None:
+    every = ["Drift", "Degradation", "LikelyDegradation", "Unfairness"]
+    decision = decide(
+        monitor(onDrift={"retrain": {"trainingJob": "churn", "findings": every}}),
+        target(),
+        pod("churn-1", verdict(**found)),
+    )
+
+    assert conditions(decision)["RetrainRequested"] == ("True", reason)
+    (event,) = [event for event in decision.events if event.reason == "RetrainRequested"]
+    assert words in event.message
+
+
 def test_drift_that_persists_asks_for_training_once_per_verdict_and_cooldown() -> None:
     resource = monitor(onDrift=RETRAIN)
     one = decide(resource, target(), pod("churn-1", verdict(), at="2026-01-31T09:00:00Z"))
@@ -106,7 +158,12 @@ def test_drift_that_persists_asks_for_training_once_per_verdict_and_cooldown() -
     resource = after(one, resource)
 
     two = decide(resource, target(), pod("churn-2", verdict(), at="2026-01-31T10:00:00Z"))
-    assert status_of(two)["retrain"] == {"verdict": "churn-2", "time": "2026-01-31T12:00:00Z", "digest": OLD}
+    assert status_of(two)["retrain"] == {
+        "verdict": "churn-2",
+        "time": "2026-01-31T12:00:00Z",
+        "digest": OLD,
+        "findings": ["Drift"],
+    }
     assert conditions(two)["RetrainRequested"] == ("True", "DriftPersists")
     assert "RetrainRequested" in [event.reason for event in two.events]
     resource = after(two, resource)
