@@ -1,7 +1,7 @@
 """Captured records as Parquet, with the same fields as columns. Loaded only where wanted, since polars takes memory."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,27 @@ _SCHEMA: dict[str, Any] = {
 }
 _ROWS = 512
 """Read at a time, so that memory stays bounded."""
+_PIECE = 16
+"""Rows that become columns in one go, during which no other thread runs."""
 
 
-def encoded(lines: Sequence[bytes]) -> bytes:
-    """Return a file that holds records, given as `exchange.line` makes them."""
-    rows = [_row(json.loads(line)) for line in lines]
-    frame = pl.DataFrame(rows, schema={**_SCHEMA, "time": pl.String}, orient="row")
+def encoded(lines: Sequence[bytes], breathe: Callable[[], None] = lambda: None) -> bytes:
+    """Return a file that holds records, given as `exchange.line` makes them; `breathe` is called between pieces."""
+    frame = pl.concat(
+        [_piece([], breathe), *(_piece(lines[at : at + _PIECE], breathe) for at in range(0, len(lines), _PIECE))]
+    )
     times = frame.with_columns(
         pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC")
     )
     buffer = BytesIO()
     times.write_parquet(buffer, compression="zstd", statistics=True)
     return buffer.getvalue()
+
+
+def _piece(lines: Sequence[bytes], breathe: Callable[[], None]) -> pl.DataFrame:
+    breathe()
+    rows = [_row(json.loads(line)) for line in lines]
+    return pl.DataFrame(rows, schema={**_SCHEMA, "time": pl.String}, orient="row")
 
 
 def _row(record: dict[str, Any]) -> tuple[Any, ...]:

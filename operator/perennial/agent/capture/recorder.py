@@ -6,7 +6,7 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 BATCH_BYTES = 4 * 2**20
 """What is gathered is written when it reaches this, or half of the buffer, even before its time."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_PIECE = 8
+"""Records that are made in one go: about as long as a prediction can wait for the interpreter without notice."""
+_BREATH_SECONDS = 0.001
 
 Put = Callable[[str, bytes, str], None]
 
@@ -123,9 +126,9 @@ class Recorder:
 
     def _write(self, hour: str, batch: Sequence[Exchange]) -> None:
         """Write one file; try again while storage fails, since what comes meanwhile is bounded by the budget."""
-        lines = [text for item in batch if (text := self._line(item))]
+        lines = list(self._lines(batch))
         self._drop(len(batch) - len(lines))
-        data = encoded(lines, self._form)
+        data = encoded(lines, self._form, self._breathe)
         self._number += 1
         leaf = f"{self._name}-{self._number:06}-{uuid.uuid4().hex[:8]}{SUFFIX[self._form]}"
         uri = join_uri(self._config.uri, f"{hour}/{leaf}")
@@ -135,6 +138,23 @@ class Recorder:
         else:
             self._drop(len(lines))
             log.error("%d records could not be written before the end and are lost", len(lines))
+
+    def _lines(self, batch: Sequence[Exchange]) -> Iterator[bytes]:
+        for number, item in enumerate(batch):
+            if number % _PIECE == 0:
+                self._breathe()
+            text = self._line(item)
+            if text:
+                yield text
+
+    def _breathe(self) -> None:
+        """Let go of the interpreter, so that no prediction waits for records.
+
+        Not at the end, when no prediction is left to wait, nor when so much has come meanwhile that records would soon
+        be lost.
+        """
+        if not self._closing.is_set() and self._bytes < self._batch_bytes:
+            time.sleep(_BREATH_SECONDS)
 
     def _line(self, exchange: Exchange) -> bytes:
         try:
