@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 RANGE_BYTES = 32 * 2**20
 BUFFER_BYTES = 256 * 1024
-"""Small enough to stay in a core's cache between the socket, the file and the hash: with 1 MiB it took a third longer."""
+"""Small enough to stay in a core's cache between socket, file and hash: with 1 MiB it took a third longer."""
 RANGE_THREADS = 4
 _TRIES = 5
 """Breaks in a row, with less than a buffer's worth of bytes between them, after which a transfer is given up."""

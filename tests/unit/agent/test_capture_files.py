@@ -118,3 +118,18 @@ def test_an_empty_file_is_one_too(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(encoded([], "Parquet"))
     assert list(parquet_lines(path)) == []
+
+
+@pytest.mark.parametrize(("count", "breaths"), [(0, 1), (16, 1), (17, 2), (100, 7)])
+def test_a_large_file_is_made_in_pieces_between_which_predictions_go_on(
+    tmp_path: Path, count: int, breaths: int
+) -> None:
+    lines = [line(exchange({"n": number}), config()) for number in range(count)]
+    breathed: list[None] = []
+
+    data = encoded(lines, "Parquet", lambda: breathed.append(None))
+
+    assert len(breathed) == breaths
+    path = tmp_path / "records.parquet"
+    path.write_bytes(data)
+    assert [json.loads(found)["request"] for found in parquet_lines(path)] == [{"n": number} for number in range(count)]
