@@ -34,9 +34,8 @@ _PIECE = 16
 
 def encoded(lines: Sequence[bytes], breathe: Callable[[], None] = lambda: None) -> bytes:
     """Return a file that holds records, given as `exchange.line` makes them; `breathe` is called between pieces."""
-    frame = pl.concat(
-        [_piece([], breathe), *(_piece(lines[at : at + _PIECE], breathe) for at in range(0, len(lines), _PIECE))]
-    )
+    pieces = (lines[at : at + _PIECE] for at in range(0, max(1, len(lines)), _PIECE))
+    frame = pl.concat([_piece(piece, breathe) for piece in pieces])
     times = frame.with_columns(
         pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC")
     )
