@@ -23,8 +23,8 @@ from pathlib import Path
 
 from bench.agent_fetch import BUCKET, KEYS, server
 from bench.figures import Figure, quantile, table, write
-from perennial.api.agent import CONFIG_VARIABLE, CaptureConfig
-from perennial.api.pod import Storage
+from perennial.api.common.pod import Storage
+from perennial.api.contract.commands import CONFIG_VARIABLE, CaptureConfig
 from tests.support.operator import free_port
 
 RESULT = Path("build/bench-agent-capture.json")

@@ -28,8 +28,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from perennial.api.agent import FetchInputs
-from perennial.api.pod import Input, Storage
+from perennial.api.common.pod import Input, Storage
+from perennial.api.contract.commands import FetchInputs
 from tools.cluster import api
 
 BUCKET = "bench"
@@ -98,8 +98,8 @@ def by_boto3_hashed(endpoint: str, prefix: str, target: Path) -> None:
 
 def by_perennial(endpoint: str, prefix: str, target: Path) -> None:
     """Pull a prefix as `perennial agent fetch` does, every file hashed and recorded."""
-    from perennial.agent.fetch import fetch_inputs
-    from perennial.agent.storage import open_storage
+    from perennial.agent.fetch.command import fetch_inputs
+    from perennial.agent.storage.client import open_storage
 
     storage = Storage(endpoint=endpoint, addressing="path")
     config = FetchInputs(

@@ -9,11 +9,11 @@ from functools import partial
 from bench.field import Arrivals, Field, at_once, delete_all, finish_pods
 from bench.figures import Figure, quantile
 from perennial.core.kinds import JOB, TRAINING_JOB
+from tests.support.harness import Harness, staged
 from tests.support.kube import Raw, eventually
 from tests.support.replay import prepared, settled
-from tests.support.stage import Stage, staged
-from tests.support.stories import (
-    Story,
+from tests.support.scenarios import (
+    Scenario,
     end_training,
     have_served,
     nothing,
@@ -122,18 +122,18 @@ async def _stream(field: Field, name: str, rate: int, seconds: int, words: str) 
     ]
 
 
-async def _one_training(scene: Stage) -> None:
-    await scene.create(TRAINING_JOB, "churn", training_spec())
-    pod = await start_training(scene, "churn-1-0")
-    await scene.until_phase(TRAINING_JOB, "churn", "Running")
-    await end_training(scene, pod, "a")
-    await until_artifact(scene, "a")
+async def _one_training(env: Harness) -> None:
+    await env.create(TRAINING_JOB, "churn", training_spec())
+    pod = await start_training(env, "churn-1-0")
+    await env.until_phase(TRAINING_JOB, "churn", "Running")
+    await end_training(env, pod, "a")
+    await until_artifact(env, "a")
 
 
 LIVES = (
-    Story("one training that succeeds", nothing, _one_training),
-    Story("first rollout of a model", nothing, have_served),
-    Story("first verdict of a monitor", have_served, watch_and_ask),
+    Scenario("one training that succeeds", nothing, _one_training),
+    Scenario("first rollout of a model", nothing, have_served),
+    Scenario("first verdict of a monitor", have_served, watch_and_ask),
 )
 
 
@@ -141,15 +141,15 @@ async def lives(field: Field, _: Size) -> list[Figure]:
     """Writes from a resource's creation to the end of its walk: one for each child, and three for status."""
     await field.operator.stop()  # each life has an operator of its own, and two would count each other's writes
     found = []
-    for story in LIVES:
-        async with staged(field.cluster, field.folder) as scene:
-            await prepared(story, scene)
-            await story.play(scene)
-            await settled(scene, 2)
-            children, writes = len(scene.proxy.created()), len(scene.proxy.writes)
-            events = sum("/events" in write.path for write in scene.proxy.uncounted)
+    for scenario in LIVES:
+        async with staged(field.cluster, field.folder) as env:
+            await prepared(scenario, env)
+            await scenario.play(env)
+            await settled(env, 2)
+            children, writes = len(env.proxy.created()), len(env.proxy.writes)
+            events = sum("/events" in write.path for write in env.proxy.uncounted)
         found.append(
-            Figure(f"writes: {story.name} ({children} children; {events} Events apart)", writes, "", children + 3)
+            Figure(f"writes: {scenario.name} ({children} children; {events} Events apart)", writes, "", children + 3)
         )
     return found
 

@@ -16,7 +16,7 @@ def main() -> int:
     if arguments[:1] == ["agent"]:
         return _agent(arguments[1:])
     if arguments[:1] == ["operator"]:
-        from perennial.runtime.app import main as operator
+        from perennial.runtime.process.app import main as operator
 
         return operator(arguments[1:])
     if arguments == ["--version"]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from perennial.core.kinds import MODEL_DEPLOYMENT
-from perennial.serving.controls import APPROVE, APPROVED_BY
+from perennial.serving.rollout.approval import APPROVE, APPROVED_BY
 from tests.contract.conftest import Rendered, kubectl
 from tests.contract.server import Answer, Server, dump
 from tests.support.kube import path_of

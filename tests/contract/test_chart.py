@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from perennial import __version__
-from perennial.api.config import OperatorConfig
+from perennial.api.contract.settings import OperatorConfig
 from perennial.generate.presets import PRESETS
-from perennial.runtime.settings import parse_config
+from perennial.runtime.process.settings import parse_config
 from tests.contract.conftest import CHART, RELEASE_NAMESPACE, Rendered, helm, kubectl, render
 from tests.contract.openapi import LOCATION, write_schemas
 from tests.contract.server import ROOT, Server, accepted, documents, dump, load

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from perennial.api.config import OperatorConfig
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.modeldeployment import ModelDeployment
-from perennial.api.trainingjob import TrainingJob
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
-from perennial.training.poll import poll_cron_job
+from perennial.training.run.data_poll import poll_cron_job
 from tests.contract.conftest import kubectl
 from tests.contract.server import DATA, KINDS, ROOT, Server, accepted, documents, load, merged, minimal
 from tests.support.kube import path_of

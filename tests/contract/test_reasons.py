@@ -10,7 +10,7 @@ from perennial.core import failures
 from perennial.generate.reference import REASONS
 from tests.contract.server import ROOT, load
 
-ROOMS = {"training": "TrainingJob", "serving": "ModelDeployment", "drift": "DriftMonitor"}
+CONTROLLERS = {"training": "TrainingJob", "serving": "ModelDeployment", "drift": "DriftMonitor"}
 CASES = sorted((ROOT / "tests" / "golden").glob("*/*.yaml"))
 AGENT = {item.reason for item in failures.TABLE}
 
@@ -29,7 +29,7 @@ def given(case: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_reasons_of_reviewed_cases_are_documented(path: Path) -> None:
-    assert set(given(load(path))) <= documented(ROOMS[path.parent.name])
+    assert set(given(load(path))) <= documented(CONTROLLERS[path.parent.name])
 
 
 def test_the_cases_give_reasons_at_all() -> None:

@@ -17,7 +17,7 @@ from tests.support.kube import eventually
 from tests.support.operator import OperatorProcess
 
 PACKAGE = ROOT / "operator" / "perennial"
-ROOMS = ("training", "serving", "drift")
+CONTROLLERS = ("training", "serving", "drift")
 ACCOUNT = f"system:serviceaccount:{RELEASE_NAMESPACE}:perennial"
 _PATIENCE = 15.0
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
@@ -42,7 +42,12 @@ FOREIGN = (
 
 def kinds_deleted() -> frozenset[Kind]:
     """Return the kinds that the rooms' code deletes, read from the code itself."""
-    calls = (node for room in ROOMS for path in (PACKAGE / room).glob("*.py") for node in calls_of(path, "Delete"))
+    calls = (
+        node
+        for controller in CONTROLLERS
+        for path in (PACKAGE / controller).rglob("*.py")
+        for node in calls_of(path, "Delete")
+    )
     return frozenset(getattr(kinds, call.args[0].id) for call in calls if isinstance(call.args[0], ast.Name))
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.support import site as site_support
 from tests.e2e.support.diagnosis import diagnose
 from tests.e2e.support.site import Site
-from tests.e2e.support.site import site as stage
 from tests.e2e.support.world import World
 from tests.support.kube import Kube
 
@@ -18,7 +18,7 @@ def site() -> Iterator[Site]:
     if os.geteuid() != 0:
         pytest.skip("NOT RUN: the embedded cluster needs root")
     keep = os.environ.get("PERENNIAL_KEEP") == "1"
-    with stage("e2e" if keep else f"e2e-{os.getpid()}", keep=keep) as found:
+    with site_support.site("e2e" if keep else f"e2e-{os.getpid()}", keep=keep) as found:
         yield found
 
 

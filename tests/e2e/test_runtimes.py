@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib import error, request
 
-from perennial.agent.capture.parquet import parquet_lines
+from perennial.agent.records.parquet import parquet_lines
 from perennial.core.kinds import AUTOSCALER, MODEL_DEPLOYMENT, NETWORK_POLICY, SERVICE
 from tests.e2e.support.world import World, condition, within
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import control_plane, install_crds
+from tests.support.harness import Harness, Stages, staged
 from tests.support.kube import Kube
 from tests.support.replay import Ending, References
-from tests.support.stage import Stage, Stages, staged
 from tools.cluster.api import Cluster
 
 
@@ -26,10 +26,10 @@ async def _install(cluster: Cluster) -> None:
 
 
 @pytest.fixture
-def stage(cluster: Cluster, tmp_path: Path) -> Stages:
+def harness(cluster: Cluster, tmp_path: Path) -> Stages:
     """Set a stage; a test may set several, and they live side by side."""
 
-    def make(config: dict[str, Any] | None = None, *, start: bool = True) -> AbstractAsyncContextManager[Stage]:
+    def make(config: dict[str, Any] | None = None, *, start: bool = True) -> AbstractAsyncContextManager[Harness]:
         return staged(cluster, tmp_path, config, start=start)
 
     return make
@@ -41,5 +41,5 @@ def endings() -> dict[str, Ending]:
 
 
 @pytest.fixture
-def references(endings: dict[str, Ending], stage: Stages) -> References:
-    return References(endings, stage)
+def references(endings: dict[str, Ending], harness: Stages) -> References:
+    return References(endings, harness)

@@ -15,9 +15,9 @@ from perennial.core.kinds import (
     Kind,
 )
 from perennial.core.names import KIND_LABEL, NAME_LABEL
+from tests.support.harness import Harness, Stages
 from tests.support.kube import Refused, eventually
-from tests.support.stage import Stage, Stages
-from tests.support.stories import (
+from tests.support.scenarios import (
     candidate_pods,
     compare,
     monitor_spec,
@@ -32,52 +32,52 @@ from tests.support.stories import (
 QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 
 
-async def test_resources_deleted_while_they_work_leave_nothing(stage: Stages) -> None:
-    async with stage() as scene:
-        await scene.create(TRAINING_JOB, "churn", training_spec())
-        await start_training(scene, "churn-1-0")
-        await scene.create(MODEL_DEPLOYMENT, "churn", serving_spec())
-        await candidate_pods(scene, "a")
+async def test_resources_deleted_while_they_work_leave_nothing(harness: Stages) -> None:
+    async with harness() as env:
+        await env.create(TRAINING_JOB, "churn", training_spec())
+        await start_training(env, "churn-1-0")
+        await env.create(MODEL_DEPLOYMENT, "churn", serving_spec())
+        await candidate_pods(env, "a")
         for kind in (TRAINING_JOB, MODEL_DEPLOYMENT):
-            await scene.kube.delete(kind, scene.namespace, "churn")
+            await env.kube.delete(kind, env.namespace, "churn")
 
         async def nothing_left() -> bool:
-            return not any([await scene.names(kind) for kind in (JOB, DEPLOYMENT, SERVICE)])
+            return not any([await env.names(kind) for kind in (JOB, DEPLOYMENT, SERVICE)])
 
         # The garbage collector looks for new kinds of owners every half minute only.
         await eventually(nothing_left, "the children are gone", seconds=120)
-        await _silent(scene)
+        await _silent(env)
 
 
-async def test_a_namespace_deleted_while_a_run_is_under_way(stage: Stages) -> None:
+async def test_a_namespace_deleted_while_a_run_is_under_way(harness: Stages) -> None:
     # Half of the pods' grace period is what Kubernetes waits before it looks at such a namespace again.
     without_output = {name: value for name, value in training_spec().items() if name != "output"}
-    async with stage() as scene:
+    async with harness() as env:
         for number in range(5):
-            await scene.create(TRAINING_JOB, f"churn-{number}", without_output)
-        await start_training(scene, "churn-0-1-0")
-        await scene.create(MODEL_DEPLOYMENT, "churn", serving_spec())
-        await scene.kube.request("DELETE", f"/api/v1/namespaces/{scene.namespace}")
+            await env.create(TRAINING_JOB, f"churn-{number}", without_output)
+        await start_training(env, "churn-0-1-0")
+        await env.create(MODEL_DEPLOYMENT, "churn", serving_spec())
+        await env.kube.request("DELETE", f"/api/v1/namespaces/{env.namespace}")
 
         async def gone() -> bool:
             try:
-                await scene.kube.request("GET", f"/api/v1/namespaces/{scene.namespace}")
+                await env.kube.request("GET", f"/api/v1/namespaces/{env.namespace}")
             except Refused as refused:
                 return refused.status == 404
             return False
 
         await eventually(gone, "the namespace is gone", 420)
-        await _silent(scene)
+        await _silent(env)
 
 
-async def _silent(scene: Stage) -> None:
+async def _silent(env: Harness) -> None:
     """Prove that the operator lives, and neither writes nor complains any more."""
     await asyncio.sleep(1)
-    writes, complaints = len(scene.proxy.writes), len(scene.operator.logged("warning"))
+    writes, complaints = len(env.proxy.writes), len(env.operator.logged("warning"))
     await asyncio.sleep(3)
-    assert not scene.operator.ended
-    assert (len(scene.proxy.writes), len(scene.operator.logged("warning"))) == (writes, complaints)
-    assert not scene.operator.logged("error")
+    assert not env.operator.ended
+    assert (len(env.proxy.writes), len(env.operator.logged("warning"))) == (writes, complaints)
+    assert not env.operator.logged("error")
 
 
 def _foreign_job(**metadata: Any) -> dict[str, Any]:
@@ -85,36 +85,36 @@ def _foreign_job(**metadata: Any) -> dict[str, Any]:
     return {"metadata": {"name": "churn-1-0", **metadata}, "spec": {"template": {"spec": pod}}}
 
 
-async def test_a_childs_name_that_someone_else_has_is_left_to_them(stage: Stages) -> None:
-    async with stage() as scene:
-        theirs = await scene.kube.create(JOB, scene.namespace, _foreign_job())
-        service = await scene.create(SERVICE, "churn", {"ports": [{"port": 1234}], "selector": {"app": "theirs"}})
-        await scene.create(TRAINING_JOB, "churn", training_spec())
-        await scene.create(MODEL_DEPLOYMENT, "churn", serving_spec())
+async def test_a_childs_name_that_someone_else_has_is_left_to_them(harness: Stages) -> None:
+    async with harness() as env:
+        theirs = await env.kube.create(JOB, env.namespace, _foreign_job())
+        service = await env.create(SERVICE, "churn", {"ports": [{"port": 1234}], "selector": {"app": "theirs"}})
+        await env.create(TRAINING_JOB, "churn", training_spec())
+        await env.create(MODEL_DEPLOYMENT, "churn", serving_spec())
         for kind in (TRAINING_JOB, MODEL_DEPLOYMENT):
-            found = await scene.until_condition(kind, "churn", "Stalled", "ChildNameTaken")
+            found = await env.until_condition(kind, "churn", "Stalled", "ChildNameTaken")
             assert "Delete or rename" in found["message"]
-        assert (await scene.get(JOB, "churn-1-0"))["spec"] == theirs["spec"]
-        assert await scene.get(SERVICE, "churn") == service
-        await scene.kube.delete(JOB, scene.namespace, "churn-1-0")
-        await scene.kube.delete(SERVICE, scene.namespace, "churn")
+        assert (await env.get(JOB, "churn-1-0"))["spec"] == theirs["spec"]
+        assert await env.get(SERVICE, "churn") == service
+        await env.kube.delete(JOB, env.namespace, "churn-1-0")
+        await env.kube.delete(SERVICE, env.namespace, "churn")
         for kind in (TRAINING_JOB, MODEL_DEPLOYMENT):  # touched, they look again at once
-            await scene.kube.patch(kind, scene.namespace, "churn", {"metadata": {"labels": {"again": "1"}}})
-        await train(scene, "churn-1-0", "a")
-        await roll_out(scene, "a")
+            await env.kube.patch(kind, env.namespace, "churn", {"metadata": {"labels": {"again": "1"}}})
+        await train(env, "churn-1-0", "a")
+        await roll_out(env, "a")
 
 
-async def test_a_child_claimed_by_two_resources_belongs_to_its_owner(stage: Stages) -> None:
-    async with stage() as scene:
-        other = await scene.create(TRAINING_JOB, "other", training_spec(suspend=True))
+async def test_a_child_claimed_by_two_resources_belongs_to_its_owner(harness: Stages) -> None:
+    async with harness() as env:
+        other = await env.create(TRAINING_JOB, "other", training_spec(suspend=True))
         owner = {"apiVersion": other["apiVersion"], "kind": "TrainingJob", "name": "other"}
         reference = {**owner, "uid": other["metadata"]["uid"], "controller": True}
         labels = {KIND_LABEL: "TrainingJob", NAME_LABEL: "churn"}
         theirs = _foreign_job(labels=labels, ownerReferences=[reference])
-        made = await scene.kube.create(JOB, scene.namespace, theirs)
-        await scene.create(TRAINING_JOB, "churn", training_spec())
-        await scene.until_condition(TRAINING_JOB, "churn", "Stalled", "ChildNameTaken")
-        assert (await scene.get(JOB, "churn-1-0"))["metadata"]["uid"] == made["metadata"]["uid"]
+        made = await env.kube.create(JOB, env.namespace, theirs)
+        await env.create(TRAINING_JOB, "churn", training_spec())
+        await env.until_condition(TRAINING_JOB, "churn", "Stalled", "ChildNameTaken")
+        assert (await env.get(JOB, "churn-1-0"))["metadata"]["uid"] == made["metadata"]["uid"]
 
 
 POISON: dict[str, tuple[Kind, dict[str, Any]]] = {
@@ -156,75 +156,75 @@ POISON: dict[str, tuple[Kind, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("poison", POISON)
-async def test_a_status_made_to_break_the_operator_harms_nobody_else(poison: str, stage: Stages) -> None:
+async def test_a_status_made_to_break_the_operator_harms_nobody_else(poison: str, harness: Stages) -> None:
     kind, status = POISON[poison]
-    async with stage() as scene:
-        await scene.create(TRAINING_JOB, "churn", training_spec())
-        await start_training(scene, "churn-1-0")
-        await scene.create(MODEL_DEPLOYMENT, "churn", serving_spec())
-        await scene.create(DRIFT_MONITOR, "churn", monitor_spec())
-        await candidate_pods(scene, "a")
-        await scene.kube.patch(kind, scene.namespace, "churn", {"status": status}, "status")
-        await scene.create(TRAINING_JOB, "healthy", training_spec())
-        await train(scene, "healthy-1-0", "b", "healthy")
-        await roll_out(scene, "a")
-        assert not scene.operator.ended
-        assert not [message for message in scene.operator.logged("error") if "a bug in the operator" in message]
+    async with harness() as env:
+        await env.create(TRAINING_JOB, "churn", training_spec())
+        await start_training(env, "churn-1-0")
+        await env.create(MODEL_DEPLOYMENT, "churn", serving_spec())
+        await env.create(DRIFT_MONITOR, "churn", monitor_spec())
+        await candidate_pods(env, "a")
+        await env.kube.patch(kind, env.namespace, "churn", {"status": status}, "status")
+        await env.create(TRAINING_JOB, "healthy", training_spec())
+        await train(env, "healthy-1-0", "b", "healthy")
+        await roll_out(env, "a")
+        assert not env.operator.ended
+        assert not [message for message in env.operator.logged("error") if "a bug in the operator" in message]
 
 
-async def test_marks_on_children_made_to_break_the_operator_harm_nobody_else(stage: Stages) -> None:
-    async with stage() as scene:
-        await scene.create(TRAINING_JOB, "churn", training_spec())
-        await start_training(scene, "churn-1-0")
-        job = await scene.get(JOB, "churn-1-0")
+async def test_marks_on_children_made_to_break_the_operator_harm_nobody_else(harness: Stages) -> None:
+    async with harness() as env:
+        await env.create(TRAINING_JOB, "churn", training_spec())
+        await start_training(env, "churn-1-0")
+        job = await env.get(JOB, "churn-1-0")
         annotations = dict.fromkeys(job["metadata"]["annotations"], '{"run":{"number":1e999}}')
         labels = {name: "x" for name in job["metadata"]["labels"] if name not in (KIND_LABEL, NAME_LABEL)}
         marks = {"metadata": {"annotations": annotations, "labels": labels}}
-        await scene.kube.patch(JOB, scene.namespace, "churn-1-0", marks)
-        await scene.create(TRAINING_JOB, "healthy", training_spec())
-        await train(scene, "healthy-1-0", "b", "healthy")
-        assert not scene.operator.ended
-        assert not [message for message in scene.operator.logged("error") if "a bug in the operator" in message]
+        await env.kube.patch(JOB, env.namespace, "churn-1-0", marks)
+        await env.create(TRAINING_JOB, "healthy", training_spec())
+        await train(env, "healthy-1-0", "b", "healthy")
+        assert not env.operator.ended
+        assert not [message for message in env.operator.logged("error") if "a bug in the operator" in message]
 
 
-async def test_names_at_the_limit(stage: Stages) -> None:
-    async with stage() as scene:
+async def test_names_at_the_limit(harness: Stages) -> None:
+    async with harness() as env:
         left, right = "a" * 62 + "x", "a" * 62 + "y"
         for name in (left, right):
-            await scene.create(TRAINING_JOB, name, training_spec())
-            await scene.create(MODEL_DEPLOYMENT, name, serving_spec())
+            await env.create(TRAINING_JOB, name, training_spec())
+            await env.create(MODEL_DEPLOYMENT, name, serving_spec())
 
         async def made() -> list[str] | None:
-            found = await scene.names(JOB)
+            found = await env.names(JOB)
             return found if len(found) == 2 else None
 
         jobs = await eventually(made, "each TrainingJob has a Job of its own")
         assert all(len(name) <= 63 for name in jobs)
         for name in (left, right):
-            (job,) = await scene.all(JOB, f"{NAME_LABEL}={name}")
-            await train(scene, job["metadata"]["name"], "a", name)
-            for pod in await candidate_pods(scene, "a", name):
-                await scene.kubelet.run(pod)
-            await scene.until_phase(MODEL_DEPLOYMENT, name, "Stable")
+            (job,) = await env.all(JOB, f"{NAME_LABEL}={name}")
+            await train(env, job["metadata"]["name"], "a", name)
+            for pod in await candidate_pods(env, "a", name):
+                await env.kubelet.run(pod)
+            await env.until_phase(MODEL_DEPLOYMENT, name, "Stable")
         target = "a" * 52
-        await scene.create(MODEL_DEPLOYMENT, target, serving_spec())
-        await roll_out(scene, "a", target)
-        await scene.create(DRIFT_MONITOR, target, monitor_spec(target={"modelDeployment": target}))
-        await compare(scene, "run", target, drifted=False)
-        await scene.until_condition(DRIFT_MONITOR, target, "Drifted", "NoDrift")
+        await env.create(MODEL_DEPLOYMENT, target, serving_spec())
+        await roll_out(env, "a", target)
+        await env.create(DRIFT_MONITOR, target, monitor_spec(target={"modelDeployment": target}))
+        await compare(env, "run", target, drifted=False)
+        await env.until_condition(DRIFT_MONITOR, target, "Drifted", "NoDrift")
 
 
-async def test_a_quota_that_is_used_up_is_told_and_waited_for(stage: Stages) -> None:
-    async with stage() as scene:
-        await scene.create(QUOTA, "jobs", {"hard": {"count/jobs.batch": "0"}})
+async def test_a_quota_that_is_used_up_is_told_and_waited_for(harness: Stages) -> None:
+    async with harness() as env:
+        await env.create(QUOTA, "jobs", {"hard": {"count/jobs.batch": "0"}})
 
         async def counted() -> bool:
-            return bool((await scene.get(QUOTA, "jobs")).get("status", {}).get("hard"))
+            return bool((await env.get(QUOTA, "jobs")).get("status", {}).get("hard"))
 
         await eventually(counted, "the quota is in force")
-        await scene.create(TRAINING_JOB, "churn", training_spec())
-        found = await scene.until_condition(TRAINING_JOB, "churn", "Reconciling", "QuotaExceeded")
+        await env.create(TRAINING_JOB, "churn", training_spec())
+        found = await env.until_condition(TRAINING_JOB, "churn", "Reconciling", "QuotaExceeded")
         assert "raise the ResourceQuota" in found["message"]
-        await scene.set_spec(QUOTA, "jobs", {"hard": {"count/jobs.batch": "5"}})
-        await train(scene, "churn-1-0", "a")
-        await until_artifact(scene, "a")
+        await env.set_spec(QUOTA, "jobs", {"hard": {"count/jobs.batch": "5"}})
+        await train(env, "churn-1-0", "a")
+        await until_artifact(env, "a")

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from perennial.core.kinds import JOB, TRAINING_JOB
+from tests.support.harness import Harness, Stages
 from tests.support.kube import admin, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy
-from tests.support.stage import Stage, Stages
-from tests.support.stories import training_spec
+from tests.support.scenarios import training_spec
 from tools.cluster.api import Cluster
 
 SHORT: dict[str, Any] = {"leaderElection": {"enabled": True, "leaseSeconds": 3, "renewSeconds": 2, "retrySeconds": 0.5}}
@@ -21,17 +21,17 @@ LONG: dict[str, Any] = {
 
 @asynccontextmanager
 async def standby(
-    scene: Stage, cluster: Cluster, config: dict[str, Any]
+    env: Harness, cluster: Cluster, config: dict[str, Any]
 ) -> AsyncIterator[tuple[OperatorProcess, Proxy]]:
     """Start a second replica behind a proxy of its own, while the first one leads."""
 
     async def leads() -> bool:
-        return await scene.operator.metric("perennial_leader") == 1
+        return await env.operator.metric("perennial_leader") == 1
 
     await eventually(leads, "the first replica leads")
     async with Proxy.running(*admin(cluster.kubeconfig)) as proxy:
-        settings = {"watchNamespaces": [scene.namespace], **config}
-        second = OperatorProcess(proxy.url, scene.folder, settings, name="standby", namespace=scene.namespace)
+        settings = {"watchNamespaces": [env.namespace], **config}
+        second = OperatorProcess(proxy.url, env.folder, settings, name="standby", namespace=env.namespace)
         try:
             await second.start()
             yield second, proxy
@@ -39,53 +39,57 @@ async def standby(
             await second.kill()
 
 
-async def acts(scene: Stage, name: str) -> None:
+async def acts(env: Harness, name: str) -> None:
     """Prove that somebody acts: a TrainingJob gets its Job."""
-    await scene.create(TRAINING_JOB, name, training_spec())
+    await env.create(TRAINING_JOB, name, training_spec())
 
     async def made() -> bool:
-        return f"{name}-1-0" in await scene.names(JOB)
+        return f"{name}-1-0" in await env.names(JOB)
 
     await eventually(made, f"TrainingJob {name} gets its Job")
 
 
-async def test_a_leader_that_was_stopped_beyond_its_lease_writes_nothing_more(cluster: Cluster, stage: Stages) -> None:
-    async with stage(SHORT) as scene, standby(scene, cluster, SHORT) as (second, proxy):
-        await acts(scene, "one")
+async def test_a_leader_that_was_stopped_beyond_its_lease_writes_nothing_more(
+    cluster: Cluster, harness: Stages
+) -> None:
+    async with harness(SHORT) as env, standby(env, cluster, SHORT) as (second, proxy):
+        await acts(env, "one")
         assert not proxy.writes, "the standby stands by"
-        scene.operator.signal(signal.SIGSTOP)
-        await acts(scene, "two")
+        env.operator.signal(signal.SIGSTOP)
+        await acts(env, "two")
         assert proxy.created(), "the standby has taken over"
-        scene.proxy.forget()
-        scene.operator.signal(signal.SIGCONT)
-        await acts(scene, "three")
-        assert await scene.operator.wait() == 1, "a deposed leader ends, and starts anew as a standby"
-        assert [str(write) for write in scene.proxy.writes] == []
-        assert not [write for write in scene.proxy.uncounted if "/leases" not in write.path], "nor any Event"
+        env.proxy.forget()
+        env.operator.signal(signal.SIGCONT)
+        await acts(env, "three")
+        assert await env.operator.wait() == 1, "a deposed leader ends, and starts anew as a standby"
+        assert [str(write) for write in env.proxy.writes] == []
+        assert not [write for write in env.proxy.uncounted if "/leases" not in write.path], "nor any Event"
         assert not second.ended
 
 
-async def test_a_standby_takes_over_from_a_leader_that_was_killed(cluster: Cluster, stage: Stages) -> None:
-    async with stage(SHORT) as scene, standby(scene, cluster, SHORT) as (_, proxy):
-        await acts(scene, "one")
-        await scene.operator.kill()
-        await acts(scene, "two")
+async def test_a_standby_takes_over_from_a_leader_that_was_killed(cluster: Cluster, harness: Stages) -> None:
+    async with harness(SHORT) as env, standby(env, cluster, SHORT) as (_, proxy):
+        await acts(env, "one")
+        await env.operator.kill()
+        await acts(env, "two")
         assert [path.rpartition("/")[2] for path in proxy.created()] == ["two-1-0"]
 
 
-async def test_a_leader_that_is_told_to_stop_gives_its_lease_back(cluster: Cluster, stage: Stages) -> None:
+async def test_a_leader_that_is_told_to_stop_gives_its_lease_back(cluster: Cluster, harness: Stages) -> None:
     # The lease holds for five minutes: only one that was given back lets the standby act within this test.
-    async with stage(LONG) as scene, standby(scene, cluster, LONG) as (_, proxy):
-        await acts(scene, "one")
-        assert await scene.operator.stop() == 0
-        await acts(scene, "two")
+    async with harness(LONG) as env, standby(env, cluster, LONG) as (_, proxy):
+        await acts(env, "one")
+        assert await env.operator.stop() == 0
+        await acts(env, "two")
         assert [path.rpartition("/")[2] for path in proxy.created()] == ["two-1-0"]
 
 
-async def test_a_leader_cut_off_from_the_api_server_ends_before_its_lease_does(cluster: Cluster, stage: Stages) -> None:
-    async with stage(SHORT) as scene, standby(scene, cluster, SHORT):
-        scene.proxy.fault = lambda _: "reset"
-        assert await scene.operator.wait() == 1
-        scene.proxy.forget()
-        await acts(scene, "one")
-        assert not scene.proxy.writes
+async def test_a_leader_cut_off_from_the_api_server_ends_before_its_lease_does(
+    cluster: Cluster, harness: Stages
+) -> None:
+    async with harness(SHORT) as env, standby(env, cluster, SHORT):
+        env.proxy.fault = lambda _: "reset"
+        assert await env.operator.wait() == 1
+        env.proxy.forget()
+        await acts(env, "one")
+        assert not env.proxy.writes

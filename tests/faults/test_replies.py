@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from itertools import count
 
+from tests.support.harness import Stages
 from tests.support.proxy import WRITES, Answer, Fault, FaultRule, Request
 from tests.support.replay import References, prepared, until_like
-from tests.support.stage import Stages
-from tests.support.stories import STORIES, Story
+from tests.support.scenarios import SCENARIOS, Scenario
 
 STORM_SECONDS = 3.0
 SIDE_BY_SIDE = 10
@@ -58,26 +58,26 @@ FAULTS: dict[str, Callable[[], FaultRule]] = {
 }
 
 
-async def test_it_ends_as_without_faults(stage: Stages, references: References) -> None:
-    for story in STORIES:
-        await references(story)
-    room = asyncio.Semaphore(SIDE_BY_SIDE)
+async def test_it_ends_as_without_faults(harness: Stages, references: References) -> None:
+    for scenario in SCENARIOS:
+        await references(scenario)
+    controller = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def attempt(story: Story, fault: str) -> str | None:
-        async with room:
-            failure = await _disturbed(story, FAULTS[fault](), stage, references)
-            return failure and f"{story.name}, {fault}: {failure}"
+    async def attempt(scenario: Scenario, fault: str) -> str | None:
+        async with controller:
+            failure = await _disturbed(scenario, FAULTS[fault](), harness, references)
+            return failure and f"{scenario.name}, {fault}: {failure}"
 
-    found = await asyncio.gather(*(attempt(story, fault) for fault in FAULTS for story in STORIES))
+    found = await asyncio.gather(*(attempt(scenario, fault) for fault in FAULTS for scenario in SCENARIOS))
     failures = [failure for failure in found if failure is not None]
     assert not failures, f"{len(failures)} of {len(found)}:\n" + "\n".join(failures)
 
 
-async def _disturbed(story: Story, fault: FaultRule, stage: Stages, references: References) -> str | None:
-    reference = await references(story)
+async def _disturbed(scenario: Scenario, fault: FaultRule, harness: Stages, references: References) -> str | None:
+    reference = await references(scenario)
     try:
-        async with stage() as scene:
-            await prepared(story, scene)
+        async with harness() as env:
+            await prepared(scenario, env)
             met = 0
 
             def rule(request: Request) -> Fault | None:
@@ -86,11 +86,11 @@ async def _disturbed(story: Story, fault: FaultRule, stage: Stages, references: 
                 met += found is not None
                 return found
 
-            scene.proxy.fault = rule
-            await story.play(scene)
-            await until_like(scene, reference)
+            env.proxy.fault = rule
+            await scenario.play(env)
+            await until_like(env, reference)
             assert met, "no request met the fault"
-            assert not scene.operator.ended, "the operator has ended"
+            assert not env.operator.ended, "the operator has ended"
     except AssertionError as error:
         return f"{error}\n" + "\n".join(getattr(error, "__notes__", []))
     return None

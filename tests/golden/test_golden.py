@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from perennial.api.config import OperatorConfig
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Action, Apply, Create, Decision
 from perennial.core.kinds import Raw
 from perennial.core.times import parse_time
 from tests.golden.compare import differences, keep_wildcards
-from tests.golden.world import ListedWorld, load_room
+from tests.golden.world import ListedWorld, load_controller
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("*/*.yaml"))
@@ -42,13 +42,13 @@ def load(text: str) -> Any:
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, less one resolver
 
 
-def run(case: dict[str, Any], room_name: str) -> Decision:
-    """Return what the room decides in the case's world."""
-    room = load_room(room_name)
-    resource = room.parse(case["resource"])
-    observed = room.observe(resource, ListedWorld([case["resource"], *case.get("world", [])]))
+def run(case: dict[str, Any], controller_name: str) -> Decision:
+    """Return what the controller decides in the case's world."""
+    controller = load_controller(controller_name)
+    resource = controller.parse(case["resource"])
+    observed = controller.observe(resource, ListedWorld([case["resource"], *case.get("world", [])]))
     config = OperatorConfig.model_validate(case.get("config", {}))
-    return room.decide(observed, config, parse_time(case["now"]))
+    return controller.decide(observed, config, parse_time(case["now"]))
 
 
 def as_data(decision: Decision, before: Raw) -> dict[str, Any]:

@@ -6,17 +6,17 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
-from perennial.core.decision import Room
+from perennial.core.decision import Controller
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Kind, Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
 
-ROOM_OF = {TRAINING_JOB: "training", MODEL_DEPLOYMENT: "serving", DRIFT_MONITOR: "drift"}
+CONTROLLER_OF = {TRAINING_JOB: "training", MODEL_DEPLOYMENT: "serving", DRIFT_MONITOR: "drift"}
 
 
-def load_room(name: str) -> Room[Any, Any]:
-    """Return the `ROOM` of `perennial.<name>.room`."""
-    room: Room[Any, Any] = importlib.import_module(f"perennial.{name}.room").ROOM
-    return room
+def load_controller(name: str) -> Controller[Any, Any]:
+    """Return the `CONTROLLER` of `perennial.<name>.controller`."""
+    controller: Controller[Any, Any] = importlib.import_module(f"perennial.{name}.controller").CONTROLLER
+    return controller
 
 
 class ListedWorld:
@@ -50,6 +50,8 @@ class ListedWorld:
         return None
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
-        """Return resources whose room says that they name the other."""
+        """Return resources whose controller says that they name the other."""
         found = self._of(kind, upstream.namespace)
-        return tuple(raw for raw in found if upstream in load_room(ROOM_OF[kind]).names(raw)) if found else ()
+        return (
+            tuple(raw for raw in found if upstream in load_controller(CONTROLLER_OF[kind]).names(raw)) if found else ()
+        )

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from perennial.api.config import PodRules
-from perennial.api.modeldeployment import ModelDeployment
+from perennial.api.contract.settings import PodRules
+from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.decision import Apply, Delete
-from perennial.core.diff import covers
 from perennial.core.kinds import Raw
 from perennial.core.names import digest_of
 from perennial.generate.structural import Schema, structural
-from perennial.serving.controls import APPROVE, APPROVED_BY
+from perennial.runtime.controller.diff import covers
+from perennial.serving.rollout.approval import APPROVE, APPROVED_BY
 from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from perennial.adapters.errors import ApiError, NotLeader
-from perennial.api.config import OperatorConfig
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Decision, Delete
 from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, SERVICE, TRAINING_JOB, Key, Kind, Raw
 from perennial.core.names import APPLIED_ANNOTATION
-from perennial.runtime.engine import Engine
-from perennial.runtime.metrics import Metrics
-from perennial.runtime.reconcile import Outcome, Result
+from perennial.runtime.controller.engine import Engine
+from perennial.runtime.controller.reconcile import ReconcileResult, Result
+from perennial.runtime.process.metrics import Metrics
 from tests.reconcile.fake import FakeCluster, refusal
 from tests.reconcile.toy import Toy as ToyModel
-from tests.reconcile.toy import child, decide, rooms
+from tests.reconcile.toy import child, controllers, decide
 
 JOB_KEY = Key("TrainingJob", "default", "a")
 MODEL_KEY = Key("ModelDeployment", "default", "a")
@@ -30,7 +30,7 @@ class Bench:
         self.cluster = FakeCluster()
         self.metrics = Metrics()
         self.engine = Engine(
-            rooms=rooms(**changes),
+            controllers=controllers(**changes),
             api=self.cluster,
             config=OperatorConfig(),
             metrics=self.metrics,
@@ -51,7 +51,7 @@ class Bench:
                 if name == kind.kind:
                     self.engine.on_event(kind, "MODIFIED", {**raw, "metadata": dict(raw["metadata"])})
 
-    async def reconcile(self, key: Key) -> Outcome:
+    async def reconcile(self, key: Key) -> ReconcileResult:
         return await self.engine.reconciler.reconcile(key)
 
     async def writes_of(self, key: Key) -> list[tuple[str, str, str]]:
@@ -114,7 +114,7 @@ async def test_a_restart_on_a_converged_cluster_writes_nothing() -> None:
     second = Bench()
     second.cluster = first.cluster
     second.engine = Engine(
-        rooms=rooms(), api=first.cluster, config=OperatorConfig(), metrics=Metrics(),
+        controllers=controllers(), api=first.cluster, config=OperatorConfig(), metrics=Metrics(),
         clock=asyncio.get_running_loop(), instance="test",
     )  # fmt: skip
     second.see()
@@ -265,7 +265,7 @@ async def test_a_namespace_that_goes_is_left_in_peace(error: ApiError) -> None:
     bench = Bench()
     bench.add(TRAINING_JOB, resource())
     bench.cluster.fault = lambda verb, kind: error if kind == "Job" else None
-    assert await bench.reconcile(JOB_KEY) == Outcome(Result.GONE)
+    assert await bench.reconcile(JOB_KEY) == ReconcileResult(Result.GONE)
 
 
 @pytest.mark.parametrize("status", [0, 401, 429, 500, 503])
@@ -280,7 +280,7 @@ async def test_other_errors_are_the_engines_to_retry(status: int) -> None:
 
 async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
     bench = Bench()
-    assert await bench.reconcile(JOB_KEY) == Outcome(Result.GONE)
+    assert await bench.reconcile(JOB_KEY) == ReconcileResult(Result.GONE)
     leaving = resource()
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     bench.add(TRAINING_JOB, leaving)
@@ -290,7 +290,7 @@ async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
 async def test_an_invalid_spec_says_which_fields_and_waits_for_a_change() -> None:
     bench = Bench()
     bench.add(TRAINING_JOB, resource(image="", port="x"))
-    assert await bench.reconcile(JOB_KEY) == Outcome(Result.INVALID)
+    assert await bench.reconcile(JOB_KEY) == ReconcileResult(Result.INVALID)
     stalled = bench.condition(JOB_KEY, "Stalled")
     assert stalled["reason"] == "InvalidSpec"
     assert "spec.image: " in stalled["message"]
@@ -311,7 +311,7 @@ async def test_a_stale_resource_is_read_again_and_looked_at_at_once() -> None:
     bench.add(MODEL_DEPLOYMENT, resource("ModelDeployment"))
     live = bench.cluster.live("ModelDeployment", "a")
     bench.cluster.put({**live, "spec": {**live["spec"], "port": 90}})
-    assert await bench.reconcile(MODEL_KEY) == Outcome(Result.CONFLICT, after=0)
+    assert await bench.reconcile(MODEL_KEY) == ReconcileResult(Result.CONFLICT, after=0)
     assert (await bench.reconcile(MODEL_KEY)).result is Result.DONE
     assert bench.cluster.live("Service", "a")["spec"]["ports"] == [{"port": 90}]
 
@@ -322,7 +322,7 @@ async def test_a_resource_deleted_meanwhile_does_not_come_back() -> None:
     bench.cluster.fault = lambda verb, kind: refusal(409, "Conflict") if verb == "status" else None
     del bench.cluster.objects["ModelDeployment", "default", "a"]
     assert (await bench.reconcile(MODEL_KEY)).result is Result.CONFLICT
-    assert await bench.reconcile(MODEL_KEY) == Outcome(Result.GONE)
+    assert await bench.reconcile(MODEL_KEY) == ReconcileResult(Result.GONE)
 
 
 async def test_a_deposed_leader_writes_nothing_and_says_so() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from perennial.api.config import OperatorConfig
-from perennial.api.meta import Resource
-from perennial.api.status import BaseStatus
+from perennial.api.common.base import Resource
+from perennial.api.common.status import BaseStatus
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.conditions import ready, settle
-from perennial.core.decision import Apply, Create, Decision, EventNote, Gauge, Room, World
+from perennial.core.decision import Apply, Controller, Create, Decision, EventNote, Gauge, World
 from perennial.core.kinds import DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, SERVICE, TRAINING_JOB, Key, Kind, Raw
 from perennial.core.names import owner_labels
 
@@ -81,13 +81,13 @@ def pod(image: str) -> dict[str, Any]:
     return {"restartPolicy": "Never", "containers": [{"name": "main", "image": image}]}
 
 
-def room(kind: Kind, **changes: Any) -> Room[Toy, Seen]:
+def controller(kind: Kind, **changes: Any) -> Controller[Toy, Seen]:
     parts = {"parse": Toy.model_validate, "names": names, "observe": observe, "decide": decide, "metrics": gauges}
-    return Room(kind=kind, **{**parts, **changes})
+    return Controller(kind=kind, **{**parts, **changes})
 
 
-def rooms(**changes: Any) -> dict[str, Room[Toy, Seen]]:
-    return {kind.kind: room(kind, **changes) for kind in (TRAINING_JOB, MODEL_DEPLOYMENT, DRIFT_MONITOR)}
+def controllers(**changes: Any) -> dict[str, Controller[Toy, Seen]]:
+    return {kind.kind: controller(kind, **changes) for kind in (TRAINING_JOB, MODEL_DEPLOYMENT, DRIFT_MONITOR)}
 
 
-__all__ = ["SERVICE", "Seen", "Toy", "child", "room", "rooms"]
+__all__ = ["SERVICE", "Seen", "Toy", "child", "controller", "controllers"]

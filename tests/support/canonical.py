@@ -6,7 +6,7 @@ from typing import Any
 
 from perennial.core.kinds import CHILDREN, JOB, RESOURCES, Kind
 from perennial.core.names import APPLIED_ANNOTATION
-from tests.support.stage import Stage
+from tests.support.harness import Harness
 
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?Z")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -15,12 +15,12 @@ _ADDRESS = re.compile(r"\b10\.\d+\.\d+\.\d+\b|\b198\.1[89]\.\d+\.\d+\b")
 State = dict[str, Any]
 
 
-async def state_of(stage: Stage) -> State:
+async def state_of(harness: Harness) -> State:
     """Return all resources and children of the stage, by kind and name. Pods are their controllers' business."""
     found: State = {}
     for kind in (*RESOURCES, *CHILDREN):
-        for raw in await stage.all(kind):
-            found[f"{kind.kind}/{raw['metadata']['name']}"] = _plain(kind, raw, stage.namespace)
+        for raw in await harness.all(kind):
+            found[f"{kind.kind}/{raw['metadata']['name']}"] = _plain(kind, raw, harness.namespace)
     return found
 
 

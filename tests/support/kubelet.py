@@ -8,7 +8,7 @@ real controllers', and the end-to-end tests run the same lifecycles on a real ku
 from datetime import UTC, datetime
 from typing import Any
 
-from perennial.api.messages import AgentMessage
+from perennial.api.contract.messages import AgentMessage
 from perennial.core.kinds import POD
 from perennial.core.times import format_time
 from tests.support.kube import Kube, Raw

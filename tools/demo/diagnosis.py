@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from perennial.api.base import Model
-from perennial.api.kube import ContainerStatus, Pod
-from perennial.api.status import BaseStatus
+from perennial.api.common.base import Model
+from perennial.api.common.status import BaseStatus
+from perennial.api.kubernetes import ContainerStatus, Pod
 from tools.cluster.errors import ClusterError
 from tools.demo.kubectl import Kubectl
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.modeldeployment import ModelDeployment, Revision
-from perennial.api.monitorstatus import Verdict
-from perennial.api.trainingjob import TrainingJob
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.driftmonitor.status import Verdict
+from perennial.api.modeldeployment.resource import ModelDeployment, Revision
+from perennial.api.trainingjob.resource import TrainingJob
 from tools.cluster.errors import ClusterError
 from tools.cluster.progress import step
 from tools.demo.closing import MODEL, NAMESPACE

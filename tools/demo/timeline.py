@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.meta import Resource
-from perennial.api.modeldeployment import ModelDeployment, Revision
-from perennial.api.monitorstatus import FeatureScore, Verdict
-from perennial.api.status import BaseStatus
-from perennial.api.trainingjob import CurrentRun, RunRecord, TrainingJob, Trigger
+from perennial.api.common.base import Resource
+from perennial.api.common.status import BaseStatus
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.driftmonitor.status import FeatureScore, Verdict
+from perennial.api.modeldeployment.resource import ModelDeployment, Revision
+from perennial.api.trainingjob.resource import CurrentRun, RunRecord, TrainingJob, Trigger
 
 DIGEST_DIGITS = 12
 FEATURES_SHOWN = 5

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import Field, TypeAdapter, ValidationError
 
 from perennial.agent.logs import configure
-from perennial.api.agent import (
+from perennial.api.contract.commands import (
     CONFIG_VARIABLE,
     CaptureConfig,
     CheckModel,
@@ -21,7 +21,7 @@ from perennial.api.agent import (
     PollConfig,
     PublishConfig,
 )
-from perennial.api.messages import MAX_BYTES, AgentMessage, DriftVerdict, Failure, NoVerdict, Published
+from perennial.api.contract.messages import MAX_BYTES, AgentMessage, DriftVerdict, Failure, NoVerdict, Published
 from perennial.core.failures import CONFIG_INVALID, INTERRUPTED, UNEXPECTED, AgentFailure
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         return fail(CONFIG_INVALID, f"usage: perennial agent {'|'.join(COMMANDS)}")
     # Loaded late: the storage library takes a good part of a second.
-    from perennial.agent.errors import AgentError
+    from perennial.agent.storage.errors import AgentError
 
     try:
         message = _work(read_config(arguments[0]))
@@ -72,16 +72,16 @@ def _work(config: object) -> AgentMessage | None:
 
         capture(config)  # which hears SIGTERM in its event loop
         return None
-    from perennial.agent.storage import open_storage
+    from perennial.agent.storage.client import open_storage
 
     if isinstance(config, PublishConfig):
-        from perennial.agent.publish import publish_when_told
+        from perennial.agent.publish.command import publish_when_told
 
         # It stays blocked afterwards: whoever is impatient must not stop a publication half-way.
         return publish_when_told(config, open_storage(config.storage), lambda: signal.sigwait({signal.SIGTERM}))
     _end_when_told()
     if isinstance(config, DriftConfig):
-        from perennial.agent.drift import run as compare
+        from perennial.agent.drift.command import run as compare
 
         return compare(config, open_storage(config.storage))
     if isinstance(config, PollConfig):
@@ -89,15 +89,15 @@ def _work(config: object) -> AgentMessage | None:
 
         return poll(config, open_storage(config.storage))
     if isinstance(config, CheckModel):
-        from perennial.agent.check import check_model
+        from perennial.agent.fetch.mounted import check_model
 
         return check_model(config)
     return _fetch(config)
 
 
 def _fetch(config: object) -> AgentMessage:
-    from perennial.agent.fetch import fetch_inputs, fetch_models
-    from perennial.agent.storage import open_storage
+    from perennial.agent.fetch.command import fetch_inputs, fetch_models
+    from perennial.agent.storage.client import open_storage
 
     if isinstance(config, FetchInputs):
         return fetch_inputs(config, open_storage(config.storage))

@@ -3,9 +3,9 @@
 import hashlib
 import logging
 
-from perennial.agent.storage import ObjectStore
-from perennial.api.agent import PollConfig
-from perennial.api.messages import Polled
+from perennial.agent.storage.client import ObjectStore
+from perennial.api.contract.commands import PollConfig
+from perennial.api.contract.messages import Polled
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from perennial.api.status import Condition
+from perennial.api.common.status import Condition
 from perennial.core.times import format_time
 
 Truth = Literal["True", "False", "Unknown"]

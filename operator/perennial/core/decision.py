@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from perennial.api.config import OperatorConfig
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.kinds import Key, Kind, Raw
 
 
@@ -106,7 +106,7 @@ ObservedT = TypeVar("ObservedT")
 
 
 @dataclass(frozen=True)
-class Room(Generic[ResourceT, ObservedT]):
+class Controller(Generic[ResourceT, ObservedT]):
     """One resource's logic, as the runtime sees it. Each of training, serving and drift exports `ROOM`.
 
     - `parse`: raw object → model; raises pydantic's ValidationError on a spec that cannot work.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from perennial.api.base import GROUP, VERSION
+from perennial.api.common.base import GROUP, VERSION
 
 Raw = dict[str, Any]
 """An object as the API server sends it. Rooms parse it once into a model; only the shell handles it raw."""

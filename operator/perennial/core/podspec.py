@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from perennial.api.agent import CONFIG_VARIABLE
-from perennial.api.base import Model
-from perennial.api.config import AgentConfigDefaults
-from perennial.api.meta import ObjectMeta
-from perennial.api.pod import PodOptions, Storage, Workspace
+from perennial.api.common.base import Model, ObjectMeta
+from perennial.api.common.pod import PodOptions, Storage, Workspace
+from perennial.api.contract.commands import CONFIG_VARIABLE
+from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.core.kinds import Kind
 
 AGENT_USER = 65532

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from perennial.api.messages import MAX_BYTES, Failure, Message
+from perennial.api.contract.messages import MAX_BYTES, Failure, Message
 from perennial.core.failures import AgentFailure
 from perennial.core.waiting import clean
 

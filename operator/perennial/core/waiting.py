@@ -7,7 +7,7 @@ word would be written again and again.
 import re
 from dataclasses import dataclass
 
-from perennial.api.kube import ContainerStatus, Pod
+from perennial.api.kubernetes import ContainerStatus, Pod
 
 UNSCHEDULABLE = "Unschedulable"
 IMAGE_INVALID = "ImageInvalid"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from perennial.api.agent import ROOT, CaptureWindow, DriftConfig, RunReference
-from perennial.api.config import AgentConfigDefaults
-from perennial.api.driftmonitor import DriftMonitor, DriftMonitorSpec, Features
-from perennial.api.pod import Storage
+from perennial.api.common.pod import Storage
+from perennial.api.contract.commands import ROOT, CaptureWindow, DriftConfig, RunReference
+from perennial.api.contract.settings import AgentConfigDefaults
+from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, Features
 from perennial.core.failures import TABLE
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, Key, Raw
 from perennial.core.names import owner_labels
@@ -19,8 +19,8 @@ from perennial.core.podspec import (
     workspace_volume,
 )
 from perennial.core.times import parse_duration
+from perennial.drift.comparisons import CONTAINER, DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
 from perennial.drift.observe import ServedModel
-from perennial.drift.outcomes import CONTAINER, DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
 
 COMPONENT = "drift"
 SUSPEND_MANAGER = "perennial-suspend"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from perennial.api.driftmonitor import DriftMonitorSpec
-from perennial.api.monitorchecks import CheckScore
-from perennial.api.monitorstatus import Verdict
+from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.resource import DriftMonitorSpec
+from perennial.api.driftmonitor.status import Verdict
 from perennial.core.conditions import Truth, Wanted, shorten
 from perennial.drift import reasons
 

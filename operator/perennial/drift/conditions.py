@@ -7,17 +7,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.monitorstatus import FeatureScore, RetrainRequest, Verdict
-from perennial.api.serving_models import OCI
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.driftmonitor.status import FeatureScore, RetrainRequest, Verdict
+from perennial.api.modeldeployment.models import OCI
 from perennial.core.conditions import READY, Truth, Wanted, ready, reconciling, stalled
 from perennial.core.failures import by_reason
 from perennial.core.times import format_time
 from perennial.core.waiting import Cause, waiting_cause
 from perennial.drift import reasons
-from perennial.drift.account import WEEK, Account, is_wanted, spent_for
 from perennial.drift.checks import checks_of
 from perennial.drift.observe import Observed, ServedModel
+from perennial.drift.retraining import WEEK, Account, is_wanted, spent_for
 
 DRIFTED = "Drifted"
 DATA_QUALITY = "DataQuality"
@@ -35,7 +35,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class View:
+class Context:
     """All that the conditions depend on."""
 
     observed: Observed
@@ -90,28 +90,28 @@ def find_problem(observed: Observed) -> Problem | None:
     return None
 
 
-def conditions_of(view: View) -> tuple[Wanted, ...]:
+def conditions_of(context: Context) -> tuple[Wanted, ...]:
     """Return all conditions that should hold."""
     return (
-        *_main(view),
-        _drifted(view),
-        *checks_of(view.verdict, view.resource.spec),
-        *_quality(view),
-        *_retrain(view),
+        *_main(context),
+        _drifted(context),
+        *checks_of(context.verdict, context.resource.spec),
+        *_quality(context),
+        *_retrain(context),
     )
 
 
-def _main(view: View) -> tuple[Wanted, ...]:
+def _main(context: Context) -> tuple[Wanted, ...]:
     """Return Ready, and Reconciling or Stalled with it."""
-    problem, run = view.problem, view.known.last_run
+    problem, run = context.problem, context.known.last_run
     if problem is not None:
         return (stalled if problem.stalled else reconciling)(problem.reason, problem.message)
     if run is not None and run.result == "Failed":
-        return _failing(view, run.reason or reasons.COMPARISON_FAILED, f"{run.job}: {run.message or ''}")
-    cause = waiting_of(view.observed)
+        return _failing(context, run.reason or reasons.COMPARISON_FAILED, f"{run.job}: {run.message or ''}")
+    cause = waiting_of(context.observed)
     if cause is not None:
         return (Wanted(READY, "False", cause.reason, f"a comparison cannot start: {cause.message}"),)
-    return ready(*_well(view))
+    return ready(*_well(context))
 
 
 def waiting_of(observed: Observed) -> Cause | None:
@@ -120,17 +120,17 @@ def waiting_of(observed: Observed) -> Cause | None:
     return next((cause for pod in pending if (cause := waiting_cause(pod)) is not None), None)
 
 
-def _failing(view: View, reason: str, message: str) -> tuple[Wanted, ...]:
+def _failing(context: Context, reason: str, message: str) -> tuple[Wanted, ...]:
     failure = by_reason(reason)
     for_person = reason in reasons.NEEDS_PERSON or (failure is not None and not failure.retriable)
-    name = view.resource.metadata.name
+    name = context.resource.metadata.name
     text = f"{message}. The schedule tries it again; so does kubectl create job --from=cronjob/{name} {name}-now"
     return stalled(reason, text) if for_person else (Wanted(READY, "False", reason, text),)
 
 
-def _well(view: View) -> tuple[str, str]:
+def _well(context: Context) -> tuple[str, str]:
     """Return reason and message of a monitor that can judge."""
-    spec, run = view.resource.spec, view.known.last_run
+    spec, run = context.resource.spec, context.known.last_run
     if spec.suspend:
         return reasons.SUSPENDED, "spec.suspend is true: no comparison starts"
     if run is None:
@@ -140,10 +140,10 @@ def _well(view: View) -> tuple[str, str]:
     return reasons.WATCHING, f"comparing with the schedule {spec.schedule}"
 
 
-def _drifted(view: View) -> Wanted:
-    verdict = view.verdict
+def _drifted(context: Context) -> Wanted:
+    verdict = context.verdict
     if verdict is None:
-        if view.known.last_verdict is None:
+        if context.known.last_verdict is None:
             return Wanted(DRIFTED, "Unknown", reasons.NO_VERDICT_YET, "no comparison has come to a verdict yet")
         text = "the newest verdict is about a model that serves no more"
         return Wanted(DRIFTED, "Unknown", reasons.NEW_MODEL, text)
@@ -169,33 +169,33 @@ def _score(item: FeatureScore) -> str:
     return f"{item.name} ({item.method} {item.score}, threshold {item.threshold})"
 
 
-def _quality(view: View) -> tuple[Wanted, ...]:
-    verdict = view.verdict
+def _quality(context: Context) -> tuple[Wanted, ...]:
+    verdict = context.verdict
     if verdict is None:
         return ()
     if verdict.quality_findings:
         text = "; ".join(verdict.quality_findings)
         return (Wanted(DATA_QUALITY, "False", reasons.QUALITY_FINDINGS, text),)
-    if view.resource.spec.checks.quality is None:
+    if context.resource.spec.checks.quality is None:
         return ()
     return (Wanted(DATA_QUALITY, "True", reasons.QUALITY_HOLDS, "nothing is wrong with the data itself"),)
 
 
-def _retrain(view: View) -> tuple[Wanted, ...]:
+def _retrain(context: Context) -> tuple[Wanted, ...]:
     """Return the standing request, which a newer model makes void, or what keeps one from being made."""
-    wish = view.resource.spec.on_drift.retrain if view.resource.spec.on_drift else None
-    asked = view.known.retrain
+    wish = context.resource.spec.on_drift.retrain if context.resource.spec.on_drift else None
+    asked = context.known.retrain
     if wish is None:
         return ()
-    if is_wanted(view.known, wish) and spent_for(view.known, wish, view.now) > 0:
-        over = format_time(view.known.retrains[-(wish.max_per_week or 1)] + WEEK)
+    if is_wanted(context.known, wish) and spent_for(context.known, wish, context.now) > 0:
+        over = format_time(context.known.retrains[-(wish.max_per_week or 1)] + WEEK)
         text = (
             f"training was asked for as often within seven days as spec.onDrift.retrain.maxPerWeek allows "
             f"({wish.max_per_week}): the next request is made at {over} if the finding lasts. Find out why training "
             "does not cure it, or raise the number"
         )
         return (Wanted(RETRAIN_REQUESTED, "False", reasons.RETRAIN_BUDGET_SPENT, text),)
-    if asked is None or (view.model is not None and asked.digest not in (None, view.model.digest)):
+    if asked is None or (context.model is not None and asked.digest not in (None, context.model.digest)):
         return ()
     text = f"verdict {asked.verdict} asked TrainingJob {wish.training_job} to run again{because(asked)}"
     first = asked.findings[0] if asked.findings else "Drift"

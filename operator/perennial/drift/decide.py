@@ -2,19 +2,19 @@
 
 from datetime import datetime
 
-from perennial.api.config import AgentConfigDefaults, OperatorConfig
-from perennial.api.driftmonitor import Retrain
-from perennial.api.monitorstatus import DriftMonitorStatus, Finding
+from perennial.api.contract.settings import AgentConfigDefaults, OperatorConfig
+from perennial.api.driftmonitor.resource import Retrain
+from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 from perennial.core.conditions import READY, Wanted, find, settle
 from perennial.core.decision import Action, Apply, Decision, EventNote
 from perennial.core.times import format_time
 from perennial.drift import reasons
-from perennial.drift.account import account, ask, is_wanted, wait_for
 from perennial.drift.build import SUSPEND_MANAGER, cron_job, suspension
 from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, UNFAIR
-from perennial.drift.conditions import DRIFTED, View, because, conditions_of, find_problem
+from perennial.drift.comparisons import outcomes
+from perennial.drift.conditions import DRIFTED, Context, because, conditions_of, find_problem
 from perennial.drift.observe import Observed
-from perennial.drift.outcomes import outcomes
+from perennial.drift.retraining import account, ask, is_wanted, wait_for
 
 _ENDED = {
     DRIFTED: "DriftEnded",
@@ -32,14 +32,14 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     digest = model.digest if model else None
     wish = _wish(observed)
     known = account(resource.status, outcomes(observed.jobs, observed.pods), digest, now, _counted(observed))
-    view = View(observed, ask(known, wish, now), model, find_problem(observed), now)
-    wanted = conditions_of(view)
-    waits = is_wanted(view.known, wish)
+    context = Context(observed, ask(known, wish, now), model, find_problem(observed), now)
+    wanted = conditions_of(context)
+    waits = is_wanted(context.known, wish)
     return Decision(
-        status=_status(view, wanted, now).dump(),
-        actions=_actions(view, config.agent),
-        events=_events(view, wanted),
-        requeue_after=wait_for(view.known, wish, now) if waits else None,
+        status=_status(context, wanted, now).dump(),
+        actions=_actions(context, config.agent),
+        events=_events(context, wanted),
+        requeue_after=wait_for(context.known, wish, now) if waits else None,
     )
 
 
@@ -54,21 +54,21 @@ def _counted(observed: Observed) -> tuple[Finding, ...]:
     return retrain.findings if retrain is not None else ("Drift",)
 
 
-def _actions(view: View, agent: AgentConfigDefaults) -> tuple[Action, ...]:
-    if view.problem is None and view.model is not None and view.observed.target is not None:
-        return (Apply(cron_job(view.resource, view.model, view.observed.target.capture, agent)),)
+def _actions(context: Context, agent: AgentConfigDefaults) -> tuple[Action, ...]:
+    if context.problem is None and context.model is not None and context.observed.target is not None:
+        return (Apply(cron_job(context.resource, context.model, context.observed.target.capture, agent)),)
     # Nothing can be compared. Its Jobs are the record of what was, so the CronJob stays, but starts nothing.
-    return (Apply(suspension(view.resource), manager=SUSPEND_MANAGER),) if view.observed.scheduled else ()
+    return (Apply(suspension(context.resource), manager=SUSPEND_MANAGER),) if context.observed.scheduled else ()
 
 
-def _status(view: View, wanted: tuple[Wanted, ...], now: datetime) -> DriftMonitorStatus:
-    resource, known = view.resource, view.known
+def _status(context: Context, wanted: tuple[Wanted, ...], now: datetime) -> DriftMonitorStatus:
+    resource, known = context.resource, context.known
     generation = resource.metadata.generation
     newest = known.last_verdict.report_uri if known.last_verdict else None
     return DriftMonitorStatus(
         observed_generation=generation,
         conditions=settle(resource.status.conditions, wanted, generation, now),
-        phase=_phase(view, wanted),
+        phase=_phase(context, wanted),
         last_run=known.last_run,
         last_verdict=known.last_verdict,
         consecutive=known.consecutive,
@@ -78,8 +78,8 @@ def _status(view: View, wanted: tuple[Wanted, ...], now: datetime) -> DriftMonit
     )
 
 
-def _phase(view: View, wanted: tuple[Wanted, ...]) -> str:
-    if view.problem is not None:
+def _phase(context: Context, wanted: tuple[Wanted, ...]) -> str:
+    if context.problem is not None:
         return "Pending"
     if _one(wanted, READY).status == "False":
         return "Failing"
@@ -91,14 +91,14 @@ def _one(wanted: tuple[Wanted, ...], kind: str) -> Wanted:
     return next(item for item in wanted if item.type == kind)
 
 
-def _events(view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
-    changes = (note for kind, ended in _ENDED.items() for note in _of_finding(kind, ended, view, wanted))
-    return (*changes, *_of_retrain(view), *_of_trouble(view, wanted))
+def _events(context: Context, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
+    changes = (note for kind, ended in _ENDED.items() for note in _of_finding(kind, ended, context, wanted))
+    return (*changes, *_of_retrain(context), *_of_problem(context, wanted))
 
 
-def _of_finding(kind: str, ended: str, view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
+def _of_finding(kind: str, ended: str, context: Context, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
     after = next((item for item in wanted if item.type == kind), None)
-    before = find(view.resource.status.conditions, kind)
+    before = find(context.resource.status.conditions, kind)
     was = before.status if before is not None else "Unknown"
     if after is None:
         return ()
@@ -109,9 +109,9 @@ def _of_finding(kind: str, ended: str, view: View, wanted: tuple[Wanted, ...]) -
     return ()
 
 
-def _of_retrain(view: View) -> tuple[EventNote, ...]:
-    before, after = view.resource.status.retrain, view.known.retrain
-    spec = view.resource.spec
+def _of_retrain(context: Context) -> tuple[EventNote, ...]:
+    before, after = context.resource.status.retrain, context.known.retrain
+    spec = context.resource.spec
     if after is None or after == before or spec.on_drift is None or spec.on_drift.retrain is None:
         return ()
     job = spec.on_drift.retrain.training_job
@@ -119,13 +119,13 @@ def _of_retrain(view: View) -> tuple[EventNote, ...]:
     return (EventNote("Normal", "RetrainRequested", said),)
 
 
-def _of_trouble(view: View, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
+def _of_problem(context: Context, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
     """Return Events about failed comparisons, or else about a new reason for not being ready."""
     failed = tuple(
         EventNote("Warning", reasons.COMPARISON_FAILED, f"{run.job}: {run.reason}: {run.message}")
-        for run in view.known.failures
+        for run in context.known.failures
     )
-    ready, before = _one(wanted, READY), find(view.resource.status.conditions, READY)
+    ready, before = _one(wanted, READY), find(context.resource.status.conditions, READY)
     told = failed or ready.status == "True" or ready.reason in reasons.QUIET
     if told or (before is not None and before.reason == ready.reason):
         return failed

@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from perennial.api.base import Digest, Model, Name, S3Uri, ShortText
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.kube import Job, Pod
-from perennial.api.meta import Resource
-from perennial.api.serving_models import OciUri
+from perennial.api.common.base import Digest, Model, Name, Resource, S3Uri, ShortText
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.kubernetes import Job, Pod
+from perennial.api.modeldeployment.models import OciUri
 from perennial.core.decision import World
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, TRAINING_JOB, Key
 

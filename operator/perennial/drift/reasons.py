@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from perennial.api.monitorstatus import Finding
+from perennial.api.driftmonitor.status import Finding
 from perennial.core import waiting
 from perennial.core.reasons import ReasonDoc
 

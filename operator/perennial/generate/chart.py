@@ -1,6 +1,6 @@
 """The generated files of the Helm chart: CRDs as templates, the rules of its roles, values and their schema."""
 
-from perennial.api.base import GROUP
+from perennial.api.common.base import GROUP
 from perennial.generate import rbac
 from perennial.generate.crd import DEFINITIONS, Definition, definition
 from perennial.generate.text import MARK, literal, to_yaml

@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from perennial.api.base import GROUP, VERSION, Model
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.modeldeployment import ModelDeployment
-from perennial.api.trainingjob import TrainingJob
+from perennial.api.common.base import GROUP, VERSION, Model
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Kind
 from perennial.generate.structural import Schema, structural, without_defaults
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from perennial.api.base import Decimal, Digest, Duration, Name, ObjectName, Period, Quantity, S3Uri
+from perennial.api.common.base import Decimal, Digest, Duration, Name, ObjectName, Period, Quantity, S3Uri
 from perennial.generate.markdown import code, table
 from perennial.generate.structural import Schema
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from perennial.api.base import GROUP
+from perennial.api.common.base import GROUP
 from perennial.generate.chart import CRD_TEMPLATES, chart_files
 from perennial.generate.crd import DEFINITIONS, definition
 from perennial.generate.reference import FOLDER, reference_files

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.modeldeployment import ModelDeployment
-from perennial.api.trainingjob import TrainingJob
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.decision import Gauge
-from perennial.drift.room import ROOM as DRIFT
-from perennial.runtime.metrics import Metrics
-from perennial.serving.room import ROOM as SERVING
-from perennial.training.room import ROOM as TRAINING
+from perennial.drift.controller import CONTROLLER as DRIFT
+from perennial.runtime.process.metrics import Metrics
+from perennial.serving.controller import CONTROLLER as SERVING
+from perennial.training.controller import CONTROLLER as TRAINING
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The model servers that the chart's values offer from the start. They are values: an installation may change each."""
 
-from perennial.api.config import RuntimePreset
-from perennial.api.pod import EnvVar
-from perennial.api.serving_runtime import HttpProbe, ModelFormat
+from perennial.api.common.pod import EnvVar
+from perennial.api.contract.settings import RuntimePreset
+from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat
 
 _HEALTH = {"readiness": HttpProbe(path="/v2/health/ready"), "liveness": HttpProbe(path="/v2/health/live")}
 """Of the Open Inference Protocol, version 2."""

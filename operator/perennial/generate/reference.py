@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from perennial.api.pod import PodOptions
+from perennial.api.common.pod import PodOptions
 from perennial.core import failures
 from perennial.core.reasons import ReasonDoc
 from perennial.drift.reasons import REASONS as DRIFT
@@ -15,7 +15,7 @@ from perennial.generate.metrics import Metric, operator_metrics, resource_metric
 from perennial.generate.structural import Schema
 from perennial.generate.values import Values
 from perennial.generate.valuesfiles import plain, schema_of_values
-from perennial.runtime.reasons import REASONS as RUNTIME
+from perennial.runtime.controller.error_conditions import REASONS as RUNTIME
 from perennial.serving.reasons import REASONS as SERVING
 from perennial.training.reasons import REASONS as TRAINING
 

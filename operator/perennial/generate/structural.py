@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from perennial.api.base import Model
+from perennial.api.common.base import Model
 
 Schema = dict[str, Any]
 

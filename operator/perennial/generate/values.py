@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from perennial.api.base import Model
-from perennial.api.config import AgentConfigDefaults, OperatorConfig, RuntimePreset
-from perennial.api.pod import LocalRef, PullPolicy, ResourceRequirements, Toleration
+from perennial.api.common.base import Model
+from perennial.api.common.pod import LocalRef, PullPolicy, ResourceRequirements, Toleration
+from perennial.api.contract.settings import AgentConfigDefaults, OperatorConfig, RuntimePreset
 from perennial.generate.presets import PRESETS
 
 Anything = dict[str, Any]

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from perennial.api.base import Model
+from perennial.api.common.base import Model
 from perennial.generate.structural import Schema, resolved
 from perennial.generate.text import MARK, comment, indented, to_yaml
 from perennial.generate.values import Values

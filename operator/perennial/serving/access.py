@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from perennial.api.config import PodRules
-from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from perennial.api.serving_access import Access, Peer
+from perennial.api.contract.settings import PodRules
+from perennial.api.modeldeployment.access import Access, Peer
+from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
 from perennial.core.kinds import MODEL_DEPLOYMENT, NETWORK_POLICY, Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
-from perennial.core.pod_extras import refusal
+from perennial.core.pod_options import refusal
 from perennial.serving import reasons
 from perennial.serving.build import metadata_of
 from perennial.serving.revision import Problem

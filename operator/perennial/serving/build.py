@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from perennial.api.agent import MODEL_DIR, CaptureConfig, CheckModel, FetchModel, ModelFolder
-from perennial.api.modeldeployment import Capture, ModelDeployment, Revision
-from perennial.api.pod import Workspace
-from perennial.api.serving_models import OCI
+from perennial.api.common.pod import Workspace
+from perennial.api.contract.commands import MODEL_DIR, CaptureConfig, CheckModel, FetchModel, ModelFolder
+from perennial.api.modeldeployment.models import OCI
+from perennial.api.modeldeployment.resource import Capture, ModelDeployment, Revision
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
 from perennial.core.names import REVISION_LABEL, owner_labels
-from perennial.core.pod_extras import pod_extras, shared_memory_volume
+from perennial.core.pod_options import pod_extras, shared_memory_volume
 from perennial.core.podspec import (
     agent_container,
     owner_reference,
@@ -19,8 +19,8 @@ from perennial.core.podspec import (
 )
 from perennial.core.quantities import parse_quantity
 from perennial.core.times import parse_duration
+from perennial.serving.annotations import annotations_of
 from perennial.serving.health import CAPTURE, FETCH, SERVER
-from perennial.serving.marks import marks_of
 from perennial.serving.revision import capture_port, selector_of, traffic_port
 from perennial.serving.server import MODEL_VOLUME, TLS_VOLUME, Plan, container_port, server_container
 
@@ -52,8 +52,8 @@ def deployment(plan: Plan, revision: Revision) -> Raw:
     """Return the Deployment. It leaves out `replicas`, which an autoscaler or a field manager of its own holds."""
     spec = plan.resource.spec
     labels = {REVISION_LABEL: revision.hash}
-    marks = marks_of(revision, traffic_port(spec, plan.server), plan.agent.image)
-    metadata = metadata_of(plan.resource, revision.name, labels=labels, annotations=marks)
+    annotations = annotations_of(revision, traffic_port(spec, plan.server), plan.agent.image)
+    metadata = metadata_of(plan.resource, revision.name, labels=labels, annotations=annotations)
     return {
         "apiVersion": DEPLOYMENT.api_version,
         "kind": DEPLOYMENT.kind,

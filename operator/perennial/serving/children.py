@@ -1,43 +1,43 @@
 """The children that a state asks for, and those that it no longer does."""
 
-from perennial.api.config import OperatorConfig
-from perennial.api.modeldeployment import ModelDeployment, Revision
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.modeldeployment.resource import ModelDeployment, Revision
 from perennial.core.decision import Action, Apply, Delete
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE, Raw
 from perennial.serving.access import network_policy
+from perennial.serving.annotations import recorded_agent, recorded_port
 from perennial.serving.build import deployment, metadata_of
-from perennial.serving.marks import recorded_agent, recorded_port
 from perennial.serving.revision import selector_of, traffic_port
+from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.steps import wanted_replicas
 from perennial.serving.scaling import autoscaled, autoscaler
-from perennial.serving.scene import Scene, State
 from perennial.serving.server import HTTP_PORT, Plan
-from perennial.serving.walk import wanted_replicas
 
 SCALE_MANAGER = "perennial-scale"
 SERVICE_PORT = 80
 SECURE_PORT = 443
 
 
-def actions_of(state: State, scene: Scene, config: OperatorConfig) -> tuple[Action, ...]:
+def actions_of(state: State, context: Context, config: OperatorConfig) -> tuple[Action, ...]:
     """Return all that is to be applied and deleted; the Service moves only to what is ready at this moment."""
     live = tuple(revision for revision in (state.stable, state.kept) if revision is not None)
-    applied = [action for revision in live for action in _revision_actions(revision, state, scene, config)]
-    return (*applied, *_address_actions(state, scene), *_deletions(state, scene))
+    applied = [action for revision in live for action in _revision_actions(revision, state, context, config)]
+    return (*applied, *_address_actions(state, context), *_deletions(state, context))
 
 
-def _revision_actions(revision: Revision, state: State, scene: Scene, config: OperatorConfig) -> list[Action]:
-    resource = scene.observed.resource
-    known = scene.observed.deployment(revision.name)
-    buildable = scene.shape is not None and scene.can_build(revision)
+def _revision_actions(revision: Revision, state: State, context: Context, config: OperatorConfig) -> list[Action]:
+    resource = context.observed.resource
+    known = context.observed.deployment(revision.name)
+    buildable = context.shape is not None and context.can_build(revision)
     if not buildable and known is None:
         return []
     actions: list[Action] = []
-    if scene.shape is not None and buildable:
+    if context.shape is not None and buildable:
         # A new release of the operator must not restart every model that serves: a revision keeps its agent.
         image = (recorded_agent(known) if known is not None else None) or config.agent.image
-        plan = Plan(resource, scene.shape.server, config.agent.model_copy(update={"image": image}), config.pods)
+        plan = Plan(resource, context.shape.server, config.agent.model_copy(update={"image": image}), config.pods)
         actions.append(Apply(deployment(plan, revision)))
-    wanted = wanted_replicas(revision, state, scene)
+    wanted = wanted_replicas(revision, state, context)
     if autoscaled(resource.spec):
         actions.append(Apply(autoscaler(resource, revision, wanted, config.runtimes)))
     if known is None or not autoscaled(resource.spec):
@@ -55,40 +55,40 @@ def _scale(resource: ModelDeployment, revision: Revision, replicas: int) -> Raw:
     }
 
 
-def _address_actions(state: State, scene: Scene) -> list[Action]:
+def _address_actions(state: State, context: Context) -> list[Action]:
     """Return the Service and the disruption budget, which follow the revision that serves."""
     revision = state.addressed
-    port = _port_of(revision, scene) if revision is not None else None
+    port = _port_of(revision, context) if revision is not None else None
     if revision is None or port is None:
         return []
-    resource = scene.observed.resource
+    resource = context.observed.resource
     selector = selector_of(resource.metadata.name, revision.hash)
     return [
         Apply(_service(resource, selector, port)),
         Apply(_disruption_budget(resource, selector)),
-        *_access_actions(state, scene),
+        *_access_actions(state, context),
     ]
 
 
-def _access_actions(state: State, scene: Scene) -> list[Action]:
+def _access_actions(state: State, context: Context) -> list[Action]:
     """Return the NetworkPolicy, where the spec asks for one: over every revision that there is."""
-    resource = scene.observed.resource
+    resource = context.observed.resource
     access = resource.spec.network_policy
     if access is None:
         return []
     live = (revision for revision in (state.stable, state.kept, state.previous) if revision is not None)
-    ports = [port for port in (_port_of(revision, scene) for revision in live) if port is not None]
-    server = scene.shape.server if scene.shape is not None else None
+    ports = [port for port in (_port_of(revision, context) for revision in live) if port is not None]
+    server = context.shape.server if context.shape is not None else None
     metrics = [server.metrics_port] if server is not None and server.metrics_port is not None else []
     health = [port + 1 for port in ports] if resource.spec.capture is not None else []
     return [Apply(network_policy(resource, access, ports, [*metrics, *health]))]
 
 
-def _port_of(revision: Revision, scene: Scene) -> int | None:
+def _port_of(revision: Revision, context: Context) -> int | None:
     """Return the port that takes a revision's requests; one that the spec no longer describes has it on record."""
-    if scene.shape is not None and scene.can_build(revision):
-        return traffic_port(scene.observed.resource.spec, scene.shape.server)
-    known = scene.observed.deployment(revision.name)
+    if context.shape is not None and context.can_build(revision):
+        return traffic_port(context.observed.resource.spec, context.shape.server)
+    known = context.observed.deployment(revision.name)
     return recorded_port(known) if known is not None else None
 
 
@@ -126,9 +126,9 @@ def _disruption_budget(resource: ModelDeployment, selector: dict[str, str]) -> R
     }
 
 
-def _deletions(state: State, scene: Scene) -> list[Action]:
+def _deletions(state: State, context: Context) -> list[Action]:
     """Return what belongs to no revision any more; deletions come after the Service has moved."""
-    observed = scene.observed
+    observed = context.observed
     kept = {revision.name for revision in (state.stable, state.kept, state.previous) if revision is not None}
     scaled = kept if autoscaled(observed.resource.spec) else set()
     deployments = [

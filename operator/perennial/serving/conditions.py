@@ -9,14 +9,14 @@ waits for it, so it sets `Reconciling`, and `Stalled` when it fails.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from perennial.api.modeldeployment import ModelDeployment, Revision
+from perennial.api.modeldeployment.resource import ModelDeployment, Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready
 from perennial.core.times import parse_time
 from perennial.serving import reasons
 from perennial.serving.health import Health
 from perennial.serving.revision import runs_of, short
+from perennial.serving.rollout.context import Context, State
 from perennial.serving.scaling import Finding
-from perennial.serving.scene import Scene, State
 
 PROGRESSING = "Progressing"
 ROLLOUT_FAILED = "RolloutFailed"
@@ -24,11 +24,11 @@ AUTOSCALING = "Autoscaling"
 
 
 @dataclass(frozen=True)
-class View:
+class ConditionInputs:
     """A state with what its conditions depend on."""
 
     state: State
-    scene: Scene
+    context: Context
     health: Health
     """Of the stable revision."""
     findings: tuple[Finding, ...] = ()
@@ -37,7 +37,7 @@ class View:
     @property
     def resource(self) -> ModelDeployment:
         """Return the resource."""
-        return self.scene.observed.resource
+        return self.context.observed.resource
 
     @property
     def serving(self) -> bool:
@@ -47,95 +47,95 @@ class View:
     @property
     def reached(self) -> bool:
         """Tell whether the stable revision is what the present spec describes, if perhaps with an older model."""
-        stable, shape = self.state.stable, self.scene.shape
+        stable, shape = self.state.stable, self.context.shape
         if stable is None or shape is None or not shape.makes(stable):
             return False
-        target = self.scene.target
+        target = self.context.target
         if target is not None and target.hash == stable.hash:
             return True
         followed = self.resource.spec.model.training_job
         return followed is not None and runs_of(followed, stable.run)
 
 
-def conditions_of(view: View) -> tuple[Wanted, ...]:
+def conditions_of(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Return all conditions that should hold."""
-    return (*_main(view), *_rollout(view), *_autoscaling(view))
+    return (*_main(inputs), *_rollout(inputs), *_autoscaling(inputs))
 
 
-def _main(view: View) -> tuple[Wanted, ...]:
+def _main(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Return Ready, and Reconciling or Stalled with it."""
-    state, problem = view.state, view.scene.problem
+    state, problem = inputs.state, inputs.context.problem
     if problem is not None and problem.stalled:
-        return _held(STALLED, problem.reason, problem.message, view)
+        return _held(STALLED, problem.reason, problem.message, inputs)
     if state.failed is not None:
-        return _after_failure(view)
+        return _after_failure(inputs)
     if state.under_way is not None:
-        return _steady(view) if view.reached else _under_way(view)
-    if problem is not None and not view.reached:
-        return _held(RECONCILING, problem.reason, problem.message, view)
-    return _steady(view)
+        return _steady(inputs) if inputs.reached else _under_way(inputs)
+    if problem is not None and not inputs.reached:
+        return _held(RECONCILING, problem.reason, problem.message, inputs)
+    return _steady(inputs)
 
 
-def _held(kind: str, reason: str, message: str, view: View) -> tuple[Wanted, ...]:
+def _held(kind: str, reason: str, message: str, inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Return what holds while the generation is not reached; Ready speaks of what serves meanwhile."""
-    stable = view.state.stable
-    if stable is not None and view.serving:
-        return (*ready(reasons.SERVING, _serving_text(view, stable)), Wanted(kind, "True", reason, message))
+    stable = inputs.state.stable
+    if stable is not None and inputs.serving:
+        return (*ready(reasons.SERVING, _serving_text(inputs, stable)), Wanted(kind, "True", reason, message))
     return (Wanted(READY, "False", reason, message), Wanted(kind, "True", reason, message))
 
 
-def _after_failure(view: View) -> tuple[Wanted, ...]:
-    failed = view.state.failed
-    if view.reached and view.serving:
-        return _steady(view)
+def _after_failure(inputs: ConditionInputs) -> tuple[Wanted, ...]:
+    failed = inputs.state.failed
+    if inputs.reached and inputs.serving:
+        return _steady(inputs)
     reason = (failed.reason if failed else None) or reasons.PROGRESS_DEADLINE_EXCEEDED
-    return _held(STALLED, reason, _failure_text(view), view)
+    return _held(STALLED, reason, _failure_text(inputs), inputs)
 
 
-def _under_way(view: View) -> tuple[Wanted, ...]:
-    return _held(RECONCILING, *_progress(view), view)
+def _under_way(inputs: ConditionInputs) -> tuple[Wanted, ...]:
+    return _held(RECONCILING, *_progress(inputs), inputs)
 
 
-def _steady(view: View) -> tuple[Wanted, ...]:
+def _steady(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Return what holds while the stable revision is the one that is wanted: how it fares."""
-    stable, health = view.state.stable, view.health
+    stable, health = inputs.state.stable, inputs.health
     if stable is None:
-        return _held(RECONCILING, reasons.ROLLING_OUT, "the first revision is on its way", view)
-    text = _serving_text(view, stable)
+        return _held(RECONCILING, reasons.ROLLING_OUT, "the first revision is on its way", inputs)
+    text = _serving_text(inputs, stable)
     if health.available == 0:
         cause = health.cause
         reason, why = (cause.reason, cause.message) if cause else (reasons.UNAVAILABLE, f"{health.slow}")
         return (Wanted(READY, "False", reason, f"no pod of {stable.name} answers: {why}"),)
-    if health.available < view.resource.spec.replicas.min and not _settled_before(view):
-        return _scaling(view, text)
-    if health.available < view.resource.spec.replicas.min and health.cause is not None:
+    if health.available < inputs.resource.spec.replicas.min and not _settled_before(inputs):
+        return _scaling(inputs, text)
+    if health.available < inputs.resource.spec.replicas.min and health.cause is not None:
         return ready(reasons.DEGRADED, f"{text}; the others do not: {health.cause.message}")
     return ready(reasons.SERVING, text)
 
 
-def _settled_before(view: View) -> bool:
+def _settled_before(inputs: ConditionInputs) -> bool:
     """Tell whether this generation was reached before: pods that go later make it degraded, not under way."""
-    status = view.resource.status
-    if status.observed_generation != view.resource.metadata.generation:
+    status = inputs.resource.status
+    if status.observed_generation != inputs.resource.metadata.generation:
         return False
     return find(status.conditions, RECONCILING) is None and find(status.conditions, STALLED) is None
 
 
-def _scaling(view: View, text: str) -> tuple[Wanted, ...]:
+def _scaling(inputs: ConditionInputs, text: str) -> tuple[Wanted, ...]:
     """Return what holds while more replicas than there are were asked for; after the deadline a person must look."""
-    cause = view.health.cause
-    short_of = f"{text}, and {view.resource.spec.replicas.min} are wanted"
+    cause = inputs.health.cause
+    short_of = f"{text}, and {inputs.resource.spec.replicas.min} are wanted"
     message = f"{short_of}: {cause.message}" if cause else short_of
-    over = scaling_deadline(view)
+    over = scaling_deadline(inputs)
     if over is not None and over <= 0:
-        return _held(STALLED, reasons.REPLICAS_UNAVAILABLE, message, view)
-    return _held(RECONCILING, reasons.SCALING_UP, message, view)
+        return _held(STALLED, reasons.REPLICAS_UNAVAILABLE, message, inputs)
+    return _held(RECONCILING, reasons.SCALING_UP, message, inputs)
 
 
-def scaling_deadline(view: View) -> float | None:
+def scaling_deadline(inputs: ConditionInputs) -> float | None:
     """Return the seconds left to reach the wanted number of replicas, or None where none is being waited for."""
-    status, generation = view.resource.status, view.resource.metadata.generation
-    seconds = view.resource.spec.rollout.progress_deadline_seconds
+    status, generation = inputs.resource.status, inputs.resource.metadata.generation
+    seconds = inputs.resource.spec.rollout.progress_deadline_seconds
     if status.observed_generation != generation:
         return float(seconds)
     given_up = find(status.conditions, STALLED)
@@ -148,29 +148,29 @@ def scaling_deadline(view: View) -> float | None:
         since = parse_time(began.last_transition_time)
     except ValueError:
         return float(seconds)
-    return (since + timedelta(seconds=seconds) - view.scene.now).total_seconds()
+    return (since + timedelta(seconds=seconds) - inputs.context.now).total_seconds()
 
 
-def _rollout(view: View) -> tuple[Wanted, ...]:
+def _rollout(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Return how a new revision fares, whoever asked for it."""
-    if view.state.failed is not None:
-        reason = view.state.failed.reason or reasons.PROGRESS_DEADLINE_EXCEEDED
-        return (Wanted(ROLLOUT_FAILED, "True", reason, _failure_text(view)),)
-    if view.state.under_way is not None:
-        return (Wanted(PROGRESSING, "True", *_progress(view)),)
+    if inputs.state.failed is not None:
+        reason = inputs.state.failed.reason or reasons.PROGRESS_DEADLINE_EXCEEDED
+        return (Wanted(ROLLOUT_FAILED, "True", reason, _failure_text(inputs)),)
+    if inputs.state.under_way is not None:
+        return (Wanted(PROGRESSING, "True", *_progress(inputs)),)
     return ()
 
 
-def _autoscaling(view: View) -> tuple[Wanted, ...]:
+def _autoscaling(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Say what keeps the autoscaler from doing what the spec wants."""
-    if not view.findings:
+    if not inputs.findings:
         return ()
-    message = "; ".join(item.message for item in view.findings)
-    return (Wanted(AUTOSCALING, "False", view.findings[0].reason, message),)
+    message = "; ".join(item.message for item in inputs.findings)
+    return (Wanted(AUTOSCALING, "False", inputs.findings[0].reason, message),)
 
 
-def _progress(view: View) -> tuple[str, str]:
-    candidate = view.state.under_way
+def _progress(inputs: ConditionInputs) -> tuple[str, str]:
+    candidate = inputs.state.under_way
     if candidate is None:
         return reasons.ROLLING_OUT, ""
     if candidate.reason is None:
@@ -179,18 +179,18 @@ def _progress(view: View) -> tuple[str, str]:
     return candidate.reason, f"{candidate.name} with {short(candidate)} {state} {candidate.message or ''}"
 
 
-def _failure_text(view: View) -> str:
-    failed = view.state.failed
+def _failure_text(inputs: ConditionInputs) -> str:
+    failed = inputs.state.failed
     if failed is None:
         return ""
     way_out = (
         "It serves as soon as the cause is gone"
-        if view.state.kept is not None
+        if inputs.state.kept is not None
         else "It is not tried again: change the spec or publish another model"
     )
     return f"{failed.name} with {short(failed)} failed: {failed.message or failed.reason}. {way_out}"
 
 
-def _serving_text(view: View, stable: Revision) -> str:
-    health = view.health
+def _serving_text(inputs: ConditionInputs, stable: Revision) -> str:
+    health = inputs.health
     return f"{health.available} of {max(health.replicas, health.available)} pods of {stable.name} serve {short(stable)}"

@@ -4,38 +4,38 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from perennial.api.config import OperatorConfig
-from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Revision
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus, Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, settle
 from perennial.core.decision import Decision, EventNote
 from perennial.core.times import format_time
 from perennial.serving import reasons
 from perennial.serving.access import refused_annotations, refused_pods, without_refused
 from perennial.serving.children import actions_of
-from perennial.serving.conditions import View, conditions_of, scaling_deadline
+from perennial.serving.conditions import ConditionInputs, conditions_of, scaling_deadline
 from perennial.serving.observe import Observed
 from perennial.serving.revision import Problem, Shape, find_model, revision_of, selector_text_of, shape_of, with_preset
+from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.steps import deadline_of, next_state, retirement_of
 from perennial.serving.scaling import findings
-from perennial.serving.scene import Scene, State
-from perennial.serving.walk import deadline_of, retirement_of, walk
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
     """Return one step toward the spec."""
-    scene = _scene(observed, config, now)
-    state = walk(scene)
-    spec = scene.observed.resource.spec
-    view = View(state, scene, scene.health(state.stable), findings(spec, config.runtimes))
-    wanted = conditions_of(view)
+    context = _context(observed, config, now)
+    state = next_state(context)
+    spec = context.observed.resource.spec
+    inputs = ConditionInputs(state, context, context.health(state.stable), findings(spec, config.runtimes))
+    wanted = conditions_of(inputs)
     return Decision(
-        status=_status(view, wanted, config).dump(),
-        actions=actions_of(state, scene, config),
+        status=_status(inputs, wanted, config).dump(),
+        actions=actions_of(state, context, config),
         events=(*state.events, *_news(observed.resource, wanted, state)),
-        requeue_after=_next_look(view, wanted),
+        requeue_after=_next_look(inputs, wanted),
     )
 
 
-def _scene(observed: Observed, config: OperatorConfig, now: datetime) -> Scene:
+def _context(observed: Observed, config: OperatorConfig, now: datetime) -> Context:
     asked = observed.resource.spec
     refused = refused_annotations(asked, config.allowed_annotations) or refused_pods(asked, config.pods)
     resource = without_refused(with_preset(observed.resource, config.runtimes), config.allowed_annotations)
@@ -45,16 +45,16 @@ def _scene(observed: Observed, config: OperatorConfig, now: datetime) -> Scene:
     target: Revision | None = None
     if isinstance(shape, Shape) and not isinstance(version, Problem):
         target = revision_of(resource.metadata.name, version, shape, format_time(now))
-    return Scene(observed, shape if isinstance(shape, Shape) else None, target, problem, now)
+    return Context(observed, shape if isinstance(shape, Shape) else None, target, problem, now)
 
 
-def _status(view: View, wanted: tuple[Wanted, ...], config: OperatorConfig) -> ModelDeploymentStatus:
-    resource, state, health = view.resource, view.state, view.health
+def _status(inputs: ConditionInputs, wanted: tuple[Wanted, ...], config: OperatorConfig) -> ModelDeploymentStatus:
+    resource, state, health = inputs.resource, inputs.state, inputs.health
     meta = resource.metadata
     return ModelDeploymentStatus(
         observed_generation=meta.generation,
-        conditions=settle(resource.status.conditions, wanted, meta.generation, view.scene.now),
-        phase=_phase(view),
+        conditions=settle(resource.status.conditions, wanted, meta.generation, inputs.context.now),
+        phase=_phase(inputs),
         url=_url(resource, config.cluster_domain) if state.addressed is not None else None,
         replicas=health.replicas,
         ready_replicas=health.ready,
@@ -66,11 +66,11 @@ def _status(view: View, wanted: tuple[Wanted, ...], config: OperatorConfig) -> M
     )
 
 
-def _phase(view: View) -> str:
-    state = view.state
+def _phase(inputs: ConditionInputs) -> str:
+    state = inputs.state
     if state.under_way is not None:
         return "Progressing"
-    if view.serving:
+    if inputs.serving:
         return "Stable"
     return "Failed" if state.failed is not None or state.stable is not None else "Pending"
 
@@ -92,14 +92,14 @@ def _news(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> 
     return () if known else (EventNote("Warning", stop.reason, stop.message),)
 
 
-def _next_look(view: View, wanted: tuple[Wanted, ...]) -> float | None:
+def _next_look(inputs: ConditionInputs, wanted: tuple[Wanted, ...]) -> float | None:
     """Return the seconds to the next moment at which time alone changes something."""
-    state, scene = view.state, view.scene
+    state, context = inputs.state, inputs.context
     moments = []
     if state.under_way is not None and state.under_way.ready_since is None:
-        moments.append((deadline_of(state.under_way, scene) - scene.now).total_seconds())
+        moments.append((deadline_of(state.under_way, context) - context.now).total_seconds())
     if state.previous is not None:
-        moments.append((retirement_of(state.previous, scene) - scene.now).total_seconds())
+        moments.append((retirement_of(state.previous, context) - context.now).total_seconds())
     if any(item.type == RECONCILING and item.reason == reasons.SCALING_UP for item in wanted):
-        moments.append(scaling_deadline(view) or 0.0)
+        moments.append(scaling_deadline(inputs) or 0.0)
     return max(0.0, min(moments)) if moments else None

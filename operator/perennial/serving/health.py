@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from perennial.api.kube import ContainerStatus, Deployment, Pod, Terminated, condition
+from perennial.api.kubernetes import ContainerStatus, Deployment, Pod, Terminated, condition
 from perennial.core.failures import OUT_OF_SPACE, by_code
 from perennial.core.termination import agent_words
 from perennial.core.waiting import Cause, clean, waiting_cause

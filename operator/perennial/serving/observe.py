@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from perennial.api.base import Digest, Model, Name, S3Uri, ShortText
-from perennial.api.kube import Deployment, Pod
-from perennial.api.meta import ObjectMeta, Resource
-from perennial.api.modeldeployment import ModelDeployment
-from perennial.api.serving_models import OciUri
+from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
+from perennial.api.kubernetes import Deployment, Pod
+from perennial.api.modeldeployment.models import OciUri
+from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.decision import World
 from perennial.core.kinds import (
     AUTOSCALER,

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from perennial.api.base import Model
-from perennial.api.config import OperatorConfig, RuntimePreset
-from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec, Revision
-from perennial.api.pod import EnvFromSource, EnvVar
-from perennial.api.pod_extras import PodExtras
-from perennial.api.serving_models import OCI
-from perennial.api.serving_runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
+from perennial.api.common.base import Model
+from perennial.api.common.pod import EnvFromSource, EnvVar
+from perennial.api.common.pod_options import PodExtras
+from perennial.api.contract.settings import OperatorConfig, RuntimePreset
+from perennial.api.modeldeployment.models import OCI
+from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec, Revision
+from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL, child_name, digest_of, selector_text
 from perennial.serving import reasons

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from perennial.api.config import RuntimePreset
-from perennial.api.modeldeployment import ModelDeployment, ModelDeploymentSpec, Revision
-from perennial.api.serving_scaling import AutoscalingMetric, ExternalMetric
+from perennial.api.contract.settings import RuntimePreset
+from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec, Revision
+from perennial.api.modeldeployment.scaling import AutoscalingMetric, ExternalMetric
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, Raw
 from perennial.core.names import REVISION_LABEL
 from perennial.serving import reasons

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from perennial.api.agent import MODEL_DIR
-from perennial.api.config import AgentConfigDefaults, PodRules
-from perennial.api.modeldeployment import ModelDeployment, Revision
-from perennial.api.pod import EnvVar, Storage
-from perennial.api.serving_runtime import HttpProbe
-from perennial.core.pod_extras import code_resources, shared_memory_mount, users_security
+from perennial.api.common.pod import EnvVar, Storage
+from perennial.api.contract.commands import MODEL_DIR
+from perennial.api.contract.settings import AgentConfigDefaults, PodRules
+from perennial.api.modeldeployment.resource import ModelDeployment, Revision
+from perennial.api.modeldeployment.runtime import HttpProbe
+from perennial.core.pod_options import code_resources, shared_memory_mount, users_security
 from perennial.serving.health import SERVER
 from perennial.serving.revision import NAME_VARIABLE, Server
 

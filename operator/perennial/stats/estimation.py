@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from perennial.api.measures import EstimatedName
+from perennial.api.common.measures import EstimatedName
 from perennial.stats.classification import Bools
 from perennial.stats.intervals import CONFIDENCE, Estimate, Figure, Undefined, estimate
 from perennial.stats.samples import Floats

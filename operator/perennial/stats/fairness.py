@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from perennial.api.measures import FairnessName
+from perennial.api.common.measures import FairnessName
 from perennial.stats.groups import MIN_GROUP, Judged, Rate, large_groups, rate_of
 from perennial.stats.intervals import (
     CONFIDENCE,

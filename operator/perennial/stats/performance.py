@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import get_args
 
-from perennial.api.measures import MetricName
+from perennial.api.common.measures import MetricName
 from perennial.stats import classification, regression
 from perennial.stats.classification import Classified
 from perennial.stats.intervals import CONFIDENCE, Estimate, Figure, Undefined, difference, estimate, unpaired

@@ -4,6 +4,6 @@
 shape the status.
 """
 
-from perennial.training.room import ROOM
+from perennial.training.controller import CONTROLLER
 
-__all__ = ["ROOM"]
+__all__ = ["CONTROLLER"]

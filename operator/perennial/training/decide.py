@@ -7,31 +7,31 @@ attempt. Every step starts from what is there, so it does not matter which step 
 from dataclasses import replace
 from datetime import datetime
 
-from perennial.api.config import OperatorConfig
-from perennial.api.training_sweep import SweepStatus
-from perennial.api.trainingjob import CurrentRun, TrainingJobStatus
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.trainingjob.resource import CurrentRun, TrainingJobStatus
+from perennial.api.trainingjob.sweep import SweepStatus
+from perennial.core.clock import seconds_until, soonest
 from perennial.core.decision import Decision, EventNote
-from perennial.training import runs
-from perennial.training.acceptance import objections
-from perennial.training.clock import seconds_until, soonest
-from perennial.training.exit_codes import ruled
-from perennial.training.gang import is_failing, laggard, outcome_of_gang, stuck_after
-from perennial.training.housekeeping import rivals
-from perennial.training.look import Current, Look
+from perennial.training.attempt.exit_codes import ruled
+from perennial.training.attempt.outcomes import AttemptOutcome, end_note
+from perennial.training.attempt.phase import progress_of, queued, starting
+from perennial.training.attempt.progress import read_of, reported
+from perennial.training.attempt.workers import is_failing, laggard, outcome_of_gang, stuck_after
+from perennial.training.conditions import activity, poll_events
+from perennial.training.context import Context, Current
+from perennial.training.job.kueue import queue_of
+from perennial.training.job.plan import lineage_of, run_hash
+from perennial.training.job.suspend import suspension
 from perennial.training.observe import AttemptJob, Observed
-from perennial.training.outcome import Outcome, end_note
-from perennial.training.plan import lineage_of, run_hash
-from perennial.training.poll import polls_of, with_baseline
-from perennial.training.progress import progress_of, queued, starting
-from perennial.training.queue import queue_of
-from perennial.training.reporting import read_of, reported
-from perennial.training.schedule import with_schedule
-from perennial.training.states import activity, poll_events
-from perennial.training.suspension import suspension
-from perennial.training.sweep import sweep_of
-from perennial.training.trial_results import attempts_of, outcome_of_sweep, trial_events
-from perennial.training.trials import advance, parameters_of, trial_job
-from perennial.training.triggers import acknowledge, outdated_wishes
+from perennial.training.run import records
+from perennial.training.run.acceptance import objections
+from perennial.training.run.data_poll import polls_of, with_baseline
+from perennial.training.run.retention import rivals
+from perennial.training.run.schedule import with_schedule
+from perennial.training.run.triggers import acknowledge, outdated_requests
+from perennial.training.sweep.advance import advance, parameters_of, trial_job
+from perennial.training.sweep.results import attempts_of, outcome_of_sweep, trial_events
+from perennial.training.sweep.trials import sweep_of
 
 _LOOK_AGAIN = 2.0
 """Seconds after which to look for a pod's last word; usually its event comes first."""
@@ -44,27 +44,27 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     resource = observed.resource
     polls = polls_of(resource.spec, observed.pods)
     step = _Step(observed, config, now, run_hash(resource.spec), polls)
-    status = runs.put_right(resource.metadata.name, resource.status, observed.jobs, resource.spec.history, now)
+    status = records.put_right(resource.metadata.name, resource.status, observed.jobs, resource.spec.history, now)
     status, events = with_schedule(resource.spec, status, now)
     status = with_baseline(status, polls)
     run = status.current_run
     found = step.idle(status) if run is None else step.go_on(status, run)
-    return replace(found, events=(*events, *poll_events(resource.status, polls.trouble), *found.events))
+    return replace(found, events=(*events, *poll_events(resource.status, polls.error), *found.events))
 
 
-class _Step(Look):
+class _Step(Context):
     """The walk of a run."""
 
     def idle(self, status: TrainingJobStatus) -> Decision:
         """No run is under way: start one if one is due."""
-        outdated = outdated_wishes(status, self.observed.wishes)
+        outdated = outdated_requests(status, self.observed.requests)
         events = [
             EventNote(
                 "Normal",
                 "VerdictSetAside",
-                f"verdict {wish.verdict} of DriftMonitor {wish.monitor} speaks of a model that has been replaced since",
+                f"verdict {request.verdict} of DriftMonitor {request.monitor} is about a model that was replaced",
             )
-            for wish in outdated
+            for request in outdated
         ]
         return self.start_if_due(acknowledge(status, outdated), events)
 
@@ -166,7 +166,7 @@ class _Step(Look):
         run = current.run
         if self.spec.suspend:
             # The Job goes as one that is no longer the current attempt's.
-            again = runs.set_aside(self.resource.metadata.name, run, self.now)
+            again = records.set_aside(self.resource.metadata.name, run, self.now)
             return self.decision(status.model_copy(update={"current_run": again}), status_first=True)
         if not found.job.spec.suspend:
             return self._watch(status, current, found)
@@ -211,7 +211,7 @@ class _Step(Look):
 
     # Ending.
 
-    def _after(self, status: TrainingJobStatus, current: Current, outcome: Outcome) -> Decision:
+    def _after(self, status: TrainingJobStatus, current: Current, outcome: AttemptOutcome) -> Decision:
         """An attempt has ended: the next one, or the end of the run."""
         run, limit = current.run, self.spec.retry.limit
         if outcome.ending == "Succeeded":
@@ -223,7 +223,7 @@ class _Step(Look):
             return self._end(status, current, "Failed", replace(outcome, message=note))
         if current.changed:
             return self._replace(status, current, outcome)  # the spec of the attempt to repeat is gone
-        again = runs.repeat(self.resource.metadata.name, run, outcome, self.now)
+        again = records.repeat(self.resource.metadata.name, run, outcome, self.now)
         left = seconds_until(again.attempt_time, self.now)
         ended = f"attempt {run.attempt + 1} of run {run.name} has ended: {outcome.message}"
         return self.decision(
@@ -232,7 +232,7 @@ class _Step(Look):
             requeue=left,
         )
 
-    def _judge(self, status: TrainingJobStatus, current: Current, outcome: Outcome) -> Decision:
+    def _judge(self, status: TrainingJobStatus, current: Current, outcome: AttemptOutcome) -> Decision:
         """A run has made its model: does it become the artifact?"""
         made = outcome.published
         wrong = objections(
@@ -246,14 +246,16 @@ class _Step(Look):
         said = f"{wrong}; {stays}. Change the training, its data, or spec.acceptance"
         return self._end(status, current, "Rejected", replace(outcome, reason="Rejected", message=said))
 
-    def _end(self, status: TrainingJobStatus, current: Current, result: runs.Result, outcome: Outcome) -> Decision:
+    def _end(
+        self, status: TrainingJobStatus, current: Current, result: records.Result, outcome: AttemptOutcome
+    ) -> Decision:
         status = self.recorded(status, current, result, outcome)
         event = end_note(current.run.name, result, outcome)
         return self.decision(status, events=[event], requeue=self.rest(status) if self.due(status) is None else 0)
 
-    def _replace(self, status: TrainingJobStatus, current: Current, outcome: Outcome | None = None) -> Decision:
+    def _replace(self, status: TrainingJobStatus, current: Current, outcome: AttemptOutcome | None = None) -> Decision:
         """The spec has changed: record the run as replaced, and start the one that takes its place."""
         after = f", after: {outcome.message}" if outcome is not None else ""
         message = f"the spec has changed while run {current.run.name} was under way{after}"
-        status = self.recorded(status, current, "Replaced", Outcome("Fatal", "SpecChanged", message))
+        status = self.recorded(status, current, "Replaced", AttemptOutcome("Fatal", "SpecChanged", message))
         return self.start_if_due(status, [EventNote("Normal", "RunReplaced", message)])

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.kube import Job, OwnerReference, Pod
-from perennial.api.meta import ObjectMeta, Resource
-from perennial.api.trainingjob import TrainingJob
+from perennial.api.common.base import ObjectMeta, Resource
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.kubernetes import Job, OwnerReference, Pod
+from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.decision import World
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
-from perennial.training.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan, trial_numbers_of
+from perennial.training.job.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan, trial_numbers_of
 
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
@@ -67,7 +67,7 @@ class AttemptJob:
 
 
 @dataclass(frozen=True)
-class RetrainWish:
+class RetrainRequest:
     """A DriftMonitor's standing request to train again."""
 
     monitor: str
@@ -82,7 +82,7 @@ class Observed:
     resource: TrainingJob
     jobs: tuple[AttemptJob, ...] = ()
     pods: tuple[OwnedPod, ...] = ()
-    wishes: tuple[RetrainWish, ...] = ()
+    requests: tuple[RetrainRequest, ...] = ()
     cron_jobs: tuple[ObjectMeta, ...] = ()
     answer: Callable[[str], str | None] = lambda _: None
     """Returns the newest answer to a read."""
@@ -130,12 +130,12 @@ def observe(resource: TrainingJob, world: World) -> Observed:
     meta = resource.metadata
     key = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
     found = (_attempt_job(resource, raw) for raw in world.children(JOB, key))
-    wishes = (_wish(meta.name, raw) for raw in world.naming(DRIFT_MONITOR, key))
+    requests = (_retrain_request(meta.name, raw) for raw in world.naming(DRIFT_MONITOR, key))
     return Observed(
         resource=resource,
         jobs=tuple(item for item in found if item is not None),
         pods=tuple(OwnedPod.model_validate(raw) for raw in world.children(POD, key)),
-        wishes=tuple(item for item in wishes if item is not None),
+        requests=tuple(item for item in requests if item is not None),
         cron_jobs=tuple(Resource.model_validate(raw).metadata for raw in world.children(CRON_JOB, key)),
         answer=world.answer,
     )
@@ -154,7 +154,7 @@ def _attempt_job(resource: TrainingJob, raw: Raw) -> AttemptJob | None:
     return AttemptJob(*numbers, job, plan) if numbers is not None else None
 
 
-def _wish(name: str, raw: Raw) -> RetrainWish | None:
+def _retrain_request(name: str, raw: Raw) -> RetrainRequest | None:
     try:
         monitor = DriftMonitor.model_validate(raw)
     except ValidationError:
@@ -162,7 +162,7 @@ def _wish(name: str, raw: Raw) -> RetrainWish | None:
     on_drift, request = monitor.spec.on_drift, monitor.status.retrain
     if request is None or on_drift is None or on_drift.retrain is None or on_drift.retrain.training_job != name:
         return None
-    return RetrainWish(monitor.metadata.name, request.verdict, request.digest)
+    return RetrainRequest(monitor.metadata.name, request.verdict, request.digest)
 
 
 def _freshness(pod: OwnedPod) -> tuple[bool, str, str]:

@@ -3,8 +3,8 @@
 import json
 from hashlib import sha256
 
-from perennial.agent.digest import content_digest
-from perennial.api.manifest import FileEntry
+from perennial.agent.artifact.digest import content_digest
+from perennial.api.contract.manifest import FileEntry
 from perennial.core.kinds import Raw
 from tests.e2e.support.site import Site
 

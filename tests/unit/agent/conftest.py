@@ -14,8 +14,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from perennial.agent.storage import ObjectStore, open_storage
-from perennial.api.pod import Storage
+from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.api.common.pod import Storage
 from tools.cluster import api
 
 ACCESS, SECRET = "test", "testsecret"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from perennial.agent.cli import encode, told
-from perennial.agent.errors import AgentError
-from perennial.agent.publish import publish
-from perennial.agent.storage import ObjectStore, open_storage
-from perennial.api.agent import FetchInputs, PublishConfig
-from perennial.api.messages import MAX_BYTES, Failure, Published
-from perennial.api.pod import Input, Storage
+from perennial.agent.publish.command import publish
+from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.errors import AgentError
+from perennial.api.common.pod import Input, Storage
+from perennial.api.contract.commands import FetchInputs, PublishConfig
+from perennial.api.contract.messages import MAX_BYTES, Failure, Published
 from perennial.core.failures import TABLE, AgentFailure
 from perennial.core.termination import parse_message
 from tests.unit.agent.conftest import S3Server

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from perennial.agent.errors import AgentError
 from perennial.agent.poll import poll
-from perennial.agent.storage import ObjectStore
-from perennial.api.agent import PollConfig
-from perennial.api.pod import Input
+from perennial.agent.storage.client import ObjectStore
+from perennial.agent.storage.errors import AgentError
+from perennial.api.common.pod import Input
+from perennial.api.contract.commands import PollConfig
 from tests.unit.agent.conftest import S3Server
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.api.modeldeployment import ModelDeployment
-from perennial.api.trainingjob import TrainingJob
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.trainingjob.resource import TrainingJob
 
 
 def training(**spec: Any) -> dict[str, Any]:

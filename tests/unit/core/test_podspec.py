@@ -1,9 +1,9 @@
 """What all pods share."""
 
-from perennial.api.agent import FetchModel
-from perennial.api.config import AgentConfigDefaults
-from perennial.api.meta import ObjectMeta
-from perennial.api.pod import LocalRef, PodOptions, ResourceRequirements, Storage, Toleration
+from perennial.api.common.base import ObjectMeta
+from perennial.api.common.pod import LocalRef, PodOptions, ResourceRequirements, Storage, Toleration
+from perennial.api.contract.commands import FetchModel
+from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.core.kinds import TRAINING_JOB
 from perennial.core.podspec import agent_container, owner_reference, pod_options, resources_of, storage_volumes
 

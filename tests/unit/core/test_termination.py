@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.api.messages import Failure, Fetched, Published
+from perennial.api.contract.messages import Failure, Fetched, Published
 from perennial.core.termination import BadMessage, failure_of, parse_message
 
 PUBLISHED: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perennial.api.kube import Pod
+from perennial.api.kubernetes import Pod
 from perennial.core.waiting import IMAGE_PULL_FAILED, waiting_cause
 
 VOLUME = "registry.example/model@sha256:" + "e" * 64

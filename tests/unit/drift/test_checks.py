@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from perennial.api.driftmonitor import DriftMonitor
-from perennial.drift.room import metrics
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.drift.controller import metrics
 from tests.unit.drift.worlds import after, conditions, decide, job, monitor, pod, status_of, target, verdict
 
 TRUTH = {"uri": "s3://labels/churn/", "label": "churned", "delay": "7d"}

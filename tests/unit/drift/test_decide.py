@@ -8,7 +8,7 @@ import pytest
 from perennial.core.decision import Apply
 from perennial.core.failures import TABLE
 from perennial.core.kinds import Raw
-from perennial.drift.room import ROOM
+from perennial.drift.controller import CONTROLLER
 from tests.unit.drift.worlds import (
     NEW,
     NOW,
@@ -312,13 +312,13 @@ def test_the_gauges_are_few_and_never_twice_the_same() -> None:
     same = [{"name": "age", "method": "psi", "score": "0.5", "threshold": "0.2", "drifted": True}] * 2
     resource = monitor()
     decision = decide(resource, target(), pod("churn-1", verdict(features=same)))
-    gauges = ROOM.metrics(ROOM.parse(after(decision, resource)))
+    gauges = CONTROLLER.metrics(CONTROLLER.parse(after(decision, resource)))
     assert [(gauge.name, gauge.value) for gauge in gauges] == [
         ("perennial_drift_detected", 1.0),
         ("perennial_drift_share", 0.75),
         ("perennial_drift_score", 0.5),
     ]
-    assert ROOM.metrics(ROOM.parse(resource)) == ()
+    assert CONTROLLER.metrics(CONTROLLER.parse(resource)) == ()
 
 
 @pytest.mark.parametrize(
@@ -331,11 +331,11 @@ def test_the_gauges_are_few_and_never_twice_the_same() -> None:
     ],
 )
 def test_names_of_garbage_are_none(raw: Raw) -> None:
-    assert ROOM.names(raw) == ()
+    assert CONTROLLER.names(raw) == ()
 
 
 def test_names_are_the_deployment_and_the_training() -> None:
-    assert [str(key) for key in ROOM.names(monitor(onDrift=RETRAIN))] == [
+    assert [str(key) for key in CONTROLLER.names(monitor(onDrift=RETRAIN))] == [
         "ModelDeployment/default/churn",
         "TrainingJob/default/churn",
     ]

@@ -6,12 +6,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from perennial.api.config import OperatorConfig
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Decision
 from perennial.core.kinds import Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
-from perennial.drift.outcomes import DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
-from perennial.drift.room import ROOM
+from perennial.drift.comparisons import DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
+from perennial.drift.controller import CONTROLLER
 from tests.golden.world import ListedWorld
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -107,9 +107,9 @@ def verdict(*, drifted: bool = True, **changes: Any) -> dict[str, Any]:
 
 def decide(resource: Raw, *world: Raw, now: datetime = NOW) -> Decision:
     """Return what the room decides."""
-    parsed = ROOM.parse(resource)
+    parsed = CONTROLLER.parse(resource)
     config = OperatorConfig.model_validate({"agent": {"image": "perennial:1"}})
-    return ROOM.decide(ROOM.observe(parsed, ListedWorld([resource, *world])), config, now)
+    return CONTROLLER.decide(CONTROLLER.observe(parsed, ListedWorld([resource, *world])), config, now)
 
 
 def status_of(decision: Decision) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from perennial.api.base import Model, Quantity, Rule, list_map, rules
+from perennial.api.common.base import Model, Quantity, Rule, list_map, rules
 from perennial.generate.structural import structural, without_defaults
 
 

@@ -12,14 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.core.decision import EventNote
-from perennial.core.diff import covers
 from perennial.core.kinds import JOB, POD, TRAINING_JOB, Key
-from perennial.runtime import logs
-from perennial.runtime.departure import first_difference, projection
-from perennial.runtime.events import EventPoster
-from perennial.runtime.health import Health
-from perennial.runtime.slim import pack, unpack
-from perennial.runtime.workqueue import WorkQueue
+from perennial.runtime.controller.codec import pack, unpack
+from perennial.runtime.controller.diff import covers, first_difference, projection
+from perennial.runtime.controller.events import EventPoster
+from perennial.runtime.controller.queue import WorkQueue
+from perennial.runtime.process import logs
+from perennial.runtime.process.health import Health
 from tests.reconcile.fake import FakeCluster, refusal
 from tests.unit.runtime.clock import FakeClock
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from perennial.api.config import OperatorConfig
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Apply, Decision, Delete, EventNote
-from perennial.core.diff import covers
 from perennial.core.kinds import Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL
-from perennial.serving.room import ROOM
+from perennial.runtime.controller.diff import covers
+from perennial.serving.controller import CONTROLLER
 from tests.golden.world import ListedWorld
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -137,9 +137,9 @@ class Cluster:
 
     def decide(self) -> Decision:
         """Return what the room decides now."""
-        resource = ROOM.parse(self.resource)
+        resource = CONTROLLER.parse(self.resource)
         world = ListedWorld([self.resource, *self.objects.values()])
-        return ROOM.decide(ROOM.observe(resource, world), self.config, self.now)
+        return CONTROLLER.decide(CONTROLLER.observe(resource, world), self.config, self.now)
 
     def reconcile(self) -> int:
         """Carry out one decision; return the number of writes."""

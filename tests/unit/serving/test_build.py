@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from perennial.api.agent import CaptureConfig, FetchModel
-from perennial.core.diff import covers
+from perennial.api.contract.commands import CaptureConfig, FetchModel
 from perennial.core.kinds import Raw
+from perennial.runtime.controller.diff import covers
 from tests.unit.serving.cluster import Cluster, digest, model_deployment
 
 

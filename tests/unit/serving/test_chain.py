@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from perennial.api.kube import Deployment
-from perennial.api.modeldeployment import Revision
-from perennial.serving.marks import marks_of, recorded_revision
+from perennial.api.kubernetes import Deployment
+from perennial.api.modeldeployment.resource import Revision
+from perennial.serving.annotations import annotations_of, recorded_revision
 
 SINCE = "2026-01-31T12:00:00Z"
 REVISION = Revision(
@@ -19,9 +19,11 @@ REVISION = Revision(
 
 
 def deployment(revision: Revision) -> Deployment:
-    marks = marks_of(revision, 8080, "agent:1")
+    annotations = annotations_of(revision, 8080, "agent:1")
     labels = {"perennial.dev/revision": revision.hash}
-    return Deployment.model_validate({"metadata": {"name": revision.name, "annotations": marks, "labels": labels}})
+    return Deployment.model_validate(
+        {"metadata": {"name": revision.name, "annotations": annotations, "labels": labels}}
+    )
 
 
 def test_a_revision_is_found_again_with_its_chain() -> None:
@@ -31,5 +33,5 @@ def test_a_revision_is_found_again_with_its_chain() -> None:
 def test_a_revision_without_a_chain_stays_without() -> None:
     bare = REVISION.model_copy(update={"chain": None})
 
-    assert "perennial.dev/chain" not in marks_of(bare, 8080, "agent:1")
+    assert "perennial.dev/chain" not in annotations_of(bare, 8080, "agent:1")
     assert recorded_revision(deployment(bare), SINCE) == bare

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perennial.api.kube import Deployment, Pod
+from perennial.api.kubernetes import Deployment, Pod
 from perennial.core.failures import TABLE
 from perennial.serving.health import assess, pod_cause
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perennial.api.config import PodRules
+from perennial.api.contract.settings import PodRules
 from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
 
 ALLOWING = PodRules(service_accounts=("server",))

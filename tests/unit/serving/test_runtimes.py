@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from perennial.api.agent import CheckModel, FetchModel
-from perennial.api.config import OperatorConfig
+from perennial.api.contract.commands import CheckModel, FetchModel
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.kinds import Raw
 from perennial.generate.presets import PRESETS
 from tests.unit.serving.cluster import Cluster, model_deployment

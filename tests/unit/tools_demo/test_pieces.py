@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perennial.api.config import RuntimePreset
+from perennial.api.contract.settings import RuntimePreset
 from tools.cluster.errors import ClusterError
 from tools.demo import install, jobs, s3, story
 from tools.demo.images import Images

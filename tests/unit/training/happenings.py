@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from perennial.training.plan import read_plan
+from perennial.training.job.plan import read_plan
 from tests.unit.training.objects import DIGEST, NOW, condition, ended, running, waiting
 from tests.unit.training.simulation import Cluster
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from perennial.api.trainingjob import TrainingJob
+from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.kinds import Raw
 from perennial.training.observe import OwnedJob, OwnedPod
 

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from perennial.api.config import OperatorConfig
-from perennial.api.trainingjob import TrainingJobStatus
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.trainingjob.resource import TrainingJobStatus
 from perennial.core.decision import Apply, Create, Decision, Delete
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
 from perennial.core.times import format_time, parse_time
-from perennial.training.plan import read_plan, run_hash
-from perennial.training.room import ROOM
+from perennial.training.controller import CONTROLLER
+from perennial.training.job.plan import read_plan, run_hash
 from tests.unit.training.objects import LABELS, NOW, condition, ended, published, resource
 
 CONFIG = OperatorConfig()
@@ -76,8 +76,8 @@ class Cluster:
     # The runtime.
 
     def decide(self, raw: Raw | None = None) -> Decision:
-        parsed = ROOM.parse(copy.deepcopy(raw or self.resource))
-        return ROOM.decide(ROOM.observe(parsed, self), CONFIG, self.now)
+        parsed = CONTROLLER.parse(copy.deepcopy(raw or self.resource))
+        return CONTROLLER.decide(CONTROLLER.observe(parsed, self), CONFIG, self.now)
 
     def reconcile(self, killed_after: int | None = None, seen: Raw | None = None) -> Decision:
         """Carry out one decision, on the resource as it was `seen`; raise Killed after so many writes."""
@@ -252,4 +252,4 @@ class Cluster:
 
     @property
     def wanted_hash(self) -> str:
-        return run_hash(ROOM.parse(self.resource).spec)
+        return run_hash(CONTROLLER.parse(self.resource).spec)

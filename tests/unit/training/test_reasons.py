@@ -9,7 +9,7 @@ import perennial.training
 from perennial.training.reasons import REASONS
 
 DOCUMENTED = {item.reason for item in REASONS}
-SOURCES = sorted(Path(perennial.training.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(perennial.training.__file__).parent.rglob("*.py"))
 GIVEN = re.compile(
     r'(?:Progress\(|Outcome\(\s*"\w+",|EventNote\(\s*(?:"\w+"|kind),|ready\(|Wanted\(\w+, "\w+",)\s*"([A-Z]\w+)"'
 )

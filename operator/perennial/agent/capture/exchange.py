@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from perennial.agent.capture.redact import redacted, redacted_target
-from perennial.api.agent import CaptureConfig
+from perennial.api.contract.commands import CaptureConfig
 
 OVERHEAD = 1024
 """About what an exchange takes beside its bodies, in bytes."""

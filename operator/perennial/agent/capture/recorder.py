@@ -13,10 +13,10 @@ from itertools import groupby
 from threading import Condition, Event, Thread
 
 from perennial.agent.capture.exchange import Budget, Exchange, line
-from perennial.agent.capture.files import CONTENT_TYPE, SUFFIX, Format, encoded
-from perennial.agent.errors import AgentError
-from perennial.agent.storage import join_uri
-from perennial.api.agent import CaptureConfig
+from perennial.agent.records.files import CONTENT_TYPE, SUFFIX, Format, encoded
+from perennial.agent.storage.client import join_uri
+from perennial.agent.storage.errors import AgentError
+from perennial.api.contract.commands import CaptureConfig
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 
-from perennial.agent.capture.files import load
 from perennial.agent.capture.listener import Listener
 from perennial.agent.capture.recorder import Counters, Recorder
 from perennial.agent.capture.tap import ClientHalf
-from perennial.agent.storage import open_storage
-from perennial.api.agent import CaptureConfig
+from perennial.agent.records.files import load
+from perennial.agent.storage.client import open_storage
+from perennial.api.contract.commands import CaptureConfig
 
 log = logging.getLogger(__name__)
 

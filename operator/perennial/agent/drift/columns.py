@@ -1,0 +1,175 @@
+"""Which columns are compared, and as what; each becomes a pair of samples."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from perennial.agent.drift.data.table import Table, as_text
+from perennial.api.driftmonitor.resource import Features
+from perennial.stats.binning import RARE
+from perennial.stats.samples import Categorical, Numeric, numeric
+
+Kind = Literal["numeric", "categorical"]
+
+MOSTLY = 0.9
+"""Share of the texts of a column that must be numbers for it to be a numeric column with some bad values."""
+_MANY_CATEGORIES = 10_000
+_MIN_EXPECTED = 5
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The columns of both sides, sorted into what is done with them.
+
+    Attributes:
+        compared: columns that both sides have.
+        absent: columns that were asked for and the current side lacks.
+        unknown: columns that were asked for and the reference lacks.
+        only_reference: further columns of the reference, such as the label.
+        only_current: further columns of the current side.
+    """
+
+    compared: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    only_reference: tuple[str, ...] = ()
+    only_current: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One column on both sides, as samples of one kind.
+
+    Attributes:
+        kind: numbers or categories.
+        reference: what the model learned from.
+        current: what it sees.
+        unreadable_reference: values of a numeric column that are no numbers; they count as missing.
+        unreadable_current: the same of the current side.
+    """
+
+    kind: Kind
+    reference: Numeric | Categorical
+    current: Numeric | Categorical
+    unreadable_reference: int = 0
+    unreadable_current: int = 0
+
+
+def choose_columns(features: Features, reference: Sequence[str], current: Collection[str]) -> Chosen:
+    """Sort the columns of both sides by what the features ask for, in the reference's order."""
+    excluded = set(features.exclude or ())
+    if features.include is None:
+        known = [name for name in reference if name not in excluded]
+        return Chosen(
+            compared=tuple(name for name in known if name in current),
+            only_reference=tuple(name for name in known if name not in current),
+            only_current=tuple(sorted(set(current) - set(reference) - excluded)),
+        )
+    asked = [name for name in dict.fromkeys(features.include) if name not in excluded]
+    learned = [name for name in asked if name in reference]
+    return Chosen(
+        compared=tuple(name for name in learned if name in current),
+        absent=tuple(name for name in learned if name not in current),
+        unknown=tuple(name for name in asked if name not in reference),
+    )
+
+
+def read_pair(name: str, reference: Table, current: Table, declared: Kind | None) -> Pair | str:
+    """Return a column of both sides as samples of one kind, or why it cannot be compared.
+
+    The kind is the declared one; else numbers if the reference holds numbers, or texts of which nine in ten are
+    numbers; booleans are categories unless the other side has numbers. Dates and times are not compared unless
+    declared as categories, since they always move on; neither are lists and records.
+
+    Raises:
+        AgentError: DataInvalid, when a file cannot be read.
+    """
+    if reference.nested(name) or current.nested(name):
+        return "it holds lists or records"
+    first, second = reference.column(name), current.column(name)
+    if first.null_count() == first.len() and second.null_count() == second.len():
+        return "both sides have no values"
+    kind = declared or _kind_of(first, second)
+    if kind is None:
+        return "it holds dates or times, which always move on (declare it as categorical to compare it)"
+    if kind == "numeric":
+        return _numeric_pair(first, second)
+    return _categorical_pair(first, second)
+
+
+def _kind_of(reference: pl.Series, current: pl.Series) -> Kind | None:
+    leading, other = (reference, current) if reference.null_count() < reference.len() else (current, reference)
+    if leading.dtype.is_numeric():
+        return "numeric"
+    if leading.dtype == pl.Boolean:
+        return "numeric" if other.dtype.is_numeric() else "categorical"
+    if leading.dtype.is_temporal():
+        return None
+    return "numeric" if _mostly_numbers(leading) else "categorical"
+
+
+def _mostly_numbers(series: pl.Series) -> bool:
+    """Tell whether texts are numbers; a leading zero, as in 01234, marks a code and no number."""
+    if series.dtype != pl.String:
+        return False
+    texts = series.drop_nulls().str.strip_chars()
+    codes = texts.str.contains(r"^0\d").sum()
+    return codes == 0 and texts.cast(pl.Float64, strict=False).count() >= MOSTLY * texts.len()
+
+
+def _numeric_pair(reference: pl.Series, current: pl.Series) -> Pair:
+    (first, bad_first), (second, bad_second) = _numbers(reference), _numbers(current)
+    return Pair("numeric", numeric(first), numeric(second), bad_first, bad_second)
+
+
+def _numbers(series: pl.Series) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], int]:
+    """Return the values as float64, NaN where there is none, and how many were no numbers."""
+    if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
+        numbers = series.cast(pl.Float64)
+    else:
+        texts = as_text(series).str.strip_chars()
+        numbers = texts.cast(pl.Float64, strict=False)
+    bad = numbers.null_count() - series.null_count()
+    return numbers.fill_null(float("nan")).to_numpy(), bad
+
+
+def _categorical_pair(reference: pl.Series, current: pl.Series) -> Pair:
+    first, second = _texts(reference, current), _texts(current, reference)
+    sides = [_frequencies(first, "reference"), _frequencies(second, "current")]
+    joined = sides[0].join(sides[1], on="category", how="full", coalesce=True).fill_null(0).sort("category")
+    if joined.height > _MANY_CATEGORIES:
+        joined = _gather_rare(joined)
+    return Pair(
+        "categorical",
+        Categorical(_counts(joined, "reference"), missing=first.null_count()),
+        Categorical(_counts(joined, "current"), missing=second.null_count()),
+    )
+
+
+def _texts(series: pl.Series, other: pl.Series) -> pl.Series:
+    """Return the categories; texts beside booleans in lower case, so that True and true are one."""
+    texts = as_text(series)
+    return texts.str.to_lowercase() if other.dtype == pl.Boolean else texts
+
+
+def _frequencies(texts: pl.Series, side: str) -> pl.DataFrame:
+    return texts.drop_nulls().rename("category").value_counts(name=side).cast({side: pl.Int64})
+
+
+def _gather_rare(joined: pl.DataFrame) -> pl.DataFrame:
+    """Keep the frequent categories of millions, by the rule of `stats.binning.merge_rare`, before they reach Python."""
+    first, second = int(joined["reference"].sum()), int(joined["current"].sum())
+    share = min(first, second) / (first + second)
+    frequent = (pl.col("reference") + pl.col("current")) * share >= _MIN_EXPECTED
+    rare = joined.filter(~frequent).select(
+        pl.lit(RARE).alias("category"), pl.col("reference").sum(), pl.col("current").sum()
+    )
+    return pl.concat([joined.filter(frequent), rare])
+
+
+def _counts(joined: pl.DataFrame, side: str) -> dict[str, int]:
+    present = joined.filter(pl.col(side) > 0)
+    return dict(zip(present["category"].to_list(), present[side].to_list(), strict=True))

@@ -1,0 +1,230 @@
+"""`perennial agent drift`: read both sides, compare them, write the report, end with a verdict.
+
+The walk: `drift_reference` and `drift_window` bring rows to disk (through `data`), `drift_columns` pairs the columns,
+`drift_features` judges them with `stats`, `report*` shows it, `drift_verdict` fits it into the termination message.
+"""
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from perennial.agent.drift.columns import choose_columns
+from perennial.agent.drift.data.files import Download, Store, read_tables, tables_under
+from perennial.agent.drift.data.reference import read_reference
+from perennial.agent.drift.data.table import Table
+from perennial.agent.drift.data.window import Window, read_window, window_files
+from perennial.agent.drift.features import FeatureResult, compare_columns
+from perennial.agent.drift.performance.checks import Checked, run_checks
+from perennial.agent.drift.report.html import render
+from perennial.agent.drift.report.model import DriftReport, Side
+from perennial.agent.drift.report.text import count
+from perennial.agent.drift.verdict import no_verdict, verdict_of
+from perennial.agent.storage.errors import classify
+from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
+from perennial.api.contract.messages import DriftVerdict, NoVerdict
+from perennial.api.driftmonitor.resource import Features
+from perennial.core.times import format_time
+
+log = logging.getLogger(__name__)
+
+JOB_VARIABLE = "PERENNIAL_JOB"
+"""Name of the pod's Job, set from its label through the downward API; the verdict's identity."""
+_NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Current:
+    """The current side: its rows, and what else was met while reading them."""
+
+    table: Table
+    unwanted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def run(
+    config: DriftConfig, store: Store, now: datetime | None = None, job: str | None = None
+) -> DriftVerdict | NoVerdict:
+    """Compare, write the report, and return the verdict, or why there is none.
+
+    Args:
+        config: what to compare and how.
+        store: storage of both sides and of the report.
+        now: end of the window. None: this moment.
+        job: name of the Job, which names the verdict and the report's folder. None: from PERENNIAL_JOB.
+
+    Raises:
+        AgentError: as `core.failures` tells; among them DataInvalid and DigestMismatch.
+    """
+    moment = now or datetime.now(UTC)
+    name = job or os.environ.get(JOB_VARIABLE) or f"{config.monitor}-by-hand"
+    scratch = Path(config.scratch)
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="drift-", dir=scratch) as folder:
+            report = _compare(config, store, moment, name, Path(folder))
+    except OSError as error:  # a full disk, most likely
+        raise classify(error, str(scratch)) from error
+    if isinstance(report, NoVerdict):
+        log.info("no verdict: %s", report.message)
+        return report
+    uri = None if config.report is None else _write(store, f"{config.report.rstrip('/')}/{name}", report)
+    log.info(
+        "%s: %d of %d columns moved",
+        "drift" if report.drifted else "no drift",
+        report.drifted_features,
+        report.compared_features,
+    )
+    return verdict_of(report, uri)
+
+
+def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder: Path) -> DriftReport | NoVerdict:
+    files = _current_files(store, config.current, now)
+    if not files:
+        return no_verdict("WindowEmpty", _nothing(config.current))
+    types = config.features.types or {}
+    as_text = {name for name, kind in types.items() if kind == "categorical"}
+    reference = read_reference(store, config.reference, _subfolder(folder, "reference"), as_text)
+    wanted = {*reference.columns, *(config.features.include or ())}
+    current = _read_current(
+        config.current, store, files, now=now, wanted=wanted, as_text=as_text, folder=_subfolder(folder, "current")
+    )
+    few = _too_few(config, reference, current)
+    if few is not None:
+        return few
+    chosen = choose_columns(config.features, reference.columns, (*current.table.columns, *current.unwanted))
+    if not chosen.compared:  # asking for columns that no request has is a wrong setting, not drift
+        return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
+    outcome = compare_columns(chosen, reference, current.table, checks=config.checks, types=types)
+    if not outcome.features:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in outcome.not_compared[:_NAMES_SHOWN])
+        return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
+    checked = run_checks(config, store, reference, _subfolder(folder, "checks"), now)
+    return _report(config, reference, current, outcome, checked, now=now, job=job)
+
+
+def _current_files(store: Store, current: str | CaptureWindow, now: datetime) -> list[Download]:
+    return window_files(store, current, now) if isinstance(current, CaptureWindow) else tables_under(store, current)
+
+
+def _read_current(
+    source: str | CaptureWindow,
+    store: Store,
+    files: list[Download],
+    *,
+    now: datetime,
+    wanted: set[str],
+    as_text: set[str],
+    folder: Path,
+) -> Current:
+    if not isinstance(source, CaptureWindow):
+        return Current(read_tables(store, files, folder, as_text))
+    window = read_window(store, source, files, folder, now=now, wanted=wanted)
+    return Current(window.table, window.unwanted, tuple(_window_notes(window)))
+
+
+def _window_notes(window: Window) -> list[str]:
+    counted = [f"{count(amount, 'record')} {cause}" for cause, amount in sorted(window.skipped.items())]
+    skipped = [f"Left out: {', '.join(counted)}."] if counted else []
+    return [f"The window holds {count(window.requests, 'request')}.", *skipped]
+
+
+def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdict | None:
+    least = config.checks.min_rows
+    if current.table.rows == 0:
+        return no_verdict("WindowEmpty", " ".join((_nothing(config.current), *current.notes)))
+    for side, rows in (("reference", reference.rows), ("current data", current.table.rows)):
+        if rows < least:
+            text = f"the {side} has {count(rows, 'row')}, checks.minRows asks for {least:,}: "
+            step = "wait for more requests, widen current.window or lower checks.minRows"
+            return no_verdict("TooFewRows", text + step)
+    return None
+
+
+def _nothing(current: str | CaptureWindow) -> str:
+    if isinstance(current, CaptureWindow):
+        return (
+            f"no request to model {current.digest[:19]} was captured in the last {current.seconds} seconds under "
+            f"{current.uri}: send requests, widen current.window, or check that the deployment's capture works."
+        )
+    return f"there are no rows under current.uri {current}: upload data or correct the URI."
+
+
+def _no_common(reference: Table, current: Current, features: Features) -> str:
+    seen = (*current.table.columns, *current.unwanted)
+    asked = "" if features.include is None else f" features.include asks for {_some(features.include)}."
+    return (
+        f"no column is on both sides. The reference has {_some(reference.columns)}; the current data has {_some(seen)}."
+        f"{asked} Give request tensors the names of the reference's columns, or correct features."
+    )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(name[:64] for name in names[:_NAMES_SHOWN])
+    return shown + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "") or "none"
+
+
+def _report(
+    config: DriftConfig,
+    reference: Table,
+    current: Current,
+    outcome: FeatureResult,
+    checked: Checked,
+    *,
+    now: datetime,
+    job: str,
+) -> DriftReport:
+    moved = sum(feature.drifted for feature in outcome.features)
+    compared = len(outcome.features)
+    share = float(config.checks.drift.share)
+    return DriftReport(
+        job=job,
+        time=format_time(now),
+        namespace=config.namespace,
+        monitor=config.monitor,
+        deployment=config.deployment,
+        run=config.run,
+        digest=config.digest,
+        drifted=moved > 0 and moved / compared >= share,
+        drifted_features=moved,
+        compared_features=compared,
+        share_threshold=share,
+        reference=_reference_side(config.reference, reference),
+        current=_current_side(config.current, current.table),
+        features=outcome.features,
+        not_compared=outcome.not_compared,
+        quality_findings=outcome.findings,
+        checks=checked.reports,
+        labelled_rows=checked.labelled,
+        predicted_rows=checked.predicted,
+        notes=(*current.notes, *checked.notes),
+    )
+
+
+def _reference_side(reference: str | RunReference, table: Table) -> Side:
+    if isinstance(reference, RunReference):
+        name = f"input {reference.input} of the model's training run" if reference.input else "the training run's input"
+        return Side(uri=reference.uri, description=name, rows=table.rows)
+    return Side(uri=reference, description="reference data", rows=table.rows)
+
+
+def _current_side(current: str | CaptureWindow, table: Table) -> Side:
+    if isinstance(current, CaptureWindow):
+        hours = f"captured requests of the last {current.seconds / 3600:,.4g} hours"
+        return Side(uri=current.uri, description=hours, rows=table.rows)
+    return Side(uri=current, description="current data", rows=table.rows)
+
+
+def _write(store: Store, prefix: str, report: DriftReport) -> str:
+    """Write both forms of the report, and return the URI of the one for people."""
+    store.put_bytes(f"{prefix}/report.json", report.to_json(), "application/json")
+    store.put_bytes(f"{prefix}/report.html", render(report).encode(), "text/html; charset=utf-8")
+    return f"{prefix}/report.html"
+
+
+def _subfolder(folder: Path, name: str) -> Path:
+    path = folder / name
+    path.mkdir()
+    return path

@@ -1,0 +1,173 @@
+"""What the model predicted, and for whom: one row for each prediction, from captured answers or from files."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from perennial.agent.drift.data.files import Store, read_tables, tables_under
+from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_answer, parse_payload
+from perennial.agent.drift.data.table import PartWriter, Scalar, Table, as_text
+from perennial.agent.drift.data.window import Record, read_records, since_of, window_files
+from perennial.api.contract.commands import CaptureWindow, DriftConfig
+from perennial.core.times import parse_duration
+from perennial.stats.intervals import Undefined
+
+ID = "@id"
+OUTPUT = "@output"
+GROUP = "@group"
+LABEL = "@label"
+"""Columns of our own; the sign keeps them apart from those of the data."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions of a window.
+
+    Attributes:
+        frame: one row for each; ID as text, OUTPUT (or OUTPUT.0, OUTPUT.1, ... for several values), GROUP, and the
+            further columns that were wanted and that the data has.
+        notes: what else was met, as sentences.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def read_predictions(
+    config: DriftConfig, store: Store, wanted: Collection[str], folder: Path, now: datetime
+) -> Predicted:
+    """Return the predictions that are judged: those of the window that ended when labels were due.
+
+    Args:
+        config: where they are, and what of an answer is the prediction.
+        store: storage.
+        wanted: further columns of the requests, such as attributes.
+        folder: an empty folder for downloads.
+        now: the present.
+
+    Raises:
+        Undefined: no prediction can be found in the data; the message says why.
+        AgentError: DataInvalid, naming a file; or what storage raises.
+    """
+    if isinstance(config.current, CaptureWindow):
+        return _from_capture(config, config.current, store, set(wanted), folder=folder, now=now)
+    table = read_tables(store, tables_under(store, config.current), folder, _texts(config))
+    return Predicted(frame_of_files(table, config, wanted))
+
+
+def output_columns(names: Sequence[str], output: str | None) -> dict[str, str]:
+    """Return which columns hold the prediction, and how they are called from here on.
+
+    Args:
+        names: columns of an answer.
+        output: the one that is asked for; None: the only one there is.
+
+    Raises:
+        Undefined: there is none of that name, or several and none was asked for.
+    """
+    tensors = dict.fromkeys(_tensor(name) for name in names)
+    chosen = output or next(iter(tensors), "")
+    if output is None and len(tensors) > 1:
+        raise Undefined(f"answers hold several outputs ({', '.join(list(tensors)[:5])}): set predictions.output")
+    found = {name: OUTPUT + name.removeprefix(chosen) for name in names if name == chosen or _tensor(name) == chosen}
+    if not found:
+        raise Undefined(f"there is no output {chosen}: set predictions.output to one of {', '.join(list(tensors)[:5])}")
+    return found
+
+
+def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -> pl.DataFrame:
+    """Return the predictions in files, whose columns hold id, prediction, and what is wanted.
+
+    Raises:
+        Undefined: predictions.output is not set, or no column has that name.
+        AgentError: DataInvalid, naming a file.
+    """
+    output = config.predictions.output
+    if output is None:
+        raise Undefined("predictions.output must name the column of the predictions")
+    present = [name for name in table.columns if name == output or _tensor(name) == output]
+    chosen = output_columns(present or table.columns[:5], output)
+    frame = pl.DataFrame([table.column(name).alias(alias) for name, alias in chosen.items()])
+    further = [table.column(name) for name in sorted(wanted) if name in table.columns]
+    return frame.with_columns(*further, *_marks(config, table))
+
+
+def _marks(config: DriftConfig, table: Table) -> list[pl.Series]:
+    truth = config.ground_truth
+    identity = (truth.id or truth.key) if truth else None
+    named = ((ID, identity), (GROUP, config.predictions.group))
+    return [as_text(table.column(name)).alias(mark) for mark, name in named if name and name in table.columns]
+
+
+def _texts(config: DriftConfig) -> set[str]:
+    truth = config.ground_truth
+    return {truth.id or truth.key} if truth else set()
+
+
+def _from_capture(
+    config: DriftConfig, window: CaptureWindow, store: Store, kept: set[str], *, folder: Path, now: datetime
+) -> Predicted:
+    until = now - parse_duration(config.ground_truth.delay) if config.ground_truth else now
+    files = window_files(store, window, until)
+    writer = PartWriter(folder, window.uri)
+    causes: Counter[str] = Counter()
+    since = since_of(window, until)
+    for record in read_records(store, window, files, folder / "download", since=since, until=until):
+        if isinstance(record, str):
+            causes[record] += 1
+            continue
+        try:
+            rows = _rows(record, config, kept)
+        except (MalformedPayload, Undefined) as error:
+            causes[f"without a prediction: {error}"] += 1
+            continue
+        writer.add(rows.columns, rows.rows)
+    table = writer.finish()
+    if not table.rows:
+        raise Undefined(f"no predictions from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC{_first(causes)}")
+    notes = (f"Left out of predictions: {_listed(causes)}.",) if causes else ()
+    return Predicted(
+        pl.DataFrame([table.column(name) for name in table.columns]).with_columns(_text_marks(table)), notes
+    )
+
+
+def _text_marks(table: Table) -> list[pl.Series]:
+    return [as_text(table.column(name)) for name in (ID, GROUP) if name in table.columns]
+
+
+def _rows(record: Record, config: DriftConfig, wanted: set[str]) -> Payload:
+    asked, answered = parse_payload(record.request), parse_answer(record.response)
+    if asked.rows != answered.rows:
+        raise MalformedPayload(f"{answered.rows} answers to {asked.rows} rows")
+    outputs = output_columns(list(answered.columns), config.predictions.output)
+    columns: dict[str, Sequence[Scalar]] = {alias: answered.columns[name] for name, alias in outputs.items()}
+    columns.update({name: values for name, values in asked.columns.items() if name in wanted})
+    columns[ID] = _identities(record, config, asked)
+    group = config.predictions.group
+    columns[GROUP] = asked.columns.get(group, [None] * asked.rows) if group else [record.id] * asked.rows
+    return Payload(columns, asked.rows)
+
+
+def _identities(record: Record, config: DriftConfig, asked: Payload) -> Sequence[Scalar]:
+    name = config.ground_truth.id if config.ground_truth else None
+    if name is not None:
+        return asked.columns.get(name, [None] * asked.rows)
+    return [record.id] if asked.rows == 1 else [f"{record.id}/{index}" for index in range(asked.rows)]
+
+
+def _tensor(name: str) -> str:
+    """Return the tensor that a column belongs to: `p` for `p.0`."""
+    head, dot, tail = name.rpartition(".")
+    return head if dot and tail.isdigit() else name
+
+
+def _first(causes: Mapping[str, int]) -> str:
+    return f" ({_listed(causes)})" if causes else ""
+
+
+def _listed(causes: Mapping[str, int]) -> str:
+    return ", ".join(f"{amount:,} {cause}" for cause, amount in sorted(causes.items())[:5])

@@ -1,0 +1,128 @@
+"""The files of the reference: a prefix of the user's, or what the serving model was trained on."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from perennial.agent.artifact.digest import content_digest
+from perennial.agent.artifact.manifest import read_manifest
+from perennial.agent.drift.data.files import Download, Store, is_table, read_tables, tables_under, uri_of
+from perennial.agent.drift.data.table import Table
+from perennial.agent.storage.errors import AgentError
+from perennial.api.contract.commands import RunReference
+from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
+from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, OBJECT_NOT_FOUND
+
+log = logging.getLogger(__name__)
+
+_CHANGED = "publish the data under a new prefix and train again, or set reference.uri"
+
+
+def read_reference(store: Store, reference: str | RunReference, folder: Path, as_text: Collection[str]) -> Table:
+    """Return the rows of the reference.
+
+    Args:
+        store: where it is.
+        reference: a URI, or the version whose training inputs are meant.
+        folder: an empty folder for downloads and parts.
+        as_text: columns whose CSV values stay text.
+
+    Raises:
+        AgentError: ObjectNotFound, when there is nothing; ManifestInvalid; DigestMismatch, when a file is not what
+            the run learned from; DataInvalid, naming the file; or what storage raises.
+    """
+    if isinstance(reference, RunReference):
+        return _read_inputs(store, reference, folder, as_text)
+    files = tables_under(store, reference)
+    if not files:
+        raise AgentError(OBJECT_NOT_FOUND, f"there is nothing under reference.uri {reference}")
+    return read_tables(store, files, folder, as_text)
+
+
+def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: Collection[str]) -> Table:
+    chosen = _chosen(read_manifest(store, reference.uri, reference.digest), reference.input)
+    files = _unlisted(store, chosen, folder) if not chosen.files else _listed(store, chosen)
+    tables = [item for item in files if is_table(item.uri)]
+    if not tables:
+        raise AgentError(DATA_INVALID, f"input {chosen.name} of the run has no Parquet, CSV or JSON lines files")
+    checked = _Checked(store, {item.uri: item.sha256 for item in files})
+    return read_tables(checked, tables, folder, as_text)
+
+
+class _Checked:
+    """Storage whose downloads must have the content that the run learned from."""
+
+    def __init__(self, store: Store, expected: dict[str, str | None]) -> None:
+        self._store = store
+        self._expected = expected
+        self.list = store.list
+        self.get_bytes = store.get_bytes
+        self.put_bytes = store.put_bytes
+
+    def download(self, uri: str, path: Path, size: int | None = None, etag: str | None = None) -> str:
+        """Write an object to a file and return its sha256, if it is what was recorded."""
+        actual = self._store.download(uri, path, size, etag)
+        expected = self._expected.get(uri)
+        if expected is not None and actual != expected:
+            path.unlink(missing_ok=True)
+            raise AgentError(DIGEST_MISMATCH, f"the reference changed since the training: {uri}; {_CHANGED}")
+        return actual
+
+
+def _chosen(manifest: Manifest, name: str | None) -> InputManifest:
+    names = ", ".join(item.name for item in manifest.inputs)
+    if not manifest.inputs:
+        raise AgentError(OBJECT_NOT_FOUND, f"run {manifest.run} had no inputs: set reference.uri instead")
+    if name is None and len(manifest.inputs) > 1:
+        raise AgentError(
+            OBJECT_NOT_FOUND, f"run {manifest.run} had several inputs: set reference.input to one of {names}"
+        )
+    for item in manifest.inputs:
+        if name in (None, item.name):
+            return item
+    raise AgentError(OBJECT_NOT_FOUND, f"run {manifest.run} had no input {name}: set reference.input to one of {names}")
+
+
+def _listed(store: Store, chosen: InputManifest) -> list[Download]:
+    """Return exactly the files that the run learned from, as they lie in storage now.
+
+    Raises:
+        AgentError: DigestMismatch, when one is gone or has another size.
+    """
+    present = {item.relative: item for item in store.list(chosen.uri)}
+    files: list[Download] = []
+    for entry in chosen.files:
+        item = present.get(entry.path)
+        if item is None or item.size != entry.size:
+            state = "is gone" if item is None else f"has {item.size} bytes instead of {entry.size}"
+            raise AgentError(
+                DIGEST_MISMATCH, f"the reference changed since the training: {entry.path} {state}; {_CHANGED}"
+            )
+        files.append(Download(uri_of(chosen.uri, item.key), item.size, item.etag, entry.sha256))
+    return files
+
+
+def _unlisted(store: Store, chosen: InputManifest, folder: Path) -> list[Download]:
+    """Return all files of an input that was too large to be listed, if together they still have its digest."""
+    log.info("input %s has too many files to be listed one by one: hashing all of them", chosen.name)
+    path = folder / "hashing"
+    entries: list[FileEntry] = []
+    files: list[Download] = []
+    for item in store.list(chosen.uri):
+        if item.key.endswith("/"):
+            continue
+        found = Download(uri_of(chosen.uri, item.key), item.size, item.etag)
+        digest = store.download(found.uri, path, item.size, item.etag)
+        entries.append(FileEntry(path=item.relative, size=item.size, sha256=digest))
+        files.append(replace(found, sha256=digest))
+        path.unlink()
+    if content_digest(_in_order(entries)) != chosen.digest:
+        raise AgentError(
+            DIGEST_MISMATCH, f"the reference changed since the training: files under {chosen.uri}; {_CHANGED}"
+        )
+    return files
+
+
+def _in_order(entries: Sequence[FileEntry]) -> list[FileEntry]:
+    return sorted(entries, key=lambda entry: entry.path)

@@ -1,0 +1,220 @@
+"""The captured requests of the last hours, as rows: what the model was asked."""
+
+import gzip
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from polars.exceptions import PolarsError
+
+from perennial.agent.drift.data.files import Download, Store, log, read_lines, uri_of
+from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_payload
+from perennial.agent.drift.data.table import PartWriter, Scalar, Table, unreadable
+from perennial.agent.records.files import SUFFIX
+from perennial.agent.records.parquet import parquet_lines
+from perennial.api.contract.commands import CaptureWindow
+from perennial.core.times import parse_time
+
+_HOUR = timedelta(hours=1)
+_LONGEST = timedelta(days=365 * 50)
+_MANY_HOURS = 14 * 24
+_PARTITION = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+\.(?:jsonl\.gz|parquet)$")
+_OK = 200
+_MAX_NAMES = 1000
+
+Skipped = Literal["malformed", "of another model", "not answered with 200", "outside the window", "without a body"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A request with its answer, as decoded JSON."""
+
+    id: str
+    request: object
+    response: object
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a window held.
+
+    Attributes:
+        table: rows of the columns that were wanted.
+        requests: records that gave rows.
+        skipped: records that gave none, by cause.
+        unwanted: names of further columns, at most 1,000.
+    """
+
+    table: Table
+    requests: int
+    skipped: dict[Skipped, int]
+    unwanted: tuple[str, ...]
+
+
+def window_files(store: Store, window: CaptureWindow, now: datetime) -> list[Download]:
+    """Return the capture files that can hold requests of the window, by name.
+
+    A file lies in the partition of the hour in which it was written, and clocks differ: one hour more is looked at
+    on both ends, and the records' own times decide.
+    """
+    first = _hour(since_of(window, now)) - _HOUR
+    last = _hour(now) + _HOUR
+    root = window.uri.rstrip("/") + "/"
+    hours = int((last - first) / _HOUR) + 1
+    prefixes = [root] if hours > _MANY_HOURS else [_partition(root, first + index * _HOUR) for index in range(hours)]
+    listed = [item for prefix in prefixes for item in store.list(prefix)]
+    found = [Download(uri_of(root, item.key), item.size, item.etag) for item in listed]
+    return sorted((item for item in found if _between(item.uri, first, last)), key=lambda item: item.uri)
+
+
+def read_window(
+    store: Store,
+    window: CaptureWindow,
+    files: list[Download],
+    folder: Path,
+    *,
+    now: datetime,
+    wanted: Collection[str],
+) -> Window:
+    """Read capture files and return the rows of the requests in the window.
+
+    Args:
+        store: where the files are.
+        window: how far back, and of which model.
+        files: what `window_files` found.
+        folder: an empty folder for downloads and parts.
+        now: end of the window.
+        wanted: columns to keep, so that what clients send cannot fill the disk.
+
+    Raises:
+        AgentError: DataInvalid, naming a file that is not gzip; or what storage raises.
+    """
+    writer = PartWriter(folder, window.uri)
+    skipped: Counter[Skipped] = Counter()
+    unwanted: dict[str, None] = {}
+    requests = 0
+    for record in read_records(store, window, files, folder / "download", since=since_of(window, now)):
+        payload = record if isinstance(record, str) else _payload_of(record)
+        if not isinstance(payload, Payload):
+            skipped[payload] += 1
+            continue
+        writer.add(_keep(payload, wanted, unwanted), payload.rows)
+        requests += 1
+    return Window(writer.finish(), requests, dict(skipped), tuple(unwanted))
+
+
+def read_records(
+    store: Store,
+    window: CaptureWindow,
+    files: list[Download],
+    path: Path,
+    *,
+    since: datetime,
+    until: datetime | None = None,
+) -> Iterator[Record | Skipped]:
+    """Yield the answered requests of a window, and for each other record why it is left out.
+
+    Args:
+        store: where the files are.
+        window: of which model.
+        files: what `window_files` found.
+        path: where a file lies while it is read.
+        since: start of the window.
+        until: its end, exclusive. None: whatever clocks say, nothing is too new.
+
+    Raises:
+        AgentError: DataInvalid, naming a file that is not gzip; or what storage raises.
+    """
+    for number, item in enumerate(files, start=1):
+        for line in _file_lines(store, item, path):
+            yield _record_of(line, window.digest, since, until)
+        log.info("read %s (%d of %d files)", item.uri, number, len(files))
+
+
+def _keep(payload: Payload, wanted: Collection[str], unwanted: dict[str, None]) -> dict[str, list[Scalar]]:
+    kept: dict[str, list[Scalar]] = {}
+    for name, values in payload.columns.items():
+        if name in wanted:
+            kept[name] = list(values)
+        elif len(unwanted) < _MAX_NAMES:
+            unwanted[name] = None
+    return kept
+
+
+def _record_of(line: bytes | None, digest: str, since: datetime, until: datetime | None) -> Record | Skipped:
+    try:
+        record = json.loads(line or b"")
+    except (ValueError, RecursionError):
+        return "malformed"
+    match record:
+        case {"time": str(time), "digest": str(other), "status": int(status), "request": body}:
+            cause = _cause(time, since, until, of_model=other == digest, status=status)
+            return cause or Record(str(record.get("id", "")), body, record.get("response"))
+    return "malformed"
+
+
+def _cause(time: str, since: datetime, until: datetime | None, *, of_model: bool, status: int) -> Skipped | None:
+    """Return why a record is left out, or None."""
+    try:
+        moment = parse_time(time)
+    except ValueError:
+        return "malformed"
+    if moment < since or (until is not None and moment >= until):
+        return "outside the window"
+    if not of_model:
+        return "of another model"
+    return None if status == _OK else "not answered with 200"
+
+
+def _payload_of(record: Record) -> Payload | Skipped:
+    """Return the rows of one record, or why it has none."""
+    if record.request is None:
+        return "without a body"
+    try:
+        return parse_payload(record.request)
+    except MalformedPayload:
+        return "malformed"
+
+
+def _file_lines(store: Store, item: Download, path: Path) -> Iterator[bytes | None]:
+    store.download(item.uri, path, item.size, item.etag)
+    try:
+        if item.uri.endswith(SUFFIX["Parquet"]):
+            yield from parquet_lines(path)
+            return
+        with gzip.open(path, "rb") as stream:
+            yield from read_lines(stream)
+    except (gzip.BadGzipFile, EOFError, zlib.error, PolarsError) as error:
+        raise unreadable(item.uri, error) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def since_of(window: CaptureWindow, now: datetime) -> datetime:
+    """Return the start of the window that ends now."""
+    return now - min(timedelta(seconds=window.seconds), _LONGEST)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _partition(root: str, hour: datetime) -> str:
+    return f"{root}date={hour:%Y-%m-%d}/hour={hour:%H}/"
+
+
+def _between(uri: str, first: datetime, last: datetime) -> bool:
+    match = _PARTITION.search(uri)
+    if match is None:
+        return False
+    try:
+        hour = datetime.strptime(f"{match[1]} {match[2]}+0000", "%Y-%m-%d %H%z")
+    except ValueError:
+        return False
+    return first <= hour <= last

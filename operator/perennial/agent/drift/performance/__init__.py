@@ -1,0 +1,1 @@
+"""Performance and fairness checks on predictions and labels."""

@@ -1,0 +1,110 @@
+"""Estimated performance: what calibrated probabilities of the newest window say, before any label comes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from perennial.agent.drift.data.files import Store
+from perennial.agent.drift.data.predictions import LABEL, frame_of_files, read_predictions
+from perennial.agent.drift.data.table import Table
+from perennial.agent.drift.performance.limits import Limits, interval_of
+from perennial.agent.drift.performance.rows import classified, positive_scores
+from perennial.agent.drift.report.model import CheckReport
+from perennial.agent.drift.report.text import percent
+from perennial.api.contract.commands import DriftConfig
+from perennial.api.driftmonitor.checks import EstimatedCheck
+from perennial.stats.classification import Bools
+from perennial.stats.estimation import Calibration, Expected, calibrate, calibration_helps, expected
+from perennial.stats.intervals import Undefined
+from perennial.stats.samples import Floats
+
+_CAVEAT = (
+    "Estimated figures hold while inputs move and what they mean stays the same; a change of that meaning "
+    "(concept drift) shows in labels only."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Basis:
+    """What estimates are made from."""
+
+    rows: Expected
+    notes: tuple[str, ...]
+
+
+def run_estimates(
+    config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime
+) -> tuple[tuple[CheckReport, ...], tuple[str, ...]]:
+    """Return one report for each check, and notes on how far they can be trusted.
+
+    Args:
+        config: the checks, and where predictions are.
+        store: storage.
+        reference: what the model learned from; with predictions and labels it calibrates the probabilities.
+        folder: an empty folder for downloads.
+        now: end of the window.
+
+    Raises:
+        AgentError: DataInvalid, naming a file that cannot be read; or what storage raises.
+    """
+    checks = config.checks.estimated
+    if not checks:
+        return (), ()
+    try:
+        basis = _basis(config, store, reference, folder, now)
+    except Undefined as error:
+        return tuple(_blank(check).model_copy(update={"why": str(error)}) for check in checks), ()
+    return tuple(_judge(check, basis.rows) for check in checks), basis.notes
+
+
+def _basis(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> _Basis:
+    newest = config.model_copy(update={"ground_truth": None})
+    frame = read_predictions(newest, store, (), folder, now).frame
+    scores = positive_scores(frame, config.predictions)
+    if scores.size < config.checks.min_rows:
+        raise Undefined(f"{scores.size:,} predictions, checks.minRows asks for {config.checks.min_rows:,}")
+    said = np.asarray(scores >= float(config.predictions.threshold))
+    try:
+        known, truth = _known(config, reference)
+        learned = calibrate(known, truth) if calibration_helps(known, truth) else None
+    except Undefined as error:
+        note = f"Estimated from probabilities taken at their word, since they could not be calibrated: {error}."
+        return _Basis(Expected(scores, scores, said), (note, _CAVEAT))
+    if learned is None:
+        note = "Estimated from the model's own probabilities: they are as well calibrated on the reference as can be."
+        return _Basis(Expected(scores, scores, said), (note, _CAVEAT))
+    return _Basis(Expected(scores, learned.apply(scores), said), (_covered(learned, scores), _CAVEAT))
+
+
+def _known(config: DriftConfig, reference: Table) -> tuple[Floats, Bools]:
+    """Return the model's probabilities on the reference, and whether each came true."""
+    label = config.ground_truth.label if config.ground_truth else None
+    if label is None or label not in reference.columns:
+        raise Undefined("the reference holds no labels under groundTruth.label")
+    frame = frame_of_files(reference, config, ()).with_columns(reference.column(label).alias(LABEL))
+    rows = classified(frame.drop_nulls(), config.predictions)
+    if rows.positive is None:
+        raise Undefined("the reference has more than two classes")
+    return rows.probabilities()[:, rows.positive], np.asarray(rows.truth == rows.positive)
+
+
+def _covered(learned: Calibration, scores: Floats) -> str:
+    share = percent(learned.covers(scores))
+    return f"Estimated from probabilities calibrated on the reference, which has the range of {share} of them."
+
+
+def _judge(check: EstimatedCheck, rows: Expected) -> CheckReport:
+    limits = Limits.of(check.min, check.max)
+    blank = _blank(check)
+    try:
+        found = expected(check.metric, rows)
+    except Undefined as error:
+        return blank.model_copy(update={"why": str(error)})
+    failed = limits.broken_by(found)
+    return blank.model_copy(update={**interval_of(found), "failed": failed, "rows": int(rows.scores.size)})
+
+
+def _blank(check: EstimatedCheck) -> CheckReport:
+    return CheckReport(check="estimated", metric=check.metric, limit=Limits.of(check.min, check.max).words)

@@ -1,0 +1,200 @@
+"""From predictions beside labels to the rows that `stats` measures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from perennial.agent.drift.data.predictions import GROUP, LABEL, OUTPUT
+from perennial.agent.drift.data.table import as_text
+from perennial.api.common.measures import MetricName
+from perennial.api.driftmonitor.checks import Predictions
+from perennial.stats.classification import Bools, Classified
+from perennial.stats.groups import Judged, crossed
+from perennial.stats.intervals import Undefined
+from perennial.stats.performance import METRICS, Rows
+from perennial.stats.regression import Ranked, Regressed
+from perennial.stats.samples import Floats
+
+_BINARY = ("0", "1")
+
+
+def rows_of(frame: pl.DataFrame, metric: MetricName, predictions: Predictions, k: int) -> Rows:
+    """Return the rows that a metric is about: those with a label and a prediction.
+
+    Args:
+        frame: with OUTPUT columns and LABEL.
+        metric: decides whether these are classes, numbers or lists.
+        predictions: names of the classes and the like.
+        k: places that count, for lists.
+
+    Raises:
+        Undefined: the columns hold something else; the message says what.
+    """
+    present = frame.drop_nulls([LABEL, *outputs_of(frame)])
+    kind = METRICS[metric].rows
+    if kind is Classified:
+        return classified(present, predictions)
+    label = _numbers(present.get_column(LABEL), "labels")
+    output = _numbers(_single(present), "predictions")
+    kept = np.isfinite(label) & np.isfinite(output)
+    if kind is Regressed:
+        return Regressed(label[kept], output[kept])
+    if GROUP not in present.columns:
+        raise Undefined("ndcg needs lists: set predictions.group")
+    groups = present.get_column(GROUP).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
+    if np.any(label[kept] < 0):
+        raise Undefined("ndcg needs labels that are not negative")
+    return Ranked(label[kept], output[kept], groups[kept], k)
+
+
+def classified(frame: pl.DataFrame, predictions: Predictions) -> Classified:
+    """Return rows of classes, from predicted classes or from probabilities.
+
+    Raises:
+        Undefined: a label is none of the classes, the number of probabilities is not that of the classes, or they are
+            no probabilities.
+    """
+    truth = as_text(frame.get_column(LABEL))
+    names = predictions.classes or _BINARY
+    scores = probabilities(frame, predictions)
+    if scores is None:
+        said = as_text(_single(frame))
+        names = tuple(sorted({*truth.unique(), *said.unique()}))
+        if len(names) <= 2 and predictions.positive not in names:  # noqa: PLR2004 - two classes
+            raise Undefined(f"neither labels nor predictions are ever {predictions.positive}, but {_some(names)}: set "
+                            "predictions.positive")  # fmt: skip
+        positive = names.index(predictions.positive) if len(names) <= 2 else None  # noqa: PLR2004
+        return Classified(_indices(truth, names), _indices(said, names), None, positive)
+    if len(names) > 2:  # noqa: PLR2004
+        return Classified(_indices(truth, names), scores.argmax(axis=1), scores)
+    positive = _position(predictions, names)
+    predicted = np.where(scores[:, positive] >= float(predictions.threshold), positive, 1 - positive)
+    return Classified(_indices(truth, names), predicted, scores, positive)
+
+
+def judged(frame: pl.DataFrame, predictions: Predictions, attributes: Sequence[str], *, truth: bool) -> Judged:
+    """Return decisions and groups.
+
+    Args:
+        frame: with OUTPUT columns, the attributes, and LABEL where the truth is needed.
+        predictions: which decision is the favourable one.
+        attributes: columns whose intersections are the groups.
+        truth: what really happened is needed; rows without a label are left out.
+
+    Raises:
+        Undefined: an attribute is missing; the message names it.
+    """
+    for name in attributes:
+        if name not in frame.columns:
+            raise Undefined(f"{name} is a column neither of the requests nor of the ground truth")
+    present = frame.drop_nulls([*outputs_of(frame), *([LABEL] if truth else [])])
+    groups = crossed(
+        [as_text(present.get_column(name)).fill_null("").to_numpy().astype(np.str_) for name in attributes]
+    )
+    deserved = _is(present.get_column(LABEL), predictions.positive) if truth else None
+    return Judged(_favourable(present, predictions), groups, deserved)
+
+
+def outputs_of(frame: pl.DataFrame) -> list[str]:
+    """Return the columns of the prediction: one, or one for each class in their order."""
+    found = [name for name in frame.columns if name == OUTPUT or name.startswith(f"{OUTPUT}.")]
+    return sorted(found, key=lambda name: int(name.removeprefix(OUTPUT).removeprefix(".") or 0))
+
+
+def probabilities(frame: pl.DataFrame, predictions: Predictions) -> Floats | None:
+    """Return the probability of each class, shape (n, classes), or None where predictions are classes.
+
+    One value for each row is the probability of the positive class if it is a fraction anywhere, else a class.
+
+    Raises:
+        Undefined: the number of values is not that of the classes, or they are no probabilities.
+    """
+    columns = outputs_of(frame)
+    names = predictions.classes or _BINARY
+    if len(columns) > 1:
+        if len(columns) != len(names):
+            raise Undefined(f"the model gives {len(columns)} values for {len(names)} classes: set predictions.classes")
+        scores = np.column_stack([_numbers(frame.get_column(name), "predictions") for name in columns])
+        return _checked(scores)
+    values = _single(frame)
+    if not values.dtype.is_float() or bool((values == values.round()).all()):
+        return None
+    if len(names) != 2:  # noqa: PLR2004
+        raise Undefined(
+            f"the model gives one probability for {len(names)} classes: set predictions.output to all of them"
+        )
+    chance = _numbers(values, "predictions")
+    both = np.empty((chance.size, 2))
+    positive = _position(predictions, names)
+    both[:, positive], both[:, 1 - positive] = chance, 1 - chance
+    return _checked(both)
+
+
+def positive_scores(frame: pl.DataFrame, predictions: Predictions) -> Floats:
+    """Return the probability of the positive class, shape (n,), of rows with a prediction.
+
+    Raises:
+        Undefined: predictions are classes, or there are more than two.
+    """
+    present = frame.drop_nulls(outputs_of(frame))
+    names = predictions.classes or _BINARY
+    scores = probabilities(present, predictions)
+    if scores is None:
+        raise Undefined("estimates need probabilities, and predictions are classes")
+    if len(names) != 2:  # noqa: PLR2004
+        raise Undefined("estimates are made for two classes only")
+    return np.asarray(scores[:, _position(predictions, names)])
+
+
+def _favourable(frame: pl.DataFrame, predictions: Predictions) -> Bools:
+    scores = probabilities(frame, predictions)
+    if scores is None:
+        return _is(_single(frame), predictions.positive)
+    names = predictions.classes or _BINARY
+    positive = _position(predictions, names)
+    if len(names) == 2:  # noqa: PLR2004
+        return np.asarray(scores[:, positive] >= float(predictions.threshold))
+    return np.asarray(scores.argmax(axis=1) == positive)
+
+
+def _position(predictions: Predictions, names: Sequence[str]) -> int:
+    if predictions.positive not in names:
+        raise Undefined(f"predictions.positive {predictions.positive} is none of the classes {_some(names)}")
+    return list(names).index(predictions.positive)
+
+
+def _checked(scores: Floats) -> Floats:
+    if not np.all((scores >= 0) & (scores <= 1)):
+        raise Undefined("predictions lie outside 0 to 1 and are no probabilities: set predictions.output")
+    return scores
+
+
+def _single(frame: pl.DataFrame) -> pl.Series:
+    columns = outputs_of(frame)
+    if len(columns) != 1:
+        raise Undefined(f"the model gives {len(columns)} values for each row where one is needed")
+    return frame.get_column(columns[0])
+
+
+def _numbers(series: pl.Series, what: str) -> Floats:
+    numbers = series.cast(pl.Float64, strict=False)
+    if numbers.null_count():
+        raise Undefined(f"{what} are no numbers, such as {as_text(series.filter(numbers.is_null()))[0]}")
+    return numbers.to_numpy()
+
+
+def _is(series: pl.Series, value: str) -> Bools:
+    return np.asarray((as_text(series) == value).fill_null(value=False).to_numpy())
+
+
+def _indices(texts: pl.Series, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    places = texts.replace_strict(list(names), list(range(len(names))), default=None, return_dtype=pl.Int64)
+    if places.null_count():
+        unknown = texts.filter(places.is_null())[0]
+        raise Undefined(f"label {unknown} is none of the classes {_some(names)}: set predictions.classes")
+    return places.to_numpy()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(list(names)[:8]) or "nothing"

@@ -1,0 +1,1 @@
+"""The report: JSON model, HTML page, plots and texts."""

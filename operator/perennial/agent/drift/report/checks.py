@@ -1,0 +1,104 @@
+"""The part of report.html about performance and fairness."""
+
+from html import escape
+
+from perennial.agent.drift.report.model import CheckReport, DriftReport, GroupReport
+from perennial.agent.drift.report.text import count, number, percent
+
+_NAMES = {
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "logLoss": "Log loss",
+    "rocAuc": "ROC AUC",
+    "prAuc": "PR AUC (average precision)",
+    "brier": "Brier score",
+    "calibrationError": "Calibration error",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "mape": "Mean absolute percentage error",
+    "r2": "R²",
+    "ndcg": "NDCG",
+    "statisticalParityDifference": "Statistical parity difference",
+    "disparateImpact": "Disparate impact",
+    "equalOpportunityDifference": "Equal opportunity difference",
+    "averageOddsDifference": "Average odds difference",
+    "predictiveParityDifference": "Predictive parity difference",
+    "demographicParityGap": "Demographic parity, widest gap",
+    "demographicParityRatio": "Demographic parity, smallest ratio",
+    "equalOpportunityGap": "Equal opportunity, widest gap",
+    "equalizedOddsGap": "Equalized odds, widest gap",
+    "predictiveParityGap": "Predictive parity, widest gap",
+}
+_RATES = {
+    "selection": "Favourable decisions",
+    "truePositive": "… among those who deserved one",
+    "falsePositive": "… among those who did not",
+    "precision": "Deserved, among favourable decisions",
+}
+
+
+def checks_section(report: DriftReport) -> str:
+    """Return the section, or nothing when no such check was asked for."""
+    if not report.checks:
+        return ""
+    performance = [check for check in report.checks if check.check == "performance"]
+    fairness = [check for check in report.checks if check.check == "fairness"]
+    estimated = [check for check in report.checks if check.check == "estimated"]
+    guess = '<p class="soft">Without labels, from calibrated probabilities; see the notes for how far to trust it.</p>'
+    return (
+        (f"<h2>How well the model predicts</h2>{_coverage(report)}{_table(performance)}" if performance else "")
+        + (f"<h2>How well it probably predicts</h2>{guess}{_table(estimated)}" if estimated else "")
+        + (f"<h2>How groups are treated</h2>{_table(fairness)}" if fairness else "")
+        + "".join(_groups(check) for check in fairness if check.groups)
+    )
+
+
+def _coverage(report: DriftReport) -> str:
+    if report.labelled_rows is None or not report.predicted_rows:
+        return ""
+    share = percent(report.labelled_rows / report.predicted_rows)
+    return f'<p class="soft">The truth is known of {share} of {count(report.predicted_rows, "prediction")}.</p>'
+
+
+def _table(checks: list[CheckReport]) -> str:
+    head = "<tr><th>Figure</th><th>Value</th><th>95 % interval</th><th>Wanted</th><th>Rows</th><th></th></tr>"
+    rows = "".join(_row(check) for check in checks)
+    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+
+
+def _row(check: CheckReport) -> str:
+    name = _NAMES.get(check.metric, check.metric) + (f" · {check.subject}" if check.subject else "")
+    if check.value is None or check.low is None:
+        why = f"not judged: {check.why or 'it has no value'}"
+        return f'<tr><td>{escape(name)}</td><td colspan="5" class="soft">{escape(why)}</td></tr>'
+    high = "any" if check.high is None else number(check.high)
+    before = f", {number(check.reference)} on the reference" if check.reference is not None else ""
+    state = '<span class="bad">beyond the limit</span>' if check.failed else '<span class="good">holds</span>'
+    return (
+        f"<tr><td>{escape(name)}</td><td>{number(check.value)}{before}</td><td>{number(check.low)} to {high}</td>"
+        f"<td>{escape(check.limit)}</td><td>{check.rows:,}</td><td>{state}</td></tr>"
+    )
+
+
+def _groups(check: CheckReport) -> str:
+    known = [name for name in _RATES if any(name in group.rates for group in check.groups)]
+    head = "".join(f"<th>{_RATES[name]}</th>" for name in known)
+    rows = "".join(_group(group, known) for group in check.groups)
+    return (
+        f'<details><summary>Groups of {escape(check.subject or "")}</summary><div class="scroll"><table><thead><tr>'
+        f"<th>Group</th><th>Rows</th>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _group(group: GroupReport, known: list[str]) -> str:
+    cells = "".join(f"<td>{_rate(group, name)}</td>" for name in known)
+    return f"<tr><td>{escape(group.group)}</td><td>{group.rows:,}</td>{cells}</tr>"
+
+
+def _rate(group: GroupReport, name: str) -> str:
+    if name not in group.rates:
+        return "–"
+    value, low, high = group.rates[name]
+    return f"{percent(value)} ({percent(low)} to {percent(high)})"

@@ -1,0 +1,186 @@
+"""report.html: one file that a person reads on a phone or prints; every text from the data is escaped."""
+
+from html import escape
+
+from perennial.agent.drift.report.checks import checks_section
+from perennial.agent.drift.report.model import ColumnSide, DriftReport, FeatureReport, NumberSummary
+from perennial.agent.drift.report.plot import key, plot
+from perennial.agent.drift.report.text import count, number, percent
+
+PLOTS = 200
+"""Columns with a plot; a report of thousands of columns would not open on a phone."""
+
+_METHODS = {
+    "psi": "PSI",
+    "ks": "Kolmogorov–Smirnov, p-value",
+    "js": "Jensen–Shannon distance",
+    "wasserstein": "Wasserstein distance in standard deviations",
+    "chi2": "chi-square, p-value",
+    "hellinger": "Hellinger distance",
+    "linf": "largest gap",
+    "linf-robust": "largest gap less chance",
+    "missing": "difference of the shares of missing values",
+}
+
+_STYLE = """
+:root{color-scheme:light dark;--bg:#fff;--text:#1c2430;--soft:#5b6675;--line:#d9dee5;--card:#f7f8fa;
+--ref:#9db2cc;--cur:#c2410c;--bad:#b42318;--good:#157347}
+@media(prefers-color-scheme:dark){:root{--bg:#12161c;--text:#e6eaf0;--soft:#9aa6b5;--line:#313a46;--card:#1a2028;
+--ref:#4d6480;--cur:#fb923c;--bad:#ff8a7a;--good:#6fd39b}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--bg);color:var(--text);
+font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:0}
+p{margin:.4rem 0}.soft{color:var(--soft)}.bad{color:var(--bad)}.good{color:var(--good)}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:.5rem 0}dt{color:var(--soft)}dd{margin:0}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:1rem}
+article{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.8rem}
+article.drifted{border-left:.3rem solid var(--bad)}
+.plot{display:block;width:100%;height:auto;margin:.6rem 0}.plot text{font-size:10px;fill:var(--soft)}
+.reference{fill:var(--ref)}.current{fill:none;stroke:var(--cur);stroke-width:2}rect.current{fill:var(--cur);stroke:none}
+.axis{stroke:var(--line);fill:none}.bar{display:block;width:100%;height:.45rem;margin:1px 0}
+table{border-collapse:collapse;width:100%;font-size:.85rem}th,td{text-align:left;padding:.15rem .4rem .15rem 0;
+vertical-align:top;font-weight:normal}thead th{color:var(--soft)}.bars th{width:30%}.bars td:last-child{width:32%;
+white-space:nowrap;color:var(--soft)}.key{display:inline-block;width:1.2em;height:.7em;border-radius:2px}
+.scroll{overflow-x:auto}summary{cursor:pointer;color:var(--soft);font-size:.85rem}
+"""
+
+
+def render(report: DriftReport) -> str:
+    """Return the page."""
+    title = f"{report.monitor}: {_headline(report)}"
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width,initial-scale=1">',
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>",
+        _head(report),
+        checks_section(report),
+        _quality(report),
+        _columns(report),
+        _left_out(report),
+        _notes(report),
+        "</main></body></html>",
+    ]
+    return "".join(parts)
+
+
+def _headline(report: DriftReport) -> str:
+    verdict = "drift" if report.drifted else "no drift"
+    return f"{verdict}, {report.drifted_features} of {count(report.compared_features, 'column')} moved"
+
+
+def _head(report: DriftReport) -> str:
+    colour = "bad" if report.drifted else "good"
+    verdict = "The data has drifted" if report.drifted else "The data has not drifted"
+    model = f"{report.run or 'a version given by its digest'} ({(report.digest or 'digest unknown')[:19]})"
+    facts = [
+        ("Monitor", f"{report.namespace}/{report.monitor}"),
+        ("Deployment", report.deployment),
+        ("Model of run", model),
+        ("Reference", f"{count(report.reference.rows, 'row')}, {report.reference.description}: {report.reference.uri}"),
+        ("Current", f"{count(report.current.rows, 'row')}, {report.current.description}: {report.current.uri}"),
+        ("Compared", f"{report.time}, job {report.job}"),
+    ]
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return (
+        f'<h1 class="{colour}">{verdict}</h1>'
+        f"<p>{report.drifted_features} of {count(report.compared_features, 'column')} moved beyond their threshold; "
+        f"the whole counts as drifted from a share of {percent(report.share_threshold)}.</p><dl>{listed}</dl>"
+    )
+
+
+def _quality(report: DriftReport) -> str:
+    if not report.quality_findings:
+        return ""
+    items = "".join(f"<li>{escape(finding)}</li>" for finding in report.quality_findings)
+    return f'<h2>The data itself</h2><ul class="bad">{items}</ul>'
+
+
+def _columns(report: DriftReport) -> str:
+    cards = "".join(_card(feature) for feature in report.features[:PLOTS])
+    more = "".join(_line(feature) for feature in report.features[PLOTS:])
+    rest = (
+        '<h2>Further columns</h2><div class="scroll"><table><thead><tr><th>Column</th><th>Score</th>'
+        f"<th>Threshold</th><th>What changed</th></tr></thead><tbody>{more}</tbody></table></div>"
+        if more
+        else ""
+    )
+    return (
+        "<h2>Columns, worst first</h2>"
+        f'<p class="soft">{key("reference")} what the model learned from<br>{key("current")} what it sees now</p>'
+        f'<div class="cards">{cards}</div>{rest}'
+    )
+
+
+def _card(feature: FeatureReport) -> str:
+    state = '<span class="bad">drifted</span>' if feature.drifted else '<span class="good">as before</span>'
+    drawing = plot(feature.name, feature.bars) if feature.bars else ""
+    return (
+        f'<article class="{"drifted" if feature.drifted else "steady"}"><h3>{escape(feature.name)} · {state}</h3>'
+        f"<p>{escape(feature.sentence)}</p>{drawing}"
+        f'<p class="soft">{escape(_METHODS.get(feature.method, feature.method))}: {number(feature.score)}, '
+        f"threshold {number(feature.threshold)}</p>"
+        f"<details><summary>Figures</summary>{_figures(feature)}"
+        f'<p class="soft">{escape(feature.why)}</p></details></article>'
+    )
+
+
+def _figures(feature: FeatureReport) -> str:
+    rows = [
+        ("Rows", f"{feature.reference.rows:,}", f"{feature.current.rows:,}"),
+        ("Missing", *(_missing(side) for side in (feature.reference, feature.current))),
+        ("Distinct", f"{feature.reference.distinct:,}", f"{feature.current.distinct:,}"),
+        *_number_rows(feature.reference.numbers, feature.current.numbers),
+    ]
+    body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(a)}</td><td>{escape(b)}</td></tr>" for name, a, b in rows)
+    return f"<table><thead><tr><th></th><th>Reference</th><th>Current</th></tr></thead><tbody>{body}</tbody></table>"
+
+
+def _missing(side: ColumnSide) -> str:
+    causes = [
+        text
+        for amount, text in (
+            (side.infinite, f"{side.infinite:,} infinite"),
+            (side.unreadable, f"{side.unreadable:,} no numbers"),
+        )
+        if amount
+    ]
+    share = percent(side.missing_share)
+    return f"{share} ({', '.join(causes)})" if causes else share
+
+
+def _number_rows(before: NumberSummary | None, now: NumberSummary | None) -> list[tuple[str, str, str]]:
+    names = {
+        "mean": "Mean",
+        "standard_deviation": "Standard deviation",
+        "minimum": "Minimum",
+        "first_quartile": "First quartile",
+        "median": "Median",
+        "third_quartile": "Third quartile",
+        "maximum": "Maximum",
+    }
+    if before is None and now is None:
+        return []
+    old, new = (side.model_dump() if side else {} for side in (before, now))
+    return [(title, number(old[key]) if old else "–", number(new[key]) if new else "–") for key, title in names.items()]
+
+
+def _line(feature: FeatureReport) -> str:
+    return (
+        f"<tr><td>{escape(feature.name)}</td><td>{number(feature.score)}</td><td>{number(feature.threshold)}</td>"
+        f"<td>{escape(feature.sentence)}</td></tr>"
+    )
+
+
+def _left_out(report: DriftReport) -> str:
+    if not report.not_compared:
+        return ""
+    items = "".join(f"<li>{escape(item.name)}: {escape(item.reason)}</li>" for item in report.not_compared)
+    return f"<h2>Columns that were not compared</h2><ul>{items}</ul>"
+
+
+def _notes(report: DriftReport) -> str:
+    if not report.notes:
+        return ""
+    return f"<h2>Notes</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in report.notes)}</ul>"

@@ -1,0 +1,72 @@
+"""Plots as inline SVG: no script, no file beside it, colours from the page's style sheet where there is one."""
+
+from collections.abc import Sequence
+from html import escape
+
+from perennial.agent.drift.report.model import Bars
+from perennial.agent.drift.report.text import number, percent
+
+_WIDTH = 320
+_HEIGHT = 90
+_FILL = {"reference": "#9db2cc", "current": "#c2410c"}
+"""Colours for viewers that drop the style sheet; a browser takes the sheet's, light or dark."""
+
+
+def plot(name: str, bars: Bars) -> str:
+    """Return the histogram of a column: the reference as an area, the current side as a line; or a row per category."""
+    return _rows(bars) if bars.labels else _steps(name, bars)
+
+
+def _steps(name: str, bars: Bars) -> str:
+    top = max(*bars.reference, *bars.current) or 1.0
+    low, high = number(bars.edges[0]), number(bars.edges[-1])
+    label = escape(f"Histogram of {name} from {low} to {high}, reference and current", quote=True)
+    area = _outline(bars.reference, top)
+    return (
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT + 14}" role="img" aria-label="{label}">'
+        f'<path class="reference" fill="#9db2cc" d="M0 {_HEIGHT}{area}V{_HEIGHT}Z"/>'
+        '<path class="current" fill="none" stroke="#c2410c" stroke-width="2" '
+        f'd="M0 {_HEIGHT}{_outline(bars.current, top)}V{_HEIGHT}"/>'
+        f'<path class="axis" stroke="#d9dee5" d="M0 {_HEIGHT}H{_WIDTH}"/>'
+        f'<text x="0" y="{_HEIGHT + 12}" font-size="10">{escape(low)}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 12}" font-size="10" text-anchor="end">{escape(high)}</text></svg>'
+    )
+
+
+def _outline(shares: Sequence[float], top: float) -> str:
+    width = _WIDTH / len(shares)
+    steps = [
+        f"V{_short(_HEIGHT - share / top * (_HEIGHT - 4))}H{_short((index + 1) * width)}"
+        for index, share in enumerate(shares)
+    ]
+    return "".join(steps)
+
+
+def _rows(bars: Bars) -> str:
+    top = max(*bars.reference, *bars.current, 1e-12)
+    rows = [
+        f'<tr><th scope="row">{escape(label)}</th><td>{_bar("reference", before, top)}{_bar("current", now, top)}</td>'
+        f"<td>{percent(before)} → {percent(now)}</td></tr>"
+        for label, before, now in zip(bars.labels, bars.reference, bars.current, strict=True)
+    ]
+    return f'<table class="bars">{"".join(rows)}</table>'
+
+
+def _bar(side: str, share: float, top: float) -> str:
+    width = _short(100 * share / top)
+    return (
+        '<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="{side}" fill="{_FILL[side]}" width="{width}" height="6"/></svg>'
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def key(side: str) -> str:
+    """Return the little square that explains a side's colour."""
+    return (
+        '<svg class="key" width="20" height="10" viewBox="0 0 20 10" aria-hidden="true">'
+        f'<rect class="{side}" fill="{_FILL[side]}" width="20" height="10"/></svg>'
+    )

@@ -1,0 +1,107 @@
+"""From a report to the termination message: the worst columns, in 4,096 bytes, with nothing unprintable."""
+
+import json
+from decimal import Decimal
+
+from perennial.agent.drift.performance.checks import state_of
+from perennial.agent.drift.report.model import CheckReport, DriftReport, FeatureReport
+from perennial.api.contract.messages import MAX_BYTES, DriftVerdict, NoVerdict
+from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.status import FeatureScore
+
+_WORST = 10
+_CHECKS = 15
+_FINDINGS = 5
+_LINE = 200
+_NAME = 256
+_TEXT = 1024
+_CHECK_TEXT = 120
+_LARGEST = 999_999_000_000.0
+
+
+def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
+    """Return the message; when names are too long for it, findings and then the least bad columns are left out."""
+    features = [_score(feature) for feature in report.features[:_WORST]]
+    findings = [cut(finding, _LINE) for finding in report.quality_findings[:_FINDINGS]]
+    message = DriftVerdict(
+        drifted=report.drifted,
+        drifted_features=report.drifted_features,
+        compared_features=report.compared_features,
+        reference_rows=report.reference.rows,
+        current_rows=report.current.rows,
+        features=tuple(features),
+        quality_findings=tuple(findings),
+        degraded=state_of(report.checks, "performance"),
+        likely_degraded=state_of(report.checks, "estimated"),
+        unfair=state_of(report.checks, "fairness"),
+        labelled_rows=report.labelled_rows,
+        predicted_rows=report.predicted_rows,
+        scores=tuple(_check(item) for item in report.checks[:_CHECKS]),
+        report_uri=report_uri,
+        time=report.time,
+    )
+    while _size(message) > MAX_BYTES and (shorter := _shorter(message)) is not None:
+        message = shorter
+    return message
+
+
+def _shorter(message: DriftVerdict) -> DriftVerdict | None:
+    """Return the message without what matters least; what was decided stays."""
+    for name, least in (("quality_findings", 1), ("features", 3), ("scores", 4), ("features", 0), ("scores", 0)):
+        items = getattr(message, name)
+        if len(items) > least:
+            return message.model_copy(update={name: items[:-1]})
+    findings = message.quality_findings
+    return message.model_copy(update={"quality_findings": ()}) if findings else None
+
+
+def no_verdict(reason: str, text: str) -> NoVerdict:
+    """Return the message of a comparison that had too little to judge."""
+    return NoVerdict(reason=reason, message=cut(text, _TEXT))
+
+
+def decimal_text(value: float) -> str:
+    """Return a number as `api.base.Decimal` wants it: six significant digits, at most ten decimals, no exponent."""
+    bounded = 0.0 if value != value else min(max(value, -_LARGEST), _LARGEST)  # noqa: PLR0124  NaN is not itself
+    text = f"{Decimal(f'{bounded:.6g}'):.10f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def cut(text: str, length: int) -> str:
+    """Return text without control characters and no longer than the length."""
+    clean = "".join(character if character.isprintable() else "?" for character in text)
+    return clean if len(clean) <= length else clean[: length - 1] + "…"
+
+
+def _score(feature: FeatureReport) -> FeatureScore:
+    return FeatureScore(
+        name=cut(feature.name, _NAME),
+        method=feature.method,
+        score=decimal_text(feature.score),
+        threshold=decimal_text(feature.threshold),
+        drifted=feature.drifted,
+    )
+
+
+def _check(report: CheckReport) -> CheckScore:
+    return CheckScore(
+        check=report.check,
+        metric=report.metric,
+        subject=None if report.subject is None else cut(report.subject, _CHECK_TEXT),
+        value=_optional(report.value),
+        low=_optional(report.low),
+        high=_optional(report.high),
+        limit=cut(report.limit, 64) or None,
+        failed=report.failed,
+        rows=report.rows,
+        why=None if report.why is None else cut(report.why, _LINE),
+    )
+
+
+def _optional(value: float | None) -> str | None:
+    return None if value is None else decimal_text(value)
+
+
+def _size(message: DriftVerdict) -> int:
+    """Return the bytes of the message in the longest form that JSON may take: escaped, with spaces."""
+    return len(json.dumps(message.dump(), ensure_ascii=True).encode())

@@ -1,0 +1,1 @@
+"""`perennial agent fetch`: pull inputs or a published model and verify every byte."""

@@ -1,0 +1,1 @@
+"""`perennial agent publish`: the sidecar that publishes a training's output."""

@@ -1,0 +1,182 @@
+"""`perennial agent publish`: the native sidecar that publishes what the training left.
+
+The kubelet signals it when the main container has ended; with which exit code it cannot know. So it publishes whatever
+is in the output folder, and the operator accepts the version only when the training ended well (see
+docs/adr/0003-the-agent-publishes-the-operator-accepts.md).
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from perennial import __version__
+from perennial.agent.artifact.digest import content_digest, file_sha256, short
+from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, MANIFEST_LIMIT
+from perennial.agent.artifact.paths import shared_folder
+from perennial.agent.publish.model_card import CARD, model_card
+from perennial.agent.publish.output import METRICS_FILE, output_files, read_metrics
+from perennial.agent.publish.progress_server import progress_server
+from perennial.agent.storage.client import ObjectStore, join_uri, naming
+from perennial.agent.storage.errors import AgentError
+from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
+from perennial.agent.storage.progress import Progress
+from perennial.agent.storage.retry import Patience
+from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig
+from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
+from perennial.api.contract.messages import NothingToPublish, Published
+from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH
+from perennial.core.times import format_time
+
+log = logging.getLogger(__name__)
+
+READY_FILE = ".perennial/ready"
+"""Its presence tells the startup probe that SIGTERM will be heard."""
+PATIENCE_SECONDS = 240.0
+"""How long storage may be away: hours of training hang on it, and the pod's grace period is ten minutes at least."""
+_METRICS_TOLD = 32
+
+
+def publish_when_told(
+    config: PublishConfig, store: ObjectStore, wait: Callable[[], object]
+) -> Published | NothingToPublish:
+    """Wait for the main container's end, then publish.
+
+    Args:
+        config: what the operator tells.
+        store: where to publish.
+        wait: returns when SIGTERM has come, whenever that was.
+
+    Raises:
+        AgentError: as `core.failures` tells.
+    """
+    root = Path(config.root)
+    with naming(str(root)):
+        shared_folder(root / "output")
+        ready = root / READY_FILE
+        ready.parent.mkdir(exist_ok=True)
+        ready.touch()
+    log.info("waiting for the training to end")
+    with progress_server(root):
+        wait()
+    if os.environ.get(WORKER_VARIABLE, "0") != "0":
+        log.info("only the first worker publishes")
+        return NothingToPublish()
+    return publish(config, store)
+
+
+def publish(
+    config: PublishConfig, store: ObjectStore, patience_seconds: float = PATIENCE_SECONDS
+) -> Published | NothingToPublish:
+    """Publish the output folder under the digest of its content, manifest last.
+
+    Raises:
+        AgentError: as `core.failures` tells.
+    """
+    output = Path(config.root) / "output"
+    names = output_files(output)
+    if not names:
+        log.warning("%s is empty: there is nothing to publish", output)
+        return NothingToPublish()
+    if MANIFEST in names:
+        raise AgentError(DATA_INVALID, f"the output holds a file named {MANIFEST}, which is reserved: rename it")
+    entries = tuple(in_parallel(lambda name: _entry(output, name), names, FILE_THREADS))
+    digest = content_digest(entries)
+    version = join_uri(config.output, f"versions/{short(digest)}/")
+    metrics = read_metrics(output / METRICS_FILE)
+    manifest = _manifest(config, entries, digest, metrics)
+    patience = Patience(patience_seconds)
+
+    known = patience(lambda: _is_published(store, version, digest))
+    _upload(store, output, version, entries, patience)
+    document = manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode()
+    record = join_uri(config.output, f"runs/{config.run}.json")
+    patience(lambda: store.put_bytes(record, document, "application/json"))
+    if not known:
+        if CARD not in names:
+            card = model_card(manifest).encode()
+            patience(lambda: store.put_bytes(join_uri(version, CARD), card, "text/markdown; charset=utf-8"))
+        # Last of all: where a manifest lies, the version is complete. The first run that made it stays its author.
+        patience(lambda: store.put_bytes(join_uri(version, MANIFEST), document, "application/json"))
+    size = sum(entry.size for entry in entries)
+    log.info("published %s: %d files, %d bytes, %s%s", version, len(entries), size, digest, " (known)" if known else "")
+    return Published(
+        uri=version,
+        digest=digest,
+        files=len(entries),
+        bytes=size,
+        metrics=dict(list(metrics.items())[:_METRICS_TOLD]),
+        metrics_dropped=max(0, len(metrics) - _METRICS_TOLD),
+        time=manifest.created,
+    )
+
+
+def _entry(output: Path, name: str) -> FileEntry:
+    path = output / name
+    try:
+        return FileEntry(path=name, size=path.stat().st_size, sha256=file_sha256(path))
+    except PermissionError as error:
+        raise AgentError(DATA_INVALID, f"{name!r} in the output cannot be read by the agent: chmod a+r it") from error
+
+
+def _manifest(config: PublishConfig, files: tuple[FileEntry, ...], digest: str, metrics: dict[str, str]) -> Manifest:
+    return Manifest(
+        digest=digest,
+        files=files,
+        namespace=config.namespace,
+        training_job=config.training_job,
+        run=config.run,
+        chain=config.chain,
+        attempt=config.attempt,
+        **dict(config.recipe),
+        inputs=_inputs(Path(config.root) / ".perennial" / "inputs.json"),
+        metrics=metrics,
+        created=format_time(datetime.now(UTC)),
+        published_by=__version__,
+    )
+
+
+def _inputs(record: Path) -> tuple[InputManifest, ...]:
+    """Return what `fetch` wrote down; the folder is shared with the user's container, so it may be anything."""
+    try:
+        return INPUT_RECORDS.validate_json(record.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except (ValidationError, OSError) as error:
+        raise AgentError(DATA_INVALID, f"{record} was changed during the training: {type(error).__name__}") from error
+
+
+def _is_published(store: ObjectStore, version: str, digest: str) -> bool:
+    """Tell whether this very content has been published before."""
+    uri = join_uri(version, MANIFEST)
+    if not store.exists(uri):
+        return False
+    try:
+        there = Manifest.model_validate_json(store.get_bytes(uri, MANIFEST_LIMIT)).digest
+    except ValidationError:
+        log.warning("%s is no manifest and is replaced", uri)
+        return False
+    if there != digest:
+        raise AgentError(DIGEST_MISMATCH, f"{uri} belongs to {there}, not to {digest}; it is not overwritten")
+    return True
+
+
+def _upload(store: ObjectStore, output: Path, version: str, entries: tuple[FileEntry, ...], patience: Patience) -> None:
+    """Upload what is not there yet: an earlier attempt may have been cut off, or have left the same."""
+    sizes = patience(lambda: {found.relative: found.size for found in store.list(version)})
+    progress = Progress("publishing", len(entries), sum(entry.size for entry in entries))
+
+    def one(entry: FileEntry) -> None:
+        uri = join_uri(version, entry.path)
+        # Whoever changes an object without us loses its sha256, so publishing again mends a version.
+        same = sizes.get(entry.path) == entry.size and store.uploaded_sha256(uri) == entry.sha256
+        if not same:
+            store.upload(output / entry.path, uri, entry.sha256)
+        progress.advance(entry.size)
+        progress.file_done()
+
+    for _ in in_parallel(lambda entry: patience(lambda: one(entry)), entries, FILE_THREADS):
+        pass

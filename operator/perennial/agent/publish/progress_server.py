@@ -1,0 +1,141 @@
+"""Tells the operator how far the training is: `GET :9464/progress`, from the file progress.json that the code keeps.
+
+The file and whoever asks are untrusted: reads are bounded, and a client that is slow only keeps others from asking.
+"""
+
+import json
+import logging
+import os
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from perennial.agent.publish.output import metrics_of
+from perennial.api.contract.commands import PROGRESS_FILE, PROGRESS_PATH, PROGRESS_PORT
+from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, TrainingProgress
+
+log = logging.getLogger(__name__)
+
+_LIMIT = 65_536
+_CLIENT_SECONDS = 2.0
+
+
+class Board:
+    """The newest progress, with the time that is left by the pace since the first one that was seen."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read from a file that may come, change, or be nonsense."""
+        self._path = path
+        self._clock = clock
+        self._first: tuple[float, int] | None = None
+
+    def read(self) -> TrainingProgress | None:
+        """Return the progress, or None where the file tells of none."""
+        try:
+            document = json.loads(_bytes_of(self._path))
+            metrics = metrics_of(document.get("metrics") or {})
+            kept = dict(list(metrics.items())[:MOST_PROGRESS_METRICS])
+            found = TrainingProgress.model_validate(
+                {"step": document.get("step"), "total": document.get("total"), "eta": document.get("eta")}
+            )
+        except (OSError, ValueError, AttributeError, RecursionError, ValidationError):
+            return None
+        return found.model_copy(
+            update={"metrics": kept, "eta": found.eta if found.eta is not None else self._eta(found)}
+        )
+
+    def _eta(self, found: TrainingProgress) -> int | None:
+        """Return the seconds until the last step, once it can be told how fast the steps follow each other."""
+        now = self._clock()
+        if self._first is None or found.step < self._first[1]:
+            self._first = (now, found.step)
+        since, done = now - self._first[0], found.step - self._first[1]
+        if found.total is None or done <= 0 or since <= 0:
+            return None
+        return max(round((found.total - found.step) * since / done), 0)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Return the content of a small regular file; never waits for a pipe, and never follows a link.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("no regular file")
+        data = file.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise ValueError("too large")
+    return data
+
+
+@contextmanager
+def progress_server(root: Path, port: int = PROGRESS_PORT) -> Iterator[int | None]:
+    """Serve the progress until the context ends; yields the port, or None where it cannot be had.
+
+    The code shares the pod's network and may want the port for itself: then its progress is not told.
+    """
+    board = Board(root / Path(PROGRESS_FILE).name)
+    try:
+        server = _Server(port, board)
+    except OSError as error:
+        log.warning("progress is not told: port %d cannot be used: %s", port, error)
+        yield None
+        return
+    # Looked at ten times a second, since publishing begins only when it has ended.
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Server(HTTPServer):
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    request_queue_size = 8
+
+    def __init__(self, port: int, board: Board) -> None:
+        self.board = board
+        super().__init__(("", port), _Handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that break off."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _CLIENT_SECONDS
+
+    def do_GET(self) -> None:
+        """Answer with the progress as JSON, 404 where there is none."""
+        found = self.server.board.read() if self.path == PROGRESS_PATH else None
+        body = found.model_dump_json(by_alias=True, exclude_none=True).encode() if found is not None else b""
+        fits = 0 < len(body) <= MAX_BYTES
+        self.send_response(HTTPStatus.OK if fits else HTTPStatus.NOT_FOUND)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body) if fits else 0))
+        self.end_headers()
+        if fits:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Log nothing: one line every fifteen seconds tells nobody anything."""

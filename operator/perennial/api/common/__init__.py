@@ -1,0 +1,1 @@
+"""Models that the three resources share: metadata, pod options, storage, schedules, conditions."""

@@ -1,0 +1,123 @@
+"""The base of all models: field types, CEL rules and the metadata that every resource carries.
+
+Every module of `api` builds on this one; `generate.crd` reads the extra schema keys set here.
+"""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP = "perennial.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+class Model(BaseModel):
+    """A frozen model whose JSON names are camelCase.
+
+    Unknown fields are ignored: the API server prunes or refuses them before the operator sees an object,
+    and a newer writer must not break an older reader.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def dump(self) -> dict[str, Any]:
+        """Return the JSON form: camelCase names, nothing that is unset."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+ModelT = TypeVar("ModelT", bound=type[Model])
+
+
+class Rule(Model):
+    """A CEL validation rule of a CRD schema node, with what it tells the user."""
+
+    rule: str
+    message: str
+    field_path: str | None = None
+
+
+def rules(*items: Rule) -> dict[str, Any]:
+    """Return the `json_schema_extra` that puts CEL rules on a model's schema node."""
+    return {"x-kubernetes-validations": [item.dump() for item in items]}
+
+
+def exactly_one(*fields: str) -> Rule:
+    """Return the CEL rule of a union: exactly one of the fields must be set."""
+    count = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in fields)
+    return Rule(rule=f"{count} == 1", message=f"set exactly one of {', '.join(fields)}")
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """Return the `json_schema_extra` of a list whose elements are told apart by keys (server-side apply)."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+def _quantity_text(value: Any) -> Any:
+    """Accept `cpu: 1` beside `cpu: "1"`, as Kubernetes does."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""A DNS-1123 label: what a child's name, a label value and a Service name can all hold."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""A DNS-1123 subdomain: the name of a Secret, a ConfigMap or a class."""
+
+S3Uri = Annotated[
+    str,
+    Field(max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s\\]*)?$"),
+]
+"""`s3://bucket/prefix`; a bucket name has 3 to 63 characters."""
+
+Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
+
+Quantity = Annotated[
+    str,
+    # The field comes first: what stands behind a validator does not reach the JSON schema.
+    Field(
+        max_length=32,
+        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+        json_schema_extra={"x-kubernetes-int-or-string": True},
+    ),
+    BeforeValidator(_quantity_text),
+]
+"""A Kubernetes quantity, kept as the user wrote it: a canonical form would look like drift to GitOps tools."""
+
+Duration = Annotated[str, Field(max_length=8, pattern=r"^[0-9]{1,6}(s|m|h|d)$")]
+"""A whole number with a unit: `30s`, `10m`, `24h`, `7d`."""
+
+Period = Annotated[str, Field(max_length=8, pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$")]
+"""A duration that is not zero."""
+
+Decimal = Annotated[str, Field(max_length=24, pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,10})?$")]
+"""A number as text, since floats do not survive every JSON round trip between Kubernetes clients."""
+
+Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+"""RFC 3339, UTC, whole seconds: `2026-01-31T12:00:00Z`."""
+
+Message = Annotated[str, Field(max_length=2048)]
+Reason = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+Text = Annotated[str, Field(max_length=1024)]
+ShortText = Annotated[str, Field(max_length=256)]
+
+
+class ObjectMeta(Model):
+    """The part of an object's metadata that the operator reads."""
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: Annotated[dict[str, str], Field(default_factory=dict)]
+    annotations: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+class Resource(Model):
+    """A custom resource: metadata beside the spec and status that its subclass adds."""
+
+    metadata: ObjectMeta

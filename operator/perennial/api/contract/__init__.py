@@ -1,0 +1,1 @@
+"""What crosses a process boundary: operator settings, agent commands, termination messages, manifests."""

@@ -1,0 +1,218 @@
+"""The parts of Kubernetes' own objects that the rooms read, parsed once.
+
+Everything is optional with a default: these objects come from other controllers, and a field that is missing
+is no reason to fail.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from perennial.api.common.base import Model, ObjectMeta
+
+
+def _or_empty_list(value: Any) -> Any:
+    return () if value is None else value
+
+
+Meta = ObjectMeta
+
+
+class OwnerReference(Model):
+    """Who an object belongs to."""
+
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class Terminated(Model):
+    """How a container ended."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    signal: int | None = None
+    finished_at: str | None = None
+
+
+class Waiting(Model):
+    """Why a container does not run yet."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Running(Model):
+    """Since when a container runs."""
+
+    started_at: str | None = None
+
+
+class ContainerState(Model):
+    """One of waiting, running, terminated."""
+
+    waiting: Waiting | None = None
+    running: Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Model):
+    """What the kubelet says of one container."""
+
+    name: str = ""
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    image: str = ""
+    image_id: str = Field("", alias="imageID")
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+    @property
+    def ended(self) -> Terminated | None:
+        """Return how the container ended: now, or before its present restart."""
+        return self.state.terminated or self.last_state.terminated
+
+
+class KubeCondition(Model):
+    """A condition of a built-in object."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str | None = None
+
+
+Statuses = Annotated[tuple[ContainerStatus, ...], BeforeValidator(_or_empty_list)]
+KubeConditions = Annotated[tuple[KubeCondition, ...], BeforeValidator(_or_empty_list)]
+
+
+def condition(conditions: tuple[KubeCondition, ...], kind: str) -> KubeCondition | None:
+    """Return the condition of a type, or None."""
+    return next((item for item in conditions if item.type == kind), None)
+
+
+def holds(conditions: tuple[KubeCondition, ...], kind: str) -> bool:
+    """Tell whether a condition is there and true."""
+    found = condition(conditions, kind)
+    return found is not None and found.status == "True"
+
+
+class PodStatus(Model):
+    """What the kubelet and the scheduler say of a pod."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    conditions: KubeConditions = ()
+    pod_ip: str = Field("", alias="podIP")
+    init_container_statuses: Statuses = ()
+    container_statuses: Statuses = ()
+
+
+class Pod(Model):
+    """A pod."""
+
+    metadata: ObjectMeta
+    status: PodStatus = PodStatus()
+
+    @property
+    def containers(self) -> tuple[ContainerStatus, ...]:
+        """Return the statuses of all containers, init containers first."""
+        return (*self.status.init_container_statuses, *self.status.container_statuses)
+
+    def container(self, name: str) -> ContainerStatus | None:
+        """Return the status of one container, or None while the kubelet has said nothing of it."""
+        return next((item for item in self.containers if item.name == name), None)
+
+    @property
+    def unschedulable(self) -> str | None:
+        """Return the scheduler's words when no node fits, else None."""
+        found = condition(self.status.conditions, "PodScheduled")
+        return found.message if found is not None and found.status == "False" else None
+
+    @property
+    def disrupted(self) -> str | None:
+        """Return why Kubernetes took the pod away (preemption, eviction, node loss), else None."""
+        found = condition(self.status.conditions, "DisruptionTarget")
+        return f"{found.reason}: {found.message}" if found is not None and found.status == "True" else None
+
+
+class JobStatus(Model):
+    """What the Job controller says of a Job."""
+
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    start_time: str | None = None
+    completion_time: str | None = None
+    conditions: KubeConditions = ()
+
+
+class JobSpec(Model):
+    """The part of a Job's spec that is read back."""
+
+    suspend: bool = False
+    completions: int = 1
+    active_deadline_seconds: int | None = None
+
+
+class Job(Model):
+    """A Job."""
+
+    metadata: ObjectMeta
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the Job has succeeded."""
+        return holds(self.status.conditions, "Complete")
+
+    @property
+    def failed(self) -> KubeCondition | None:
+        """Return the Failed condition when it holds, else None."""
+        found = condition(self.status.conditions, "Failed")
+        return found if found is not None and found.status == "True" else None
+
+
+class DeploymentStatus(Model):
+    """What the Deployment controller says of a Deployment."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    conditions: KubeConditions = ()
+
+
+class DeploymentSpec(Model):
+    """The part of a Deployment's spec that the operator reads back."""
+
+    replicas: int = 1
+
+
+class Deployment(Model):
+    """A Deployment."""
+
+    metadata: ObjectMeta
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
+
+
+class CronJobStatus(Model):
+    """What the CronJob controller says of a CronJob."""
+
+    last_schedule_time: str | None = None
+    last_successful_time: str | None = None
+
+
+class CronJob(Model):
+    """A CronJob."""
+
+    metadata: ObjectMeta
+    status: CronJobStatus = CronJobStatus()

@@ -1,0 +1,1 @@
+"""The ModelDeployment resource."""

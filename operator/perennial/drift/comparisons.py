@@ -1,0 +1,188 @@
+"""How comparisons ended, read from their pods and Jobs. What a pod says is untrusted until `core.termination` took it.
+
+Which model a comparison speaks of is read from its pod, not from what serves by now: a rollout may have come between.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from perennial.api.common.base import Digest, Model, ShortText
+from perennial.api.contract.messages import DriftVerdict, Failure, NoVerdict
+from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.status import LastRun, Verdict
+from perennial.api.kubernetes import Job, Pod, Terminated
+from perennial.core.conditions import shorten
+from perennial.core.failures import by_code, by_reason
+from perennial.core.termination import BadMessage, agent_words, failure_words, parse_message
+from perennial.core.times import format_time, parse_time
+from perennial.core.waiting import clean
+from perennial.drift import reasons
+
+CONTAINER = "drift"
+JOB_LABEL = "batch.kubernetes.io/job-name"
+DIGEST_ANNOTATION = "perennial.dev/model-digest"
+RUN_ANNOTATION = "perennial.dev/model-run"
+
+_MOST = 2**53
+
+
+@dataclass(frozen=True, order=True)
+class Moment:
+    """Where a comparison stands in the order in which they are taken: by its end, then by its name."""
+
+    time: datetime
+    job: str
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """One comparison that has ended."""
+
+    moment: Moment
+    run: LastRun
+    verdict: Verdict | None = None
+
+
+class _Marks(Model):
+    """What is written on a pod about the model that it compares for."""
+
+    digest: Digest | None = None
+    run: ShortText | None = None
+
+
+def outcomes(jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[ComparisonResult, ...]:
+    """Return how the comparisons ended, oldest first. One that Kubernetes still repeats has not ended."""
+    by_name = {job.metadata.name: job for job in jobs}
+    by_job: dict[str, list[tuple[Pod, Terminated, datetime]]] = {name: [] for name in by_name}
+    for pod in pods:
+        name, ended = pod.metadata.labels.get(JOB_LABEL), _ended(pod)
+        if name and ended is not None:
+            by_job.setdefault(name, []).append((pod, *ended))
+    found = (_outcome(name, by_name.get(name), ended) for name, ended in by_job.items())
+    return tuple(sorted((item for item in found if item is not None), key=lambda item: item.moment))
+
+
+def _ended(pod: Pod) -> tuple[Terminated, datetime] | None:
+    status = pod.container(CONTAINER)
+    ended = status.state.terminated if status is not None else None
+    time = _time(ended.finished_at) if ended is not None else None
+    return (ended, time) if ended is not None and time is not None else None
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return parse_time(text) if text else None
+    except ValueError:
+        return None
+
+
+def _outcome(name: str, job: Job | None, ended: list[tuple[Pod, Terminated, datetime]]) -> ComparisonResult | None:
+    done = [item for item in ended if item[1].exit_code == 0]
+    newest = max(done or ended, key=lambda item: item[2], default=None)
+    if done and newest is not None:
+        return _of_message(name, *newest)
+    failed = job.failed if job is not None else None
+    if job is not None and failed is None:
+        return None
+    if newest is not None:
+        return _failed(name, newest[2], *_of_exit(newest[1]))
+    time = _time(failed.last_transition_time) if failed is not None else None
+    if failed is None or time is None:
+        return None
+    if failed.reason == reasons.DEADLINE_EXCEEDED:
+        step = "raise spec.activeDeadlineSeconds, or compare less"
+        return _failed(name, time, reasons.DEADLINE_EXCEEDED, f"the comparison took too long: {step}")
+    return _failed(name, time, reasons.COMPARISON_FAILED, f"the Job failed: {clean(failed.message)}")
+
+
+def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> ComparisonResult:
+    try:
+        message = parse_message(ended.message)
+    except BadMessage as error:
+        return _failed(name, time, reasons.BAD_TERMINATION_MESSAGE, f"{error}: {reasons.NOT_OURS}")
+    if isinstance(message, DriftVerdict) and _adds_up(message):
+        run = LastRun(job=name, time=format_time(time), result="Verdict")
+        return ComparisonResult(Moment(time, name), run, _verdict(name, pod, message, time))
+    if isinstance(message, NoVerdict):
+        run = LastRun(
+            job=name,
+            time=format_time(time),
+            result="NoVerdict",
+            reason=message.reason,
+            message=clean(message.message, 1024),
+        )
+        return ComparisonResult(Moment(time, name), run)
+    if isinstance(message, Failure):
+        return _failed(name, time, *_of_failure(message))
+    return _failed(name, time, reasons.BAD_TERMINATION_MESSAGE, f"it is no verdict: {reasons.NOT_OURS}")
+
+
+def _adds_up(message: DriftVerdict) -> bool:
+    """Tell whether the figures can be true, and fit the integers of the API server: anyone could have written them."""
+    rows = max(message.reference_rows, message.current_rows)
+    return message.drifted_features <= message.compared_features <= _MOST and rows <= _MOST
+
+
+def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verdict:
+    annotations = _model_annotations(pod)
+    return Verdict(
+        id=name,
+        time=format_time(time),
+        run=annotations.run,
+        digest=annotations.digest,
+        drifted=message.drifted,
+        drifted_features=message.drifted_features,
+        compared_features=message.compared_features,
+        reference_rows=message.reference_rows,
+        current_rows=message.current_rows,
+        features=tuple(item.model_copy(update={"name": clean(item.name)}) for item in message.features),
+        quality_findings=tuple(clean(line) for line in message.quality_findings),
+        degraded=message.degraded,
+        likely_degraded=message.likely_degraded,
+        unfair=message.unfair,
+        labelled_rows=message.labelled_rows,
+        predicted_rows=message.predicted_rows,
+        scores=tuple(_printable(item) for item in message.scores),
+        report_uri=message.report_uri if (message.report_uri or "").startswith("s3://") else None,
+    )
+
+
+def _printable(score: CheckScore) -> CheckScore:
+    texts = {name: clean(text) for name in ("metric", "subject", "limit", "why") if (text := getattr(score, name))}
+    return score.model_copy(update=texts)
+
+
+def _model_annotations(pod: Pod) -> _Marks:
+    written = pod.metadata.annotations
+    try:
+        return _Marks(digest=written.get(DIGEST_ANNOTATION), run=written.get(RUN_ANNOTATION))
+    except ValidationError:
+        return _Marks()
+
+
+def _of_exit(ended: Terminated) -> tuple[str, str]:
+    """Return reason and message of a container that failed: the exit code decides, the message is quoted."""
+    failure = by_code(ended.exit_code)
+    if ended.reason == "OOMKilled":
+        return (
+            reasons.OUT_OF_MEMORY,
+            "the comparison needed more memory than its limit: raise spec.resources.limits.memory",
+        )
+    if failure is None:
+        return reasons.COMPARISON_FAILED, f"the comparison ended with exit code {ended.exit_code}: see kubectl logs"
+    return failure.reason, agent_words(ended.message, failure)
+
+
+def _of_failure(message: Failure) -> tuple[str, str]:
+    failure = by_reason(message.reason)
+    if failure is None:
+        return reasons.COMPARISON_FAILED, f"{clean(message.message)}: see kubectl logs"
+    return failure.reason, failure_words(message, failure)
+
+
+def _failed(name: str, time: datetime, reason: str, message: str) -> ComparisonResult:
+    run = LastRun(job=name, time=format_time(time), result="Failed", reason=reason, message=shorten(message))
+    return ComparisonResult(Moment(time, name), run)

@@ -1,0 +1,70 @@
+"""The drift room, as the runtime sees it."""
+
+from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.api.driftmonitor.status import FeatureScore, Verdict
+from perennial.core.decision import Controller, Gauge
+from perennial.core.kinds import DRIFT_MONITOR
+from perennial.drift.decide import decide
+from perennial.drift.observe import Observed, names, observe
+
+
+def metrics(resource: DriftMonitor) -> tuple[Gauge, ...]:
+    """Return the gauges of one DriftMonitor: those of its newest verdict, at most ten columns."""
+    verdict = resource.status.last_verdict
+    if verdict is None:
+        return ()
+    share = verdict.drifted_features / verdict.compared_features if verdict.compared_features else 0.0
+    return (
+        Gauge("perennial_drift_detected", "1 while the newest verdict finds drift, else 0.", float(verdict.drifted)),
+        Gauge("perennial_drift_share", "Share of the compared columns that have drifted.", share),
+        *_states(verdict),
+        *(_check(item) for item in verdict.scores if item.value is not None),
+        *(_score(item) for item in {(item.name, item.method): item for item in verdict.features}.values()),
+    )
+
+
+def _score(item: FeatureScore) -> Gauge:
+    return Gauge(
+        "perennial_drift_score",
+        "Score of one of the worst columns; what it means depends on the method.",
+        float(item.score),
+        (("feature", item.name), ("method", item.method)),
+    )
+
+
+def _states(verdict: Verdict) -> tuple[Gauge, ...]:
+    """Return the gauges of checks; none for what was not judged, so that no 0 looks like a good result."""
+    states = (
+        ("perennial_model_degraded", "1 while the newest verdict finds a performance check failed.", verdict.degraded),
+        (
+            "perennial_model_likely_degraded",
+            "1 while an estimate of performance fails.",
+            verdict.likely_degraded,
+        ),
+        ("perennial_model_unfair", "1 while the newest verdict finds a fairness check failed.", verdict.unfair),
+    )
+    found = tuple(Gauge(name, text, float(state)) for name, text, state in states if state is not None)
+    if not verdict.predicted_rows or verdict.labelled_rows is None:
+        return found
+    coverage = verdict.labelled_rows / verdict.predicted_rows
+    return (*found, Gauge("perennial_label_coverage", "Share of predictions of which the truth is known.", coverage))
+
+
+def _check(item: CheckScore) -> Gauge:
+    return Gauge(
+        "perennial_model_score",
+        "Figure of a check of performance or fairness.",
+        float(item.value or 0),
+        (("check", item.check), ("metric", item.metric), ("subject", item.subject or "")),
+    )
+
+
+CONTROLLER: Controller[DriftMonitor, Observed] = Controller(
+    kind=DRIFT_MONITOR,
+    parse=DriftMonitor.model_validate,
+    names=names,
+    observe=observe,
+    decide=decide,
+    metrics=metrics,
+)

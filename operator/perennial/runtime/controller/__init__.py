@@ -1,0 +1,1 @@
+"""The control loop: cache, work queue, reconcile, child objects and Events."""

@@ -1,0 +1,230 @@
+"""Everything the operator watches, in memory: rooms read it, watches and own writes fill it.
+
+One event loop owns it, so it has no locks. Objects are kept small by `slim`, and each reading gives a fresh copy. Every
+change returns the keys of the resources that should look again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from perennial.core.kinds import Key, Kind, Raw
+from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.runtime.controller.codec import pack, unpack
+
+Names = Callable[[Mapping[str, Any]], tuple[Key, ...]]
+Place = tuple[str, str]
+"""Namespace and name."""
+
+_TOMBSTONES = 8192
+"""Deleted objects that are remembered: more than can be deleted while one late event is under way."""
+
+_NOTHING: frozenset[Key] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An object, and what is asked of it without reading it."""
+
+    text: bytes
+    uid: str
+    version: int | None
+    owner: frozenset[Key]
+    """Whose child its labels say it is, if anyone's of ours."""
+
+
+@dataclass
+class _Shelf:
+    """The objects of one kind."""
+
+    objects: dict[Place, _Kept] = field(default_factory=dict)
+    by_owner: defaultdict[Key, set[Place]] = field(default_factory=lambda: defaultdict(set))
+
+
+class Cache:
+    """Implements `core.decision.World`."""
+
+    def __init__(self, names: Mapping[str, Names]) -> None:
+        """Take, for each of the operator's own kinds, the function that says what a resource names."""
+        self._names = names
+        self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
+        self._named: dict[Key, tuple[Key, ...]] = {}
+        self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
+        self.answers: Callable[[str], str | None] = lambda _: None
+        """Who reads for the rooms over HTTP."""
+        self._gone: dict[str, int | None] = {}
+
+    # Reading: the World of the rooms.
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
+        """Return the object, or None."""
+        kept = self._shelves[kind.kind].objects.get((namespace, name))
+        return unpack(kept.text) if kept is not None else None
+
+    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
+        """Return objects that carry the owner's labels, by name."""
+        shelf = self._shelves[kind.kind]
+        return tuple(unpack(shelf.objects[place].text) for place in sorted(shelf.by_owner.get(owner, ())))
+
+    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
+        """Return resources of a kind whose spec names another resource, by name."""
+        objects = self._shelves[kind.kind].objects
+        keys = sorted(key for key in self._naming.get(upstream, ()) if key.kind == kind.kind)
+        return tuple(unpack(objects[key.namespace, key.name].text) for key in keys)
+
+    def answer(self, url: str) -> str | None:
+        """Return the newest answer to a `Read`, or None."""
+        return self.answers(url)
+
+    def keys(self, kind: Kind) -> list[Key]:
+        """Return the keys of all objects of a kind."""
+        return [Key(kind.kind, *place) for place in self._shelves[kind.kind].objects]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many objects of each kind there are."""
+        return {kind: len(shelf.objects) for kind, shelf in self._shelves.items()}
+
+    def is_news(self, kind: Kind, raw: Raw) -> bool:
+        """Tell whether `put` would take the object in."""
+        metadata = raw["metadata"]
+        known = self._shelves[kind.kind].objects.get((metadata.get("namespace", ""), metadata["name"]))
+        return self._is_newer(metadata, known)
+
+    # Writing.
+
+    def put(self, kind: Kind, raw: Raw) -> frozenset[Key]:
+        """Take in an object unless it is known already or older than what is known; return who should look."""
+        metadata = raw["metadata"]
+        place = (metadata.get("namespace", ""), metadata["name"])
+        shelf = self._shelves[kind.kind]
+        known = shelf.objects.get(place)
+        if not self._is_newer(metadata, known):
+            return _NOTHING
+        if known is not None:
+            self._unlink(kind, place, known)
+            if known.uid != metadata.get("uid", ""):
+                self._bury(known.uid, known.version)
+        self._gone.pop(metadata.get("uid", ""), None)
+        kept = _Kept(pack(kind, raw), metadata.get("uid", ""), _version(raw), self._owner_of(raw))
+        shelf.objects[place] = kept
+        return self._link(kind, place, raw, kept.owner) | (known.owner if known is not None else _NOTHING)
+
+    def remove(self, kind: Kind, raw: Raw, *, final: bool = False) -> frozenset[Key]:
+        """Forget an object that is gone as of the version given, but not a newer one of the same name.
+
+        `final`: its uid cannot come back in any version.
+        """
+        metadata = raw["metadata"]
+        self._bury(metadata.get("uid", ""), None if final else _version(raw))
+        place = (metadata.get("namespace", ""), metadata["name"])
+        known = self._shelves[kind.kind].objects.get(place)
+        if known is None or known.uid != metadata.get("uid", ""):
+            return _NOTHING
+        return self._drop(kind, place)
+
+    def prune(self, kind: Kind, namespace: str | None, present: Set[str], list_version: str) -> frozenset[Key]:
+        """Forget what a list no longer has, given the uids it had: a watch that was cut off may have missed a deletion.
+
+        What is newer than the list may have been made after it, and stays.
+        """
+        horizon = _number(list_version)
+        missing = [
+            place
+            for place, kept in self._shelves[kind.kind].objects.items()
+            if (namespace is None or place[0] == namespace)
+            and kept.uid not in present
+            and not _is_after(kept.version, horizon)
+        ]
+        wake: set[Key] = set()
+        for place in missing:
+            self._bury(self._shelves[kind.kind].objects[place].uid, horizon)
+            wake |= self._drop(kind, place)
+        return frozenset(wake)
+
+    # Inside.
+
+    def _is_newer(self, metadata: Mapping[str, Any], known: _Kept | None) -> bool:
+        version = _number(metadata.get("resourceVersion"))
+        uid = metadata.get("uid")
+        if uid in self._gone:
+            buried = self._gone[uid]
+            # A child whose labels were taken off leaves the watch as if deleted, and comes back with them, later.
+            if version is None or buried is None or version <= buried:
+                return False
+        if known is None:
+            return True
+        return version is None or known.version is None or version > known.version
+
+    def _drop(self, kind: Kind, place: Place) -> frozenset[Key]:
+        wake = self._unlink(kind, place, self._shelves[kind.kind].objects.pop(place))
+        if kind.kind in self._names:
+            key = Key(kind.kind, *place)
+            wake = wake | {key} | self._naming.get(key, _NOTHING)
+        return wake
+
+    def _link(self, kind: Kind, place: Place, raw: Raw, owner: frozenset[Key]) -> frozenset[Key]:
+        """Put the object into the indexes; return whom it concerns."""
+        names = self._names.get(kind.kind)
+        if names is None:
+            for key in owner:
+                self._shelves[kind.kind].by_owner[key].add(place)
+            return owner
+        key = Key(kind.kind, *place)
+        upstream = names(raw)
+        self._named[key] = upstream
+        for item in upstream:
+            self._naming[item].add(key)
+        return frozenset((key, *upstream, *self._naming.get(key, ())))
+
+    def _unlink(self, kind: Kind, place: Place, kept: _Kept) -> frozenset[Key]:
+        """Take the object out of the indexes; return whom it concerned."""
+        if kind.kind in self._names:
+            key = Key(kind.kind, *place)
+            upstream = self._named.pop(key, ())
+            for item in upstream:
+                _discard(self._naming, item, key)
+            return frozenset(upstream)
+        for key in kept.owner:
+            _discard(self._shelves[kind.kind].by_owner, key, place)
+        return kept.owner
+
+    def _owner_of(self, raw: Raw) -> frozenset[Key]:
+        """Return the key that the labels of a child or pod name, if it is of a kind of ours."""
+        metadata = raw["metadata"]
+        labels = metadata.get("labels") or {}
+        kind, name = labels.get(KIND_LABEL, ""), labels.get(NAME_LABEL)
+        if kind not in self._names or not name:
+            return _NOTHING
+        return frozenset((Key(kind, metadata.get("namespace", ""), name),))
+
+    def _bury(self, uid: str, version: int | None) -> None:
+        """Remember that the uid is gone, so that a late event does not bring it back."""
+        if not uid:
+            return
+        self._gone.pop(uid, None)
+        self._gone[uid] = version
+        if len(self._gone) > _TOMBSTONES:
+            del self._gone[next(iter(self._gone))]
+
+
+def _discard(index: defaultdict[Key, set[Any]], key: Key, member: Any) -> None:
+    """Take a member out of an index, and the entry with it when it was the last."""
+    members = index.get(key)
+    if members is not None:
+        members.discard(member)
+        if not members:
+            del index[key]
+
+
+def _version(raw: Raw) -> int | None:
+    return _number(raw["metadata"].get("resourceVersion"))
+
+
+def _number(version: Any) -> int | None:
+    """Return a resourceVersion as the number it is in practice, or None where it is not one."""
+    return int(version) if isinstance(version, str) and version.isdigit() else None
+
+
+def _is_after(version: int | None, horizon: int | None) -> bool:
+    return version is not None and horizon is not None and version > horizon

@@ -1,0 +1,67 @@
+"""Differences between a live object and the fields that were applied to it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perennial.core.quantities import same_quantity
+
+
+def covers(live: Any, desired: Any) -> bool:
+    """Tell whether `live` holds everything in `desired`; what defaulting or others added does not matter.
+
+    Lists must have equal lengths, since an element added by hand changes what runs. Leaves are equal when
+    they are the same value or the same quantity.
+    """
+    if isinstance(desired, Mapping):
+        return isinstance(live, Mapping) and all(
+            key in live and covers(live[key], value) if not _is_empty(value) else _is_empty(live.get(key))
+            for key, value in desired.items()
+        )
+    if isinstance(desired, Sequence) and not isinstance(desired, str):
+        return (
+            isinstance(live, Sequence)
+            and not isinstance(live, str)
+            and len(live) == len(desired)
+            and all(covers(mine, theirs) for mine, theirs in zip(live, desired, strict=True))
+        )
+    return bool(live == desired) or (
+        not isinstance(desired, bool) and isinstance(desired, str | int | float) and same_quantity(live, desired)
+    )
+
+
+def _is_empty(value: Any) -> bool:
+    """Tell whether the API server may drop the value: it does not store empty maps, lists and nulls everywhere."""
+    return value is None or (isinstance(value, Mapping | Sequence) and not isinstance(value, str) and not value)
+
+
+def first_difference(live: Any, desired: Any, path: str = "") -> str | None:
+    """Return the path of the first field that `live` does not hold as desired, or None where it holds them all."""
+    if covers(live, desired):
+        return None
+    for step, mine, wanted in _steps(live, desired):
+        found = first_difference(mine, wanted, f"{path}{step}")
+        if found is not None:
+            return found
+    return path.lstrip(".") or "(the whole object)"
+
+
+def projection(live: Any, desired: Any) -> Any:
+    """Return the part of `live` that `desired` speaks of: two objects with one projection look the same to `covers`."""
+    if isinstance(desired, Mapping) and desired and isinstance(live, Mapping):
+        return {key: projection(live[key], value) for key, value in desired.items() if key in live}
+    if _is_list(desired) and _is_list(live) and len(live) == len(desired):
+        return [projection(mine, wanted) for mine, wanted in zip(live, desired, strict=True)]
+    return live
+
+
+def _steps(live: Any, desired: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        return [(f".{key}", live.get(key), value) for key, value in desired.items()]
+    if _is_list(desired) and _is_list(live) and len(live) == len(desired):
+        pairs = zip(live, desired, strict=True)
+        return [(f"[{index}]", mine, wanted) for index, (mine, wanted) in enumerate(pairs)]
+    return []
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)

@@ -1,0 +1,195 @@
+"""Joins cache, queue and reconciler: events in, reconciles out, and what each outcome means for the queue."""
+
+import logging
+from collections.abc import Iterable, Mapping, Set
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from perennial.adapters.errors import ApiError, NotLeader
+from perennial.api.contract.settings import OperatorConfig
+from perennial.core.decision import Controller
+from perennial.core.kinds import Key, Kind, Raw
+from perennial.runtime.controller.cache import Cache
+from perennial.runtime.controller.children import Children
+from perennial.runtime.controller.events import EventPoster
+from perennial.runtime.controller.polling import Poller
+from perennial.runtime.controller.ports import Api
+from perennial.runtime.controller.queue import Clock, QueueClosed, WorkQueue
+from perennial.runtime.controller.reconcile import Reconciler, ReconcileResult, Result
+from perennial.runtime.process.gauges import ResourceGauges
+from perennial.runtime.process.logs import about
+from perennial.runtime.process.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+_wanted_at: ContextVar[float | None] = ContextVar("perennial_wanted_at", default=None)
+"""When the key that this worker has was put into the queue; None outside a worker."""
+
+_AT_ONCE_LIMIT = 10
+"""Times in a row that a key may come back at once; more, and something turns in circles."""
+
+
+class Engine:
+    """Everything between the watch and the API server."""
+
+    def __init__(
+        self,
+        *,
+        controllers: Mapping[str, Controller[Any, Any]],
+        api: Api,
+        config: OperatorConfig,
+        metrics: Metrics,
+        clock: Clock,
+        instance: str,
+    ) -> None:
+        """Start passive: events fill the cache, and nothing is reconciled before `activate`."""
+        self._controllers = controllers
+        self._metrics = metrics
+        self._active = False
+        self._at_once: dict[Key, int] = {}
+        self.cache = Cache({kind: controller.names for kind, controller in controllers.items()})
+        self.gauges = ResourceGauges(controllers, self.cache)
+        self.queue = WorkQueue(
+            clock, backoff=config.queue.backoff_seconds, max_backoff=config.queue.max_backoff_seconds
+        )
+        self.poller = Poller(self.queue.add, clock)
+        self.cache.answers = self.poller.answer
+        self.events = EventPoster(api, instance=instance, is_busy=lambda: len(self.queue) > 0)
+        self.reconciler = Reconciler(
+            controllers=controllers,
+            cache=self.cache,
+            api=api,
+            children=Children(
+                api,
+                self.cache,
+                self.accept,
+                on_created=self._note_child,
+                on_unsettled=metrics.note_unsettled,
+            ),
+            accept=self.accept,
+            config=config,
+            now=lambda: datetime.now(UTC),
+            tell=self.events.add,
+            want=self.poller.want,
+        )
+
+    def activate(self) -> None:
+        """Begin to reconcile, with everything that there is."""
+        self._active = True
+        for controller in self._controllers.values():
+            for key in self.cache.keys(controller.kind):
+                self.queue.add(key, can_wait=True)
+
+    def is_news(self, kind: Kind, event: str | None, raw: Raw) -> bool:
+        """Tell whether a watch event says anything that the cache does not hold already."""
+        return event == "DELETED" or self.cache.is_news(kind, raw)
+
+    def on_event(self, kind: Kind, event: str | None, raw: Raw) -> None:
+        """Take in a watch event; `event` is None for what the watch listed when it began."""
+        self._metrics.events.labels(kind.kind, event or "LISTED").inc()
+        keys = self.cache.remove(kind, raw) if event == "DELETED" else self.cache.put(kind, raw)
+        # In a rush, what was just asked for comes before the progress of what is under way.
+        self._wake(keys, can_wait=kind.kind not in self._controllers)
+
+    def accept(self, kind: Kind, raw: Raw) -> None:
+        """Take in the answer to a write.
+
+        A resource does not wake itself by its own status: a room that wants to look again at once says so.
+        """
+        keys = self.cache.put(kind, raw)
+        if kind.kind in self._controllers:
+            metadata = raw["metadata"]
+            own = Key(kind.kind, metadata["namespace"], metadata["name"])
+            self.gauges.touch((own,))
+            keys = keys - {own}
+            self._wake(keys)
+        else:
+            self._wake(keys, can_wait=True)  # most often the child's first status comes before that
+
+    def take_page(self, kind: Kind, items: Iterable[Raw]) -> None:
+        """Take in a part of a list."""
+        for raw in items:
+            self._wake(self.cache.put(kind, raw), can_wait=True)
+
+    def end_list(self, kind: Kind, namespace: str | None, present: Set[str], version: str) -> None:
+        """Forget what the list did not have, given the uids that it had."""
+        self._wake(self.cache.prune(kind, namespace, present, version), can_wait=True)
+
+    async def work(self) -> None:
+        """Reconcile one key after the other until the queue closes; several of these run side by side."""
+        while True:
+            try:
+                item = await self.queue.get()
+            except QueueClosed:
+                return
+            self._metrics.queue_seconds.observe(item.waited)
+            started = monotonic()
+            _wanted_at.set(started - item.waited)
+            with about(item.key):
+                try:
+                    outcome = await self._reconcile(item.key)
+                    self._schedule(item.key, outcome)
+                finally:
+                    self.queue.done(item.key)
+            self._metrics.reconciles.labels(item.key.kind, outcome.result.value).inc()
+            self._metrics.reconcile_seconds.labels(item.key.kind).observe(monotonic() - started)
+
+    async def _reconcile(self, key: Key) -> ReconcileResult:
+        """Reconcile a key; whatever goes wrong stays with this key."""
+        try:
+            return await self.reconciler.reconcile(key)
+        except NotLeader:
+            _log.warning("not written: this replica does not hold the lease any more")
+            return ReconcileResult(Result.ERROR)
+        except ApiError as error:
+            _log_api_error(error)
+            return ReconcileResult(Result.ERROR, after=error.retry_after, retry=True)
+        except Exception:
+            _log.exception("a bug in the operator met this resource; the others go on. Please report it")
+            return ReconcileResult(Result.ERROR, retry=True)
+
+    def _schedule(self, key: Key, outcome: ReconcileResult) -> None:
+        """Tell the queue when to look at the key again."""
+        if outcome.retry:
+            self._put_off(key, outcome.after or 0.0)
+            return
+        if outcome.after == 0:
+            times = self._at_once[key] = self._at_once.get(key, 0) + 1
+            if times > _AT_ONCE_LIMIT:
+                _log.warning("came back at once %d times in a row; slowing down", times)
+                self._put_off(key, 0.0)
+            else:
+                self.queue.add(key)
+            return
+        self._at_once.pop(key, None)
+        self.queue.forget(key)
+        if outcome.after is not None:
+            self.queue.add_after(key, outcome.after)
+
+    def _put_off(self, key: Key, at_least: float) -> None:
+        wait = self.queue.retry(key, at_least)
+        self._metrics.retries.labels(key.kind).inc()
+        _log.debug("again in %.1f s", wait)
+
+    def _note_child(self, kind: Kind) -> None:
+        wanted_at = _wanted_at.get()
+        if wanted_at is not None:
+            self._metrics.child_seconds.labels(kind.kind).observe(monotonic() - wanted_at)
+
+    def _wake(self, keys: Iterable[Key], *, can_wait: bool = False) -> None:
+        self.gauges.touch(keys)
+        if self._active:
+            for key in keys:
+                self.queue.add(key, can_wait=can_wait)
+
+
+def _log_api_error(error: ApiError) -> None:
+    if error.forbidden:
+        _log.error(
+            "%s. The operator's ServiceAccount lacks a permission: upgrade the chart, or add it to its role",
+            error,
+        )
+    else:
+        _log.warning("%s; trying again", error)

@@ -1,0 +1,68 @@
+"""Reads again and again what rooms asked for over HTTP, slowly, and wakes a resource when its answer is another."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from perennial.core.decision import Read
+from perennial.core.kinds import Key
+from perennial.runtime.controller.queue import Clock
+
+_log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+PAUSE = 0.5
+"""Seconds between two rounds of at most `AT_ONCE` reads: sixteen a second, however many are wanted."""
+
+Fetch = Callable[[str], Awaitable[str | None]]
+
+
+class Poller:
+    """Keeps the newest answer of each address that a resource wants to know of."""
+
+    def __init__(self, wake: Callable[[Key], None], clock: Clock) -> None:
+        """Take what to call when an answer has changed."""
+        self._wake = wake
+        self._clock = clock
+        self._wanted: dict[Key, Read] = {}
+        self._due: dict[Key, float] = {}
+        self._answers: dict[str, str] = {}
+
+    def want(self, key: Key, read: Read | None) -> None:
+        """Note what a resource wants to know of from now on, in place of what it wanted before."""
+        before = self._wanted.get(key)
+        if before == read:
+            return
+        if before is not None:
+            self._answers.pop(before.url, None)
+        if read is None:
+            del self._wanted[key], self._due[key]
+            return
+        self._wanted[key] = read
+        self._due[key] = self._clock.time()
+
+    def answer(self, url: str) -> str | None:
+        """Return the newest answer; None before there is one."""
+        return self._answers.get(url)
+
+    async def run(self, fetch: Fetch) -> None:
+        """Read what is due, for ever."""
+        while True:
+            await self.round(fetch)
+            await asyncio.sleep(PAUSE)
+
+    async def round(self, fetch: Fetch) -> None:
+        """Read what is due the longest, once."""
+        now = self._clock.time()
+        due = sorted((key for key, time in self._due.items() if time <= now), key=self._due.__getitem__)[:AT_ONCE]
+        await asyncio.gather(*(self._read(key, fetch) for key in due))
+
+    async def _read(self, key: Key, fetch: Fetch) -> None:
+        read = self._wanted[key]
+        self._due[key] = self._clock.time() + read.every
+        found = await fetch(read.url)
+        # A resource may have changed its mind meanwhile; a pod that does not answer has said nothing new.
+        if found is None or self._wanted.get(key) != read or found == self._answers.get(read.url):
+            return
+        self._answers[read.url] = found
+        self._wake(key)

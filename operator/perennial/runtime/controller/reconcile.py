@@ -1,0 +1,194 @@
+"""The one reconcile for all three resources: parse, observe, decide, act, write status, tell.
+
+It is the same after an event, a restart, a resync or a lost reply. Each step may be the last one before a crash.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ValidationError
+
+from perennial.adapters.errors import ApiError
+from perennial.api.contract.settings import OperatorConfig
+from perennial.core.decision import ChildConflict, Controller, Decision, EventNote, Read
+from perennial.core.kinds import Key, Kind, Raw
+from perennial.runtime.controller.cache import Cache
+from perennial.runtime.controller.children import Accept, Children, NotYet
+from perennial.runtime.controller.error_conditions import (
+    ErrorCondition,
+    keep_error_conditions,
+    of_children,
+    of_spec,
+    only_status_is_broken,
+    with_error_condition,
+)
+from perennial.runtime.controller.ports import Api
+
+_log = logging.getLogger(__name__)
+
+
+Tell = Callable[[Raw, Iterable[EventNote]], None]
+"""Takes a resource as it was just written, and the notes about it that should become Events."""
+
+
+Want = Callable[[Key, Read | None], None]
+"""Takes what a resource wants to be read from now on."""
+
+
+class Result(StrEnum):
+    """How a reconcile ended; a label of the metrics."""
+
+    DONE = "done"
+    GONE = "gone"
+    INVALID = "invalid"
+    BLOCKED = "blocked"
+    WAITING = "waiting"
+    CONFLICT = "conflict"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class ReconcileResult:
+    """How a reconcile ended, and when the next one is due."""
+
+    result: Result
+    after: float | None = None
+    """Seconds until the next look; 0: at once; None: when something changes."""
+    retry: bool = False
+    """Look again after a wait that grows with every failure in a row, and is at least `after`."""
+
+
+class _Stale(Exception):
+    """The resource has changed since it was read."""
+
+
+class Reconciler:
+    """Moves one resource one step toward its spec."""
+
+    def __init__(
+        self,
+        *,
+        controllers: Mapping[str, Controller[Any, Any]],
+        cache: Cache,
+        api: Api,
+        children: Children,
+        accept: Accept,
+        config: OperatorConfig,
+        now: Callable[[], datetime],
+        tell: Tell,
+        want: Want = lambda _key, _read: None,
+    ) -> None:
+        """Take everything that a reconcile needs; it keeps no state of its own."""
+        self._controllers = controllers
+        self._cache = cache
+        self._api = api
+        self._children = children
+        self._accept = accept
+        self._config = config
+        self._now = now
+        self._tell = tell
+        self._want = want
+
+    async def reconcile(self, key: Key) -> ReconcileResult:
+        """Carry out one step.
+
+        Raises:
+            ApiError: the API server did not do what was asked, for no reason that lies in the resource.
+            NotLeader: this process may not write any more.
+        """
+        controller = self._controllers[key.kind]
+        raw = self._cache.get(controller.kind, key.namespace, key.name)
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            self._want(key, None)
+            return ReconcileResult(Result.GONE)  # children go by garbage collection
+        try:
+            try:
+                resource = _parse(controller, raw)
+            except ValidationError as error:
+                await self._report(controller.kind, raw, of_spec(error))
+                return ReconcileResult(Result.INVALID)
+            decision = controller.decide(controller.observe(resource, self._cache), self._config, self._now())
+            self._want(key, decision.read)
+            return await self._carry_out(controller.kind, raw, decision)
+        except _Stale:
+            return ReconcileResult(Result.CONFLICT, after=0)
+        except NotYet as reason:
+            _log.info("%s; waiting", reason)
+            return ReconcileResult(Result.WAITING, retry=True)
+        except ApiError as error:
+            if error.namespace_ending or error.gone:
+                return ReconcileResult(Result.GONE)  # the namespace or the resource is on its way out
+            raise
+
+    async def _carry_out(self, kind: Kind, raw: Raw, decision: Decision) -> ReconcileResult:
+        live = raw
+        if decision.status is not None and decision.status_first:
+            live = await self._write_status(kind, live, keep_error_conditions(decision.status, live.get("status")))
+        try:
+            await self._children.carry_out(raw, decision.actions)
+        except (ChildConflict, ApiError) as error:
+            error_condition = of_children(error)
+            if error_condition is None:
+                raise
+            if live is not raw:
+                self._tell(live, decision.events)
+            await self._report(kind, live, error_condition)
+            return ReconcileResult(
+                Result.BLOCKED, after=error_condition.retry_seconds, retry=error_condition.retry_seconds is None
+            )
+        if decision.status is not None:
+            live = await self._write_status(kind, live, decision.status)
+        if live is not raw:
+            self._tell(live, decision.events)
+        return ReconcileResult(Result.DONE, after=decision.requeue_after)
+
+    async def _report(self, kind: Kind, raw: Raw, error_condition: ErrorCondition) -> None:
+        """Put the trouble into the status, and into an Event when that is new."""
+        generation = raw["metadata"].get("generation", 0)
+        status = with_error_condition(raw.get("status"), error_condition, generation, self._now())
+        live = await self._write_status(kind, raw, status)
+        if live is not raw:
+            _log.warning("%s: %s", error_condition.reason, error_condition.message)
+            self._tell(live, [EventNote("Warning", error_condition.reason, error_condition.message)])
+
+    async def _write_status(self, kind: Kind, raw: Raw, status: dict[str, Any]) -> Raw:
+        """Write the status if it differs; return the resource as it is then, the same object if nothing was written.
+
+        Raises:
+            _Stale: the resource has changed meanwhile; the cache has the newer version.
+        """
+        if raw.get("status") == status:
+            return raw
+        try:
+            written = await self._api.replace_status(kind, raw, status)
+        except ApiError as error:
+            if not error.conflict:
+                raise
+            metadata = raw["metadata"]
+            newer = await self._api.get(kind, metadata["namespace"], metadata["name"])
+            if newer is None:
+                self._cache.remove(kind, raw, final=True)
+            else:
+                self._accept(kind, newer)
+            raise _Stale from error
+        self._accept(kind, written)
+        return written
+
+
+def _parse(controller: Controller[Any, Any], raw: Raw) -> Any:
+    """Return the model of an object; a status that someone broke by hand counts as empty.
+
+    Raises:
+        ValidationError: the spec cannot work.
+    """
+    try:
+        return controller.parse(raw)
+    except ValidationError as error:
+        if not only_status_is_broken(error):
+            raise
+        _log.warning("the status cannot be read and is made anew: someone has edited it by hand")
+        return controller.parse({**raw, "status": {}})

@@ -1,0 +1,99 @@
+"""Lists everything: once before anything is done, and then every few minutes, to find what the watches missed."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Sequence
+from random import uniform
+
+from perennial.adapters.cluster import Cluster
+from perennial.adapters.errors import ApiError
+from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL, Kind
+from perennial.core.names import KIND_LABEL
+from perennial.runtime.controller.engine import Engine
+
+_log = logging.getLogger(__name__)
+_FIRST_RETRY = 1.0
+_LONGEST_RETRY = 30.0
+
+
+class ClusterUnfit(Exception):
+    """The API server cannot serve the operator as it is; says what to do."""
+
+
+class Resync:
+    """Keeps the cache true to the cluster, whatever the watches did or did not tell."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        engine: Engine,
+        namespaces: Sequence[str],
+        *,
+        every: float,
+        on_done: Callable[[float], None],
+    ) -> None:
+        """Take the period in seconds; `on_done` is told the time of day of each full list."""
+        self._cluster = cluster
+        self._engine = engine
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._every = every
+        self._on_done = on_done
+
+    async def first(self) -> None:
+        """Fill the cache; wait for an API server that is not there yet.
+
+        Raises:
+            ClusterUnfit: the CRDs are not installed, or the operator may not read what it must.
+        """
+        wait = _FIRST_RETRY
+        while True:
+            try:
+                await self._all()
+                return
+            except ApiError as error:
+                if error.forbidden:
+                    raise ClusterUnfit(
+                        f"{error}. Install the chart's RBAC, or list the namespaces that the operator may "
+                        "work in under watchNamespaces"
+                    ) from error
+                _log.warning("cannot list yet, again in %.0f s: %s", wait, error)
+                await asyncio.sleep(wait * uniform(0.5, 1.5))  # noqa: S311 - spreads load, keeps no secret
+                wait = min(_LONGEST_RETRY, wait * 2)
+
+    async def run(self) -> None:
+        """List again and again; a failure is logged, and the next round comes."""
+        while True:
+            await asyncio.sleep(self._every * uniform(0.9, 1.1))  # noqa: S311 - spreads load, keeps no secret
+            try:
+                await self._all()
+            except ApiError as error:
+                _log.warning("the periodic list failed; what is in memory stays: %s", error)
+
+    async def _all(self) -> None:
+        for kind in (*RESOURCES, *WATCHED_BY_LABEL):
+            for namespace in self._namespaces:
+                await self._one(kind, namespace)
+        # What was listed lives long. Frozen, it is not walked by every full collection, which would stop the loop.
+        gc.collect()
+        gc.freeze()
+        self._on_done(time.time())
+
+    async def _one(self, kind: Kind, namespace: str | None) -> None:
+        selector = "" if kind in RESOURCES else KIND_LABEL
+        try:
+            present: set[str] = set()
+            version = ""
+            async for page in self._cluster.pages(kind, namespace, selector):
+                self._engine.take_page(kind, page.items)
+                present.update(item["metadata"]["uid"] for item in page.items)
+                version = page.resource_version
+        except ApiError as error:
+            if error.not_found and kind in RESOURCES:
+                raise ClusterUnfit(
+                    f"the API server does not know {kind.plural}.{kind.group}/{kind.version}: install the chart's CRDs "
+                    "(helm upgrade --install, or kubectl apply --server-side -f crds/), then start again"
+                ) from error
+            raise
+        self._engine.end_list(kind, namespace, present, version)

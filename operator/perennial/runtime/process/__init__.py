@@ -1,0 +1,1 @@
+"""The operator process: startup, settings, leader election, HTTP endpoints, metrics and logs."""

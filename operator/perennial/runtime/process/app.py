@@ -1,0 +1,275 @@
+"""The operator's process: puts the parts together, watches over them, and ends cleanly, whatever ends it."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from math import inf
+from typing import Any
+from uuid import uuid4
+
+from perennial import __version__
+from perennial.adapters.cluster import Cluster, path_of
+from perennial.adapters.connection import Connection
+from perennial.adapters.errors import ClusterConfigError
+from perennial.adapters.http import SmallReader
+from perennial.adapters.limiter import TokenBucket
+from perennial.api.contract.messages import MAX_BYTES
+from perennial.core.decision import Controller
+from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL
+from perennial.handlers.watch import WatchEnded, WatchPlan, run_watch
+from perennial.runtime.controller.engine import Engine
+from perennial.runtime.controller.resync import ClusterUnfit, Resync
+from perennial.runtime.process import logs
+from perennial.runtime.process.health import Health
+from perennial.runtime.process.leader import Elector, Leadership, LeadershipLost
+from perennial.runtime.process.metrics import Metrics
+from perennial.runtime.process.server import PortTaken, serving
+from perennial.runtime.process.settings import Settings, SettingsError, parse_arguments
+
+_log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 10.0
+_YOUNG_OBJECTS = 20_000
+"""Allocations between collections: raw objects come by the thousand and hold no cycles."""
+
+Rooms = Mapping[str, Controller[Any, Any]]
+
+
+class Operator:
+    """One replica, from start to end."""
+
+    def __init__(self, settings: Settings, connection: Connection, controllers: Rooms) -> None:
+        """Put the parts together; nothing is sent yet."""
+        config = settings.config
+        self._config = config
+        self._connection = connection
+        self._identity = os.environ.get("POD_NAME") or f"{socket.gethostname()}_{uuid4().hex[:8]}"
+        self._namespaces = config.watch_namespaces
+        self._metrics = Metrics()
+        self._leadership = Leadership()
+        self._stop = asyncio.Event()
+        limiter = TokenBucket(config.queue.writes_per_second, config.queue.burst)
+        self._cluster = Cluster(
+            connection, guard=self._leadership.guard, limiter=limiter, on_write=self._metrics.note_write
+        )
+        self._engine = Engine(
+            controllers=controllers,
+            api=self._cluster,
+            config=config,
+            metrics=self._metrics,
+            clock=asyncio.get_running_loop(),
+            instance=self._identity,
+        )
+        self._health = Health(self._engine.queue, self._stream_paths())
+        self._ready = asyncio.Event()
+        self._elector = Elector(
+            self._cluster,
+            self._leadership,
+            config.leader_election,
+            namespace=settings.namespace or connection.namespace,
+            identity=self._identity,
+            sleep=asyncio.sleep,
+        )
+        self._resync = Resync(
+            self._cluster,
+            self._engine,
+            self._namespaces,
+            every=config.resync_seconds,
+            on_done=self._metrics.last_resync.set,
+        )
+        self._expose()
+
+    async def run(self) -> None:
+        """Run until told to stop.
+
+        Raises:
+            Exception: whatever ended a part that must not end.
+        """
+        self._catch_signals()
+        async with serving(
+            self._config.http_port,
+            alive=self._health.not_alive,
+            ready=self._health.not_ready,
+            registry=self._metrics.registry,
+            refresh=self._engine.gauges.refresh,
+        ):
+            parts = {name: asyncio.create_task(part, name=name) for name, part in self._parts().items()}
+            stop = asyncio.create_task(self._stop.wait(), name="stop signal")
+            try:
+                done, _ = await asyncio.wait((stop, *parts.values()), return_when=asyncio.FIRST_COMPLETED)
+                if stop in done:
+                    _log.info("stopping")
+                else:
+                    _raise_cause(done)
+            finally:
+                stop.cancel()
+                await self._end(parts)
+
+    def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "lists": self._fill_then_resync(),
+            "watch": self._watch(),
+            "leader election": self._lead(),
+            "events": self._engine.events.run(),
+            "reads": self._read(),
+            **{f"worker {number}": self._work() for number in range(self._config.queue.workers)},
+        }
+
+    async def _fill_then_resync(self) -> None:
+        await self._resync.first()
+        self._health.note_listed()
+        self._note_progress()
+        await self._resync.run()
+
+    async def _watch(self) -> None:
+        plan = WatchPlan(
+            server=self._connection.server,
+            session=lambda: self._connection.watch_session(self._on_stream),
+            namespaces=self._namespaces,
+        )
+        await run_watch(plan, self._engine, on_started=self._catch_signals)
+
+    async def _lead(self) -> None:
+        await self._ready.wait()
+        if not self._config.leader_election.enabled:
+            self._leadership.hold_until(inf)
+            self._engine.activate()
+            await asyncio.Event().wait()
+        await self._elector.acquire()
+        self._engine.activate()
+        await self._elector.keep()
+
+    async def _read(self) -> None:
+        reader = SmallReader(MAX_BYTES)
+        try:
+            await self._engine.poller.run(reader.read)
+        finally:
+            await reader.close()
+
+    async def _work(self) -> None:
+        await self._engine.work()
+
+    def _on_stream(self, path: str) -> None:
+        self._metrics.streams.inc()
+        self._health.note_stream(path)
+        self._note_progress()
+
+    def _note_progress(self) -> None:
+        if not self._ready.is_set() and self._health.not_ready() is None:
+            self._ready.set()
+            _log.info("ready: %s", ", ".join(f"{n} {kind}" for kind, n in self._engine.cache.counts().items() if n))
+
+    async def _end(self, parts: Mapping[str, asyncio.Task[None]]) -> None:
+        """Finish what is under way, give the lease back, and stop the rest."""
+        self._health.note_stopping()
+        self._engine.queue.close()
+        workers = [task for name, task in parts.items() if name.startswith("worker ")]
+        _, late = await asyncio.wait(workers, timeout=_DRAIN_SECONDS)
+        if late:
+            _log.warning("%d reconciles did not end within %.0f s and are cut off", len(late), _DRAIN_SECONDS)
+        await _cancel([*late, parts["events"]])
+        await self._engine.events.flush()
+        await _cancel([parts["leader election"]])
+        await self._elector.release()
+        await _cancel(list(parts.values()))
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    def _stream_paths(self) -> list[str]:
+        namespaces: tuple[str | None, ...] = self._namespaces or (None,)
+        return [path_of(kind, item) for kind in (*RESOURCES, *WATCHED_BY_LABEL) for item in namespaces]
+
+    def _expose(self) -> None:
+        """Have the metrics read what they show at the moment of the scrape."""
+        metrics, queue = self._metrics, self._engine.queue
+        metrics.registry.register(self._engine.gauges)
+        metrics.queue_depth.set_function(lambda: len(queue))
+        metrics.queue_delayed.set_function(lambda: queue.delayed)
+        metrics.queue_running.set_function(lambda: queue.running)
+        metrics.leader.set_function(lambda: float(self._leadership.is_held()))
+        for kind in (*RESOURCES, *WATCHED_BY_LABEL):
+            name = kind.kind
+            metrics.cache_objects.labels(name).set_function(_reader(self._engine.cache.counts, name))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the operator; return the exit status: 0 stopped, 1 something ended it, 2 wrong settings."""
+    try:
+        settings = parse_arguments(sys.argv[2:] if argv is None else argv)
+    except SettingsError as error:
+        sys.stderr.write(f"perennial operator: {error}\n")
+        return 2
+    logs.configure(settings.config.log_level, settings.config.log_format)
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    _log.info("perennial operator %s", __version__)
+    try:
+        connection = await Connection.open(settings.kubeconfig, settings.context, use_proxy_env=settings.use_proxy_env)
+    except ClusterConfigError as error:
+        _log.critical("%s", error)
+        return 2
+    try:
+        await Operator(settings, connection, _controllers()).run()
+    except (ClusterUnfit, PortTaken, LeadershipLost, WatchEnded) as error:
+        _log.critical("%s", error)
+        return 1
+    except Exception as error:
+        _log.critical("ended by %s: %s", type(error).__name__, error, exc_info=error)
+        return 1
+    finally:
+        with suppress(Exception):
+            await connection.close()
+    _log.info("stopped")
+    return 0
+
+
+def _controllers() -> Rooms:
+    """Return the rooms by kind; imported here, since everything they build on takes a while to load."""
+    from perennial.drift.controller import CONTROLLER as DRIFT
+    from perennial.serving.controller import CONTROLLER as SERVING
+    from perennial.training.controller import CONTROLLER as TRAINING
+
+    return {controller.kind.kind: controller for controller in (TRAINING, SERVING, DRIFT)}
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop where there is one: a fifth less CPU for every request."""
+    try:
+        import uvloop  # absent on some platforms
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _reader(counts: Callable[[], Mapping[str, int]], kind: str) -> Callable[[], float]:
+    return lambda: float(counts().get(kind, 0))
+
+
+def _raise_cause(done: set[asyncio.Task[Any]]) -> None:
+    """Raise what ended a part, with the part's name."""
+    for task in done:
+        error = task.exception()
+        if error is not None:
+            error.add_note(f"in: {task.get_name()}")
+            raise error
+    names = ", ".join(task.get_name() for task in done)
+    raise RuntimeError(f"{names} ended, which none of them should")
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,68 @@
+"""Gauges of single resources, such as drift scores: made when someone asks, for what has changed since."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
+from pydantic import ValidationError
+
+from perennial.core.decision import Controller, Gauge
+from perennial.core.kinds import Key
+from perennial.runtime.controller.cache import Cache
+
+_MOST_PER_RESOURCE = 64
+_LONGEST_LABEL = 128
+_AT_ONCE = 50
+
+
+class ResourceGauges(Collector):
+    """The gauges of all resources; a resource that goes takes its gauges with it."""
+
+    def __init__(self, controllers: Mapping[str, Controller[Any, Any]], cache: Cache) -> None:
+        """Start without any."""
+        self._controllers = controllers
+        self._cache = cache
+        self._changed: set[Key] = set()
+        self._gauges: dict[Key, tuple[Gauge, ...]] = {}
+
+    def touch(self, keys: Iterable[Key]) -> None:
+        """Note that resources have changed or gone."""
+        self._changed.update(keys)
+
+    async def refresh(self) -> None:
+        """Make the gauges of what has changed, letting others work in between."""
+        while self._changed:
+            for key in [self._changed.pop() for _ in range(min(_AT_ONCE, len(self._changed)))]:
+                gauges = self._gauges_of(key)
+                if gauges:
+                    self._gauges[key] = gauges
+                else:
+                    self._gauges.pop(key, None)
+            await asyncio.sleep(0)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges as Prometheus' families."""
+        families: dict[str, Metric] = {}
+        for key, gauges in self._gauges.items():
+            where = {"namespace": key.namespace, "name": key.name}
+            for gauge in gauges:
+                family = families.get(gauge.name)
+                if family is None:
+                    family = families[gauge.name] = Metric(gauge.name, gauge.help, "gauge")
+                labels = {name: value[:_LONGEST_LABEL] for name, value in gauge.labels}
+                family.add_sample(gauge.name, {**labels, **where}, gauge.value)
+        return families.values()
+
+    def _gauges_of(self, key: Key) -> tuple[Gauge, ...]:
+        controller = self._controllers.get(key.kind)
+        if controller is None:
+            return ()
+        raw = self._cache.get(controller.kind, key.namespace, key.name)
+        if raw is None:
+            return ()
+        try:
+            return controller.metrics(controller.parse(raw))[:_MOST_PER_RESOURCE]
+        except ValidationError:
+            return ()

@@ -1,0 +1,65 @@
+"""What is written on children beside their labels, so that they can be understood without the status.
+
+A status edited or emptied by hand then loses no model that serves, and a revision that the present spec no longer
+describes keeps its port and its agent.
+"""
+
+from pydantic import ValidationError
+
+from perennial.api.kubernetes import Deployment
+from perennial.api.modeldeployment.resource import Revision
+from perennial.core.names import REVISION_LABEL
+from perennial.serving.observe import ModelVersion
+
+URI_ANNOTATION = "perennial.dev/model-uri"
+DIGEST_ANNOTATION = "perennial.dev/model-digest"
+RUN_ANNOTATION = "perennial.dev/model-run"
+CHAIN_ANNOTATION = "perennial.dev/chain"
+PORT_ANNOTATION = "perennial.dev/port"
+AGENT_ANNOTATION = "perennial.dev/agent-image"
+
+
+def annotations_of(revision: Revision, port: int, agent_image: str) -> dict[str, str]:
+    """Return the annotations of a revision's Deployment."""
+    return {
+        URI_ANNOTATION: revision.uri,
+        DIGEST_ANNOTATION: revision.digest,
+        **({RUN_ANNOTATION: revision.run} if revision.run else {}),
+        **({CHAIN_ANNOTATION: revision.chain} if revision.chain else {}),
+        PORT_ANNOTATION: str(port),
+        AGENT_ANNOTATION: agent_image,
+    }
+
+
+def recorded_revision(deployment: Deployment, since: str) -> Revision | None:
+    """Return the revision that a Deployment serves by its own record, or None where that cannot be read."""
+    annotations = deployment.metadata.annotations
+    try:
+        version = ModelVersion(
+            uri=annotations.get(URI_ANNOTATION, ""),
+            digest=annotations.get(DIGEST_ANNOTATION, ""),
+            run=annotations.get(RUN_ANNOTATION),
+            chain=annotations.get(CHAIN_ANNOTATION),
+        )
+    except ValidationError:
+        return None
+    return Revision(
+        name=deployment.metadata.name,
+        hash=deployment.metadata.labels.get(REVISION_LABEL, ""),
+        uri=version.uri,
+        digest=version.digest,
+        run=version.run,
+        chain=version.chain,
+        since=since,
+    )
+
+
+def recorded_port(deployment: Deployment) -> int | None:
+    """Return the port that takes the requests of a Deployment's pods, or None where that cannot be read."""
+    text = deployment.metadata.annotations.get(PORT_ANNOTATION, "")
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= 65535 else None  # noqa: PLR2004
+
+
+def recorded_agent(deployment: Deployment) -> str | None:
+    """Return the agent's image that a Deployment was made with."""
+    return deployment.metadata.annotations.get(AGENT_ANNOTATION)

@@ -1,0 +1,31 @@
+"""The serving room, as the runtime sees it."""
+
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.core.decision import Controller, Gauge
+from perennial.core.kinds import MODEL_DEPLOYMENT
+from perennial.serving.conditions import ROLLOUT_FAILED
+from perennial.serving.decide import decide
+from perennial.serving.observe import Observed, names, observe
+
+
+def metrics(resource: ModelDeployment) -> tuple[Gauge, ...]:
+    """Return the gauges of one ModelDeployment."""
+    failed = any(item.type == ROLLOUT_FAILED and item.status == "True" for item in resource.status.conditions)
+    return (
+        Gauge(
+            "perennial_model_ready_replicas",
+            "Pods of the serving revision that answer.",
+            resource.status.ready_replicas,
+        ),
+        Gauge("perennial_model_rollout_failed", "1 while the newest revision has failed, else 0.", float(failed)),
+    )
+
+
+CONTROLLER: Controller[ModelDeployment, Observed] = Controller(
+    kind=MODEL_DEPLOYMENT,
+    parse=ModelDeployment.model_validate,
+    names=names,
+    observe=observe,
+    decide=decide,
+    metrics=metrics,
+)

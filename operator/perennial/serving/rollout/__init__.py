@@ -1,0 +1,1 @@
+"""The rollout of a revision: candidate, stable, previous; approval by annotation."""

@@ -1,0 +1,110 @@
+"""Manual control of a rollout by annotation: approve, pause, abort.
+
+An annotation that names a revision applies to that revision only, so it never has to be removed. GitOps tools ignore
+annotations that their manifests do not contain.
+"""
+
+from dataclasses import dataclass, replace
+
+from perennial.api.modeldeployment.resource import Approval, Candidate, ModelDeployment, Revision
+from perennial.core.decision import EventNote
+from perennial.core.waiting import clean
+from perennial.serving import reasons
+from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, entry
+
+
+def take_back(state: State, context: Context) -> State:
+    """Let the revision before serve again where a person does not want the present one, and its pods still stand."""
+    stable, previous = state.stable, state.previous
+    if stable is None or previous is None or not controls_of(context.observed.resource).aborts(stable):
+        return state
+    if context.health(previous).available == 0:
+        return state  # nothing would answer: what serves badly is better than that
+    message = f"taken back by the annotation {ABORT}"
+    failed = Candidate(**stable.model_dump(), phase="Failed", reason=reasons.ABORTED, message=message)
+    note = EventNote("Warning", "RolledBack", f"{stable.name} was {message}; {previous.name} serves again")
+    return replace(
+        state,
+        stable=previous.model_copy(update={"since": context.time}),
+        previous=None,
+        candidate=failed,
+        history=(entry(stable, "RolledBack", reasons.ABORTED, context) + state.history)[:HISTORY_LIMIT],
+        events=(*state.events, note),
+    )
+
+
+def held_back(state: State, candidate: Candidate, context: Context) -> Candidate | None:
+    """Return a candidate that is ready as it waits for a person, or None where nobody needs to be asked."""
+    resource, controls = context.observed.resource, controls_of(context.observed.resource)
+    since = candidate.ready_since or context.time
+    if controls.paused:
+        reason, message = reasons.PAUSED, f"ready, and held by the annotation {PAUSE}; take it off to go on"
+    elif resource.spec.rollout.approval == "Automatic" or state.stable is None or controls.approves(candidate):
+        return None
+    else:
+        reason = reasons.WAITING_FOR_APPROVAL
+        message = f"ready, and waits for approval: {how_to_approve(resource, candidate)}"
+    return candidate.model_copy(update={"ready_since": since, "reason": reason, "message": message})
+
+
+def approval_of(state: State, candidate: Candidate, context: Context) -> Approval | None:
+    """Return who let the candidate take over, where somebody had to."""
+    controls = controls_of(context.observed.resource)
+    asked = context.observed.resource.spec.rollout.approval == "Manual" and state.stable is not None
+    if not asked or controls.approved_by is None or not controls.approves(candidate):
+        return None
+    return Approval(by=controls.approved_by, time=context.time)
+
+
+APPROVE = "perennial.dev/approve"
+"""Names the revision that may take over."""
+APPROVED_BY = "perennial.dev/approved-by"
+"""Who says so. The chart's admission policy holds it to the user who makes the request."""
+PAUSE = "perennial.dev/pause"
+"""While it is "true", nothing is promoted."""
+ABORT = "perennial.dev/abort"
+"""Names a revision that is not wanted: a candidate fails, a revision that has just taken over gives way again."""
+
+_LONGEST = 253
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the annotations say. Untrusted text: compared, cleaned, never run."""
+
+    approved: str | None = None
+    approved_by: str | None = None
+    paused: bool = False
+    aborted: str | None = None
+
+    def approves(self, revision: Revision) -> bool:
+        """Tell whether somebody has approved this very revision, and has said who they are."""
+        return self.approved == revision.name and self.approved_by is not None
+
+    def aborts(self, revision: Revision | None) -> bool:
+        """Tell whether somebody does not want this very revision."""
+        return revision is not None and self.aborted == revision.name
+
+
+def controls_of(resource: ModelDeployment) -> Controls:
+    """Return what the annotations say."""
+    said = resource.metadata.annotations
+    return Controls(
+        approved=_text(said.get(APPROVE)),
+        approved_by=_text(said.get(APPROVED_BY)),
+        paused=said.get(PAUSE, "").strip().lower() == "true",
+        aborted=_text(said.get(ABORT)),
+    )
+
+
+def how_to_approve(resource: ModelDeployment, revision: Revision) -> str:
+    """Return the command that approves a revision."""
+    meta = resource.metadata
+    return (
+        f"kubectl annotate modeldeployment -n {meta.namespace} {meta.name} --overwrite "
+        f"{APPROVE}={revision.name} {APPROVED_BY}=<your user name>"
+    )
+
+
+def _text(value: str | None) -> str | None:
+    return clean(value, _LONGEST) or None if value is not None else None

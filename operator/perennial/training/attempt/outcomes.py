@@ -1,0 +1,256 @@
+"""How an attempt ended, read from its Job and its pods. Each branch is a row of the table in the tests.
+
+The pod is untrusted: what its messages say is checked against the spec before it is used.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from perennial.api.contract.messages import Message, NothingToPublish, Published
+from perennial.api.kubernetes import ContainerStatus, KubeCondition, Pod, Terminated, condition
+from perennial.core import failures
+from perennial.core.clock import seconds_since, written_time
+from perennial.core.decision import EventNote
+from perennial.core.termination import BadMessage, agent_words, parse_message
+from perennial.core.waiting import clean
+from perennial.training.job.build import AGENT, FETCH, TRAIN
+from perennial.training.job.plan import Lineage
+from perennial.training.job.prepare import step_of
+from perennial.training.observe import OwnedJob, OwnedPod
+
+Ending = Literal["Succeeded", "Disrupted", "Failed", "Fatal"]
+
+
+@dataclass(frozen=True)
+class AttemptOutcome:
+    """How an attempt ended.
+
+    - Succeeded: the code ended with 0 and the output, where one is declared, was published.
+    - Disrupted: the cluster took the pod away; repeated, and not counted.
+    - Failed: repeated until `retry.limit` is reached.
+    - Fatal: repeating cannot help; a person must change something.
+    """
+
+    ending: Ending
+    reason: str
+    message: str
+    published: Published | None = None
+    exit_code: int | None = None
+    """Of the user's code, where that is what ended the attempt."""
+
+
+def end_note(run: str, result: str, outcome: AttemptOutcome) -> EventNote:
+    """Return the Event about the end of a run."""
+    made = f" and published {outcome.published.digest}" if outcome.published else ""
+    if result == "Succeeded":
+        return EventNote("Normal", outcome.reason, f"run {run} succeeded{made}")
+    told = f"succeeded{made}, which is not accepted" if result == "Rejected" else "failed"
+    return EventNote("Warning", outcome.reason, f"run {run} {told}: {outcome.message}")
+
+
+FAILED_PATIENCE, COMPLETE_PATIENCE = 5.0, 60.0
+"""Seconds in which the pod's last word may still be under way when its Job is known to have ended.
+
+To take a success for a disruption would cost a whole training, so a complete Job is waited for longer.
+"""
+
+_NOT_FOUND = re.compile(r"executable file not found|no such file or directory|permission denied|is a directory")
+_OVER_LIMIT = re.compile(r"exceed", re.IGNORECASE)
+_LOCAL_STORAGE = re.compile(r"emptydir|ephemeral", re.IGNORECASE)
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_START_FAILURES = ("StartError", "ContainerCannotRun")
+_DIGEST_LENGTH = len("sha256:")
+
+
+def outcome_of(job: OwnedJob, pod: OwnedPod | None, lineage: Lineage, now: datetime) -> AttemptOutcome | None:
+    """Return how the attempt ended; None while it runs, or while its pod's last word may still be under way."""
+    failed = job.failed
+    if failed is not None:
+        return _known_to_job(job, failed) or _of_failed(failed, pod, now)
+    complete = condition(job.status.conditions, "Complete")
+    return _of_complete(complete, pod, lineage, now) if job.complete and complete is not None else None
+
+
+def _known_to_job(job: OwnedJob, failed: KubeCondition) -> AttemptOutcome | None:
+    if failed.reason != "DeadlineExceeded":
+        return None
+    return AttemptOutcome(
+        "Fatal",
+        "DeadlineExceeded",
+        f"Job {job.metadata.name} ran longer than activeDeadlineSeconds allows; raise it, or make the training shorter",
+    )
+
+
+def _of_failed(failed: KubeCondition, pod: OwnedPod | None, now: datetime) -> AttemptOutcome | None:
+    if pod is not None and _is_over_local_storage(pod):
+        full, said = failures.OUT_OF_SPACE, clean(pod.status.message).rstrip(". ")
+        return AttemptOutcome("Fatal", full.reason, f"{said}; {full.next_step}")
+    if failed.reason == "PodFailurePolicy" or (pod is not None and pod.disrupted is not None):
+        why = (pod.disrupted if pod is not None else None) or failed.message
+        return AttemptOutcome("Disrupted", "Disrupted", f"the cluster took the pod away: {clean(why)}")
+    if pod is not None and pod.metadata.deletion_timestamp is not None:
+        return AttemptOutcome("Disrupted", "PodDeleted", f"pod {pod.metadata.name} was deleted while it ran")
+    if pod is None or pod.status.phase != "Failed":
+        return _lost(failed, now, FAILED_PATIENCE)
+    return _of_containers(pod) or _of_pod(pod, failed)
+
+
+def _of_complete(
+    complete: KubeCondition, pod: OwnedPod | None, lineage: Lineage, now: datetime
+) -> AttemptOutcome | None:
+    seen = pod is not None and pod.status.phase == "Succeeded"
+    if not seen:
+        lost = _lost(complete, now, COMPLETE_PATIENCE)
+        return lost if lost is None or lineage.output is not None else _succeeded(None)
+    if lineage.output is None or pod is None:
+        return _succeeded(None)
+    return _of_publishing(pod.container(AGENT), lineage.output.uri)
+
+
+def _lost(ended: KubeCondition, now: datetime, patience: float) -> AttemptOutcome | None:
+    if seconds_since(ended.last_transition_time, now, otherwise=patience) < patience:
+        return None
+    return AttemptOutcome("Disrupted", "PodLost", "the pod is gone, and with it the word of how it ended")
+
+
+def _succeeded(published: Published | None) -> AttemptOutcome:
+    return AttemptOutcome("Succeeded", "RunSucceeded", "", published)
+
+
+# The containers of a pod that failed, in the order in which they run.
+
+
+def _of_containers(pod: Pod) -> AttemptOutcome | None:
+    fetch, train = pod.container(FETCH), pod.container(TRAIN)
+    if fetch is not None and fetch.ended is not None and fetch.ended.exit_code != 0:
+        return of_agent(FETCH, fetch.ended)
+    for item in pod.containers:
+        step, end = step_of(item.name), item.state.terminated
+        if step is not None and end is not None and end.exit_code != 0:
+            return _of_step(step, end)
+    if train is not None and train.state.terminated is not None and train.state.terminated.exit_code != 0:
+        return replace(_of_code(train.state.terminated), exit_code=train.state.terminated.exit_code)
+    return None
+
+
+def _of_step(step: str, ended: Terminated) -> AttemptOutcome:
+    """Return the outcome of a step before the training: told as the code's own, under a reason of its own."""
+    found = _of_code(ended)
+    return replace(found, reason="PrepareFailed", message=f"step {step} of spec.prepare: {found.message}")
+
+
+def _of_pod(pod: Pod, failed: KubeCondition) -> AttemptOutcome:
+    """Return the outcome of a pod none of whose containers failed: a node refused or gave it up."""
+    reason = pod.status.reason
+    if reason:
+        return AttemptOutcome(
+            "Disrupted", "Disrupted", f"the node gave the pod up: {clean(f'{reason}: {pod.status.message}')}"
+        )
+    return AttemptOutcome("Failed", "PodFailed", f"the pod failed without saying why: {clean(failed.message)}")
+
+
+def _of_code(ended: Terminated) -> AttemptOutcome:
+    """Return the outcome of the user's code, which ended with another code than 0."""
+    said = clean(_COLOURS.sub("", ended.message))
+    if ended.reason in _START_FAILURES:
+        fatal = _NOT_FOUND.search(ended.message) is not None
+        step = "correct spec.command, or the image"
+        return AttemptOutcome(
+            "Fatal" if fatal else "Failed",
+            "CommandNotFound" if fatal else "ContainerStartFailed",
+            f"the container cannot start: {said or ended.reason}; {step}",
+        )
+    if ended.reason == "OOMKilled":
+        return AttemptOutcome(
+            "Failed",
+            "OutOfMemory",
+            "the code was killed for using more memory than it may; raise resources.limits.memory",
+        )
+    end = f"; its last lines: {said}" if said else "; see the pod's log"
+    if ended.exit_code in (126, 127):  # what a shell ends with when it finds no such command, or may not run it
+        return AttemptOutcome(
+            "Fatal",
+            "CommandNotFound",
+            f"the code ended with exit code {ended.exit_code}: a command is missing in the image{end}",
+        )
+    return AttemptOutcome("Failed", "TrainingFailed", f"the code ended with exit code {ended.exit_code}{end}")
+
+
+def of_agent(container: str, ended: Terminated) -> AttemptOutcome:
+    """Return the outcome of an agent's container that did not end with 0."""
+    if ended.reason == "OOMKilled":
+        return AttemptOutcome(
+            "Failed",
+            "OutOfMemory",
+            f"container {container} was killed for using more memory than it may; "
+            "raise agent.resources in the operator's settings",
+        )
+    known = failures.by_code(ended.exit_code)
+    if known is None and container == AGENT and (ended.exit_code in (137, 143)):
+        return AttemptOutcome(
+            "Failed",
+            failures.INTERRUPTED.reason,
+            "the pod was stopped before the output was published; a larger workspace.sizeLimit gives it more time",
+        )
+    failure = known or failures.UNEXPECTED
+    return AttemptOutcome(
+        "Failed" if failure.retriable else "Fatal",
+        failure.reason,
+        f"container {container} ended with exit code {ended.exit_code}: {agent_words(ended.message, failure)}",
+    )
+
+
+# The sidecar: its failure does not fail the pod, so it is looked at even when the Job is complete.
+
+
+def _of_publishing(agent: ContainerStatus | None, output: str) -> AttemptOutcome:
+    ended = agent.ended if agent is not None else None
+    if ended is None:
+        return _bad("the sidecar that publishes has not said how it ended")
+    if ended.exit_code != 0:
+        return of_agent(AGENT, ended)
+    try:
+        message = parse_message(ended.message)
+    except BadMessage as error:
+        return _bad(str(error))
+    return _of_message(message, output)
+
+
+def _of_message(message: Message, output: str) -> AttemptOutcome:
+    if isinstance(message, NothingToPublish):
+        return AttemptOutcome(
+            "Fatal",
+            "OutputEmpty",
+            "the code ended well but left nothing in /perennial/output; write the model there (PERENNIAL_OUTPUT)",
+        )
+    if not isinstance(message, Published):
+        return _bad(f"a message of kind {message.kind} is none that publishing ends with")
+    wrong = _what_is_wrong(message, output)
+    return _bad(wrong) if wrong else _succeeded(message)
+
+
+def _what_is_wrong(message: Published, output: str) -> str | None:
+    if message.uri.rstrip("/") != version_uri(output, message.digest).rstrip("/"):
+        return "the published version lies outside of spec.output.uri, or not under its own digest"
+    return None if written_time(message.time) else "the time of publishing is no time"
+
+
+def version_uri(output: str, digest: str) -> str:
+    """Return where a version of this digest lies: `<output>/versions/<first 12 digits>/`."""
+    return f"{output.rstrip('/')}/versions/{digest[_DIGEST_LENGTH:][:12]}/"
+
+
+def _bad(why: str) -> AttemptOutcome:
+    return AttemptOutcome(
+        "Failed",
+        "BadTerminationMessage",
+        f"{why}; nothing of it is believed: check that agent.image is Perennial's own, and what else writes to its "
+        "/dev/termination-log",
+    )
+
+
+def _is_over_local_storage(pod: Pod) -> bool:
+    said = pod.status.message
+    return pod.status.reason == "Evicted" and bool(_OVER_LIMIT.search(said)) and bool(_LOCAL_STORAGE.search(said))

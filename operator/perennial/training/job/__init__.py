@@ -1,0 +1,1 @@
+"""The Job of one attempt: how it is built, suspended and queued."""

@@ -1,0 +1,186 @@
+"""Builds the Job of one attempt. Pure: the same run gives the same manifest."""
+
+from decimal import Decimal
+from typing import Any
+
+from perennial.api.common.pod import Storage
+from perennial.api.contract.commands import ROOT, FetchInputs, PublishConfig
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.trainingjob.resource import CurrentRun, TrainingJob, TrainingJobSpec
+from perennial.core.kinds import JOB, TRAINING_JOB, Key, Raw
+from perennial.core.names import ATTEMPT_LABEL, RUN_LABEL, owner_labels
+from perennial.core.pod_options import (
+    code_resources,
+    pod_extras,
+    shared_memory_mount,
+    shared_memory_volume,
+    users_security,
+)
+from perennial.core.podspec import (
+    agent_container,
+    owner_reference,
+    pod_options,
+    pod_security,
+    storage_volumes,
+    workspace_volume,
+)
+from perennial.core.quantities import parse_quantity
+from perennial.training.job.env import environment
+from perennial.training.job.kueue import queue_fields, queue_labels
+from perennial.training.job.plan import PLAN_ANNOTATION, RunPlan, lineage_of, recipe_of
+from perennial.training.job.prepare import prepare_containers
+from perennial.training.job.rendezvous import COMPONENT, pod_network
+
+TRAIN, FETCH, AGENT = "train", "fetch", "agent"
+
+READY_FILE = f"{ROOT}/.perennial/ready"
+"""Made by `publish` as soon as it hears SIGTERM (see `agent.publish`)."""
+
+_VOLUME = "workspace"
+_MOUNT: dict[str, Any] = {"name": _VOLUME, "mountPath": ROOT}
+_SHORTEST_GRACE, _LONGEST_GRACE = 600, 21_600
+_BYTES_PER_SECOND = 50 * 2**20
+
+# A signal that comes before the sidecar listens is lost, and with it the output of code that ends within a second.
+_HEARS_SIGNALS: dict[str, Any] = {
+    "exec": {"command": ["test", "-f", READY_FILE]},
+    "periodSeconds": 1,
+    "failureThreshold": 120,
+}
+
+
+def grace_seconds(spec: TrainingJobSpec) -> int:
+    """Return the seconds in which the agent must have published after the code has ended.
+
+    The kubelet gives a sidecar the pod's `terminationGracePeriodSeconds` from the moment the main container ended, so
+    a large model needs a long one. But code that ignores SIGTERM (as a Python process does that is process 1 and has no
+    handler for it) holds its node just as long after a deletion, a suspension or a deadline. Hence ten minutes; more
+    only where a large `workspace.sizeLimit` announces a large output (at 50 MiB/s), up to six hours; and Kubernetes'
+    own 30 s where nothing is published.
+    """
+    if spec.output is None:
+        return 30
+    limit = spec.workspace.size_limit if spec.workspace else None
+    size = (parse_quantity(limit) if limit else None) or Decimal(0)
+    return min(max(_SHORTEST_GRACE, int(size / _BYTES_PER_SECOND)), _LONGEST_GRACE)
+
+
+def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> Raw:
+    """Return the Job of a run's present attempt: a pod for each worker, never restarted; the next attempt is another.
+
+    Users' labels and annotations are not copied: GitOps tools would take the Job for one of theirs and prune it.
+    """
+    meta, spec = resource.metadata, resource.spec
+    owner = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
+    labels = {
+        **owner_labels(owner, COMPONENT),
+        RUN_LABEL: str(run.number),
+        ATTEMPT_LABEL: str(run.attempt),
+    }
+    plan = RunPlan(run=run, lineage=lineage_of(spec))
+    deadline = {"activeDeadlineSeconds": spec.active_deadline_seconds} if spec.active_deadline_seconds else {}
+    return {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {
+            "name": run.job,
+            "namespace": meta.namespace,
+            "labels": {**labels, **queue_labels(spec)},
+            "annotations": {PLAN_ANNOTATION: plan.model_dump_json(by_alias=True, exclude_none=True)},
+            "ownerReferences": [owner_reference(TRAINING_JOB, meta)],
+        },
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": spec.workers,
+            "parallelism": spec.workers,
+            "backoffLimit": 0,
+            **queue_fields(spec),
+            **deadline,
+            # Any failure ends the Job; this rule only makes it say when the cluster, and not the code, was the cause.
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    }
+                ]
+            },
+            "template": {
+                "metadata": {
+                    "labels": labels,
+                    "annotations": {"kubectl.kubernetes.io/default-container": TRAIN},
+                },
+                "spec": _pod(resource, run, config, labels),
+            },
+        },
+    }
+
+
+def _pod(resource: TrainingJob, run: CurrentRun, config: OperatorConfig, labels: dict[str, str]) -> dict[str, Any]:
+    spec = resource.spec
+    before = _init_containers(resource, run, config)
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace_seconds(spec),
+        "securityContext": pod_security(),
+        **pod_network(resource),
+        **pod_options(spec),
+        **pod_extras(spec, labels),
+        **({"initContainers": before} if before else {}),
+        "containers": [_train(resource, run, config)],
+        "volumes": [
+            workspace_volume(_VOLUME, spec.workspace),
+            *shared_memory_volume(spec),
+            *storage_volumes(spec.storage),
+        ],
+    }
+
+
+def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> list[dict[str, Any]]:
+    """Return `fetch`, which makes the folders and pulls the inputs, the steps, and the sidecar that publishes."""
+    meta, spec = resource.metadata, resource.spec
+    storage = spec.storage or Storage()
+    parameters = dict(spec.parameters or {})
+    found = []
+    if spec.inputs or parameters or spec.output:
+        fetch = FetchInputs(storage=storage, inputs=spec.inputs or (), parameters=parameters)
+        found.append(agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT]))
+    found += prepare_containers(resource, run, config, [_MOUNT])
+    if spec.output:
+        publish = PublishConfig(
+            storage=storage,
+            output=spec.output.uri,
+            namespace=meta.namespace,
+            training_job=meta.name,
+            run=run.name,
+            chain=run.trigger.chain,
+            attempt=run.attempt,
+            recipe=recipe_of(spec, run),
+        )
+        sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
+        found.append({**sidecar, "restartPolicy": "Always", "startupProbe": _HEARS_SIGNALS})
+    return found
+
+
+def _train(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> dict[str, Any]:
+    spec = resource.spec
+    optional = {
+        "imagePullPolicy": spec.image_pull_policy,
+        "command": list(spec.command) if spec.command is not None else None,
+        "args": list(spec.args) if spec.args is not None else None,
+        "workingDir": spec.working_dir,
+        "envFrom": [item.dump() for item in spec.env_from] if spec.env_from else None,
+    }
+    return {
+        "name": TRAIN,
+        "image": spec.image,
+        **{name: value for name, value in optional.items() if value is not None},
+        "env": environment(resource, run, config, spec.env),
+        **code_resources(spec),
+        "volumeMounts": [_MOUNT, *shared_memory_mount(spec)],
+        "securityContext": users_security(spec, config.pods),
+        # Where the code leaves no message, the end of its log stands in the status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }

@@ -1,0 +1,150 @@
+"""What makes a run: the hash of its spec, its names, the plan stored on its Job and the recipe in the manifest."""
+
+import re
+
+from pydantic import ValidationError
+
+from perennial.api.common.base import Model
+from perennial.api.common.pod import Image, Input, Source
+from perennial.api.contract.manifest import Recipe
+from perennial.api.trainingjob.resource import CurrentRun, Output, ParameterMap, TrainingJobSpec
+from perennial.core.clock import written_time
+from perennial.core.names import child_name, digest_of
+
+PLAN_ANNOTATION = "perennial.dev/plan"
+"""On each Job: its run as it was intended, so that a status which someone wiped is put right from what runs."""
+
+JOB_NAME_LIMIT = 57
+"""An Indexed Job's pods append `-<index>` to its name to make a DNS label of at most 63 characters."""
+
+LARGEST = 10**9 - 2
+"""Largest number of a run or attempt, so that the next one still has nine digits."""
+
+_NOT_SHAPING: dict[str, bool | set[str]] = {
+    "suspend": True,
+    "history": True,
+    "on_change": True,
+    "retry": True,
+    "schedule": True,
+    "time_zone": True,
+    "starting_deadline_seconds": True,
+    "acceptance": True,
+    "new_data": True,
+    "queue": True,
+    "sweep": {"parallel", "max_failed"},
+}
+_TRIAL_SUFFIX = re.compile(r"-([1-9][0-9]{0,8})-t([1-9][0-9]{0,2})-(0|[1-9][0-9]{0,8})$")
+_SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
+
+
+class Lineage(Model):
+    """The part of a spec that a run's record repeats."""
+
+    image: Image
+    parameters: ParameterMap | None = None
+    seed: int | None = None
+    source: Source | None = None
+    inputs: tuple[Input, ...] | None = None
+    output: Output | None = None
+
+
+class RunPlan(Model):
+    """A run and what it runs on."""
+
+    run: CurrentRun
+    lineage: Lineage
+
+
+def run_hash(spec: TrainingJobSpec) -> str:
+    """Return the hash of all that shapes a run: of what runs, not of when, how often, or how long it is remembered.
+
+    Defaults are left out, so that a field which a later release adds does not retrain every model.
+    """
+    return digest_of(
+        spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=_NOT_SHAPING)
+    )
+
+
+def lineage_of(spec: TrainingJobSpec) -> Lineage:
+    """Return what the record of a run of this spec repeats."""
+    return Lineage(
+        image=spec.image,
+        parameters=spec.parameters,
+        seed=spec.seed,
+        source=spec.source,
+        inputs=spec.inputs,
+        output=spec.output,
+    )
+
+
+def run_name(resource: str, number: int) -> str:
+    """Return `<name>-<number>`."""
+    return child_name(resource, str(number))
+
+
+def job_name(resource: str, number: int, attempt: int) -> str:
+    """Return `<name>-<number>-<attempt>`, short enough for an Indexed Job."""
+    return child_name(resource, f"{number}-{attempt}", JOB_NAME_LIMIT)
+
+
+def trial_run_name(resource: str, number: int, trial: int) -> str:
+    """Return `<name>-<number>-t<trial>`: what a trial's code, and what it publishes, are told of as their run."""
+    return child_name(resource, f"{number}-t{trial}")
+
+
+def trial_job_name(resource: str, number: int, trial: int, attempt: int) -> str:
+    """Return `<name>-<number>-t<trial>-<attempt>`, short enough for an Indexed Job."""
+    return child_name(resource, f"{number}-t{trial}-{attempt}", JOB_NAME_LIMIT)
+
+
+def trial_numbers_of(resource: str, job: str) -> tuple[int, int, int] | None:
+    """Return the run, trial and attempt that a Job's name stands for, or None if it is no name of ours."""
+    match = _TRIAL_SUFFIX.search(job)
+    if match is None:
+        return None
+    number, trial, attempt = int(match[1]), int(match[2]), int(match[3])
+    return (number, trial, attempt) if job == trial_job_name(resource, number, trial, attempt) else None
+
+
+def numbers_of(resource: str, job: str) -> tuple[int, int] | None:
+    """Return the run and attempt that a Job's name stands for, or None if it is no name of ours.
+
+    The name is asked and not a label: it is the one thing about a Job that nobody can edit.
+    """
+    match = _SUFFIX.search(job)
+    if match is None:
+        return None
+    number, attempt = int(match[1]), int(match[2])
+    return (number, attempt) if job == job_name(resource, number, attempt) else None
+
+
+def read_plan(text: str | None) -> RunPlan | None:
+    """Return the plan of an annotation, or None if it is missing or was edited into something else."""
+    try:
+        plan = RunPlan.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+    moments = (plan.run.start_time, plan.run.attempt_time) if plan is not None else ()
+    return plan if all(written_time(moment) for moment in moments) else None
+
+
+def recipe_of(spec: TrainingJobSpec, run: CurrentRun) -> Recipe:
+    """Return what is needed, beside its inputs, to run a run of this spec again."""
+    resources = spec.resources
+    return Recipe(
+        image=spec.image,
+        command=spec.command,
+        args=spec.args,
+        working_dir=spec.working_dir,
+        environment=tuple(item.name for item in spec.env or ()),
+        prepare=tuple(step.image or spec.image for step in spec.prepare or ()),
+        source=spec.source,
+        parameters=dict(spec.parameters or {}),
+        seed=spec.seed,
+        framework=spec.framework,
+        workers=spec.workers,
+        requests=dict(resources.requests or {}) if resources else {},
+        limits=dict(resources.limits or {}) if resources else {},
+        trigger=run.trigger.kind,
+        started=run.start_time,
+    )

@@ -1,0 +1,1 @@
+"""Runs: why they start, how they are recorded, and how long they are kept."""

@@ -1,0 +1,190 @@
+"""Watching the inputs for new data: a CronJob that lists them, and what its pods say.
+
+The operator never calls the storage; it compares digests. New data counts once two polls in a row agree on it, so that
+an upload under way does not start a run on half of it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from perennial.api.common.pod import Storage
+from perennial.api.contract.commands import PollConfig
+from perennial.api.contract.messages import Failure, Polled
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.kubernetes import Pod, Terminated
+from perennial.api.trainingjob.policies import DataSeen
+from perennial.api.trainingjob.resource import TrainingJob, TrainingJobSpec, TrainingJobStatus
+from perennial.core import failures
+from perennial.core.kinds import CRON_JOB, TRAINING_JOB, Key, Raw
+from perennial.core.names import child_name, digest_of, owner_labels
+from perennial.core.podspec import agent_container, owner_reference, pod_options, pod_security, storage_volumes
+from perennial.core.termination import BadMessage, parse_message
+from perennial.core.times import parse_duration
+from perennial.core.waiting import clean
+
+POLL = "poll"
+COMPONENT = "polling"
+INPUTS_ANNOTATION = "perennial.dev/polled-inputs"
+"""On each pod: hash of the inputs that it lists, so that an answer about other inputs is not mistaken for news."""
+
+_CRON_NAME_LIMIT = 52
+"""A CronJob's Jobs append eleven characters to its name."""
+
+_LONGEST_POLL_SECONDS = 600
+_POD_FIELDS = ("imagePullSecrets", "serviceAccountName", "tolerations")
+
+
+@dataclass(frozen=True)
+class PollError:
+    """Why the newest poll failed."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Polls:
+    """What the polls that are remembered say."""
+
+    settled: DataSeen | None = None
+    """What the newest two agree on; None before that, while data changes, and where there is none."""
+    error: PollError | None = None
+
+
+NO_POLLS = Polls()
+
+
+def poll_name(resource: str) -> str:
+    """Return the name of the CronJob."""
+    return child_name(resource, POLL, _CRON_NAME_LIMIT)
+
+
+def inputs_hash(spec: TrainingJobSpec) -> str:
+    """Return what identifies the inputs that are polled."""
+    return digest_of([item.uri for item in spec.inputs or ()])
+
+
+def poll_cron_job(resource: TrainingJob, config: OperatorConfig) -> Raw | None:
+    """Return the CronJob that polls, or None where new data starts no run."""
+    meta, spec = resource.metadata, resource.spec
+    if spec.new_data is None or not spec.inputs:
+        return None
+    labels = owner_labels(Key(TRAINING_JOB.kind, meta.namespace, meta.name), COMPONENT)
+    seconds = int(parse_duration(spec.new_data.poll).total_seconds())
+    return {
+        "apiVersion": CRON_JOB.api_version,
+        "kind": CRON_JOB.kind,
+        "metadata": {
+            "name": poll_name(meta.name),
+            "namespace": meta.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(TRAINING_JOB, meta)],
+        },
+        "spec": {
+            # Counted from the CronJob's creation, so that many of them do not all list at the full hour.
+            "schedule": f"@every {seconds}s",
+            "suspend": spec.suspend,
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": _LONGEST_POLL_SECONDS,
+            "successfulJobsHistoryLimit": 2,
+            "failedJobsHistoryLimit": 1,
+            "jobTemplate": {"metadata": {"labels": labels}, "spec": _job(spec, labels, config)},
+        },
+    }
+
+
+def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) -> dict[str, Any]:
+    poll = PollConfig(storage=spec.storage or Storage(), inputs=spec.inputs or ())
+    account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
+    options = {**pod_options(spec), **account}
+    return {
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": _LONGEST_POLL_SECONDS,
+        "template": {
+            "metadata": {"labels": labels, "annotations": {INPUTS_ANNOTATION: inputs_hash(spec)}},
+            "spec": {
+                **{name: options[name] for name in _POD_FIELDS if name in options},
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "securityContext": pod_security(),
+                "containers": [
+                    agent_container(POLL, "poll", poll, storage=spec.storage, agent=config.agent, mounts=[])
+                ],
+                "volumes": storage_volumes(spec.storage),
+            },
+        },
+    }
+
+
+def polls_of(spec: TrainingJobSpec, pods: Iterable[Pod]) -> Polls:
+    """Return what the pods that polled the present inputs say."""
+    if spec.new_data is None:
+        return NO_POLLS
+    wanted = inputs_hash(spec)
+    ended = [
+        (status.state.terminated.finished_at or "", status.state.terminated)
+        for pod in pods
+        if pod.metadata.annotations.get(INPUTS_ANNOTATION) == wanted
+        and (status := pod.container(POLL)) is not None
+        and status.state.terminated is not None
+    ]
+    newest_first = [end for _, end in sorted(ended, key=lambda item: item[0], reverse=True)]
+    error = _error(newest_first[0]) if newest_first else None
+    seen = [found for end in newest_first if (found := _seen(end, wanted)) is not None]
+    agreed = len(seen) > 1 and seen[0].digest == seen[1].digest and seen[0].files > 0
+    return Polls(seen[0] if agreed else None, error)
+
+
+def with_baseline(status: TrainingJobStatus, polls: Polls) -> TrainingJobStatus:
+    """Return the status with what was first seen of these inputs: news is what differs from that."""
+    if polls.settled is None or _is_about_the_same(status, polls.settled):
+        return status
+    return status.model_copy(update={"data": polls.settled})
+
+
+def with_data(status: TrainingJobStatus, polls: Polls) -> TrainingJobStatus:
+    """Return the status after a run was started on the data as it is."""
+    return status if polls.settled is None else status.model_copy(update={"data": polls.settled})
+
+
+def news(status: TrainingJobStatus, polls: Polls) -> DataSeen | None:
+    """Return the data that no run was started on yet."""
+    settled = polls.settled
+    if settled is None or status.data is None or not _is_about_the_same(status, settled):
+        return None
+    return settled if settled.digest != status.data.digest else None
+
+
+def _is_about_the_same(status: TrainingJobStatus, seen: DataSeen) -> bool:
+    return status.data is not None and status.data.inputs == seen.inputs
+
+
+def _seen(ended: Terminated, inputs: str) -> DataSeen | None:
+    if ended.exit_code != 0:
+        return None
+    try:
+        message = parse_message(ended.message)
+    except BadMessage:
+        return None
+    if not isinstance(message, Polled):
+        return None
+    return DataSeen(inputs=inputs, digest=message.digest, files=message.files, bytes=message.bytes)
+
+
+def _error(ended: Terminated) -> PollError | None:
+    """Return why a poll failed: the exit code decides, the message is quoted."""
+    try:
+        message = parse_message(ended.message)
+    except BadMessage as error:
+        message, said = None, str(error)
+    else:
+        said = clean(message.message) if isinstance(message, Failure) else ""
+    if ended.exit_code == 0:
+        if isinstance(message, Polled):
+            return None
+        return PollError("BadTerminationMessage", f"{said or 'what the poll said is no answer'}; check agent.image")
+    failure = failures.by_code(ended.exit_code) or failures.UNEXPECTED
+    step = "" if failure.next_step in said else f"; {failure.next_step}"
+    return PollError(failure.reason, f"the inputs could not be listed: {said or failure.reason}{step}")

@@ -1,0 +1,1 @@
+"""Sweeps: one run that trains several parameter sets and keeps the best trial."""

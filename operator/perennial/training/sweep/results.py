@@ -1,0 +1,79 @@
+"""What a sweep's trials amount to: the best of them, how the sweep fares, and how it ended."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from perennial.api.contract.messages import Published
+from perennial.api.trainingjob.resource import CurrentRun, TrainingJobSpec
+from perennial.api.trainingjob.sweep import BestTrial, SweepStatus
+from perennial.core.decision import EventNote
+from perennial.training.attempt.outcomes import AttemptOutcome, version_uri
+from perennial.training.attempt.phase import Progress
+from perennial.training.job.plan import Lineage
+from perennial.training.run.acceptance import number
+
+
+def better(sweep: SweepStatus, present: BestTrial | None, other: BestTrial | None) -> BestTrial | None:
+    """Return the better of two; of equal ones the one that was tried first."""
+    if present is None or other is None:
+        return present or other
+    one, two = number(present.value), number(other.value)
+    if one is None or two is None:
+        return other if one is None else present
+    if one == two:
+        return min(present, other, key=lambda best: best.trial)
+    wins = two > one if sweep.objective.goal == "Maximize" else two < one
+    return other if wins else present
+
+
+def progress_of_sweep(run: CurrentRun, sweep: SweepStatus, found: list[Progress]) -> Progress:
+    """Return the progress of the sweep: that of a trial that runs, or else of the one that a person may help."""
+    trials = sweep.trials
+    told = sorted(found, key=lambda item: (not item.running, not item.waiting))
+    first = told[0] if told else Progress("Starting", f"run {run.name} is starting")
+    ended = sum(trial.phase in {"Succeeded", "Failed"} for trial in trials)
+    best = sweep.best
+    so_far = f"; the best {sweep.objective.metric} so far is {best.value} (trial {best.trial})" if best else ""
+    why = f"; {first.message}" if first.waiting or first.reason == "Queued" else ""
+    running = sum(trial.phase == "Running" for trial in trials)
+    message = f"run {run.name}: {ended} of {len(trials)} trials have ended, {running} under way{so_far}"
+    return replace(first, message=f"{message}{why}", look_after=None, hopeless=None)
+
+
+def outcome_of_sweep(spec: TrainingJobSpec, sweep: SweepStatus, lineage: Lineage | None) -> AttemptOutcome:
+    """Return how a sweep ended that has nothing left to wait for."""
+    failed = [trial for trial in sweep.trials if trial.phase == "Failed"]
+    best, most = sweep.best, spec.sweep.max_failed if spec.sweep is not None else 0
+    last = f"; trial {failed[-1].number}: {failed[-1].message}" if failed else ""
+    if len(failed) > most:
+        said = f"{len(failed)} trials have failed, more than spec.sweep.maxFailed ({most}){last}"
+        return AttemptOutcome("Fatal", "SweepFailed", said)
+    if best is None or lineage is None or lineage.output is None:
+        return AttemptOutcome("Fatal", "SweepFailed", f"no trial has succeeded{last}")
+    made = Published(
+        uri=version_uri(lineage.output.uri, best.digest),
+        digest=best.digest,
+        files=0,
+        bytes=0,
+        metrics=best.metrics or {},
+        time=best.time,
+    )
+    return AttemptOutcome("Succeeded", "RunSucceeded", "", made)
+
+
+def attempts_of(sweep: SweepStatus) -> int:
+    """Return how many attempts all trials took."""
+    return sum(trial.attempt + 1 for trial in sweep.trials if trial.phase != "Skipped")
+
+
+def trial_events(run: CurrentRun, before: SweepStatus, now: SweepStatus) -> Iterator[EventNote]:
+    """Yield an Event for each trial that has just ended."""
+    old = {trial.number: trial.phase for trial in before.trials}
+    for trial in now.trials:
+        if trial.phase == old.get(trial.number) or trial.phase not in {"Succeeded", "Failed"}:
+            continue
+        named = f"trial {trial.number} of run {run.name}"
+        if trial.phase == "Succeeded":
+            yield EventNote("Normal", "TrialSucceeded", f"{named}: {now.objective.metric} is {trial.value}")
+        else:
+            yield EventNote("Warning", "TrialFailed", f"{named}: {trial.message}")

@@ -1,0 +1,82 @@
+"""Which sets of parameters a sweep tries. Pure and repeatable: the same spec always gives the same trials."""
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from itertools import islice, product
+from math import exp, floor, log
+
+from perennial.api.trainingjob.resource import TrainingJobSpec, TrainingJobStatus
+from perennial.api.trainingjob.sweep import Draw, Sweep, SweepStatus, Trial
+
+_DRAWS_PER_TRIAL = 20
+"""Draws after which no new combination is looked for: a small space may have fewer of them than trials are wanted."""
+
+
+def planned(sweep: Sweep, seed: int | None, run: str) -> SweepStatus:
+    """Return a sweep before its first trial."""
+    trials = tuple(
+        Trial(number=number, phase="Pending", parameters=dict(point))
+        for number, point in enumerate(points(sweep, seed or 0), start=1)
+    )
+    return SweepStatus(run=run, objective=sweep.objective, trials=trials)
+
+
+def sweep_of(spec: TrainingJobSpec, spec_hash: str, status: TrainingJobStatus) -> SweepStatus | None:
+    """Return the trials of the current run, planned anew where status lost them: their Jobs are found by name.
+
+    None where the current run is no sweep.
+    """
+    run = status.current_run
+    if run is not None and status.sweep is not None and status.sweep.run == run.name:
+        return status.sweep
+    if run is None or spec.sweep is None or run.spec_hash != spec_hash:
+        return None
+    return planned(spec.sweep, spec.seed, run.name)
+
+
+def points(sweep: Sweep, seed: int) -> tuple[Mapping[str, str], ...]:
+    """Return the combinations, each once, in the order in which they are tried."""
+    if sweep.random is not None:
+        wanted = sweep.trials or 1
+        return tuple(islice(_different(_drawn(sweep.random, seed, wanted * _DRAWS_PER_TRIAL)), wanted))
+    found = _combinations(sweep.grid) if sweep.grid is not None else iter(sweep.list or ())
+    return tuple(islice(_different(found), sweep.trials))
+
+
+def _combinations(grid: Mapping[str, tuple[str, ...]]) -> Iterator[Mapping[str, str]]:
+    names = sorted(grid)
+    return (dict(zip(names, values, strict=True)) for values in product(*(grid[name] for name in names)))
+
+
+def _drawn(draws: tuple[Draw, ...], seed: int, count: int) -> Iterator[Mapping[str, str]]:
+    return ({draw.name: _value(draw, _share(seed, number, draw.name)) for draw in draws} for number in range(count))
+
+
+def _different(found: Iterator[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
+    seen: set[tuple[tuple[str, str], ...]] = set()
+    for point in found:
+        key = tuple(sorted(point.items()))
+        if key not in seen:
+            seen.add(key)
+            yield point
+
+
+def _share(seed: int, number: int, name: str) -> float:
+    """Return a number from 0 to below 1 that depends on nothing else: not on other parameters, nor on a Python."""
+    digest = sha256(f"{seed}/{number}/{name}".encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48
+
+
+def _value(draw: Draw, share: float) -> str:
+    if draw.values is not None:
+        return draw.values[int(share * len(draw.values))]
+    low, high = float(draw.min or 0), float(draw.max or 0)
+    if draw.integer:
+        return str(min(floor(_between(low, high + 1, share, draw.scale)), floor(high)))
+    return f"{_between(low, high, share, draw.scale):.6g}"
+
+
+def _between(low: float, high: float, share: float, scale: str) -> float:
+    if scale == "Log" and low > 0:
+        return exp(log(low) + share * (log(high) - log(low)))
+    return low + share * (high - low)

@@ -1,0 +1,155 @@
+import gzip
+import json
+from datetime import timedelta
+
+import pytest
+
+from perennial.agent.drift.data.window import read_window, window_files
+from perennial.agent.records.files import encoded
+from perennial.agent.storage.errors import AgentError
+from perennial.api.contract.commands import CaptureWindow
+from perennial.core.failures import ACCESS_DENIED, DATA_INVALID
+from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, record, tensors
+
+ROOT = "s3://capture/churn/"
+DAY = CaptureWindow(uri=ROOT, seconds=86400, digest=DIGEST)
+
+
+def read(store, tmp_path, window=DAY, wanted=("x", "y")):
+    files = window_files(store, window, NOW)
+    return read_window(store, window, files, tmp_path, now=NOW, wanted=set(wanted))
+
+
+def test_only_partitions_that_overlap_the_window_are_listed_and_read():
+    inside, edge, outside = NOW, NOW - timedelta(hours=25), NOW - timedelta(hours=27)
+    store = MemoryStore({capture_uri(ROOT, at): b"" for at in (inside, edge, outside)})
+    assert [item.uri for item in window_files(store, DAY, NOW)] == [capture_uri(ROOT, edge), capture_uri(ROOT, inside)]
+    assert len(store.listed) == 27
+    assert f"{ROOT}date=2026-03-09/hour=11/" in store.listed
+    assert f"{ROOT}date=2026-03-10/hour=13/" in store.listed
+
+
+def test_a_long_window_is_one_listing():
+    store = MemoryStore({capture_uri(ROOT, NOW - timedelta(days=days)): b"" for days in (1, 29, 40)})
+    month = CaptureWindow(uri=ROOT, seconds=30 * 86400, digest=DIGEST)
+    assert len(window_files(store, month, NOW)) == 2
+    assert store.listed == [ROOT]
+
+
+def test_the_longest_window_that_the_schema_allows_is_no_overflow():
+    ever = CaptureWindow(uri=ROOT, seconds=999_999 * 86400, digest=DIGEST)
+    store = MemoryStore({capture_uri(ROOT, NOW - timedelta(days=3000)): b""})
+    assert len(window_files(store, ever, NOW)) == 1
+
+
+def test_a_uri_without_a_slash_is_the_same_folder():
+    store = MemoryStore({capture_uri(ROOT, NOW): b"", capture_uri("s3://capture/churn-b/", NOW): b""})
+    window = CaptureWindow(uri="s3://capture/churn", seconds=60, digest=DIGEST)
+    assert [item.uri for item in window_files(store, window, NOW)] == [capture_uri(ROOT, NOW)]
+
+
+def test_other_objects_are_passed_over():
+    names = ("notes.txt", "date=2026-03-10/hour=12/x.tmp", "date=2026-03-99/hour=12/x.jsonl.gz")
+    store = MemoryStore({ROOT + name: b"" for name in names})
+    month = CaptureWindow(uri=ROOT, seconds=30 * 86400, digest=DIGEST)
+    assert window_files(store, DAY, NOW) == window_files(store, month, NOW) == []
+
+
+def test_an_error_of_the_storage_is_not_an_empty_window():
+    class Closed(MemoryStore):
+        def list(self, uri):
+            raise AgentError(ACCESS_DENIED, f"no access to {uri}")
+
+    with pytest.raises(AgentError) as caught:
+        window_files(Closed(), DAY, NOW)
+    assert caught.value.failure is ACCESS_DENIED
+
+
+def test_requests_become_rows_and_the_rest_is_counted(tmp_path):
+    content = capture_file(
+        record(tensors(x=[1.0, 2.0], y=["a", "b"])),
+        record({"dataframe_split": {"columns": ["x"], "data": [[3]]}}),
+        record(tensors(x=[9.0]), at=NOW - timedelta(hours=24, seconds=1)),
+        record(tensors(x=[9.0]), at=NOW - timedelta(hours=24)),
+        record(tensors(x=[9.0]), digest="sha256:" + "b" * 64),
+        record(tensors(x=[9.0]), status=500),
+        record(None),
+        record({"inputs": [{"name": "x", "shape": [2], "data": [1]}]}),
+        record(tensors(x=[9.0]), time="yesterday"),
+        b'{"time": "2026-03-10T12:00:00Z"}\n',
+        b"{broken\n",
+        b"[" * 5000 + b"\n",
+    )
+    window = read(MemoryStore({capture_uri(ROOT, NOW): content}), tmp_path)
+    assert window.table.column("x").to_list() == [1.0, 2.0, 3.0, 9.0]
+    assert window.table.column("y").to_list() == ["a", "b", None, None]
+    assert window.requests == 3
+    assert window.skipped == {
+        "outside the window": 1,
+        "of another model": 1,
+        "not answered with 200": 1,
+        "without a body": 1,
+        "malformed": 5,
+    }
+
+
+def test_columns_that_nobody_asked_for_are_named_but_not_kept(tmp_path):
+    store = MemoryStore({capture_uri(ROOT, NOW): capture_file(record(tensors(x=[1.0], spam=[2.0])))})
+    window = read(store, tmp_path)
+    assert window.table.columns == ("x",)
+    assert window.unwanted == ("spam",)
+
+
+def test_names_from_clients_cannot_fill_the_memory(tmp_path):
+    request = {"inputs": {f"spam{number}": [1] for number in range(1500)}}
+    store = MemoryStore({capture_uri(ROOT, NOW): capture_file(record(request))})
+    window = read(store, tmp_path)
+    assert len(window.unwanted) == 1000
+    assert (window.table.rows, window.table.columns) == (1, ())
+    assert window.table.column("x").to_list() == [None]
+
+
+def test_a_number_too_large_for_a_float_is_a_missing_value(tmp_path):
+    line = record(tensors(x=[1.0])).replace(b"1.0]", b"1" + b"0" * 400 + b"]")
+    assert json.loads(line)
+    window = read(MemoryStore({capture_uri(ROOT, NOW): capture_file(line)}), tmp_path)
+    assert window.table.column("x").to_list() == [None]
+
+
+def test_a_record_longer_than_any_is_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr("perennial.agent.drift.data.files.MAX_LINE", 2000)
+    content = capture_file(record(tensors(x=["a" * 9000])), record(tensors(x=[5.0])))
+    window = read(MemoryStore({capture_uri(ROOT, NOW): content}), tmp_path)
+    assert window.table.column("x").to_list() == [5.0]
+    assert window.skipped == {"malformed": 1}
+
+
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"x" * 5000)[:-12]])
+def test_a_corrupt_file_is_named(tmp_path, content):
+    with pytest.raises(AgentError, match=r"churn-1-pod-0\.jsonl\.gz cannot be read") as caught:
+        read(MemoryStore({capture_uri(ROOT, NOW): content}), tmp_path)
+    assert caught.value.failure is DATA_INVALID
+
+
+def test_long_texts_are_cut(tmp_path):
+    store = MemoryStore({capture_uri(ROOT, NOW): capture_file(record(tensors(x=["a" * 1000])))})
+    assert read(store, tmp_path).table.column("x").to_list() == ["a" * 256]
+
+
+def test_parquet_holds_requests_as_well(tmp_path):
+    lines = [record(tensors(x=[1.0, 2.0])), record(tensors(x=[3.0]), digest="sha256:" + "0" * 64)]
+    uri = capture_uri(ROOT, NOW).replace(".jsonl.gz", ".parquet")
+    store = MemoryStore(
+        {uri: encoded(lines, "Parquet"), capture_uri(ROOT, NOW): capture_file(record(tensors(x=[4.0])))}
+    )
+    window = read(store, tmp_path)
+    assert window.requests == 2
+    assert window.skipped == {"of another model": 1}
+    assert window.table.rows == 3
+
+
+def test_a_parquet_file_that_is_none_is_named(tmp_path):
+    uri = capture_uri(ROOT, NOW).replace(".jsonl.gz", ".parquet")
+    with pytest.raises(AgentError, match=r"churn-1-pod-0\.parquet cannot be read") as caught:
+        read(MemoryStore({uri: b"PAR1 not at all"}), tmp_path)
+    assert caught.value.failure is DATA_INVALID

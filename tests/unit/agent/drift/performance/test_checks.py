@@ -1,0 +1,332 @@
+"""Performance and fairness from captured answers and labels, as `drift.run` reports them."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from perennial.agent.drift.command import run
+from perennial.agent.drift.report.model import DriftReport
+from perennial.api.contract.commands import CaptureWindow, DriftConfig
+from perennial.api.driftmonitor.checks import EstimatedCheck, FairnessCheck, GroundTruth, PerformanceCheck, Predictions
+from perennial.api.driftmonitor.resource import Checks
+from perennial.core.termination import parse_message
+from tests.unit.agent.drift.store import (
+    DIGEST,
+    NOW,
+    MemoryStore,
+    capture_file,
+    capture_uri,
+    csv,
+    parquet,
+    record,
+    tensors,
+)
+
+REFERENCE, CAPTURE, LABELS = "s3://data/train/", "s3://capture/churn/", "s3://labels/churn/"
+DELAY = timedelta(days=1)
+ROWS = 600
+
+
+def truth_of(rows=ROWS, seed=1, skill=2.0):
+    """Return probabilities, labels and a group for each row; the groups' rates are alike."""
+    random = np.random.default_rng(seed)
+    label = random.integers(0, 2, rows)
+    chance = 1 / (1 + np.exp(-(skill * (2 * label - 1) + random.normal(0, 1.5, rows))))
+    return np.round(chance, 4), label, random.choice(["F", "M"], rows)
+
+
+def answer(*chances):
+    return {"outputs": [{"name": "p", "shape": [len(chances)], "datatype": "FP64", "data": list(chances)}]}
+
+
+def captured(chance, group, at):
+    return capture_file(
+        *(
+            record(tensors(age=[float(40 + index % 30)], sex=[str(group[index])]), at=at, id=f"r{index}",
+                   response=answer(float(chance[index])))
+            for index in range(len(chance))
+        )
+    )  # fmt: skip
+
+
+def store_of(chance, group, labels, at=NOW - DELAY - timedelta(minutes=30), name="labels.parquet"):
+    ages = [float(40 + index % 30) for index in range(ROWS)]
+    now = capture_file(*(record(tensors(age=[age], sex=["F"]), response=answer(0.5)) for age in ages[:60]))
+    return MemoryStore(
+        {
+            f"{REFERENCE}a.parquet": parquet({"age": ages, "sex": ["F", "M"] * (ROWS // 2)}),
+            capture_uri(CAPTURE, at): captured(chance, group, at),
+            capture_uri(CAPTURE, NOW, "today"): now,
+            f"{LABELS}{name}": labels if isinstance(labels, bytes) else parquet(labels),
+        }
+    )
+
+
+def settings(tmp_path, performance=(), fairness=(), truth=True, **changes):
+    return DriftConfig(
+        **{
+            "namespace": "team", "monitor": "churn-drift", "deployment": "churn", "digest": DIGEST,
+            "reference": REFERENCE, "current": CaptureWindow(uri=CAPTURE, seconds=7200, digest=DIGEST),
+            "checks": Checks(performance=performance, fairness=fairness), "report": "s3://reports/",
+            "ground_truth": GroundTruth(uri=LABELS, label="churned", delay="1d") if truth else None,
+            "scratch": str(tmp_path / "scratch"), **changes,
+        }
+    )  # fmt: skip
+
+
+def judge(store, config):
+    message = run(config, store, NOW, "job-1")
+    assert parse_message(json.dumps(message.dump())) == message
+    report = DriftReport.model_validate_json(store.objects["s3://reports/job-1/report.json"])
+    return message, report
+
+
+def ids(rows=ROWS):
+    return [f"r{index}" for index in range(rows)]
+
+
+AUC = PerformanceCheck(metric="rocAuc", min="0.8")
+
+
+def test_labels_that_come_a_day_later_are_joined_to_the_answers_of_that_day(tmp_path):
+    chance, label, group = truth_of()
+    labels = {"id": ids(), "churned": label}
+    message, report = judge(store_of(chance, group, labels), settings(tmp_path, (AUC,)))
+    assert (message.degraded, message.unfair) == (False, None)
+    assert (message.labelled_rows, message.predicted_rows) == (ROWS, ROWS)
+    (check,) = report.checks
+    order = np.argsort(np.argsort(chance)) + 1
+    ones = label == 1
+    by_hand = (order[ones].sum() - ones.sum() * (ones.sum() + 1) / 2) / (ones.sum() * (~ones).sum())
+    assert check.value == pytest.approx(by_hand, abs=2e-3)  # ties count half
+    assert check.low < check.value < check.high
+
+
+def test_a_model_that_only_guesses_is_degraded(tmp_path):
+    chance, label, group = truth_of(skill=0.1)
+    message, report = judge(store_of(chance, group, {"id": ids(), "churned": label}), settings(tmp_path, (AUC,)))
+    assert message.degraded is True
+    assert message.scores[0].failed
+    assert message.scores[0].limit == "at least 0.8"
+    assert report.checks[0].high < 0.8
+
+
+def test_a_figure_near_its_limit_pages_no_one(tmp_path):
+    chance, label, group = truth_of()
+    store = store_of(chance, group, {"id": ids(), "churned": label})
+    _, first = judge(store, settings(tmp_path, (AUC,)))
+    tight = PerformanceCheck(metric="rocAuc", min=f"{first.checks[0].value + 0.001:.4f}")
+    message, _ = judge(store, settings(tmp_path, (tight,)))
+    assert message.degraded is False
+
+
+def test_late_double_and_missing_labels_are_counted(tmp_path):
+    chance, label, group = truth_of()
+    stamps = ["2026-03-01T00:00:00Z"] * (ROWS - 100) + ["2026-03-02T00:00:00Z"] * 50
+    labels = {
+        "id": [*ids(ROWS - 100), *ids(50)],
+        "churned": [*label[: ROWS - 100], *(1 - label[:50])],
+        "at": stamps,
+    }
+    store = store_of(chance, group, labels)
+    truth = GroundTruth(uri=LABELS, label="churned", delay="1d", time="at")
+    message, report = judge(store, settings(tmp_path, (AUC,), ground_truth=truth))
+    assert message.labelled_rows == ROWS - 100
+    assert any("83.3% of 600 predictions have a label" in note for note in report.notes)
+    assert any("50 labels came again for the same id, with another value for 50 ids" in note for note in report.notes)
+    _, clean = judge(store_of(chance, group, {"id": ids(), "churned": label}), settings(tmp_path, (AUC,)))
+    assert report.checks[0].value < clean.checks[0].value - 0.02  # the newer labels count
+
+
+def test_several_rows_of_a_request_have_ids_of_their_own(tmp_path):
+    chance, label, _ = truth_of()
+    at = NOW - DELAY - timedelta(minutes=30)
+    records = [
+        record(tensors(age=[40.0] * 10), at=at, id=f"b{start}",
+               response=answer(*(float(item) for item in chance[start : start + 10])))
+        for start in range(0, ROWS, 10)
+    ]  # fmt: skip
+    store = store_of(chance, ["F"] * ROWS, {"id": ["x"], "churned": [1]})
+    store.objects[capture_uri(CAPTURE, at)] = capture_file(*records)
+    keys = [f"b{index - index % 10}/{index % 10}" for index in range(ROWS)]
+    store.objects[f"{LABELS}labels.parquet"] = parquet({"id": keys, "churned": label})
+    message, _ = judge(store, settings(tmp_path, (AUC,)))
+    assert message.labelled_rows == ROWS
+
+
+def test_labels_in_csv_and_an_id_among_the_request(tmp_path):
+    chance, label, _ = truth_of()
+    at = NOW - DELAY - timedelta(minutes=30)
+    records = [
+        record(tensors(customer=[f"00{index}"], age=[40.0]), at=at, response=answer(float(chance[index])))
+        for index in range(ROWS)
+    ]
+    store = store_of(chance, ["F"] * ROWS, {"id": ["x"], "churned": [1]})
+    del store.objects[f"{LABELS}labels.parquet"]
+    store.objects[capture_uri(CAPTURE, at)] = capture_file(*records)
+    store.objects[f"{LABELS}l.csv"] = csv({"nr": [f"00{index}" for index in range(ROWS)], "churned": label})
+    truth = GroundTruth(uri=LABELS, label="churned", delay="1d", key="nr", id="customer")
+    message, _ = judge(store, settings(tmp_path, (AUC,), ground_truth=truth))
+    assert message.labelled_rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ground_truth": GroundTruth(uri=LABELS, label="nope", delay="1d")}, "groundTruth has no column nope"),
+        ({"ground_truth": GroundTruth(uri="s3://none/", label="churned", delay="1d")}, "no files under"),
+        ({"ground_truth": GroundTruth(uri=LABELS, label="churned", delay="9d")}, "no predictions from"),
+        ({"predictions": Predictions(output="q")}, "no output q: set predictions.output to one of p"),
+        ({"predictions": Predictions(positive="yes")}, "yes is none of the classes 0, 1"),
+        ({"checks": Checks(min_rows=50, performance=(PerformanceCheck(metric="r2", max_drop="0.1"),))}, "no column"),
+    ],
+)
+def test_what_cannot_be_judged_says_why_and_drift_is_judged_all_the_same(tmp_path, change, words):
+    chance, label, group = truth_of()
+    store = store_of(chance, group, {"id": ids(), "churned": label})
+    message, _ = judge(store, settings(tmp_path, (AUC,), **change))
+    assert message.degraded is None
+    assert message.compared_features == 2
+    assert words in (message.scores[0].why or "")
+
+
+def test_too_few_labels_are_no_verdict(tmp_path):
+    chance, label, group = truth_of()
+    store = store_of(chance, group, {"id": ids(20), "churned": label[:20]})
+    message, _ = judge(store, settings(tmp_path, (AUC,)))
+    assert message.degraded is None
+    assert message.scores[0].why == "20 labelled rows, checks.minRows asks for 50"
+
+
+def test_a_drop_from_the_reference_is_measured_where_the_reference_has_predictions(tmp_path):
+    chance, label, group = truth_of(skill=0.8)
+    before, was, _ = truth_of(seed=2)
+    store = store_of(chance, group, {"id": ids(), "churned": label})
+    ages = [float(40 + index % 30) for index in range(ROWS)]
+    store.objects[f"{REFERENCE}a.parquet"] = parquet(
+        {"age": ages, "sex": ["F", "M"] * 300, "p": before, "churned": was}
+    )
+    check = PerformanceCheck(metric="rocAuc", max_drop="0.05")
+    message, report = judge(store, settings(tmp_path, (check,), predictions=Predictions(output="p")))
+    assert message.degraded is True
+    assert report.checks[0].reference > report.checks[0].value + 0.05
+
+
+def test_unequal_decisions_are_unfair_without_any_label(tmp_path):
+    chance, _, group = truth_of()
+    chance = np.where(group == "F", chance * 0.45, chance)
+    check = FairnessCheck(attributes=("sex",), privileged="M", metric="disparateImpact")
+    at = NOW - timedelta(minutes=30)
+    message, report = judge(store_of(chance, group, {"id": ["x"], "churned": [0]}, at=at),
+                            settings(tmp_path, (), (check,), truth=False))  # fmt: skip
+    assert (message.degraded, message.unfair) == (None, True)
+    assert report.checks[0].subject == "sex: F vs M"
+    assert [item.group for item in report.checks[0].groups] == ["F", "M"]
+
+
+def test_attributes_may_come_with_the_labels_and_never_reach_the_model(tmp_path):
+    chance, label, _ = truth_of()
+    labels = {"id": ids(), "churned": label, "origin": ["a", "b", "c"] * 200}
+    check = FairnessCheck(attributes=("origin", "sex"), metric="equalOpportunityGap", min_group_rows=30)
+    group = ["F", "M"] * 300
+    message, report = judge(store_of(chance, group, labels), settings(tmp_path, (), (check,)))
+    assert message.unfair is False
+    assert len(report.checks[0].groups) == 6
+    assert all(set(item.rates) >= {"truePositive"} for item in report.checks[0].groups)
+
+
+def test_classes_by_name_and_their_probabilities(tmp_path):
+    names = np.array(["cat", "dog", "eel"])
+    truth = names[np.arange(ROWS) % 3]
+    at = NOW - DELAY - timedelta(minutes=30)
+    records = [
+        record(tensors(age=[40.0]), at=at, id=f"r{index}", response={
+            "outputs": [{"name": "p", "shape": [1, 3], "datatype": "FP64",
+                         "data": [0.8 if name == truth[index] else 0.1 for name in names]}]})
+        for index in range(ROWS)
+    ]  # fmt: skip
+    store = store_of([0.5] * ROWS, ["F"] * ROWS, {"id": ids(), "churned": truth})
+    store.objects[capture_uri(CAPTURE, at)] = capture_file(*records)
+    checks = tuple(PerformanceCheck(metric=name, min="0.5") for name in ("accuracy", "rocAuc", "f1"))
+    loss = PerformanceCheck(metric="logLoss", max="0.1")
+    _, report = judge(store, settings(tmp_path, (*checks, loss), predictions=Predictions(classes=tuple(names))))
+    values = {check.metric: check.value for check in report.checks}
+    assert values == pytest.approx({"accuracy": 1, "rocAuc": 1, "f1": 1, "logLoss": -np.log(0.8)})
+
+
+def test_the_page_shows_figures_groups_and_what_was_not_judged(tmp_path):
+    chance, label, _ = truth_of()
+    group = ["<b>", "M"] * 300
+    checks = (AUC, PerformanceCheck(metric="mae", max="1"), PerformanceCheck(metric="ndcg", min="0.5"))
+    fair = FairnessCheck(attributes=("sex",), metric="demographicParityGap")
+    store = store_of(chance, group, {"id": ids(), "churned": label})
+    judge(store, settings(tmp_path, checks, (fair,)))
+    page = store.objects["s3://reports/job-1/report.html"].decode()
+    for words in ("ROC AUC", "100% of 600 predictions", "Demographic parity, widest gap", "&lt;b&gt;", "holds"):
+        assert words in page, words
+    assert "<b>" not in page
+
+
+def test_figures_of_lists_take_each_request_as_one(tmp_path):
+    at = NOW - DELAY - timedelta(minutes=30)
+    records = [
+        record(tensors(age=[40.0, 41.0]), at=at, id=f"q{index}", response=answer(0.9, 0.1)) for index in range(60)
+    ]
+    keys = [f"q{index}/{row}" for index in range(60) for row in (0, 1)]
+    store = store_of([0.5] * ROWS, ["F"] * ROWS, {"id": keys, "churned": [0, 1] * 60})
+    store.objects[capture_uri(CAPTURE, at)] = capture_file(*records)
+    _, report = judge(store, settings(tmp_path, (PerformanceCheck(metric="ndcg", min="0.9"),)))
+    assert report.checks[0].value == pytest.approx(1 / np.log2(3))
+    assert report.checks[0].failed
+
+
+def test_performance_is_estimated_before_labels_come(tmp_path):
+    chance, label, group = truth_of(skill=0.3)
+    before, was, _ = truth_of(seed=2, skill=0.3)
+    store = store_of(chance, group, {"id": ["x"], "churned": [0]}, at=NOW - timedelta(minutes=20))
+    ages = [float(40 + index % 30) for index in range(ROWS)]
+    store.objects[f"{REFERENCE}a.parquet"] = parquet(
+        {"age": ages, "sex": ["F", "M"] * 300, "p": before, "churned": was}
+    )
+    checks = Checks(estimated=(EstimatedCheck(metric="accuracy", min="0.8"),))
+    message, report = judge(store, settings(tmp_path, checks=checks, predictions=Predictions(output="p")))
+    assert (message.likely_degraded, message.degraded) == (True, None)
+    (check,) = report.checks
+    real = np.mean((chance >= 0.5) == label)
+    assert check.low - 0.02 < real < check.high + 0.02
+    assert any("calibrated on the reference" in note for note in report.notes)
+    assert any("concept drift" in note for note in report.notes)
+
+
+def test_without_labels_in_the_reference_probabilities_are_taken_at_their_word(tmp_path):
+    chance, _, group = truth_of()
+    store = store_of(chance, group, {"id": ["x"], "churned": [0]}, at=NOW - timedelta(minutes=20))
+    checks = Checks(estimated=(EstimatedCheck(metric="rocAuc", min="0.5"),))
+    message, report = judge(store, settings(tmp_path, checks=checks, truth=False))
+    assert message.likely_degraded is False
+    assert any("taken at their word" in note for note in report.notes)
+
+
+def test_classes_alone_allow_no_estimate(tmp_path):
+    chance, _, group = truth_of()
+    at = NOW - timedelta(minutes=20)
+    store = store_of((chance >= 0.5).astype(float), group, {"id": ["x"], "churned": [0]}, at=at)
+    del store.objects[capture_uri(CAPTURE, NOW, "today")]
+    store.objects[capture_uri(CAPTURE, at)] = captured((chance >= 0.5).astype(float), group, at)
+    checks = Checks(estimated=(EstimatedCheck(metric="accuracy", min="0.5"),))
+    message, _ = judge(store, settings(tmp_path, checks=checks, truth=False))
+    assert message.likely_degraded is None
+    assert message.scores[0].why == "estimates need probabilities, and predictions are classes"
+
+
+def test_numbers(tmp_path):
+    random = np.random.default_rng(0)
+    truth = random.normal(100, 10, ROWS)
+    store = store_of(truth + 1.5, ["F"] * ROWS, {"id": ids(), "churned": truth})
+    checks = (PerformanceCheck(metric="mae", max="1"), PerformanceCheck(metric="r2", min="0.5"))
+    message, report = judge(store, settings(tmp_path, checks))
+    assert message.degraded is True
+    assert report.checks[0].metric == "mae"  # the failed one comes first
+    assert report.checks[0].value == pytest.approx(1.5)

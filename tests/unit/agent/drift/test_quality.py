@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from perennial.agent.drift.columns import Pair
+from perennial.agent.drift.quality import quality_of, unknown_columns
+from perennial.api.driftmonitor.checks import ColumnConstraint, QualityCheck
+from perennial.stats.samples import Categorical, numeric
+
+AGES = np.arange(1000.0) % 80
+PLANS = Categorical({"basic": 700, "plus": 300})
+
+
+def numbers(reference, current):
+    return Pair("numeric", numeric(reference), numeric(current))
+
+
+def texts(reference, current):
+    return Pair("categorical", reference, current)
+
+
+def asked(**constraint):
+    return QualityCheck(columns=(ColumnConstraint(name="c", **constraint),))
+
+
+SUGGESTED = QualityCheck(suggested=True)
+HALF_MISSING = np.where(np.arange(1000) % 2, np.nan, AGES)
+
+
+@pytest.mark.parametrize(
+    ("check", "pair", "finding"),
+    [
+        (asked(min="0"), numbers(AGES, AGES - 8),
+         "c: 10.4% of the values are below 0, checks.quality.columns asks for at least that"),
+        (asked(max="70"), numbers(AGES, AGES),
+         "c: 10.8% of the values are above 70, checks.quality.columns asks for at most that"),
+        (asked(max="70", tolerance="0.2"), numbers(AGES, AGES), None),
+        (asked(min="0", max="79"), numbers(AGES, AGES), None),
+        (asked(max_missing="0.1"), numbers(AGES, HALF_MISSING),
+         "c: 50% missing, checks.quality.columns asks for at most 10%"),
+        (asked(values=("basic",)), texts(PLANS, PLANS),
+         "c: 30% of the values are none of the 1 that checks.quality.columns asks for, such as plus"),
+        (SUGGESTED, numbers(AGES, AGES - 8),
+         "c: 10.4% of the values are below 0, the reference suggests at least that"),
+        (SUGGESTED, numbers(AGES - 8, AGES - 9), None),
+        (SUGGESTED, numbers(AGES, HALF_MISSING), "c: 50% missing, the reference suggests at most 1%"),
+        (SUGGESTED, texts(PLANS, Categorical({"basic": 90, "gold": 10})),
+         "c: 10% of the values are none of the 2 that the reference suggests, such as gold"),
+        (SUGGESTED, texts(PLANS, Categorical({"basic": 996, "gold": 4})), None),
+        (SUGGESTED, texts(Categorical({"a": 20}), Categorical({"b": 20})), None),  # too few rows to know all
+        (None, numbers(AGES, AGES - 8), None),
+    ],
+)  # fmt: skip
+def test_a_breach_is_a_finding_that_names_the_column(check, pair, finding):
+    assert quality_of("c", pair, check) == ([finding] if finding else [])
+
+
+def test_a_rare_value_is_not_named_since_it_may_be_someone():
+    (finding,) = quality_of("c", texts(PLANS, Categorical({"basic": 50, "J. Smith": 2})), SUGGESTED)
+    assert "Smith" not in finding
+
+
+def test_what_is_set_takes_the_place_of_what_is_suggested():
+    check = QualityCheck(suggested=True, columns=(ColumnConstraint(name="c", min="-100"),))
+    assert quality_of("c", numbers(AGES, AGES - 8), check) == []
+
+
+def test_a_constraint_on_a_column_that_is_not_there_is_a_finding():
+    assert unknown_columns(asked(min="0"), ["d"])[0].startswith("c: checks.quality.columns names it")
+
+
+def test_nothing_to_look_at_is_no_breach():
+    assert quality_of("c", numbers(AGES, np.array([])), asked(min="0", max="1")) == []
+
+
+def test_what_a_reference_suggests_holds_for_fresh_rows_of_the_same_source():
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        first, second = (random.exponential(1, 2000) for _ in range(2))
+        holes = [np.where(random.random(2000) < 0.05, np.nan, side) for side in (first, second)]
+        assert quality_of("c", numbers(*holes), SUGGESTED) == []

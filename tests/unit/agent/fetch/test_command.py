@@ -1,0 +1,187 @@
+"""Inputs and models come whole, checked, or not at all."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perennial.agent.artifact.digest import content_digest, file_sha256
+from perennial.agent.fetch.command import fetch_inputs, fetch_model, fetch_models
+from perennial.agent.publish.command import publish
+from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.errors import AgentError
+from perennial.api.common.pod import Input, Storage
+from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder, PublishConfig
+from perennial.api.contract.manifest import InputManifest
+from perennial.api.contract.messages import Published
+from tests.unit.agent.conftest import S3Server
+
+
+def inputs(root: Path, *uris: str) -> FetchInputs:
+    named = tuple(Input(name=f"i{number}", uri=uri) for number, uri in enumerate(uris))
+    return FetchInputs(inputs=named, parameters={"depth": "6"}, root=str(root))
+
+
+def published(s3: S3Server, store: ObjectStore, root: Path, files: dict[str, bytes]) -> Published:
+    (root / "output").mkdir(parents=True)
+    for name, data in files.items():
+        path = root / "output" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    config = PublishConfig(
+        output=f"s3://{s3.bucket()}/models/",
+        namespace="n",
+        training_job="t",
+        run="t-1",
+        attempt=0,
+        root=str(root),
+    )
+    message = publish(config, store)
+    assert isinstance(message, Published)
+    return message
+
+
+def test_a_prefix_never_pulls_its_sibling(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, {"models/a/x": b"1", "models/a/sub/empty": b"", "models/a-hf/y": b"2", "models/ab": b"3"})
+
+    message = fetch_inputs(inputs(tmp_path, f"s3://{bucket}/models/a"), store)
+
+    found = sorted(
+        str(p.relative_to(tmp_path / "inputs/i0")) for p in (tmp_path / "inputs/i0").rglob("*") if p.is_file()
+    )
+    assert found == ["sub/empty", "x"]
+    assert (message.inputs[0].files, message.inputs[0].bytes) == (2, 1)
+
+
+def test_a_single_object_comes_under_its_own_name(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, {"data/train.csv": b"a,b\n", "data/train.csv.bak": b"old"})
+
+    fetch_inputs(inputs(tmp_path, f"s3://{bucket}/data/train.csv"), store)
+
+    assert (tmp_path / "inputs/i0/train.csv").read_bytes() == b"a,b\n"
+    assert json.loads((tmp_path / "params.json").read_text()) == {"depth": "6"}
+
+
+def test_the_record_lists_what_was_pulled(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, {f"d/{number}": str(number).encode() for number in range(120)})
+
+    message = fetch_inputs(inputs(tmp_path, f"s3://{bucket}/d/"), store)
+
+    (record,) = [
+        InputManifest.model_validate(item) for item in json.loads((tmp_path / ".perennial/inputs.json").read_text())
+    ]
+    assert record.digest == message.inputs[0].digest == content_digest(record.files)
+    assert [entry.sha256 for entry in record.files[:2]] == [
+        file_sha256(tmp_path / "inputs/i0" / record.files[0].path),
+        file_sha256(tmp_path / "inputs/i0" / record.files[1].path),
+    ]
+
+
+def test_a_published_model_comes_back_byte_for_byte(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    message = published(s3, store, tmp_path / "a", {"model.bin": b"x" * 1000, "sub/empty": b""})
+    config = FetchModel(uri=message.uri, digest=message.digest, directory=str(tmp_path / "model"))
+
+    fetch_model(config, store)
+    first = (tmp_path / "model/model.bin").stat().st_mtime_ns
+    fetch_model(config, store)
+
+    assert (tmp_path / "model/model.bin").read_bytes() == b"x" * 1000
+    assert (tmp_path / "model/sub/empty").read_bytes() == b""
+    assert (tmp_path / "model/model.bin").stat().st_mtime_ns == first, "what is whole is not pulled again"
+
+
+@pytest.mark.parametrize("tampered", [b"y" * 1000, b"x" * 999], ids=["other content", "other size"])
+def test_a_changed_file_is_never_served(s3: S3Server, store: ObjectStore, tmp_path: Path, tampered: bytes) -> None:
+    message = published(s3, store, tmp_path / "a", {"model.bin": b"x" * 1000})
+    bucket, key = message.uri.removeprefix("s3://").split("/", 1)
+    s3.put(bucket, {f"{key}model.bin": tampered})
+
+    with pytest.raises(AgentError, match=r"model\.bin") as caught:
+        fetch_model(FetchModel(uri=message.uri, digest=message.digest, directory=str(tmp_path / "model")), store)
+
+    assert caught.value.failure.reason == "DigestMismatch"
+    assert not (tmp_path / "model/model.bin").exists()
+
+
+def test_another_digest_than_the_one_asked_for(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    message = published(s3, store, tmp_path / "a", {"model.bin": b"x"})
+
+    with pytest.raises(AgentError) as caught:
+        fetch_model(FetchModel(uri=message.uri, digest="sha256:" + "0" * 64, directory=str(tmp_path / "m")), store)
+
+    assert caught.value.failure.reason == "DigestMismatch"
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [("s3://{bucket}/nothing/", "ObjectNotFound"), ("s3://no-such-bucket-here/a/", "BucketNotFound")],
+)
+def test_what_is_missing_is_named(s3: S3Server, store: ObjectStore, tmp_path: Path, uri: str, reason: str) -> None:
+    address = uri.format(bucket=s3.bucket())
+
+    with pytest.raises(AgentError, match=address) as caught:
+        fetch_inputs(inputs(tmp_path, address), store)
+
+    assert caught.value.failure.reason == reason
+
+
+def test_a_wrong_key_is_access_denied(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+    with pytest.raises(AgentError) as caught:
+        fetch_inputs(inputs(tmp_path, f"s3://{bucket}/a/"), open_storage(s3.storage))
+
+    assert caught.value.failure.reason == "ArtifactAccessDenied"
+
+
+def test_no_keys_at_all(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(AgentError, match="secretName") as caught:
+        fetch_inputs(inputs(tmp_path, f"s3://{s3.bucket()}/a/"), open_storage(s3.storage))
+
+    assert caught.value.failure.reason == "ArtifactAccessDenied"
+
+
+def test_an_endpoint_where_nothing_listens(tmp_path: Path) -> None:
+    store = open_storage(Storage(endpoint="http://127.0.0.1:9", addressing="path"))
+
+    with pytest.raises(AgentError, match="does not answer") as caught:
+        fetch_inputs(inputs(tmp_path, "s3://abc/a/"), store)
+
+    assert caught.value.failure.reason == "EndpointUnreachable"
+
+
+def test_several_models_share_the_volume_and_the_rules(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    first = published(s3, store, tmp_path / "a", {"model.bin": b"x" * 100})
+    second = published(s3, store, tmp_path / "b", {"model.bin": b"y" * 100})
+    pickled = published(s3, store, tmp_path / "c", {"model.pkl": b"z"})
+    folders = {name: str(tmp_path / "models" / name) for name in ("first", "second")}
+
+    def config(other: Published, most: int | None = None) -> FetchModel:
+        more = (ModelFolder(uri=other.uri, digest=other.digest, directory=folders["second"]),)
+        uri, digest = first.uri, first.digest
+        return FetchModel(uri=uri, digest=digest, directory=folders["first"], more=more, most_bytes=most)
+
+    fetch_models(config(second, 200), store)
+    assert (tmp_path / "models/first/model.bin").read_bytes() == b"x" * 100
+    assert (tmp_path / "models/second/model.bin").read_bytes() == b"y" * 100
+    with pytest.raises(AgentError, match=r"100 bytes, and the volume may hold 99") as caught:
+        fetch_models(config(second, 199), store)
+    assert caught.value.failure.reason == "OutOfSpace"
+    with pytest.raises(AgentError) as caught:
+        fetch_models(config(pickled), store)
+    assert caught.value.failure.reason == "PickleRefused"
+
+
+def test_a_model_that_is_refused_is_not_downloaded(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    message = published(s3, store, tmp_path / "a", {"model.pkl": b"x", "notes.txt": b"y"})
+    with pytest.raises(AgentError, match=r"model\.pkl"):
+        fetch_model(FetchModel(uri=message.uri, digest=message.digest, directory=str(tmp_path / "m")), store)
+    assert not (tmp_path / "m").exists()

@@ -1,0 +1,127 @@
+"""The progress that code keeps in a file is told as it is, bounded, and never at the cost of the publication."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perennial.agent.publish.progress_server import Board, progress_server
+from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, TrainingProgress
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def board(folder: Path, document: Any, clock: Hand | None = None) -> Board:
+    (folder / "progress.json").write_text(document if isinstance(document, str) else json.dumps(document))
+    return Board(folder / "progress.json", clock or Hand())
+
+
+def get(port: int | None, path: str = "/progress") -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_what_the_code_wrote_is_told(tmp_path: Path) -> None:
+    document = {"step": 3, "total": 10, "metrics": {"loss": 0.5, "epoch": {"f1": 1}, "note": "ok"}, "eta": 7, "more": 1}
+
+    found = board(tmp_path, document).read()
+
+    assert found == TrainingProgress(step=3, total=10, metrics={"loss": "0.5", "epoch.f1": "1", "note": "ok"}, eta=7)
+
+
+def test_the_time_that_is_left_follows_from_the_pace(tmp_path: Path) -> None:
+    clock = Hand()
+    watched = board(tmp_path, {"step": 10, "total": 100}, clock)
+    first = watched.read()
+    assert first is not None
+    assert first.eta is None
+
+    clock.now += 20
+    board(tmp_path, {"step": 20, "total": 100})
+    later = watched.read()
+    assert later is not None
+    assert later.eta == 160
+
+    board(tmp_path, {"step": 5, "total": 100})  # it began anew
+    again = watched.read()
+    assert again is not None
+    assert again.eta is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"total": 3}',
+        '{"step": -1}',
+        '{"step": "many"}',
+        '{"step": 1e400}',
+        '{"step": 1, "total": 99999999999999999999}',
+        "[" * 100_000,
+        " " * 70_000 + '{"step": 1}',
+    ],
+)
+def test_nonsense_tells_nothing(tmp_path: Path, document: str) -> None:
+    assert board(tmp_path, document).read() is None
+
+
+def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
+    watched = Board(tmp_path / "progress.json")
+    assert watched.read() is None
+    os.mkfifo(tmp_path / "progress.json")
+    assert watched.read() is None
+    (tmp_path / "progress.json").unlink()
+    (tmp_path / "progress.json").symlink_to("/etc/passwd")
+    assert watched.read() is None
+
+
+def test_many_metrics_are_cut_and_the_answer_always_fits(tmp_path: Path) -> None:
+    metrics = {f"{number:03}" + "m" * 60: "v" * 32 for number in range(500)}
+
+    found = board(tmp_path, {"step": 1, "metrics": metrics}).read()
+
+    assert found is not None
+    assert len(found.metrics) == MOST_PROGRESS_METRICS
+    assert len(found.model_dump_json()) <= MAX_BYTES
+
+
+def test_it_is_served_at_one_path_only(tmp_path: Path) -> None:
+    with progress_server(tmp_path, port=0) as port:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            get(port)
+        board(tmp_path, {"step": 1})
+        assert get(port) == {"step": 1, "metrics": {}}
+        for path in ("/", "/progress/", "/../etc/passwd"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                get(port, path)
+
+
+def test_a_client_that_says_nothing_does_not_stop_the_others(tmp_path: Path) -> None:
+    board(tmp_path, {"step": 1})
+    with progress_server(tmp_path, port=0) as port, socket.create_connection(("127.0.0.1", port or 0)):
+        assert get(port)["step"] == 1
+
+
+def test_a_port_that_the_code_took_costs_the_progress_alone(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET) as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        with progress_server(tmp_path, port=taken.getsockname()[1]) as port:
+            assert port is None

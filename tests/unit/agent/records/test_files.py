@@ -1,0 +1,135 @@
+"""What of a request is written, and that it can be read back, whichever the form of the file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from perennial.agent.capture.exchange import Exchange, line
+from perennial.agent.capture.redact import TooDeep, redacted, redacted_target
+from perennial.agent.records.files import encoded
+from perennial.agent.records.parquet import parquet_lines
+from perennial.api.contract.commands import CaptureConfig
+
+NAMES = frozenset({"ssn", "date of birth"})
+
+
+def config(**options: Any) -> CaptureConfig:
+    return CaptureConfig(
+        uri="s3://capture/churn/",
+        listen_port=9080,
+        upstream_port=8080,
+        namespace="default",
+        deployment="churn",
+        revision="abcd1234",
+        digest="sha256:" + "d" * 64,
+        **options,
+    )
+
+
+def exchange(asked: Any, answered: Any = None, target: str = "/v2/models/churn/infer") -> Exchange:
+    found = Exchange(method="POST", target=target, status=200, wall=1769860800.25, seconds=0.0125)
+    found.request.body += json.dumps(asked).encode()
+    found.response.body += json.dumps(answered).encode() if answered is not None else b""
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        ({"age": 3, "SSN": "1-2"}, {"age": 3}),
+        ({"person": [{"ssn": "1", "age": 2}]}, {"person": [{"age": 2}]}),
+        (
+            {"inputs": [{"name": "ssn", "shape": [1], "data": ["1"]}, {"name": "age", "shape": [1], "data": [2]}]},
+            {"inputs": [{"name": "age", "shape": [1], "data": [2]}]},
+        ),
+        ({"inputs": {"ssn": ["1"], "age": [2]}}, {"inputs": {"age": [2]}}),
+        (
+            {"dataframe_split": {"columns": ["age", "Ssn", "x"], "data": [[1, "1-2", 3], [4, "5-6", 6]]}},
+            {"dataframe_split": {"columns": ["age", "x"], "data": [[1, 3], [4, 6]]}},
+        ),
+        ({"columns": ["ssn"], "data": [["1"], ["too", "long"], "odd"]}, {"columns": [], "data": [[]]}),
+        ({"dataframe_records": [{"Date of Birth": "x", "a": 1}]}, {"dataframe_records": [{"a": 1}]}),
+        ("ssn", "ssn"),
+        (None, None),
+        ([1, {"name": 3}], [1, {"name": 3}]),
+    ],
+)
+def test_what_is_named_is_left_out(body: Any, kept: Any) -> None:
+    before = json.dumps(body)
+    assert redacted(body, NAMES) == kept
+    assert json.dumps(body) == before
+
+
+def test_a_body_that_cannot_be_looked_through_is_not_kept() -> None:
+    body: Any = {"ssn": 1}
+    for _ in range(100):
+        body = [body]
+    with pytest.raises(TooDeep):
+        redacted(body, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [("/a?ssn=1&b=2", "/a?b=2"), ("/a?SSN=1", "/a"), ("/a", "/a"), ("/a?b=ssn", "/a?b=ssn"), ("/ssn", "/ssn")],
+)
+def test_query_parameters_as_well(target: str, kept: str) -> None:
+    assert redacted_target(target, NAMES) == kept
+
+
+def test_nothing_of_a_name_is_in_the_line_but_the_id_is() -> None:
+    asked = {"id": "order-7", "ssn": "123-45", "age": 3}
+    text = line(exchange(asked, {"ssn": "123-45", "score": 0.5}, "/p?ssn=123-45"), config(redact=("SSN",)))
+    assert b"123-45" not in text
+    record = json.loads(text)
+    assert (record["id"], record["request"], record["response"]) == (
+        "order-7",
+        {"id": "order-7", "age": 3},
+        {"score": 0.5},
+    )
+
+
+def test_parquet_holds_what_lines_hold(tmp_path: Path) -> None:
+    truncated = exchange({"b": 2})
+    truncated.request.truncated = True
+    lines = [
+        line(exchange({"id": "a", "x": [1, 2.5, None, "é"]}, {"y": 1}), config()),
+        line(truncated, config()),
+        *(line(exchange({"id": str(number)}), config()) for number in range(1200)),
+    ]
+    path = tmp_path / "a.parquet"
+    path.write_bytes(encoded(lines, "Parquet"))
+    back = [json.loads(text) for text in parquet_lines(path)]
+    plain = [json.loads(text) for text in gzip.decompress(encoded(lines, "JsonLines")).splitlines()]
+    flags = {"requestTruncated": False, "responseTruncated": False}
+    assert back == [{**flags, **record} for record in plain]
+    frame = pl.read_parquet(path)
+    assert frame.schema["time"] == pl.Datetime("ms", "UTC")
+    assert frame["latencyMs"][0] == 12.5
+    assert frame["request"][1] is None, "a body that was cut is not kept"
+
+
+def test_an_empty_file_is_one_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(encoded([], "Parquet"))
+    assert list(parquet_lines(path)) == []
+
+
+@pytest.mark.parametrize(("count", "breaths"), [(0, 1), (16, 1), (17, 2), (100, 7)])
+def test_a_large_file_is_made_in_pieces_between_which_predictions_go_on(
+    tmp_path: Path, count: int, breaths: int
+) -> None:
+    lines = [line(exchange({"n": number}), config()) for number in range(count)]
+    breathed: list[None] = []
+
+    data = encoded(lines, "Parquet", lambda: breathed.append(None))
+
+    assert len(breathed) == breaths
+    path = tmp_path / "records.parquet"
+    path.write_bytes(data)
+    assert [json.loads(found)["request"] for found in parquet_lines(path)] == [{"n": number} for number in range(count)]

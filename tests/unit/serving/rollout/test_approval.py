@@ -1,0 +1,134 @@
+"""What people say by hand: a revision waits to be approved, is held, aborted, or taken back after it has taken over."""
+
+import pytest
+
+from perennial.serving.rollout.approval import ABORT, APPROVE, APPROVED_BY, PAUSE
+from tests.unit.serving.cluster import Cluster, digest
+from tests.unit.serving.rollout.test_rollout_steps import served
+
+MANUAL = {"rollout": {"approval": "Manual", "keepPrevious": "10m"}}
+
+
+def say(cluster: Cluster, **annotations: str) -> None:
+    """Set annotations, as kubectl does; the generation stays."""
+    cluster.resource["metadata"] = {**cluster.resource["metadata"], "annotations": annotations}
+    cluster.settle()
+
+
+def with_candidate(**spec: object) -> tuple[Cluster, str, str]:
+    """Return a cluster whose second model is ready, and the names of the revision that serves and of the new one."""
+    cluster = served(**spec)
+    old = cluster.status["stable"]["name"]
+    cluster.publish("b", 2)
+    cluster.settle()
+    new = cluster.status["candidate"]["name"]
+    cluster.set_ready(new)
+    cluster.settle()
+    return cluster, old, new
+
+
+def test_the_first_model_of_all_needs_no_approval() -> None:
+    assert served(**MANUAL).status["history"][0]["result"] == "Promoted"
+
+
+def test_a_ready_revision_waits_for_approval_and_is_not_failed_by_its_deadline() -> None:
+    cluster, old, new = with_candidate(**MANUAL)
+    told = cluster.condition("Progressing")
+    assert told is not None
+    assert told["reason"] == "WaitingForApproval"
+    assert f"{APPROVE}={new}" in told["message"]
+    assert (cluster.truth("Ready"), cluster.truth("Reconciling"), cluster.truth("Stalled")) == ("True", None, None)
+
+    cluster.wait(100_000)
+    assert cluster.settle() == 0
+    assert cluster.status["stable"]["name"] == old
+    assert cluster.last is not None
+    assert cluster.last.requeue_after is None  # only a person changes anything now
+
+
+def test_who_approved_and_when_is_kept_with_the_history() -> None:
+    cluster, _, new = with_candidate(**MANUAL)
+    say(cluster, **{APPROVE: new, APPROVED_BY: "ana@example.com"})
+
+    assert cluster.status["stable"]["name"] == new
+    entry = cluster.status["history"][0]
+    assert entry["result"] == "Promoted"
+    assert entry["approval"] == {"by": "ana@example.com", "time": "2026-01-31T12:00:00Z"}
+    assert cluster.events[-1].message.endswith("approved by ana@example.com")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {APPROVE: "another-revision", APPROVED_BY: "ana"},
+        {APPROVE: "NEW"},
+        {APPROVE: "NEW", APPROVED_BY: "  \x1b "},
+        {APPROVED_BY: "ana"},
+        {APPROVE: "true", APPROVED_BY: "ana"},
+    ],
+    ids=["another revision", "nobody", "nobody legible", "nothing approved", "not by name"],
+)
+def test_what_is_no_approval_of_this_revision_promotes_nothing(said: dict[str, str]) -> None:
+    cluster, old, new = with_candidate(**MANUAL)
+    say(cluster, **{key: value.replace("NEW", new) for key, value in said.items()})
+    assert cluster.status["stable"]["name"] == old
+
+
+def test_an_approval_is_for_one_revision_alone() -> None:
+    cluster, _, new = with_candidate(**MANUAL)
+    say(cluster, **{APPROVE: new, APPROVED_BY: "ana"})
+    cluster.publish("c", 3)
+    cluster.settle()
+    cluster.set_ready(cluster.status["candidate"]["name"])
+    cluster.settle()
+    assert cluster.status["stable"]["name"] == new
+    assert cluster.status["candidate"]["reason"] == "WaitingForApproval"
+
+
+def test_a_pause_holds_a_ready_revision_until_it_is_taken_off() -> None:
+    cluster = served()
+    say(cluster, **{PAUSE: "true"})
+    cluster.publish("b", 2)
+    cluster.settle()
+    cluster.set_ready(cluster.status["candidate"]["name"])
+    cluster.settle()
+    assert cluster.status["candidate"]["reason"] == "Paused"
+    assert cluster.status["stable"]["digest"] == digest("a")
+
+    say(cluster)
+    assert cluster.status["stable"]["digest"] == digest("b")
+
+
+def test_a_revision_that_is_aborted_fails_and_is_not_tried_again() -> None:
+    cluster, old, new = with_candidate(**MANUAL)
+    say(cluster, **{ABORT: new})
+    assert cluster.status["stable"]["name"] == old
+    assert (cluster.status["candidate"]["phase"], cluster.status["candidate"]["reason"]) == ("Failed", "Aborted")
+    assert cluster.names("Deployment") == [old]
+    say(cluster)
+    assert cluster.status["candidate"]["phase"] == "Failed"
+    assert cluster.truth("Ready") == "True"
+
+
+def test_a_revision_that_has_taken_over_is_taken_back_while_the_one_before_still_stands() -> None:
+    cluster, old, new = with_candidate(rollout={"keepPrevious": "10m"})
+    assert cluster.status["stable"]["name"] == new
+    before = cluster.selected()
+
+    say(cluster, **{ABORT: new})
+
+    assert cluster.status["stable"]["name"] == old
+    assert cluster.selected() != before
+    assert cluster.switches[-1] == cluster.status["stable"]["hash"]
+    assert cluster.names("Deployment") == [old]  # what was not wanted goes
+    assert [entry["result"] for entry in cluster.status["history"]][:2] == ["RolledBack", "Promoted"]
+    assert cluster.settle() == 0  # and is not tried again
+    assert cluster.events[-1].reason == "RolledBack"
+
+
+def test_nothing_is_taken_back_to_pods_that_are_gone() -> None:
+    cluster, _, new = with_candidate(rollout={"keepPrevious": "0s"})
+    cluster.wait(1)
+    cluster.settle()
+    say(cluster, **{ABORT: new})
+    assert cluster.status["stable"]["name"] == new

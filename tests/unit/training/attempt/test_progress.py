@@ -1,0 +1,109 @@
+"""Progress in status: read from the sidecar only, rarely written, and never believed further than it may be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from perennial.core.decision import Decision
+from perennial.training.attempt.progress import read_of
+from tests.unit.training.objects import parsed, pod, running
+from tests.unit.training.simulation import Cluster
+
+URL = "http://10.0.0.7:9464/progress"
+
+
+def training() -> Cluster:
+    """Return a cluster with a run whose code runs and whose pod has an address."""
+    cluster = Cluster()
+    cluster.reconcile()
+    cluster.run_pod("churn-1-0", "Running", running("agent"), running("train"), podIP="10.0.0.7")
+    cluster.reconcile()
+    return cluster
+
+
+def say(cluster: Cluster, **fields: Any) -> Decision:
+    cluster.said[URL] = json.dumps(fields)
+    return cluster.reconcile()
+
+
+def progress(cluster: Cluster) -> Any:
+    return cluster.resource["status"]["currentRun"].get("progress")
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "expected"),
+    [
+        ({}, {"phase": "Running", "podIP": "10.0.0.7"}, URL),
+        ({}, {"phase": "Running", "podIP": "fd00::7"}, "http://[fd00::7]:9464/progress"),
+        ({}, {"phase": "Running"}, None),
+        ({}, {"phase": "Pending", "podIP": "10.0.0.7"}, None),
+        ({"output": None}, {"phase": "Running", "podIP": "10.0.0.7"}, None),
+    ],
+)
+def test_only_a_running_pod_with_the_sidecar_is_asked(
+    spec: dict[str, Any], status: dict[str, Any], expected: str | None
+) -> None:
+    read = read_of(parsed(spec).spec, pod(**status))
+
+    assert (read.url if read else None) == expected
+    assert read is None or read.every >= 15
+
+
+def test_progress_is_written_when_it_changes_and_not_more_than_every_half_minute() -> None:
+    cluster = training()
+    assert say(cluster, step=1, total=10, metrics={"loss": "0.5"}, eta=90).read is not None
+    assert progress(cluster) == {
+        "step": 1,
+        "total": 10,
+        "metrics": {"loss": "0.5"},
+        "etaSeconds": 90,
+        "time": "2026-01-31T12:00:00Z",
+    }
+    writes = cluster.writes
+    cluster.wait(10)
+    assert say(cluster, step=2, total=10).requeue_after == 20
+    assert cluster.writes == writes
+
+    cluster.wait(20)
+    say(cluster, step=3, total=10)
+    assert progress(cluster)["step"] == 3
+    writes = cluster.writes
+    cluster.wait(600)
+    say(cluster, step=3, total=10, eta=5)  # nothing but the guess has changed
+    assert cluster.writes == writes
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "{",
+        "[]",
+        '{"step": -1}',
+        '{"step": 99999999999999999999}',
+        '{"step": 1, "metrics": {"a\\u0000": "1"}}',
+        "null",
+    ],
+)
+def test_nonsense_changes_nothing(answer: str) -> None:
+    cluster = training()
+    writes = cluster.writes
+    cluster.said[URL] = answer
+    cluster.reconcile()
+
+    assert cluster.writes == writes
+    assert progress(cluster) is None
+
+
+def test_the_next_attempt_begins_without_progress() -> None:
+    cluster = training()
+    say(cluster, step=5)
+    cluster.end_job("churn-1-0", "Failed", reason="PodFailurePolicy")
+    cluster.wait(60)
+    decision = cluster.reconcile()
+
+    assert progress(cluster) is None
+    assert decision.read is None

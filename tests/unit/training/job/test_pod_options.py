@@ -1,0 +1,122 @@
+"""What a TrainingJob's pods ask of nodes and settings, and what the settings forbid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perennial.api.contract.settings import OperatorConfig, PodRules
+from perennial.core.pod_options import refusal
+from perennial.training.job.build import build_job
+from perennial.training.run.data_poll import poll_cron_job
+from tests.unit.training.job.test_build import pod, run_of
+from tests.unit.training.objects import parsed
+
+STRICT = PodRules(allow_root=False)
+NAMED = PodRules(service_accounts=("trainer",))
+
+
+def users(spec: dict[str, Any], rules: PodRules) -> list[dict[str, Any]]:
+    """Return the users' containers."""
+    found = build_job(parsed(spec), run_of(), OperatorConfig(pods=rules))["spec"]["template"]["spec"]
+    steps = [item for item in found["initContainers"] if item["name"].startswith("prepare-")]
+    return [*steps, *found["containers"]]
+
+
+def test_devices_shared_memory_and_spread_reach_the_pod() -> None:
+    found = pod(
+        {
+            "workers": 2,
+            "sharedMemory": "8Gi",
+            "resources": {"limits": {"hugepages-2Mi": "64Mi", "nvidia.com/mig-1g.5gb": 1, "memory": "16Gi"}},
+            "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
+            "spread": [{"topologyKey": "kubernetes.io/hostname", "required": True}, {"topologyKey": "zone"}],
+        }
+    )
+    (train,) = found["containers"]
+
+    assert train["resources"]["limits"] == {"hugepages-2Mi": "64Mi", "nvidia.com/mig-1g.5gb": "1", "memory": "16Gi"}
+    assert train["resources"]["claims"] == [{"name": "gpu"}]
+    assert found["resourceClaims"] == [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    assert {"name": "shared-memory", "mountPath": "/dev/shm"} in train["volumeMounts"]
+    assert {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}} in found["volumes"]
+    assert [item["whenUnsatisfiable"] for item in found["topologySpreadConstraints"]] == [
+        "DoNotSchedule",
+        "ScheduleAnyway",
+    ]
+    labels = found["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"]
+    assert (labels["perennial.dev/run"], labels["perennial.dev/attempt"]) == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("security", "rules", "context"),
+    [
+        (None, PodRules(), {}),
+        (None, STRICT, {"runAsNonRoot": True}),
+        ({"runAsUser": 1000, "runAsGroup": 100}, PodRules(), {"runAsUser": 1000, "runAsGroup": 100}),
+        ({"runAsUser": 1000}, STRICT, {"runAsNonRoot": True, "runAsUser": 1000}),
+        ({"runAsNonRoot": True}, PodRules(), {"runAsNonRoot": True}),
+    ],
+)
+def test_users_containers_run_as_the_spec_and_the_settings_say(
+    security: dict[str, Any] | None, rules: PodRules, context: dict[str, Any]
+) -> None:
+    contained = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    spec = {"prepare": [{"name": "a"}], **({"security": security} if security else {})}
+
+    found = users(spec, rules)
+
+    assert [item["name"] for item in found] == ["prepare-a", "train"]
+    assert all(item["securityContext"] == {**contained, **context} for item in found)
+
+
+@pytest.mark.parametrize(
+    ("spec", "rules", "says"),
+    [
+        ({"serviceAccountName": "admin"}, PodRules(), "spec.serviceAccountName: admin is none that pods may use"),
+        ({"serviceAccountName": "admin"}, NAMED, "spec.serviceAccountName: admin is none that pods may use"),
+        ({"security": {"runAsUser": 0}}, STRICT, "spec.security asks for root"),
+        ({"security": {"runAsNonRoot": False}}, STRICT, "spec.security asks for root"),
+        ({"serviceAccountName": "trainer"}, NAMED, None),
+        ({"security": {"runAsUser": 0}}, PodRules(), None),
+        ({"security": {"runAsUser": 1}}, STRICT, None),
+        ({}, STRICT, None),
+    ],
+)
+def test_what_the_settings_forbid(spec: dict[str, Any], rules: PodRules, says: str | None) -> None:
+    found = refusal(parsed(spec).spec, rules)
+
+    assert found is None if says is None else found is not None and found.startswith(says)
+
+
+def test_an_allowed_account_is_that_of_every_pod_and_still_without_a_token() -> None:
+    spec = {
+        "serviceAccountName": "trainer",
+        "newData": {"poll": "10m"},
+        "inputs": [{"name": "a", "uri": "s3://data/a/"}],
+    }
+    found = pod(spec)
+    poll = poll_cron_job(parsed(spec), OperatorConfig())
+
+    assert found["serviceAccountName"] == "trainer"
+    assert found["automountServiceAccountToken"] is False
+    assert poll is not None
+    inner = poll["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert (inner["serviceAccountName"], inner["automountServiceAccountToken"]) == ("trainer", False)
+
+
+def test_steps_run_in_order_after_the_inputs_and_before_the_sidecar() -> None:
+    steps = [
+        {"name": "unpack", "image": "tar:1", "command": ["tar"], "resources": {"limits": {"memory": "1Gi"}}},
+        {"name": "features", "env": [{"name": "MODE", "value": "x"}, {"name": "PERENNIAL_RUN", "value": "y"}]},
+    ]
+    found = pod({"prepare": steps, "inputs": [{"name": "a", "uri": "s3://data/a/"}]})["initContainers"]
+
+    assert [item["name"] for item in found] == ["fetch", "prepare-unpack", "prepare-features", "agent"]
+    unpack, features = found[1:3]
+    assert (unpack["image"], features["image"]) == ("tar:1", "train:1")
+    assert unpack["resources"] == {"limits": {"memory": "1Gi"}}
+    assert unpack["volumeMounts"] == [{"name": "workspace", "mountPath": "/perennial"}]
+    env = {item["name"]: item["value"] for item in features["env"]}
+    assert (env["MODE"], env["PERENNIAL_RUN"]) == ("x", "churn-1")
