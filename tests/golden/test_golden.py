@@ -13,7 +13,7 @@ from perennial.core.decision import Action, Apply, Create, Decision
 from perennial.core.kinds import Raw
 from perennial.core.times import parse_time
 from tests.golden.compare import differences, keep_wildcards
-from tests.golden.world import ListedWorld, load_controller
+from tests.support.listed import ListedWorld, load_controller
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("*/*.yaml"))

@@ -15,9 +15,9 @@ from perennial.core.names import APPLIED_ANNOTATION
 from perennial.runtime.controller.engine import Engine
 from perennial.runtime.controller.reconcile import ReconcileResult, Result
 from perennial.runtime.process.metrics import Metrics
-from tests.reconcile.fake import FakeCluster, refusal
-from tests.reconcile.toy import Toy as ToyModel
-from tests.reconcile.toy import child, controllers, decide
+from tests.support.memory import FakeCluster, refusal
+from tests.support.toy import Toy as ToyModel
+from tests.support.toy import child, controllers, decide
 
 JOB_KEY = Key("TrainingJob", "default", "a")
 MODEL_KEY = Key("ModelDeployment", "default", "a")

@@ -12,7 +12,7 @@ from perennial.core.kinds import Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
 from perennial.drift.comparisons import DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
 from perennial.drift.controller import CONTROLLER
-from tests.golden.world import ListedWorld
+from tests.support.listed import ListedWorld
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64

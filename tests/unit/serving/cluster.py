@@ -13,7 +13,7 @@ from perennial.core.kinds import Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL
 from perennial.runtime.controller.diff import covers
 from perennial.serving.controller import CONTROLLER
-from tests.golden.world import ListedWorld
+from tests.support.listed import ListedWorld
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CONFIG = OperatorConfig.model_validate(

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from perennial.runtime.controller.diff import covers
+from perennial.runtime.controller.diff import covers, first_difference, projection
 
 DESIRED: dict[str, Any] = {
     "spec": {"containers": [{"name": "a", "image": "x:1", "resources": {"limits": {"cpu": "1000m", "memory": "1Gi"}}}]}
@@ -48,3 +50,31 @@ def test_what_the_server_does_not_store_counts_as_there() -> None:
 )
 def test_leaves(found: object, wanted: object, same: bool) -> None:
     assert covers({"leaf": found}, {"leaf": wanted}) is same
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "1", "500m", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("live", "desired", "path"),
+    [
+        ({"spec": {"replicas": 1, "more": 2}}, {"spec": {"replicas": 1}}, None),
+        ({"spec": {"replicas": 1}}, {"spec": {"replicas": 2}}, "spec.replicas"),
+        ({"spec": {"a": [{"b": 1}, {"b": 2}]}}, {"spec": {"a": [{"b": 1}, {"b": 3}]}}, "spec.a[1].b"),
+        ({"spec": {"a": [1]}}, {"spec": {"a": [1, 2]}}, "spec.a"),
+        ({"spec": {}}, {"spec": {"a": {"b": 1}}}, "spec.a"),
+        ({"cpu": "1"}, {"cpu": "1000m"}, None),
+    ],
+)
+def test_the_first_difference_is_named_by_its_path(live: Any, desired: Any, path: str | None) -> None:
+    assert first_difference(live, desired) == path
+
+
+@given(VALUES, VALUES)
+def test_a_difference_is_found_exactly_where_something_is_not_covered(live: Any, desired: Any) -> None:
+    assert (first_difference(live, desired) is None) is covers(live, desired)
+    assert covers(projection(live, desired), desired) is covers(live, desired)

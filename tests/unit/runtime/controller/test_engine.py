@@ -13,9 +13,9 @@ from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Raw
 from perennial.runtime.controller.engine import Engine
 from perennial.runtime.controller.reconcile import ReconcileResult, Result
 from perennial.runtime.process.metrics import Metrics
-from tests.reconcile.fake import FakeCluster
-from tests.reconcile.toy import controllers
-from tests.unit.runtime.clock import FakeClock
+from tests.support.clock import FakeClock
+from tests.support.memory import FakeCluster
+from tests.support.toy import controllers
 
 A, B = Key("TrainingJob", "default", "a"), Key("TrainingJob", "default", "b")
 

@@ -181,9 +181,15 @@ async def test_an_endless_or_silent_answer_is_given_up() -> None:
         while True:
             await response.write(b"a" * 1000)
 
+    given_up = asyncio.Event()
+
     async def silent(_: web.Request) -> web.Response:
-        await asyncio.sleep(30)
+        await given_up.wait()  # longer than the reader waits, and not longer than the test needs
         return web.Response(text="late")
 
     assert await read(endless) is None
-    assert await read(silent, seconds=0.2) is None
+    async with served(silent) as url:
+        reader = SmallReader(100, 0.2)
+        assert await reader.read(f"{url}/progress") is None
+        await reader.close()
+        given_up.set()

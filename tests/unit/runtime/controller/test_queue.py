@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from perennial.core.kinds import Key
 from perennial.runtime.controller.queue import QueueClosed, WorkQueue
-from tests.unit.runtime.clock import FakeClock
+from tests.support.clock import FakeClock
 
 
 def key(name: str, namespace: str = "n") -> Key:

@@ -14,9 +14,9 @@ from perennial.core.kinds import RESOURCES, TRAINING_JOB, WATCHED_BY_LABEL, Raw
 from perennial.runtime.controller.engine import Engine
 from perennial.runtime.controller.resync import ClusterUnfit, Resync
 from perennial.runtime.process.metrics import Metrics
-from tests.reconcile.toy import controllers
+from tests.support.clock import FakeClock
+from tests.support.toy import controllers
 from tests.unit.adapters.server import ApiServer, failure, kubeconfig
-from tests.unit.runtime.clock import FakeClock
 
 
 class Rig:

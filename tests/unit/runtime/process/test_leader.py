@@ -9,7 +9,7 @@ from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.contract.settings import LeaderElection
 from perennial.core.kinds import Raw
 from perennial.runtime.process.leader import Elector, Leadership, LeadershipLost, boot_clock
-from tests.unit.runtime.clock import FakeClock
+from tests.support.clock import FakeClock
 
 CONFIG = LeaderElection(lease_seconds=15, renew_seconds=10, retry_seconds=2)
 
