@@ -6,14 +6,17 @@ when they cannot run; in CI (CI=true) that is a failure.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from tools.cluster.progress import duration
 from tools.dev import cache
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,10 +80,20 @@ def build(components: tuple[str, ...]) -> bool:
     return done.returncode == 0
 
 
+def remaining(suites: Sequence[Suite], known: Mapping[str, float]) -> float | None:
+    """Seconds that the suites took when they last ran here, or None if one of them never did."""
+    times = [known.get(suite.name) for suite in suites]
+    return None if None in times else sum(time for time in times if time is not None)
+
+
+def header(place: str, suite: Suite, left: float | None) -> str:
+    """The line that announces a suite: `=== [2/6] golden, about 4 min left ====`."""
+    about = f", about {duration(left)} left" if left is not None else ""
+    return f"=== {place} {suite.name}{about} ".ljust(76, "=")
+
+
 def run(suite: Suite, extra: list[str]) -> Counts:
     """Run one suite and return its counts."""
-    start = time.monotonic()
-    print(f"\n=== {suite.name} " + "=" * (70 - len(suite.name)), flush=True)
     reason = missing(suite)
     if reason is not None:
         print(f"!!! SKIPPED: the {suite.name} suite did not run: {reason}", flush=True)
@@ -96,7 +109,6 @@ def run(suite: Suite, extra: list[str]) -> Counts:
     report.unlink(missing_ok=True)
     if done.returncode != 0 and counts.failed == 0:
         counts += Counts(failed=1)
-    print(f"--- {suite.name}: {time.monotonic() - start:.0f} s", flush=True)
     return counts
 
 
@@ -119,10 +131,21 @@ def main(arguments: list[str]) -> int:
         print(f"unknown suite {name!r}; choose from {', '.join([*GROUPS, *SUITES])}", file=sys.stderr)
         return 2
     start = time.monotonic()
-    results = {suite.name: run(suite, extra) for suite in suites}
+    times = cache() / "reports" / "seconds.json"
+    known: dict[str, float] = json.loads(times.read_text()) if times.exists() else {}
+    results: dict[str, Counts] = {}
+    for number, suite in enumerate(suites, 1):
+        print("\n" + header(f"[{number}/{len(suites)}]", suite, remaining(suites[number - 1 :], known)), flush=True)
+        begun = time.monotonic()
+        results[suite.name] = run(suite, extra)
+        took = time.monotonic() - begun
+        print(f"--- {suite.name}: {duration(took)}", flush=True)
+        if not extra and not results[suite.name].failed:
+            known[suite.name] = round(took, 1)
+            times.write_text(json.dumps(known))
     total = sum(results.values(), Counts())
     failed = [suite for suite, counts in results.items() if counts.failed]
-    print(f"\nall suites: {time.monotonic() - start:.0f} s")
+    print(f"\nall suites: {duration(time.monotonic() - start)}")
     if failed:
         print(f"failed: {', '.join(failed)}. Run one again with: make {failed[0]}")
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
