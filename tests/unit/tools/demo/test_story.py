@@ -1,41 +1,19 @@
-"""The pure parts of the demo: values for the chart, the example resources, what a Job's end means."""
+"""The demo's steps: the examples it applies, and when it stops waiting."""
 
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from perennial.api.contract.settings import RuntimePreset
-from tools.cluster.errors import ClusterError
-from tools.demo import install, jobs, s3, story
+from tools.demo import jobs, s3, story
 from tools.demo.images import Images
 from tools.demo.timeline import Snapshot
 from tools.image import Image
 
 ARCHIVE = Path("/cache/image.tar")
+
+
 IMAGES = Images(
     Image("localhost/perennial:abc", ARCHIVE), Image("registry:5000/demo:1", ARCHIVE), Image("localhost/s3:2", ARCHIVE)
 )
-
-
-def test_values_name_our_images_and_a_preset_that_the_operator_takes() -> None:
-    values = install.chart_values(IMAGES)
-
-    assert values["image"] == {"repository": "localhost/perennial", "tag": "abc", "pullPolicy": "IfNotPresent"}
-    preset = RuntimePreset.model_validate(values["config"]["runtimes"]["mlserver-sklearn"])
-    assert preset.image == "registry:5000/demo:1"
-    assert preset.args == ("start", "$(PERENNIAL_MODEL_DIR)")
-
-
-def test_values_are_laid_over_level_by_level() -> None:
-    under = {"image": {"tag": "a", "repository": "r"}, "replicas": 2}
-
-    assert install.merge(under, {"image": {"tag": "b"}, "extra": {"x": 1}}) == {
-        "image": {"tag": "b", "repository": "r"},
-        "replicas": 2,
-        "extra": {"x": 1},
-    }
-    assert under["image"] == {"tag": "a", "repository": "r"}
 
 
 def test_only_the_training_takes_the_image_that_was_built() -> None:
@@ -54,29 +32,6 @@ def test_the_examples_and_the_s3_server_speak_of_the_same_address_secret_and_buc
     assert secret["metadata"]["name"] == jobs.S3_SECRET
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
-
-
-@pytest.mark.parametrize(
-    ("conditions", "succeeded"),
-    [
-        ([], None),
-        ([("Complete", "False")], None),
-        ([("SuccessCriteriaMet", "True")], None),
-        ([("SuccessCriteriaMet", "True"), ("Complete", "True")], True),
-        ([("FailureTarget", "True"), ("Failed", "True")], False),
-    ],
-)
-def test_a_job_has_ended_when_its_last_condition_says_so(
-    conditions: list[tuple[str, str]], succeeded: bool | None
-) -> None:
-    found: dict[str, Any] = {"status": {"conditions": [{"type": kind, "status": value} for kind, value in conditions]}}
-
-    assert jobs.outcome(found) is succeeded
-
-
-def test_a_job_that_somebody_deleted_is_not_waited_for() -> None:
-    with pytest.raises(ClusterError, match="deleted"):
-        jobs.outcome(None)
 
 
 def snapshot(deployment: dict[str, Any], verdict: dict[str, Any] | None = None) -> Snapshot:

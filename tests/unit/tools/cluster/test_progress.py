@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from tools import test as runner
 from tools.cluster import progress
 from tools.cluster.progress import step
 
@@ -33,11 +32,3 @@ def test_only_the_innermost_step_reports(monkeypatch: pytest.MonkeyPatch, capsys
     assert "outer: " not in during
     assert "outer: 0 s so far" in after
     assert "inner" not in after
-
-
-def test_the_suites_left_are_timed_by_their_last_run() -> None:
-    unit, golden, *_ = runner.FAST
-
-    assert runner.remaining([unit, golden], {"unit": 30.0, "golden": 2.0}) == 32.0
-    assert runner.remaining([unit, golden], {"unit": 30.0}) is None
-    assert runner.header("[1/2]", unit, 32.0).startswith("=== [1/2] unit, about 32 s left ===")

@@ -51,7 +51,7 @@ else:
 
 def run(folder: Path, mode: str) -> str:
     # In a process of its own, since a supervisor reaps every child of its process.
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(folder), mode],
         capture_output=True, text=True, check=True, env=env, timeout=60,
