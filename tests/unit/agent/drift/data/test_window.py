@@ -124,7 +124,7 @@ def test_a_record_longer_than_any_is_skipped(tmp_path, monkeypatch):
     assert window.skipped == {"malformed": 1}
 
 
-@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"x" * 5000)[:-12]])
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"x" * 5000, mtime=0)[:-12]])
 def test_a_corrupt_file_is_named(tmp_path, content):
     with pytest.raises(AgentError, match=r"churn-1-pod-0\.jsonl\.gz cannot be read") as caught:
         read(MemoryStore({capture_uri(ROOT, NOW): content}), tmp_path)
