@@ -5,9 +5,9 @@ word would be written again and again.
 """
 
 import re
-from dataclasses import dataclass
 
 from perennial.api.kubernetes import ContainerStatus, Pod
+from perennial.core.problem import Problem
 
 UNSCHEDULABLE = "Unschedulable"
 IMAGE_INVALID = "ImageInvalid"
@@ -20,55 +20,42 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 _DETAIL_LIMIT = 500
 
 
-@dataclass(frozen=True)
-class Cause:
-    """Why something does not get on."""
-
-    reason: str
-    message: str
-    """What is wrong and what to do next; the same as long as the cause is."""
-    fatal: bool = False
-    """Waiting does not help."""
-    detail: str = ""
-    """What was said last, in words that may differ from try to try."""
-
-
-def waiting_cause(pod: Pod) -> Cause | None:
+def waiting_problem(pod: Pod) -> Problem | None:
     """Return why the pod cannot start, or None when nothing keeps it from starting."""
     unscheduled = pod.unschedulable
     if unscheduled is not None:
         # What follows is why preempting others does not help either: long, and different from try to try.
         said = clean(unscheduled).partition(" preemption:")[0].rstrip(".")
-        return Cause(
+        return Problem(
             UNSCHEDULABLE,
             f"no node can take the pod: {said}. Free or add nodes, or correct spec.resources, spec.nodeSelector or "
             "spec.tolerations",
         )
     found = (_of_container(status) for status in pod.containers)
-    return next((cause for cause in found if cause is not None), None)
+    return next((problem for problem in found if problem is not None), None)
 
 
-def _of_container(status: ContainerStatus) -> Cause | None:
+def _of_container(status: ContainerStatus) -> Problem | None:
     waiting = status.state.waiting
     if waiting is None:
         return None
     said = clean(waiting.message)
     if waiting.reason == "InvalidImageName":
-        return Cause(
+        return Problem(
             IMAGE_INVALID,
             f"{status.image!r} of container {status.name} is not the name of an image: correct it",
             fatal=True,
             detail=said,
         )
     if waiting.reason in _PULL:
-        return Cause(
+        return Problem(
             IMAGE_PULL_FAILED,
             f"{_wanted(status, said)} cannot be pulled: check its name and tag, the registry, and "
             "spec.imagePullSecrets",
             detail=said,
         )
     if waiting.reason in _CONFIG:
-        return Cause(
+        return Problem(
             CONTAINER_CONFIG_ERROR,
             f"container {status.name} cannot be made: {said}. Create the Secret or ConfigMap that it names, or correct "
             "the name",

@@ -15,7 +15,8 @@ from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import LastRun, Verdict
 from perennial.api.kubernetes import Job, Pod, Terminated
 from perennial.core.conditions import shorten
-from perennial.core.failures import by_code, by_reason
+from perennial.core.container_exit import ExitKind, judge_agent
+from perennial.core.failures import by_reason
 from perennial.core.termination import BadMessage, agent_words, failure_words, parse_message
 from perennial.core.times import format_time, parse_time
 from perennial.core.waiting import clean
@@ -165,15 +166,14 @@ def _model_annotations(pod: Pod) -> _Marks:
 
 def _of_exit(ended: Terminated) -> tuple[str, str]:
     """Return reason and message of a container that failed: the exit code decides, the message is quoted."""
-    failure = by_code(ended.exit_code)
-    if ended.reason == "OOMKilled":
-        return (
-            reasons.OUT_OF_MEMORY,
-            "the comparison needed more memory than its limit: raise spec.resources.limits.memory",
-        )
-    if failure is None:
-        return reasons.COMPARISON_FAILED, f"the comparison ended with exit code {ended.exit_code}: see kubectl logs"
-    return failure.reason, agent_words(ended.message, failure)
+    found = judge_agent(ended)
+    if found.failure is not None:
+        return found.failure.reason, agent_words(ended.message, found.failure)
+    if found.kind is ExitKind.OUT_OF_MEMORY:
+        return reasons.OUT_OF_MEMORY, "the comparison exceeded its memory limit: raise spec.resources.limits.memory"
+    if found.kind in (ExitKind.COMMAND_NOT_FOUND, ExitKind.START_FAILED):
+        return reasons.COMPARISON_FAILED, f"the container cannot start: {found.said}; check agent.image"
+    return reasons.COMPARISON_FAILED, f"the comparison ended with exit code {found.exit_code}: see kubectl logs"
 
 
 def _of_failure(message: Failure) -> tuple[str, str]:

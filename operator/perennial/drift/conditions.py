@@ -12,8 +12,9 @@ from perennial.api.driftmonitor.status import FeatureScore, RetrainRequest, Verd
 from perennial.api.modeldeployment.models import OCI
 from perennial.core.conditions import READY, Truth, Wanted, ready, reconciling, stalled
 from perennial.core.failures import by_reason
+from perennial.core.problem import Problem
 from perennial.core.times import format_time
-from perennial.core.waiting import Cause, waiting_cause
+from perennial.core.waiting import waiting_problem
 from perennial.drift import reasons
 from perennial.drift.checks import checks_of
 from perennial.drift.observe import Observed, ServedModel
@@ -23,15 +24,6 @@ DRIFTED = "Drifted"
 DATA_QUALITY = "DataQuality"
 RETRAIN_REQUESTED = "RetrainRequested"
 _WORST = 3
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why nothing can be compared."""
-
-    reason: str
-    message: str
-    stalled: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,14 +70,14 @@ def find_problem(observed: Observed) -> Problem | None:
             reasons.REFERENCE_UNKNOWN,
             f"ModelDeployment {name} serves a model from an image, which has no record of what it was trained on: set "
             "spec.reference.uri",
-            stalled=True,
+            fatal=True,
         )
     if observed.resource.spec.current.uri is None and target.capture is None:
         return Problem(
             reasons.CAPTURE_NOT_ENABLED,
             f"spec.current.window is to be compared, but ModelDeployment {name} captures nothing: set its "
             "spec.capture, or spec.current.uri here",
-            stalled=True,
+            fatal=True,
         )
     return None
 
@@ -105,7 +97,7 @@ def _main(context: Context) -> tuple[Wanted, ...]:
     """Return Ready, and Reconciling or Stalled with it."""
     problem, run = context.problem, context.known.last_run
     if problem is not None:
-        return (stalled if problem.stalled else reconciling)(problem.reason, problem.message)
+        return (stalled if problem.fatal else reconciling)(problem.reason, problem.message)
     if run is not None and run.result == "Failed":
         return _failing(context, run.reason or reasons.COMPARISON_FAILED, f"{run.job}: {run.message or ''}")
     cause = waiting_of(context.observed)
@@ -114,10 +106,10 @@ def _main(context: Context) -> tuple[Wanted, ...]:
     return ready(*_well(context))
 
 
-def waiting_of(observed: Observed) -> Cause | None:
+def waiting_of(observed: Observed) -> Problem | None:
     """Return what keeps a comparison's pod from starting."""
     pending = (pod for pod in observed.pods if pod.status.phase == "Pending")
-    return next((cause for pod in pending if (cause := waiting_cause(pod)) is not None), None)
+    return next((cause for pod in pending if (cause := waiting_problem(pod)) is not None), None)
 
 
 def _failing(context: Context, reason: str, message: str) -> tuple[Wanted, ...]:

@@ -10,9 +10,9 @@ from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploym
 from perennial.core.kinds import MODEL_DEPLOYMENT, NETWORK_POLICY, Raw
 from perennial.core.names import KIND_LABEL, NAME_LABEL
 from perennial.core.pod_options import refusal
+from perennial.core.problem import Problem
 from perennial.serving import reasons
 from perennial.serving.build import metadata_of
-from perennial.serving.revision import Problem
 
 
 def refused_annotations(spec: ModelDeploymentSpec, allowed: Iterable[str]) -> Problem | None:
@@ -35,14 +35,14 @@ def refused_annotations(spec: ModelDeploymentSpec, allowed: Iterable[str]) -> Pr
         reasons.ANNOTATION_NOT_ALLOWED,
         f"{'; '.join(refused)[:1000]}: this installation allows {known[:300]}. Remove it, or have the administrator "
         "add it to config.allowedAnnotations in the chart's values",
-        stalled=True,
+        fatal=True,
     )
 
 
 def refused_pods(spec: ModelDeploymentSpec, rules: PodRules) -> Problem | None:
     """Return what the installation's rules forbid of the spec's pods."""
     said = refusal(spec, rules)
-    return Problem(reasons.PODS_NOT_ALLOWED, said, stalled=True) if said is not None else None
+    return Problem(reasons.PODS_NOT_ALLOWED, said, fatal=True) if said is not None else None
 
 
 def without_refused(resource: ModelDeployment, allowed: Iterable[str]) -> ModelDeployment:

@@ -65,7 +65,7 @@ def conditions_of(inputs: ConditionInputs) -> tuple[Wanted, ...]:
 def _main(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Return Ready, and Reconciling or Stalled with it."""
     state, problem = inputs.state, inputs.context.problem
-    if problem is not None and problem.stalled:
+    if problem is not None and problem.fatal:
         return _held(STALLED, problem.reason, problem.message, inputs)
     if state.failed is not None:
         return _after_failure(inputs)
@@ -103,13 +103,13 @@ def _steady(inputs: ConditionInputs) -> tuple[Wanted, ...]:
         return _held(RECONCILING, reasons.ROLLING_OUT, "the first revision is on its way", inputs)
     text = _serving_text(inputs, stable)
     if health.available == 0:
-        cause = health.cause
+        cause = health.problem
         reason, why = (cause.reason, cause.message) if cause else (reasons.UNAVAILABLE, f"{health.slow}")
         return (Wanted(READY, "False", reason, f"no pod of {stable.name} answers: {why}"),)
     if health.available < inputs.resource.spec.replicas.min and not _settled_before(inputs):
         return _scaling(inputs, text)
-    if health.available < inputs.resource.spec.replicas.min and health.cause is not None:
-        return ready(reasons.DEGRADED, f"{text}; the others do not: {health.cause.message}")
+    if health.available < inputs.resource.spec.replicas.min and health.problem is not None:
+        return ready(reasons.DEGRADED, f"{text}; the others do not: {health.problem.message}")
     return ready(reasons.SERVING, text)
 
 
@@ -123,7 +123,7 @@ def _settled_before(inputs: ConditionInputs) -> bool:
 
 def _scaling(inputs: ConditionInputs, text: str) -> tuple[Wanted, ...]:
     """Return what holds while more replicas than there are were asked for; after the deadline a person must look."""
-    cause = inputs.health.cause
+    cause = inputs.health.problem
     short_of = f"{text}, and {inputs.resource.spec.replicas.min} are wanted"
     message = f"{short_of}: {cause.message}" if cause else short_of
     over = scaling_deadline(inputs)

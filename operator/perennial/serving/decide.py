@@ -8,13 +8,14 @@ from perennial.api.contract.settings import OperatorConfig
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus, Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, settle
 from perennial.core.decision import Decision, EventNote
+from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.serving import reasons
 from perennial.serving.access import refused_annotations, refused_pods, without_refused
 from perennial.serving.children import actions_of
 from perennial.serving.conditions import ConditionInputs, conditions_of, scaling_deadline
 from perennial.serving.observe import Observed
-from perennial.serving.revision import Problem, Shape, find_model, revision_of, selector_text_of, shape_of, with_preset
+from perennial.serving.revision import Shape, find_model, revision_of, selector_text_of, shape_of, with_preset
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.steps import deadline_of, next_state, retirement_of
 from perennial.serving.scaling import findings

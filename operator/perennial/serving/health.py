@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from perennial.api.kubernetes import ContainerStatus, Deployment, Pod, Terminated, condition
-from perennial.core.failures import OUT_OF_SPACE, by_code
+from perennial.core.container_exit import ContainerExit, ExitKind, is_over_storage_limit, judge, judge_agent
+from perennial.core.failures import OUT_OF_SPACE
+from perennial.core.problem import Problem
 from perennial.core.termination import agent_words
-from perennial.core.waiting import Cause, clean, waiting_cause
+from perennial.core.waiting import clean, waiting_problem
 from perennial.serving import reasons
 
 FETCH = "fetch"
@@ -17,15 +19,10 @@ _AGENTS = frozenset({FETCH, CAPTURE})
 _CRASHES = 3
 """Restarts after which a container that still ends will not come right by being started again."""
 
-_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
-_NO_COMMAND = ("executable file not found", "no such file or directory", "permission denied")
-_SHELL_NOT_FOUND = 127
-_LOCAL_STORAGE = ("emptydir", "ephemeral")
-
 
 @dataclass(frozen=True)
 class Health:
-    """How many pods of a revision there are, how many answer, and what ails the others."""
+    """How many pods of a revision there are, how many answer, and what is wrong with the others."""
 
     replicas: int = 0
     ready: int = 0
@@ -33,7 +30,7 @@ class Health:
     updated: int = 0
     current: bool = False
     """The Deployment controller has seen the newest template."""
-    cause: Cause | None = None
+    problem: Problem | None = None
     slow: str = ""
     """What is under way where nothing is known to be wrong."""
 
@@ -53,81 +50,74 @@ def assess(deployment: Deployment | None, pods: tuple[Pod, ...]) -> Health:
         available=status.available_replicas,
         updated=status.updated_replicas,
         current=status.observed_generation >= deployment.metadata.generation,
-        cause=_cause(deployment, pods),
+        problem=_problem(deployment, pods),
         slow=_slow(pods),
     )
 
 
-def _cause(deployment: Deployment, pods: tuple[Pod, ...]) -> Cause | None:
-    found = [cause for pod in pods if (cause := pod_cause(pod)) is not None]
+def _problem(deployment: Deployment, pods: tuple[Pod, ...]) -> Problem | None:
+    """Find what keeps the pods from serving: what cannot be cured comes first."""
+    found = [problem for pod in pods if (problem := pod_problem(pod)) is not None]
     if found:
-        return next((cause for cause in found if cause.fatal), found[0])
+        return next((problem for problem in found if problem.fatal), found[0])
     refused = condition(deployment.status.conditions, "ReplicaFailure")
     if refused is not None and refused.status == "True":
-        return Cause(
+        return Problem(
             reasons.PODS_REFUSED,
-            f"pods cannot be made: {clean(refused.message)}. Raise the quota, or correct what the policy refuses",
+            f"pods are rejected: {clean(refused.message)}. Raise the quota, or correct what the policy rejects",
         )
     return None
 
 
-def pod_cause(pod: Pod) -> Cause | None:
-    """Return why a pod does not answer, as far as anything says so."""
+def pod_problem(pod: Pod) -> Problem | None:
+    """Find what keeps one pod from serving, as far as its status tells."""
     if pod.status.reason == "Evicted":
         said = clean(pod.status.message)
-        if any(word in said.lower() for word in _LOCAL_STORAGE):
-            return Cause(OUT_OF_SPACE.reason, f"the node put a pod out: {said}. {OUT_OF_SPACE.next_step}")
-        return Cause(reasons.EVICTED, f"the node put a pod out: {said}. Raise spec.resources.requests")
+        if is_over_storage_limit(pod):
+            return Problem(OUT_OF_SPACE.reason, f"pod evicted: {said}. {OUT_OF_SPACE.next_step}")
+        return Problem(reasons.EVICTED, f"pod evicted: {said}. Raise spec.resources.requests")
     crashed = (_crash(status) for status in pod.containers)
-    return next((cause for cause in crashed if cause is not None), None) or waiting_cause(pod)
+    return next((problem for problem in crashed if problem is not None), None) or waiting_problem(pod)
 
 
-def _crash(status: ContainerStatus) -> Cause | None:
+def _crash(status: ContainerStatus) -> Problem | None:
     ended = status.ended
     if ended is None or status.ready or (status.name == FETCH and ended.exit_code == 0):
         return None
-    cause = _of_agent(status.name, ended) if status.name in _AGENTS else _of_server(status, ended)
+    found = judge_agent(ended) if status.name in _AGENTS else judge(ended)
+    problem = _of_exit(status, ended, found)
     waiting = status.state.waiting
     looping = waiting is not None and waiting.reason == "CrashLoopBackOff" and status.restart_count >= _CRASHES
-    # What an agent says of itself is believed: a storage that is away for a while is no reason to give up.
-    explained = status.name in _AGENTS and by_code(ended.exit_code) is not None
-    return replace(cause, fatal=True) if looping and not explained else cause
+    # The agent's own exit codes decide whether a retry helps: an endpoint that is down for a while is retried.
+    return replace(problem, fatal=True) if looping and found.failure is None else problem
 
 
-def _of_agent(name: str, ended: Terminated) -> Cause:
-    """Return the cause that an agent's exit code names; what it said is only quoted, since it is untrusted."""
-    failure = by_code(ended.exit_code)
-    if failure is None:
-        return _ended(name, ended)
-    words = agent_words(ended.message, failure)
-    return Cause(failure.reason, f"container {name}: {words}", fatal=not failure.retriable)
-
-
-def _of_server(status: ContainerStatus, ended: Terminated) -> Cause:
-    said = clean(ended.message)
-    if ended.reason in _NOT_STARTED and any(words in ended.message for words in _NO_COMMAND):
-        return Cause(
-            reasons.COMMAND_NOT_FOUND,
-            f"image {status.image} has no such command as container {status.name} is told to run: correct the command",
-            fatal=True,
-            detail=said,
-        )
-    return _ended(status.name, ended)
-
-
-def _ended(name: str, ended: Terminated) -> Cause:
-    said = clean(ended.message)
-    if ended.reason == "OOMKilled":
-        return Cause(
+def _of_exit(status: ContainerStatus, ended: Terminated, found: ContainerExit) -> Problem:
+    """Map the end of a container to a reason, and say what to change."""
+    name = status.name
+    if found.failure is not None:
+        words = agent_words(ended.message, found.failure)
+        return Problem(found.failure.reason, f"container {name}: {words}", fatal=not found.failure.retriable)
+    if found.kind is ExitKind.OUT_OF_MEMORY:
+        return Problem(
             reasons.OUT_OF_MEMORY,
-            f"container {name} needed more memory than its limit: raise spec.resources.limits.memory",
-            detail=said,
+            f"container {name} exceeded its memory limit: raise spec.resources.limits.memory",
+            detail=found.said,
         )
-    hint = " (a shell did not find the command)" if ended.exit_code == _SHELL_NOT_FOUND else ""
-    return Cause(
+    if found.kind is ExitKind.COMMAND_NOT_FOUND:
+        return Problem(
+            reasons.COMMAND_NOT_FOUND,
+            f"image {status.image} does not contain the command of container {name}: correct the command",
+            fatal=True,
+            detail=found.said,
+        )
+    # A shell's exit code may come from any line of a script, also after it has served: its restarts are counted.
+    hint = " (a shell found no such command)" if found.kind is ExitKind.SHELL_COMMAND_NOT_FOUND else ""
+    return Problem(
         reasons.CONTAINER_CRASHING,
-        f"container {name} ends with exit code {ended.exit_code}{hint} instead of serving: see kubectl logs --previous",
-        detail=said,
+        f"container {name} exits with exit code {found.exit_code}{hint} instead of serving: see "
+        "kubectl logs --previous",
+        detail=found.said,
     )
 
 

@@ -12,6 +12,7 @@ from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploym
 from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL, child_name, digest_of, selector_text
+from perennial.core.problem import Problem
 from perennial.serving import reasons
 from perennial.serving.observe import ModelVersion, Observed
 
@@ -43,16 +44,6 @@ class Server(Model):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Why it cannot be said what to serve."""
-
-    reason: str
-    message: str
-    stalled: bool = False
-    """A person must act; else it comes right by itself once what is waited for is there."""
-
-
-@dataclass(frozen=True)
 class Shape:
     """All that shapes the pods of a revision, besides the model itself."""
 
@@ -78,7 +69,7 @@ def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Probl
             reasons.RUNTIME_SERVES_ONE_MODEL,
             f"spec.models: {_called(spec.runtime)} keeps no folder for each model, so it serves one alone; choose a "
             "runtime that does, such as mlserver or triton, or remove spec.models",
-            stalled=True,
+            fatal=True,
         )
     fields = set(PodExtras.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls", "models"}
     options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
@@ -119,7 +110,7 @@ def _server(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Server | Pro
             reasons.RUNTIME_NOT_FOUND,
             f"spec.runtime.name: this installation has no runtime {runtime.name!r}; it has: {known}. Choose one of "
             "them, set spec.runtime.container, or add the runtime to the chart's values",
-            stalled=True,
+            fatal=True,
         )
     return Server(
         image=preset.image,
@@ -169,7 +160,7 @@ def find_model(observed: Observed) -> ModelVersion | Problem:
     if source.training_job is None:
         if source.uri is None or source.digest is None:
             said = "spec.model: set trainingJob, or uri together with digest"
-            return Problem(reasons.MODEL_NOT_FOUND, said, stalled=True)
+            return Problem(reasons.MODEL_NOT_FOUND, said, fatal=True)
         return ModelVersion(uri=source.uri, digest=source.digest)
     job, upstream = source.training_job, observed.upstream
     if upstream is None:

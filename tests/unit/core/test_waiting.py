@@ -3,7 +3,7 @@
 import pytest
 
 from perennial.api.kubernetes import Pod
-from perennial.core.waiting import IMAGE_PULL_FAILED, waiting_cause
+from perennial.core.waiting import IMAGE_PULL_FAILED, waiting_problem
 
 VOLUME = "registry.example/model@sha256:" + "e" * 64
 
@@ -28,7 +28,7 @@ VOLUME = "registry.example/model@sha256:" + "e" * 64
 def test_the_image_of_a_volume_is_named(reason: str, message: str, said: str) -> None:
     waiting = {"waiting": {"reason": reason, "message": message}}
     statuses = [{"name": "fetch", "image": "own:1", "state": waiting}]
-    cause = waiting_cause(
+    cause = waiting_problem(
         Pod.model_validate({"metadata": {"name": "p"}, "status": {"initContainerStatuses": statuses}})
     )
     assert cause is not None

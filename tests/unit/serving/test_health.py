@@ -9,7 +9,7 @@ import pytest
 
 from perennial.api.kubernetes import Deployment, Pod
 from perennial.core.failures import TABLE
-from perennial.serving.health import assess, pod_cause
+from perennial.serving.health import assess, pod_problem
 
 FETCHED = {"name": "fetch", "ready": True, "state": {"terminated": {"exitCode": 0}}}
 
@@ -65,6 +65,19 @@ ROWS = [
         False,
     ),
     (
+        "the node's disk full",
+        pod(phase="Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage."),
+        "Evicted",
+        False,
+    ),
+    ("a shell may not run it", pod({"state": ended(126), "restartCount": 0}), "ContainerCrashing", False),
+    (
+        "no such command, by the kubelet",
+        pod({"state": ended(127, "RunContainerError", NOT_FOUND)}),
+        "CommandNotFound",
+        True,
+    ),
+    (
         "no node",
         pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]),
         "Unschedulable",
@@ -75,7 +88,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("what", "seen", "reason", "fatal"), ROWS, ids=[row[0] for row in ROWS])
 def test_each_cause_has_a_name(what: str, seen: Pod, reason: str | None, fatal: bool) -> None:
-    cause = pod_cause(seen)
+    cause = pod_problem(seen)
     assert (cause.reason if cause else None) == reason
     assert (cause.fatal if cause else False) is fatal
     assert cause is None or len(cause.message) > 20
@@ -85,27 +98,27 @@ def test_each_cause_has_a_name(what: str, seen: Pod, reason: str | None, fatal: 
 def test_the_exit_code_of_fetch_decides_and_its_words_are_quoted_where_they_agree(failure: Any) -> None:
     words = f"s3://models/ said no; {failure.next_step}"
     told = json.dumps({"v": 1, "kind": "Failure", "reason": failure.reason, "message": words})
-    cause = pod_cause(pod(fetch=looping(9, ended(failure.code, message=told))))
+    cause = pod_problem(pod(fetch=looping(9, ended(failure.code, message=told))))
     assert cause is not None
     assert cause.reason == failure.reason
     assert cause.fatal is not failure.retriable
     assert cause.message == f"container fetch: {words}"  # the next step stands there once
 
     lie = '{"v":1,"kind":"Failure","reason":"Lie","message":"believe me"}'
-    cause = pod_cause(pod(fetch=looping(9, ended(failure.code, message=lie))))
+    cause = pod_problem(pod(fetch=looping(9, ended(failure.code, message=lie))))
     assert cause is not None
     assert cause.message == f"container fetch: {failure.next_step}"
 
 
 def test_what_a_container_said_is_made_harmless() -> None:
-    cause = pod_cause(pod({"state": ended(1, message="a\x00\x1b[2J\n" + "b" * 5000)}))
+    cause = pod_problem(pod({"state": ended(1, message="a\x00\x1b[2J\n" + "b" * 5000)}))
     assert cause is not None
     assert cause.detail.isprintable()
     assert len(cause.detail) == 500
 
 
 def test_the_message_stays_while_the_kubelet_words_each_try_anew() -> None:
-    first, second = pod_cause(pod(waiting("ErrImagePull", "rpc"))), pod_cause(pod(waiting("ImagePullBackOff", "x")))
+    first, second = pod_problem(pod(waiting("ErrImagePull", "rpc"))), pod_problem(pod(waiting("ImagePullBackOff", "x")))
     assert first is not None
     assert second is not None
     assert first.message == second.message
@@ -117,13 +130,13 @@ def deployment(**status: Any) -> Deployment:
 
 def test_what_cannot_be_cured_comes_before_what_may() -> None:
     health = assess(deployment(), (pod(waiting("ErrImagePull")), pod(looping(3, ended(1)))))
-    assert health.cause is not None
-    assert health.cause.reason == "ContainerCrashing"
+    assert health.problem is not None
+    assert health.problem.reason == "ContainerCrashing"
 
 
 def test_refused_pods_are_told_of_by_the_deployment() -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: team"}
-    cause = assess(deployment(conditions=[refused]), ()).cause
+    cause = assess(deployment(conditions=[refused]), ()).problem
     assert cause is not None
     assert cause.reason == "PodsRefused"
     assert "exceeded quota: team" in cause.message

@@ -6,11 +6,12 @@ from typing import Literal
 
 from perennial.api.modeldeployment.resource import Approval, Candidate, HistoryEntry, Revision
 from perennial.core.decision import EventNote
+from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.serving import reasons
 from perennial.serving.health import Health, assess
 from perennial.serving.observe import Observed
-from perennial.serving.revision import Problem, Shape
+from perennial.serving.revision import Shape
 
 HISTORY_LIMIT = 10
 

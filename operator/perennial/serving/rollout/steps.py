@@ -13,8 +13,8 @@ from functools import reduce
 from perennial.api.modeldeployment.resource import Candidate, Revision
 from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
+from perennial.core.problem import Problem
 from perennial.core.times import parse_duration, parse_time
-from perennial.core.waiting import Cause
 from perennial.serving import reasons
 from perennial.serving.annotations import recorded_revision
 from perennial.serving.health import Health
@@ -22,7 +22,7 @@ from perennial.serving.revision import short
 from perennial.serving.rollout.approval import ABORT, approval_of, controls_of, held_back, take_back
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, entry
 
-_ABORTED = Cause(reasons.ABORTED, f"aborted by the annotation {ABORT}", fatal=True)
+_ABORTED = Problem(reasons.ABORTED, f"aborted by the annotation {ABORT}", fatal=True)
 
 
 def next_state(context: Context) -> State:
@@ -96,13 +96,13 @@ def _judge(state: State, context: Context) -> State:
         return state
     health = context.health(candidate)
     if not state.failed and controls_of(context.observed.resource).aborts(candidate):
-        health = replace(health, available=0, cause=_ABORTED)
+        health = replace(health, available=0, problem=_ABORTED)
     if health.reaches(wanted_replicas(candidate, state, context)):
         held = held_back(state, candidate, context)
         return _promote(state, candidate, context) if held is None else replace(state, candidate=held)
     if state.failed:
         return state
-    cause = health.cause
+    cause = health.problem
     if cause is not None and cause.fatal:
         return _fail(state, candidate, cause, context)
     if candidate.ready_since is None and context.now >= deadline_of(candidate, context):
@@ -132,12 +132,12 @@ def deadline_of(candidate: Revision, context: Context) -> datetime:
     return _moment(candidate.since, context) + timedelta(seconds=seconds)
 
 
-def _too_slow(health: Health, context: Context) -> Cause:
+def _too_slow(health: Health, context: Context) -> Problem:
     seconds = context.observed.resource.spec.rollout.progress_deadline_seconds
-    if health.cause is not None:
-        known = health.cause
+    if health.problem is not None:
+        known = health.problem
         return replace(known, message=f"not ready within {seconds} s: {known.message}")
-    return Cause(
+    return Problem(
         reasons.PROGRESS_DEADLINE_EXCEEDED,
         f"not ready within {seconds} s: {health.slow}. Correct it, or raise spec.rollout.progressDeadlineSeconds",
     )
@@ -158,7 +158,7 @@ def _promote(state: State, candidate: Candidate, context: Context) -> State:
     )
 
 
-def _fail(state: State, candidate: Candidate, cause: Cause, context: Context) -> State:
+def _fail(state: State, candidate: Candidate, cause: Problem, context: Context) -> State:
     said = f" (it said: {cause.detail})" if cause.detail else ""
     message = shorten(f"{cause.message}{said}")
     failed = candidate.model_copy(update={"phase": "Failed", "reason": cause.reason, "message": message})

@@ -3,7 +3,6 @@
 The pod is untrusted: what its messages say is checked against the spec before it is used.
 """
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -12,6 +11,7 @@ from perennial.api.contract.messages import Message, NothingToPublish, Published
 from perennial.api.kubernetes import ContainerStatus, KubeCondition, Pod, Terminated, condition
 from perennial.core import failures
 from perennial.core.clock import seconds_since, written_time
+from perennial.core.container_exit import ContainerExit, ExitKind, is_over_storage_limit, judge, judge_agent
 from perennial.core.decision import EventNote
 from perennial.core.termination import BadMessage, agent_words, parse_message
 from perennial.core.waiting import clean
@@ -56,11 +56,6 @@ FAILED_PATIENCE, COMPLETE_PATIENCE = 5.0, 60.0
 To take a success for a disruption would cost a whole training, so a complete Job is waited for longer.
 """
 
-_NOT_FOUND = re.compile(r"executable file not found|no such file or directory|permission denied|is a directory")
-_OVER_LIMIT = re.compile(r"exceed", re.IGNORECASE)
-_LOCAL_STORAGE = re.compile(r"emptydir|ephemeral", re.IGNORECASE)
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_START_FAILURES = ("StartError", "ContainerCannotRun")
 _DIGEST_LENGTH = len("sha256:")
 
 
@@ -84,7 +79,7 @@ def _known_to_job(job: OwnedJob, failed: KubeCondition) -> AttemptOutcome | None
 
 
 def _of_failed(failed: KubeCondition, pod: OwnedPod | None, now: datetime) -> AttemptOutcome | None:
-    if pod is not None and _is_over_local_storage(pod):
+    if pod is not None and is_over_storage_limit(pod):
         full, said = failures.OUT_OF_SPACE, clean(pod.status.message).rstrip(". ")
         return AttemptOutcome("Fatal", full.reason, f"{said}; {full.next_step}")
     if failed.reason == "PodFailurePolicy" or (pod is not None and pod.disrupted is not None):
@@ -152,49 +147,46 @@ def _of_pod(pod: Pod, failed: KubeCondition) -> AttemptOutcome:
 
 
 def _of_code(ended: Terminated) -> AttemptOutcome:
-    """Return the outcome of the user's code, which ended with another code than 0."""
-    said = clean(_COLOURS.sub("", ended.message))
-    if ended.reason in _START_FAILURES:
-        fatal = _NOT_FOUND.search(ended.message) is not None
-        step = "correct spec.command, or the image"
+    """Map the end of user code, which ended with another exit code than 0."""
+    found = judge(ended)
+    if found.kind is ExitKind.COMMAND_NOT_FOUND:
+        return AttemptOutcome("Fatal", "CommandNotFound", _cannot_start(ended, found))
+    if found.kind is ExitKind.START_FAILED:
+        return AttemptOutcome("Failed", "ContainerStartFailed", _cannot_start(ended, found))
+    if found.kind is ExitKind.OUT_OF_MEMORY:
         return AttemptOutcome(
-            "Fatal" if fatal else "Failed",
-            "CommandNotFound" if fatal else "ContainerStartFailed",
-            f"the container cannot start: {said or ended.reason}; {step}",
+            "Failed", "OutOfMemory", "the code exceeded its memory limit; raise resources.limits.memory"
         )
-    if ended.reason == "OOMKilled":
-        return AttemptOutcome(
-            "Failed",
-            "OutOfMemory",
-            "the code was killed for using more memory than it may; raise resources.limits.memory",
-        )
-    end = f"; its last lines: {said}" if said else "; see the pod's log"
-    if ended.exit_code in (126, 127):  # what a shell ends with when it finds no such command, or may not run it
+    end = f"; its last lines: {found.said}" if found.said else "; see the pod's log"
+    if found.kind is ExitKind.SHELL_COMMAND_NOT_FOUND:
         return AttemptOutcome(
             "Fatal",
             "CommandNotFound",
-            f"the code ended with exit code {ended.exit_code}: a command is missing in the image{end}",
+            f"the code ended with exit code {found.exit_code}: a command is missing in the image{end}",
         )
-    return AttemptOutcome("Failed", "TrainingFailed", f"the code ended with exit code {ended.exit_code}{end}")
+    return AttemptOutcome("Failed", "TrainingFailed", f"the code ended with exit code {found.exit_code}{end}")
+
+
+def _cannot_start(ended: Terminated, found: ContainerExit) -> str:
+    return f"the container cannot start: {found.said or ended.reason}; correct spec.command, or the image"
 
 
 def of_agent(container: str, ended: Terminated) -> AttemptOutcome:
-    """Return the outcome of an agent's container that did not end with 0."""
-    if ended.reason == "OOMKilled":
+    """Map the end of an agent's container that did not end with 0."""
+    found = judge_agent(ended)
+    if found.kind is ExitKind.OUT_OF_MEMORY:
         return AttemptOutcome(
             "Failed",
             "OutOfMemory",
-            f"container {container} was killed for using more memory than it may; "
-            "raise agent.resources in the operator's settings",
+            f"container {container} exceeded its memory limit; raise agent.resources in the operator's settings",
         )
-    known = failures.by_code(ended.exit_code)
-    if known is None and container == AGENT and (ended.exit_code in (137, 143)):
+    if found.kind is ExitKind.STOPPED and container == AGENT:
         return AttemptOutcome(
             "Failed",
             failures.INTERRUPTED.reason,
             "the pod was stopped before the output was published; a larger workspace.sizeLimit gives it more time",
         )
-    failure = known or failures.UNEXPECTED
+    failure = found.failure or failures.UNEXPECTED
     return AttemptOutcome(
         "Failed" if failure.retriable else "Fatal",
         failure.reason,
@@ -249,8 +241,3 @@ def _bad(why: str) -> AttemptOutcome:
         f"{why}; nothing of it is believed: check that agent.image is Perennial's own, and what else writes to its "
         "/dev/termination-log",
     )
-
-
-def _is_over_local_storage(pod: Pod) -> bool:
-    said = pod.status.message
-    return pod.status.reason == "Evicted" and bool(_OVER_LIMIT.search(said)) and bool(_LOCAL_STORAGE.search(said))

@@ -10,7 +10,8 @@ from datetime import datetime
 from perennial.api.kubernetes import ContainerStatus, Job, Pod, condition
 from perennial.api.trainingjob.resource import CurrentRun
 from perennial.core.clock import seconds_since
-from perennial.core.waiting import IMAGE_PULL_FAILED, UNSCHEDULABLE, Cause, waiting_cause
+from perennial.core.problem import Problem
+from perennial.core.waiting import IMAGE_PULL_FAILED, UNSCHEDULABLE, waiting_problem
 from perennial.training.attempt.outcomes import AttemptOutcome, of_agent
 from perennial.training.job.build import AGENT, FETCH, TRAIN
 from perennial.training.job.prepare import step_of
@@ -110,7 +111,7 @@ def _publishing(run: CurrentRun, pod: Pod, train: ContainerStatus, now: datetime
 
 def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
     """The code has not started: the scheduler, an image, a missing object, the inputs, or just a moment."""
-    cause = waiting_cause(pod)
+    cause = waiting_problem(pod)
     if cause is not None:
         return _blocked(run, pod, cause, now)
     crashed = _crashed_sidecar(pod)
@@ -144,7 +145,7 @@ def _crashed_sidecar(pod: Pod) -> AttemptOutcome | None:
     return replace(found, ending="Fatal") if found.ending == "Fatal" or agent.restart_count >= MOST_CRASHES else None
 
 
-def _blocked(run: CurrentRun, pod: Pod, cause: Cause, now: datetime) -> Progress:
+def _blocked(run: CurrentRun, pod: Pod, cause: Problem, now: datetime) -> Progress:
     """Something keeps the pod from starting: for a moment, until a person helps, or for ever."""
     if cause.reason == UNSCHEDULABLE:
         found = condition(pod.status.conditions, "PodScheduled")
