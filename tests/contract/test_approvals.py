@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from perennial.core.kinds import MODEL_DEPLOYMENT
-from perennial.serving.rollout.approval import APPROVE, APPROVED_BY
+from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION
 from tests.contract.conftest import Rendered, kubectl
 from tests.contract.server import Answer, Server, dump
 from tests.support.kube import path_of
@@ -41,17 +41,21 @@ def annotate(server: Server, namespace: str, user: str, **annotations: str | Non
 
 def test_nobody_approves_under_anothers_name(server: Server, namespace: str, policy: None) -> None:
     assert server.create(DEPLOYMENT, namespace).ok
-    forged = until(lambda: refused(annotate(server, namespace, "ana", **{APPROVE: "churn-1", APPROVED_BY: "bo"})))
+    forged = until(
+        lambda: refused(
+            annotate(server, namespace, "ana", **{APPROVE_ANNOTATION: "churn-1", APPROVED_BY_ANNOTATION: "bo"})
+        )
+    )
     assert "perennial.dev/approved-by must be your own user name, ana" in forged.message
-    assert not annotate(server, namespace, "ana", **{APPROVE: "churn-1"}).ok
+    assert not annotate(server, namespace, "ana", **{APPROVE_ANNOTATION: "churn-1"}).ok
 
-    assert annotate(server, namespace, "ana", **{APPROVE: "churn-1", APPROVED_BY: "ana"}).ok
+    assert annotate(server, namespace, "ana", **{APPROVE_ANNOTATION: "churn-1", APPROVED_BY_ANNOTATION: "ana"}).ok
 
     # Others go on working with a resource that ana has approved, but cannot give her approval to another revision.
     assert annotate(server, namespace, "bo", **{"example.com/note": "seen"}).ok
-    assert not annotate(server, namespace, "bo", **{APPROVE: "churn-2"}).ok
-    assert not annotate(server, namespace, "bo", **{APPROVED_BY: "cy"}).ok
-    assert annotate(server, namespace, "bo", **{APPROVE: None, APPROVED_BY: None}).ok
+    assert not annotate(server, namespace, "bo", **{APPROVE_ANNOTATION: "churn-2"}).ok
+    assert not annotate(server, namespace, "bo", **{APPROVED_BY_ANNOTATION: "cy"}).ok
+    assert annotate(server, namespace, "bo", **{APPROVE_ANNOTATION: None, APPROVED_BY_ANNOTATION: None}).ok
 
 
 def refused(answer: Answer) -> Answer | None:
@@ -59,7 +63,7 @@ def refused(answer: Answer) -> Answer | None:
 
 
 def test_a_resource_is_not_created_with_anothers_approval(server: Server, namespace: str, policy: None) -> None:
-    said = {"annotations": {APPROVE: "churn-1", APPROVED_BY: "somebody-else"}}
+    said = {"annotations": {APPROVE_ANNOTATION: "churn-1", APPROVED_BY_ANNOTATION: "somebody-else"}}
     manifest = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], **said}}
     until(lambda: refused(server.create(manifest, namespace, dry=True)))
 

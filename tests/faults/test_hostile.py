@@ -14,7 +14,7 @@ from perennial.core.kinds import (
     TRAINING_JOB,
     Kind,
 )
-from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.core.labels import KIND_LABEL, NAME_LABEL
 from tests.support.harness import Harness, Stages
 from tests.support.kube import Refused, eventually
 from tests.support.scenarios import (

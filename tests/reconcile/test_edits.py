@@ -19,10 +19,10 @@ from perennial.api.contract.settings import PodRules
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.decision import Apply, Delete
 from perennial.core.kinds import Raw
+from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION
 from perennial.core.names import digest_of
 from perennial.generate.structural import Schema, structural
 from perennial.runtime.controller.diff import covers
-from perennial.serving.rollout.approval import APPROVE, APPROVED_BY
 from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
@@ -54,7 +54,7 @@ class Server(Cluster):
         """Let a person approve what waits for that."""
         candidate = self.status.get("candidate")
         if candidate is not None:
-            said = {APPROVE: candidate["name"], APPROVED_BY: "ana"}
+            said = {APPROVE_ANNOTATION: candidate["name"], APPROVED_BY_ANNOTATION: "ana"}
             self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}
 
     def live(self) -> None:

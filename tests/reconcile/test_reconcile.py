@@ -11,9 +11,9 @@ from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Decision, Delete
 from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, SERVICE, TRAINING_JOB, Key, Kind, Raw
-from perennial.core.names import APPLIED_ANNOTATION
+from perennial.core.labels import APPLIED_ANNOTATION
 from perennial.runtime.controller.engine import Engine
-from perennial.runtime.controller.reconcile import ReconcileResult, Result
+from perennial.runtime.controller.reconcile import ReconcileOutcome, ReconcileResult
 from perennial.runtime.process.metrics import Metrics
 from tests.support.memory import FakeCluster, refusal
 from tests.support.toy import Toy as ToyModel
@@ -163,17 +163,22 @@ class Taken:
 
     id: str
     owner: dict[str, Any] | None
-    result: Result
+    result: ReconcileOutcome
     deleting: bool = False
 
 
+BLOCKED, WAITING = ReconcileOutcome.BLOCKED, ReconcileOutcome.WAITING
 TAKEN = [
-    Taken("nobody's", None, Result.BLOCKED),
-    Taken("another kind's", {"kind": "CronJob", "name": "a", "uid": "x", "apiVersion": "batch/v1"}, Result.BLOCKED),
-    Taken("another resource's", {"kind": "TrainingJob", "name": "b", "uid": "x"}, Result.BLOCKED),
-    Taken("a predecessor's", {"kind": "TrainingJob", "name": "a", "uid": "older"}, Result.WAITING),
-    Taken("our own, leaving", {"kind": "TrainingJob", "name": "a", "uid": "ours"}, Result.WAITING, deleting=True),
-    Taken("our own", {"kind": "TrainingJob", "name": "a", "uid": "ours"}, Result.DONE),
+    Taken("nobody's", None, BLOCKED),
+    Taken(
+        "another kind's",
+        {"kind": "CronJob", "name": "a", "uid": "x", "apiVersion": "batch/v1"},
+        BLOCKED,
+    ),
+    Taken("another resource's", {"kind": "TrainingJob", "name": "b", "uid": "x"}, BLOCKED),
+    Taken("a predecessor's", {"kind": "TrainingJob", "name": "a", "uid": "older"}, WAITING),
+    Taken("our own, leaving", {"kind": "TrainingJob", "name": "a", "uid": "ours"}, WAITING, deleting=True),
+    Taken("our own", {"kind": "TrainingJob", "name": "a", "uid": "ours"}, ReconcileOutcome.DONE),
 ]
 
 
@@ -187,24 +192,24 @@ async def test_a_name_that_is_taken(case: Taken, watched: bool) -> None:
     bench.cluster.put(held)
     if watched:
         bench.see(JOB)
-    outcome = await bench.reconcile(JOB_KEY)
-    assert outcome.result is case.result
+    result = await bench.reconcile(JOB_KEY)
+    assert result.outcome is case.result
     assert bench.cluster.live("Job", "a")["metadata"]["ownerReferences"] == references
-    if case.result is Result.BLOCKED:
+    if case.result is ReconcileOutcome.BLOCKED:
         stalled = bench.condition(JOB_KEY, "Stalled")
         assert stalled["reason"] == "ChildNameTaken"
         assert "Job a is needed" in stalled["message"]
-        assert outcome.after == 60
+        assert result.requeue_after == 60
     else:
-        assert outcome.retry is (case.result is Result.WAITING)
+        assert result.backoff is (case.result is ReconcileOutcome.WAITING)
 
 
 async def test_a_foreign_child_is_never_applied_to() -> None:
     bench = Bench()
     bench.add(MODEL_DEPLOYMENT, resource("ModelDeployment"))
     bench.cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "default"}})
-    outcome = await bench.reconcile(MODEL_KEY)
-    assert outcome.result is Result.BLOCKED
+    result = await bench.reconcile(MODEL_KEY)
+    assert result.outcome is ReconcileOutcome.BLOCKED
     assert "spec" not in bench.cluster.live("Service", "a")
     assert "no controller owns" in bench.condition(MODEL_KEY, "Stalled")["message"]
 
@@ -245,8 +250,8 @@ async def test_a_child_that_is_refused(error: ApiError, reason: str, condition: 
     bench = Bench()
     bench.add(TRAINING_JOB, resource())
     bench.cluster.fault = lambda verb, kind: error if (verb, kind) == ("create", "Job") else None
-    outcome = await bench.reconcile(JOB_KEY)
-    assert (outcome.result, outcome.retry) == (Result.BLOCKED, True)
+    result = await bench.reconcile(JOB_KEY)
+    assert (result.outcome, result.backoff) == (ReconcileOutcome.BLOCKED, True)
     found = bench.condition(JOB_KEY, condition)
     assert (found["reason"], found["status"]) == (reason, "True")
     assert error.message in found["message"]
@@ -265,7 +270,7 @@ async def test_a_namespace_that_goes_is_left_in_peace(error: ApiError) -> None:
     bench = Bench()
     bench.add(TRAINING_JOB, resource())
     bench.cluster.fault = lambda verb, kind: error if kind == "Job" else None
-    assert await bench.reconcile(JOB_KEY) == ReconcileResult(Result.GONE)
+    assert await bench.reconcile(JOB_KEY) == ReconcileResult(ReconcileOutcome.GONE)
 
 
 @pytest.mark.parametrize("status", [0, 401, 429, 500, 503])
@@ -280,7 +285,7 @@ async def test_other_errors_are_the_engines_to_retry(status: int) -> None:
 
 async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
     bench = Bench()
-    assert await bench.reconcile(JOB_KEY) == ReconcileResult(Result.GONE)
+    assert await bench.reconcile(JOB_KEY) == ReconcileResult(ReconcileOutcome.GONE)
     leaving = resource()
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     bench.add(TRAINING_JOB, leaving)
@@ -290,7 +295,7 @@ async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
 async def test_an_invalid_spec_says_which_fields_and_waits_for_a_change() -> None:
     bench = Bench()
     bench.add(TRAINING_JOB, resource(image="", port="x"))
-    assert await bench.reconcile(JOB_KEY) == ReconcileResult(Result.INVALID)
+    assert await bench.reconcile(JOB_KEY) == ReconcileResult(ReconcileOutcome.INVALID)
     stalled = bench.condition(JOB_KEY, "Stalled")
     assert stalled["reason"] == "InvalidSpec"
     assert "spec.image: " in stalled["message"]
@@ -302,7 +307,7 @@ async def test_an_invalid_spec_says_which_fields_and_waits_for_a_change() -> Non
 async def test_a_status_broken_by_hand_is_made_anew() -> None:
     bench = Bench()
     bench.add(TRAINING_JOB, {**resource(), "status": {"conditions": "none", "observedGeneration": "x"}})
-    assert (await bench.reconcile(JOB_KEY)).result is Result.DONE
+    assert (await bench.reconcile(JOB_KEY)).outcome is ReconcileOutcome.DONE
     assert bench.condition(JOB_KEY, "Ready")["status"] == "True"
 
 
@@ -311,8 +316,8 @@ async def test_a_stale_resource_is_read_again_and_looked_at_at_once() -> None:
     bench.add(MODEL_DEPLOYMENT, resource("ModelDeployment"))
     live = bench.cluster.live("ModelDeployment", "a")
     bench.cluster.put({**live, "spec": {**live["spec"], "port": 90}})
-    assert await bench.reconcile(MODEL_KEY) == ReconcileResult(Result.CONFLICT, after=0)
-    assert (await bench.reconcile(MODEL_KEY)).result is Result.DONE
+    assert await bench.reconcile(MODEL_KEY) == ReconcileResult(ReconcileOutcome.CONFLICT, requeue_after=0)
+    assert (await bench.reconcile(MODEL_KEY)).outcome is ReconcileOutcome.DONE
     assert bench.cluster.live("Service", "a")["spec"]["ports"] == [{"port": 90}]
 
 
@@ -321,8 +326,8 @@ async def test_a_resource_deleted_meanwhile_does_not_come_back() -> None:
     bench.add(MODEL_DEPLOYMENT, resource("ModelDeployment"))
     bench.cluster.fault = lambda verb, kind: refusal(409, "Conflict") if verb == "status" else None
     del bench.cluster.objects["ModelDeployment", "default", "a"]
-    assert (await bench.reconcile(MODEL_KEY)).result is Result.CONFLICT
-    assert await bench.reconcile(MODEL_KEY) == ReconcileResult(Result.GONE)
+    assert (await bench.reconcile(MODEL_KEY)).outcome is ReconcileOutcome.CONFLICT
+    assert await bench.reconcile(MODEL_KEY) == ReconcileResult(ReconcileOutcome.GONE)
 
 
 async def test_a_deposed_leader_writes_nothing_and_says_so() -> None:
@@ -350,6 +355,6 @@ async def test_only_the_very_object_that_was_meant_is_deleted(uid: str, left: bo
     bench = Bench(decide=deleting(uid))
     owner = bench.add(TRAINING_JOB, resource())
     bench.add(JOB, of(owner, "Job", name="old", uid="right"))
-    assert (await bench.reconcile(JOB_KEY)).result is Result.DONE
+    assert (await bench.reconcile(JOB_KEY)).outcome is ReconcileOutcome.DONE
     assert (("Job", "default", "old") in bench.cluster.objects) is left
     assert (bench.engine.cache.get(JOB, "default", "old") is not None) is left

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from perennial.core.kinds import CHILDREN, JOB, RESOURCES, Kind
-from perennial.core.names import APPLIED_ANNOTATION
+from perennial.core.labels import APPLIED_ANNOTATION
 from tests.support.harness import Harness
 
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?Z")

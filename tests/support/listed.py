@@ -8,7 +8,7 @@ from typing import Any
 
 from perennial.core.decision import Controller
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Kind, Raw
-from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.core.labels import KIND_LABEL, NAME_LABEL
 
 CONTROLLER_OF = {TRAINING_JOB: "training", MODEL_DEPLOYMENT: "serving", DRIFT_MONITOR: "drift"}
 

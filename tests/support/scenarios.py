@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from perennial.api.contract.messages import DriftVerdict, Fetched, Published
 from perennial.api.driftmonitor.status import FeatureScore
 from perennial.core.kinds import CRON_JOB, DEPLOYMENT, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, TRAINING_JOB
-from perennial.core.names import REVISION_LABEL
+from perennial.core.labels import REVISION_LABEL
 from tests.support.harness import Harness
 from tests.support.kube import Raw, eventually
 from tests.support.kubelet import ended, now

@@ -5,15 +5,8 @@ import json
 from typing import Any
 
 from perennial.core.kinds import Key
+from perennial.core.labels import COMPONENT_LABEL, KIND_LABEL, MANAGED_BY_LABEL, NAME_LABEL
 
-KIND_LABEL = "perennial.dev/kind"
-NAME_LABEL = "perennial.dev/name"
-RUN_LABEL = "perennial.dev/run"
-ATTEMPT_LABEL = "perennial.dev/attempt"
-REVISION_LABEL = "perennial.dev/revision"
-COMPONENT_LABEL = "app.kubernetes.io/component"
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-APPLIED_ANNOTATION = "perennial.dev/applied"
 FIELD_MANAGER = "perennial"
 
 LABEL_LIMIT = 63

@@ -8,6 +8,7 @@ from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, Features
 from perennial.core.failures import TABLE
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, Key, Raw
+from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
 from perennial.core.names import owner_labels
 from perennial.core.podspec import (
     agent_container,
@@ -19,12 +20,13 @@ from perennial.core.podspec import (
     workspace_volume,
 )
 from perennial.core.times import parse_duration
-from perennial.drift.comparisons import CONTAINER, DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
+from perennial.drift.comparisons import CONTAINER
 from perennial.drift.observe import ServedModel
 
 COMPONENT = "drift"
 SUSPEND_MANAGER = "perennial-suspend"
 _VOLUME = "workspace"
+_JOB_NAME_PATH = f"metadata.labels['{JOB_NAME_LABEL}']"
 _JOBS_KEPT = 3
 _RETRIES = 2
 _LATEST_START_SECONDS = 600
@@ -78,7 +80,7 @@ def _labels(resource: DriftMonitor) -> dict[str, str]:
 
 def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent: AgentConfigDefaults) -> dict[str, Any]:
     spec = resource.spec
-    run = {RUN_ANNOTATION: model.run} if model.run else {}
+    run = {MODEL_RUN_ANNOTATION: model.run} if model.run else {}
     return {
         "backoffLimit": _RETRIES,
         "activeDeadlineSeconds": spec.active_deadline_seconds,
@@ -91,7 +93,7 @@ def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent:
         "template": {
             "metadata": {
                 "labels": _labels(resource),
-                "annotations": {DIGEST_ANNOTATION: model.digest, **run},
+                "annotations": {MODEL_DIGEST_ANNOTATION: model.digest, **run},
             },
             "spec": {
                 **pod_options(spec),
@@ -123,7 +125,7 @@ def _container(
         storage=spec.storage,
         agent=agent,
         mounts=[{"name": _VOLUME, "mountPath": ROOT}],
-        env=[{"name": "PERENNIAL_JOB", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{JOB_LABEL}']"}}}],
+        env=[{"name": "PERENNIAL_JOB", "valueFrom": {"fieldRef": {"fieldPath": _JOB_NAME_PATH}}}],
     )
     return {**container, **resources_of(spec)}
 

@@ -17,15 +17,13 @@ from perennial.api.kubernetes import Job, Pod, Terminated
 from perennial.core.conditions import shorten
 from perennial.core.container_exit import ExitKind, judge_agent
 from perennial.core.failures import by_reason
+from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
 from perennial.core.termination import BadMessage, agent_words, failure_words, parse_message
 from perennial.core.times import format_time, parse_time
 from perennial.core.waiting import clean
 from perennial.drift import reasons
 
 CONTAINER = "drift"
-JOB_LABEL = "batch.kubernetes.io/job-name"
-DIGEST_ANNOTATION = "perennial.dev/model-digest"
-RUN_ANNOTATION = "perennial.dev/model-run"
 
 _MOST = 2**53
 
@@ -59,7 +57,7 @@ def outcomes(jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[ComparisonResult
     by_name = {job.metadata.name: job for job in jobs}
     by_job: dict[str, list[tuple[Pod, Terminated, datetime]]] = {name: [] for name in by_name}
     for pod in pods:
-        name, ended = pod.metadata.labels.get(JOB_LABEL), _ended(pod)
+        name, ended = pod.metadata.labels.get(JOB_NAME_LABEL), _ended(pod)
         if name and ended is not None:
             by_job.setdefault(name, []).append((pod, *ended))
     found = (_outcome(name, by_name.get(name), ended) for name, ended in by_job.items())
@@ -159,7 +157,7 @@ def _printable(score: CheckScore) -> CheckScore:
 def _model_annotations(pod: Pod) -> _Marks:
     written = pod.metadata.annotations
     try:
-        return _Marks(digest=written.get(DIGEST_ANNOTATION), run=written.get(RUN_ANNOTATION))
+        return _Marks(digest=written.get(MODEL_DIGEST_ANNOTATION), run=written.get(MODEL_RUN_ANNOTATION))
     except ValidationError:
         return _Marks()
 

@@ -15,7 +15,7 @@ import aiohttp
 import kopf
 
 from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL, Kind, Raw
-from perennial.core.names import KIND_LABEL
+from perennial.core.labels import KIND_LABEL
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from perennial.api.contract.settings import PodRules
 from perennial.api.modeldeployment.access import Access, Peer
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
 from perennial.core.kinds import MODEL_DEPLOYMENT, NETWORK_POLICY, Raw
-from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.core.labels import KIND_LABEL, NAME_LABEL
 from perennial.core.pod_options import refusal
 from perennial.core.problem import Problem
 from perennial.serving import reasons

@@ -8,26 +8,27 @@ from pydantic import ValidationError
 
 from perennial.api.kubernetes import Deployment
 from perennial.api.modeldeployment.resource import Revision
-from perennial.core.names import REVISION_LABEL
+from perennial.core.labels import (
+    AGENT_IMAGE_ANNOTATION,
+    CHAIN_ANNOTATION,
+    MODEL_DIGEST_ANNOTATION,
+    MODEL_RUN_ANNOTATION,
+    MODEL_URI_ANNOTATION,
+    PORT_ANNOTATION,
+    REVISION_LABEL,
+)
 from perennial.serving.observe import ModelVersion
-
-URI_ANNOTATION = "perennial.dev/model-uri"
-DIGEST_ANNOTATION = "perennial.dev/model-digest"
-RUN_ANNOTATION = "perennial.dev/model-run"
-CHAIN_ANNOTATION = "perennial.dev/chain"
-PORT_ANNOTATION = "perennial.dev/port"
-AGENT_ANNOTATION = "perennial.dev/agent-image"
 
 
 def annotations_of(revision: Revision, port: int, agent_image: str) -> dict[str, str]:
     """Return the annotations of a revision's Deployment."""
     return {
-        URI_ANNOTATION: revision.uri,
-        DIGEST_ANNOTATION: revision.digest,
-        **({RUN_ANNOTATION: revision.run} if revision.run else {}),
+        MODEL_URI_ANNOTATION: revision.uri,
+        MODEL_DIGEST_ANNOTATION: revision.digest,
+        **({MODEL_RUN_ANNOTATION: revision.run} if revision.run else {}),
         **({CHAIN_ANNOTATION: revision.chain} if revision.chain else {}),
         PORT_ANNOTATION: str(port),
-        AGENT_ANNOTATION: agent_image,
+        AGENT_IMAGE_ANNOTATION: agent_image,
     }
 
 
@@ -36,9 +37,9 @@ def recorded_revision(deployment: Deployment, since: str) -> Revision | None:
     annotations = deployment.metadata.annotations
     try:
         version = ModelVersion(
-            uri=annotations.get(URI_ANNOTATION, ""),
-            digest=annotations.get(DIGEST_ANNOTATION, ""),
-            run=annotations.get(RUN_ANNOTATION),
+            uri=annotations.get(MODEL_URI_ANNOTATION, ""),
+            digest=annotations.get(MODEL_DIGEST_ANNOTATION, ""),
+            run=annotations.get(MODEL_RUN_ANNOTATION),
             chain=annotations.get(CHAIN_ANNOTATION),
         )
     except ValidationError:
@@ -62,4 +63,4 @@ def recorded_port(deployment: Deployment) -> int | None:
 
 def recorded_agent(deployment: Deployment) -> str | None:
     """Return the agent's image that a Deployment was made with."""
-    return deployment.metadata.annotations.get(AGENT_ANNOTATION)
+    return deployment.metadata.annotations.get(AGENT_IMAGE_ANNOTATION)

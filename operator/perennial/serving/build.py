@@ -7,7 +7,8 @@ from perennial.api.contract.commands import MODEL_DIR, CaptureConfig, CheckModel
 from perennial.api.modeldeployment.models import OCI
 from perennial.api.modeldeployment.resource import Capture, ModelDeployment, Revision
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
-from perennial.core.names import REVISION_LABEL, owner_labels
+from perennial.core.labels import DEFAULT_CONTAINER_ANNOTATION, REVISION_LABEL
+from perennial.core.names import owner_labels
 from perennial.core.pod_options import pod_extras, shared_memory_volume
 from perennial.core.podspec import (
     agent_container,
@@ -67,7 +68,7 @@ def deployment(plan: Plan, revision: Revision) -> Raw:
             "template": {
                 "metadata": {
                     "labels": metadata["labels"],
-                    "annotations": {**(spec.pod_annotations or {}), "kubectl.kubernetes.io/default-container": SERVER},
+                    "annotations": {**(spec.pod_annotations or {}), DEFAULT_CONTAINER_ANNOTATION: SERVER},
                 },
                 "spec": _pod(plan, revision),
             },

@@ -21,7 +21,7 @@ from perennial.core.kinds import (
     TRAINING_JOB,
     Key,
 )
-from perennial.core.names import REVISION_LABEL
+from perennial.core.labels import REVISION_LABEL
 
 
 class ModelVersion(Model):

@@ -11,7 +11,8 @@ from perennial.api.modeldeployment.models import OCI
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec, Revision
 from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
 from perennial.core.kinds import MODEL_DEPLOYMENT
-from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL, child_name, digest_of, selector_text
+from perennial.core.labels import KIND_LABEL, NAME_LABEL, REVISION_LABEL
+from perennial.core.names import child_name, digest_of, selector_text
 from perennial.core.problem import Problem
 from perennial.serving import reasons
 from perennial.serving.observe import ModelVersion, Observed

@@ -7,7 +7,7 @@ from perennial.api.contract.settings import RuntimePreset
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec, Revision
 from perennial.api.modeldeployment.scaling import AutoscalingMetric, ExternalMetric
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, Raw
-from perennial.core.names import REVISION_LABEL
+from perennial.core.labels import REVISION_LABEL
 from perennial.serving import reasons
 from perennial.serving.build import metadata_of
 from perennial.serving.health import SERVER

@@ -11,9 +11,8 @@ from perennial.api.kubernetes import Job, OwnerReference, Pod
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.decision import World
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
-from perennial.training.job.plan import PLAN_ANNOTATION, RunPlan, numbers_of, read_plan, trial_numbers_of
-
-INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+from perennial.core.labels import JOB_INDEX_KEY, PLAN_ANNOTATION
+from perennial.training.job.plan import RunPlan, numbers_of, read_plan, trial_numbers_of
 
 
 class OwnedMeta(ObjectMeta):
@@ -116,7 +115,7 @@ class Observed:
 
 def worker_index(pod: OwnedPod) -> int:
     """Return which of a Job's workers a pod is, counted from 0."""
-    text = pod.metadata.labels.get(INDEX_LABEL, "")
+    text = pod.metadata.labels.get(JOB_INDEX_KEY, "")
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 

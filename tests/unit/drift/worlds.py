@@ -9,8 +9,7 @@ from typing import Any
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Decision
 from perennial.core.kinds import Raw
-from perennial.core.names import KIND_LABEL, NAME_LABEL
-from perennial.drift.comparisons import DIGEST_ANNOTATION, JOB_LABEL, RUN_ANNOTATION
+from perennial.core.labels import JOB_NAME_LABEL, KIND_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION, NAME_LABEL
 from perennial.drift.controller import CONTROLLER
 from tests.support.listed import ListedWorld
 
@@ -73,8 +72,8 @@ def pod(
         "metadata": {
             "name": f"{name}-x",
             "namespace": "default",
-            "labels": {**_LABELS, JOB_LABEL: name},
-            "annotations": {DIGEST_ANNOTATION: digest, RUN_ANNOTATION: "churn-1"},
+            "labels": {**_LABELS, JOB_NAME_LABEL: name},
+            "annotations": {MODEL_DIGEST_ANNOTATION: digest, MODEL_RUN_ANNOTATION: "churn-1"},
         },
         "status": {
             "phase": "Failed" if code else "Succeeded",

@@ -10,7 +10,7 @@ from typing import Any
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Apply, Decision, Delete, EventNote
 from perennial.core.kinds import Raw
-from perennial.core.names import KIND_LABEL, NAME_LABEL, REVISION_LABEL
+from perennial.core.labels import KIND_LABEL, NAME_LABEL, REVISION_LABEL
 from perennial.runtime.controller.diff import covers
 from perennial.serving.controller import CONTROLLER
 from tests.support.listed import ListedWorld

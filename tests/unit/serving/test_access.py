@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perennial.core.kinds import Raw
-from perennial.core.names import REVISION_LABEL
+from perennial.core.labels import REVISION_LABEL
 from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
 
 ALLOWING = CONFIG.model_copy(update={"allowed_annotations": ("prometheus.io/*", "team")})

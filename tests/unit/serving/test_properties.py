@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from perennial.core.names import REVISION_LABEL
+from perennial.core.labels import REVISION_LABEL
 from tests.unit.serving.cluster import Cluster, model_deployment
 
 CRASHED = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perennial.core.kinds import Key, Kind, Raw
-from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.core.labels import KIND_LABEL, NAME_LABEL
 from perennial.runtime.controller.codec import pack, unpack
 
 Names = Callable[[Mapping[str, Any]], tuple[Key, ...]]
@@ -51,8 +51,6 @@ class Cache:
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._named: dict[Key, tuple[Key, ...]] = {}
         self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
-        self.answers: Callable[[str], str | None] = lambda _: None
-        """Who reads for the rooms over HTTP."""
         self._gone: dict[str, int | None] = {}
 
     # Reading: the World of the rooms.
@@ -72,10 +70,6 @@ class Cache:
         objects = self._shelves[kind.kind].objects
         keys = sorted(key for key in self._naming.get(upstream, ()) if key.kind == kind.kind)
         return tuple(unpack(objects[key.namespace, key.name].text) for key in keys)
-
-    def answer(self, url: str) -> str | None:
-        """Return the newest answer to a `Read`, or None."""
-        return self.answers(url)
 
     def keys(self, kind: Kind) -> list[Key]:
         """Return the keys of all objects of a kind."""

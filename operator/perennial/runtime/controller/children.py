@@ -9,7 +9,8 @@ from perennial.adapters.cluster import kind_of
 from perennial.adapters.errors import ApiError
 from perennial.core.decision import Action, Apply, ChildConflict, Create, Delete
 from perennial.core.kinds import Kind, Raw
-from perennial.core.names import APPLIED_ANNOTATION, FIELD_MANAGER, KIND_LABEL, digest_of
+from perennial.core.labels import APPLIED_ANNOTATION, KIND_LABEL
+from perennial.core.names import FIELD_MANAGER, digest_of
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.diff import covers, first_difference, projection
 from perennial.runtime.controller.ownership import Standing, holder_of, standing

@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from perennial.core.kinds import JOB, POD, Kind, Raw
+from perennial.core.labels import LAST_APPLIED_ANNOTATION
 
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # the whole object once more, as text
 _NEVER_READ = {
     # Written once and never compared: rooms read how Jobs and pods fare, not what they were made of.
     JOB.kind: ("template",),
@@ -21,8 +21,8 @@ def pack(kind: Kind, raw: Raw) -> bytes:
     """Return the object as it is kept, without what nobody reads; the one given stays as it is."""
     metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
     annotations = metadata.get("annotations")
-    if annotations and _LAST_APPLIED in annotations:
-        metadata["annotations"] = {name: value for name, value in annotations.items() if name != _LAST_APPLIED}
+    if annotations and LAST_APPLIED_ANNOTATION in annotations:
+        metadata["annotations"] = {key: text for key, text in annotations.items() if key != LAST_APPLIED_ANNOTATION}
     slim: dict[str, Any] = {**raw, "metadata": metadata}
     unread = _NEVER_READ.get(kind.kind, ())
     if unread and raw.get("spec"):

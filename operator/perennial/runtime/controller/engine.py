@@ -17,7 +17,8 @@ from perennial.runtime.controller.events import EventPoster
 from perennial.runtime.controller.polling import Poller
 from perennial.runtime.controller.ports import Api
 from perennial.runtime.controller.queue import Clock, QueueClosed, WorkQueue
-from perennial.runtime.controller.reconcile import Reconciler, ReconcileResult, Result
+from perennial.runtime.controller.reconcile import ReconcileOutcome, Reconciler, ReconcileResult
+from perennial.runtime.controller.world import CachedWorld
 from perennial.runtime.process.gauges import ResourceGauges
 from perennial.runtime.process.logs import about
 from perennial.runtime.process.metrics import Metrics
@@ -55,11 +56,11 @@ class Engine:
             clock, backoff=config.queue.backoff_seconds, max_backoff=config.queue.max_backoff_seconds
         )
         self.poller = Poller(self.queue.add, clock)
-        self.cache.answers = self.poller.answer
         self.events = EventPoster(api, instance=instance, is_busy=lambda: len(self.queue) > 0)
         self.reconciler = Reconciler(
             controllers=controllers,
             cache=self.cache,
+            world=CachedWorld(self.cache, self.poller.answer),
             api=api,
             children=Children(
                 api,
@@ -129,11 +130,11 @@ class Engine:
             _wanted_at.set(started - item.waited)
             with about(item.key):
                 try:
-                    outcome = await self._reconcile(item.key)
-                    self._schedule(item.key, outcome)
+                    result = await self._reconcile(item.key)
+                    self._schedule(item.key, result)
                 finally:
                     self.queue.done(item.key)
-            self._metrics.reconciles.labels(item.key.kind, outcome.result.value).inc()
+            self._metrics.reconciles.labels(item.key.kind, result.outcome.value).inc()
             self._metrics.reconcile_seconds.labels(item.key.kind).observe(monotonic() - started)
 
     async def _reconcile(self, key: Key) -> ReconcileResult:
@@ -142,20 +143,20 @@ class Engine:
             return await self.reconciler.reconcile(key)
         except NotLeader:
             _log.warning("not written: this replica does not hold the lease any more")
-            return ReconcileResult(Result.ERROR)
+            return ReconcileResult(ReconcileOutcome.ERROR)
         except ApiError as error:
             _log_api_error(error)
-            return ReconcileResult(Result.ERROR, after=error.retry_after, retry=True)
+            return ReconcileResult(ReconcileOutcome.ERROR, requeue_after=error.retry_after, backoff=True)
         except Exception:
             _log.exception("a bug in the operator met this resource; the others go on. Please report it")
-            return ReconcileResult(Result.ERROR, retry=True)
+            return ReconcileResult(ReconcileOutcome.ERROR, backoff=True)
 
-    def _schedule(self, key: Key, outcome: ReconcileResult) -> None:
+    def _schedule(self, key: Key, result: ReconcileResult) -> None:
         """Tell the queue when to look at the key again."""
-        if outcome.retry:
-            self._put_off(key, outcome.after or 0.0)
+        if result.backoff:
+            self._put_off(key, result.requeue_after or 0.0)
             return
-        if outcome.after == 0:
+        if result.requeue_after == 0:
             times = self._at_once[key] = self._at_once.get(key, 0) + 1
             if times > _AT_ONCE_LIMIT:
                 _log.warning("came back at once %d times in a row; slowing down", times)
@@ -165,8 +166,8 @@ class Engine:
             return
         self._at_once.pop(key, None)
         self.queue.forget(key)
-        if outcome.after is not None:
-            self.queue.add_after(key, outcome.after)
+        if result.requeue_after is not None:
+            self.queue.add_after(key, result.requeue_after)
 
     def _put_off(self, key: Key, at_least: float) -> None:
         wait = self.queue.retry(key, at_least)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import OperatorConfig
-from perennial.core.decision import ChildConflict, Controller, Decision, EventNote, Read
+from perennial.core.decision import ChildConflict, Controller, Decision, EventNote, Read, World
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.children import Accept, Children, NotYet
@@ -39,8 +39,8 @@ Want = Callable[[Key, Read | None], None]
 """Takes what a resource wants to be read from now on."""
 
 
-class Result(StrEnum):
-    """How a reconcile ended; a label of the metrics."""
+class ReconcileOutcome(StrEnum):
+    """How a reconcile ended; the values are label values of `perennial_reconciles_total`."""
 
     DONE = "done"
     GONE = "gone"
@@ -55,11 +55,11 @@ class Result(StrEnum):
 class ReconcileResult:
     """How a reconcile ended, and when the next one is due."""
 
-    result: Result
-    after: float | None = None
-    """Seconds until the next look; 0: at once; None: when something changes."""
-    retry: bool = False
-    """Look again after a wait that grows with every failure in a row, and is at least `after`."""
+    outcome: ReconcileOutcome
+    requeue_after: float | None = None
+    """Seconds until the next reconcile; 0: at once; None: when something changes."""
+    backoff: bool = False
+    """Requeue with exponential backoff, after at least `requeue_after`."""
 
 
 class _Stale(Exception):
@@ -74,6 +74,7 @@ class Reconciler:
         *,
         controllers: Mapping[str, Controller[Any, Any]],
         cache: Cache,
+        world: World,
         api: Api,
         children: Children,
         accept: Accept,
@@ -85,6 +86,7 @@ class Reconciler:
         """Take everything that a reconcile needs; it keeps no state of its own."""
         self._controllers = controllers
         self._cache = cache
+        self._world = world
         self._api = api
         self._children = children
         self._accept = accept
@@ -104,24 +106,24 @@ class Reconciler:
         raw = self._cache.get(controller.kind, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._want(key, None)
-            return ReconcileResult(Result.GONE)  # children go by garbage collection
+            return ReconcileResult(ReconcileOutcome.GONE)  # children go by garbage collection
         try:
             try:
                 resource = _parse(controller, raw)
             except ValidationError as error:
                 await self._report(controller.kind, raw, of_spec(error))
-                return ReconcileResult(Result.INVALID)
-            decision = controller.decide(controller.observe(resource, self._cache), self._config, self._now())
+                return ReconcileResult(ReconcileOutcome.INVALID)
+            decision = controller.decide(controller.observe(resource, self._world), self._config, self._now())
             self._want(key, decision.read)
             return await self._carry_out(controller.kind, raw, decision)
         except _Stale:
-            return ReconcileResult(Result.CONFLICT, after=0)
+            return ReconcileResult(ReconcileOutcome.CONFLICT, requeue_after=0)
         except NotYet as reason:
             _log.info("%s; waiting", reason)
-            return ReconcileResult(Result.WAITING, retry=True)
+            return ReconcileResult(ReconcileOutcome.WAITING, backoff=True)
         except ApiError as error:
             if error.namespace_ending or error.gone:
-                return ReconcileResult(Result.GONE)  # the namespace or the resource is on its way out
+                return ReconcileResult(ReconcileOutcome.GONE)  # the namespace or the resource is on its way out
             raise
 
     async def _carry_out(self, kind: Kind, raw: Raw, decision: Decision) -> ReconcileResult:
@@ -137,14 +139,13 @@ class Reconciler:
             if live is not raw:
                 self._tell(live, decision.events)
             await self._report(kind, live, error_condition)
-            return ReconcileResult(
-                Result.BLOCKED, after=error_condition.retry_seconds, retry=error_condition.retry_seconds is None
-            )
+            seconds = error_condition.retry_seconds
+            return ReconcileResult(ReconcileOutcome.BLOCKED, requeue_after=seconds, backoff=seconds is None)
         if decision.status is not None:
             live = await self._write_status(kind, live, decision.status)
         if live is not raw:
             self._tell(live, decision.events)
-        return ReconcileResult(Result.DONE, after=decision.requeue_after)
+        return ReconcileResult(ReconcileOutcome.DONE, requeue_after=decision.requeue_after)
 
     async def _report(self, kind: Kind, raw: Raw, error_condition: ErrorCondition) -> None:
         """Put the trouble into the status, and into an Event when that is new."""

@@ -10,7 +10,7 @@ from random import uniform
 from perennial.adapters.cluster import Cluster
 from perennial.adapters.errors import ApiError
 from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL, Kind
-from perennial.core.names import KIND_LABEL
+from perennial.core.labels import KIND_LABEL
 from perennial.runtime.controller.engine import Engine
 
 _log = logging.getLogger(__name__)

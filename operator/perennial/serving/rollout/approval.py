@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from perennial.api.modeldeployment.resource import Approval, Candidate, ModelDeployment, Revision
 from perennial.core.decision import EventNote
+from perennial.core.labels import ABORT_ANNOTATION, APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PAUSE_ANNOTATION
 from perennial.core.waiting import clean
 from perennial.serving import reasons
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, entry
@@ -20,7 +21,7 @@ def take_back(state: State, context: Context) -> State:
         return state
     if context.health(previous).available == 0:
         return state  # nothing would answer: what serves badly is better than that
-    message = f"taken back by the annotation {ABORT}"
+    message = f"taken back by the annotation {ABORT_ANNOTATION}"
     failed = Candidate(**stable.model_dump(), phase="Failed", reason=reasons.ABORTED, message=message)
     note = EventNote("Warning", "RolledBack", f"{stable.name} was {message}; {previous.name} serves again")
     return replace(
@@ -38,7 +39,7 @@ def held_back(state: State, candidate: Candidate, context: Context) -> Candidate
     resource, controls = context.observed.resource, controls_of(context.observed.resource)
     since = candidate.ready_since or context.time
     if controls.paused:
-        reason, message = reasons.PAUSED, f"ready, and held by the annotation {PAUSE}; take it off to go on"
+        reason, message = reasons.PAUSED, f"ready, and held by the annotation {PAUSE_ANNOTATION}; take it off to go on"
     elif resource.spec.rollout.approval == "Automatic" or state.stable is None or controls.approves(candidate):
         return None
     else:
@@ -55,15 +56,6 @@ def approval_of(state: State, candidate: Candidate, context: Context) -> Approva
         return None
     return Approval(by=controls.approved_by, time=context.time)
 
-
-APPROVE = "perennial.dev/approve"
-"""Names the revision that may take over."""
-APPROVED_BY = "perennial.dev/approved-by"
-"""Who says so. The chart's admission policy holds it to the user who makes the request."""
-PAUSE = "perennial.dev/pause"
-"""While it is "true", nothing is promoted."""
-ABORT = "perennial.dev/abort"
-"""Names a revision that is not wanted: a candidate fails, a revision that has just taken over gives way again."""
 
 _LONGEST = 253
 
@@ -90,10 +82,10 @@ def controls_of(resource: ModelDeployment) -> Controls:
     """Return what the annotations say."""
     said = resource.metadata.annotations
     return Controls(
-        approved=_text(said.get(APPROVE)),
-        approved_by=_text(said.get(APPROVED_BY)),
-        paused=said.get(PAUSE, "").strip().lower() == "true",
-        aborted=_text(said.get(ABORT)),
+        approved=_text(said.get(APPROVE_ANNOTATION)),
+        approved_by=_text(said.get(APPROVED_BY_ANNOTATION)),
+        paused=said.get(PAUSE_ANNOTATION, "").strip().lower() == "true",
+        aborted=_text(said.get(ABORT_ANNOTATION)),
     )
 
 
@@ -102,7 +94,7 @@ def how_to_approve(resource: ModelDeployment, revision: Revision) -> str:
     meta = resource.metadata
     return (
         f"kubectl annotate modeldeployment -n {meta.namespace} {meta.name} --overwrite "
-        f"{APPROVE}={revision.name} {APPROVED_BY}=<your user name>"
+        f"{APPROVE_ANNOTATION}={revision.name} {APPROVED_BY_ANNOTATION}=<your user name>"
     )
 
 

@@ -13,16 +13,17 @@ from functools import reduce
 from perennial.api.modeldeployment.resource import Candidate, Revision
 from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
+from perennial.core.labels import ABORT_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.core.times import parse_duration, parse_time
 from perennial.serving import reasons
 from perennial.serving.annotations import recorded_revision
 from perennial.serving.health import Health
 from perennial.serving.revision import short
-from perennial.serving.rollout.approval import ABORT, approval_of, controls_of, held_back, take_back
+from perennial.serving.rollout.approval import approval_of, controls_of, held_back, take_back
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, entry
 
-_ABORTED = Problem(reasons.ABORTED, f"aborted by the annotation {ABORT}", fatal=True)
+_ABORTED = Problem(reasons.ABORTED, f"aborted by the annotation {ABORT_ANNOTATION}", fatal=True)
 
 
 def next_state(context: Context) -> State:

@@ -8,7 +8,8 @@ from perennial.api.contract.commands import ROOT, FetchInputs, PublishConfig
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJob, TrainingJobSpec
 from perennial.core.kinds import JOB, TRAINING_JOB, Key, Raw
-from perennial.core.names import ATTEMPT_LABEL, RUN_LABEL, owner_labels
+from perennial.core.labels import ATTEMPT_LABEL, DEFAULT_CONTAINER_ANNOTATION, PLAN_ANNOTATION, RUN_LABEL
+from perennial.core.names import owner_labels
 from perennial.core.pod_options import (
     code_resources,
     pod_extras,
@@ -27,7 +28,7 @@ from perennial.core.podspec import (
 from perennial.core.quantities import parse_quantity
 from perennial.training.job.env import environment
 from perennial.training.job.kueue import queue_fields, queue_labels
-from perennial.training.job.plan import PLAN_ANNOTATION, RunPlan, lineage_of, recipe_of
+from perennial.training.job.plan import RunPlan, lineage_of, recipe_of
 from perennial.training.job.prepare import prepare_containers
 from perennial.training.job.rendezvous import COMPONENT, pod_network
 
@@ -108,7 +109,7 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
             "template": {
                 "metadata": {
                     "labels": labels,
-                    "annotations": {"kubectl.kubernetes.io/default-container": TRAIN},
+                    "annotations": {DEFAULT_CONTAINER_ANNOTATION: TRAIN},
                 },
                 "spec": _pod(resource, run, config, labels),
             },

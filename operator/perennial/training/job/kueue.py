@@ -7,10 +7,8 @@ parallelism and gates on the way. So Perennial makes such a Job suspended and th
 from typing import Any
 
 from perennial.api.trainingjob.resource import TrainingJobSpec
+from perennial.core.labels import PRIORITY_LABEL, QUEUE_LABEL
 from perennial.training.observe import OwnedJob
-
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 
 
 def queue_labels(spec: TrainingJobSpec) -> dict[str, str]:

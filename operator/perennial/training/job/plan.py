@@ -11,9 +11,6 @@ from perennial.api.trainingjob.resource import CurrentRun, Output, ParameterMap,
 from perennial.core.clock import written_time
 from perennial.core.names import child_name, digest_of
 
-PLAN_ANNOTATION = "perennial.dev/plan"
-"""On each Job: its run as it was intended, so that a status which someone wiped is put right from what runs."""
-
 JOB_NAME_LIMIT = 57
 """An Indexed Job's pods append `-<index>` to its name to make a DNS label of at most 63 characters."""
 

@@ -12,13 +12,13 @@ from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.distribution import RENDEZVOUS_PORTS
 from perennial.api.trainingjob.resource import TrainingJob, TrainingJobSpec
 from perennial.core.kinds import SERVICE, TRAINING_JOB, Key, Raw
-from perennial.core.names import COMPONENT_LABEL, KIND_LABEL, NAME_LABEL, child_name, owner_labels
+from perennial.core.labels import COMPONENT_LABEL, JOB_INDEX_KEY, KIND_LABEL, NAME_LABEL
+from perennial.core.names import child_name, owner_labels
 from perennial.core.podspec import owner_reference
 from perennial.core.quantities import parse_quantity
 
 COMPONENT = "training"
 INDEX_VARIABLE, COUNT_VARIABLE, LEADER_VARIABLE = "PERENNIAL_WORKER_INDEX", "PERENNIAL_WORKERS", "PERENNIAL_LEADER"
-INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
 
 def service_name(resource: str) -> str:
@@ -98,7 +98,7 @@ def _is_gpu(name: str) -> bool:
 
 
 def _own_index(name: str) -> dict[str, Any]:
-    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}}
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{JOB_INDEX_KEY}']"}}}
 
 
 def _framework_env(resource: TrainingJob, job: str, config: OperatorConfig) -> dict[str, str]:

@@ -17,6 +17,7 @@ from perennial.api.trainingjob.policies import DataSeen
 from perennial.api.trainingjob.resource import TrainingJob, TrainingJobSpec, TrainingJobStatus
 from perennial.core import failures
 from perennial.core.kinds import CRON_JOB, TRAINING_JOB, Key, Raw
+from perennial.core.labels import POLLED_INPUTS_ANNOTATION
 from perennial.core.names import child_name, digest_of, owner_labels
 from perennial.core.podspec import agent_container, owner_reference, pod_options, pod_security, storage_volumes
 from perennial.core.termination import BadMessage, parse_message
@@ -25,8 +26,6 @@ from perennial.core.waiting import clean
 
 POLL = "poll"
 COMPONENT = "polling"
-INPUTS_ANNOTATION = "perennial.dev/polled-inputs"
-"""On each pod: hash of the inputs that it lists, so that an answer about other inputs is not mistaken for news."""
 
 _CRON_NAME_LIMIT = 52
 """A CronJob's Jobs append eleven characters to its name."""
@@ -102,7 +101,7 @@ def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) 
         "backoffLimit": 0,
         "activeDeadlineSeconds": _LONGEST_POLL_SECONDS,
         "template": {
-            "metadata": {"labels": labels, "annotations": {INPUTS_ANNOTATION: inputs_hash(spec)}},
+            "metadata": {"labels": labels, "annotations": {POLLED_INPUTS_ANNOTATION: inputs_hash(spec)}},
             "spec": {
                 **{name: options[name] for name in _POD_FIELDS if name in options},
                 "restartPolicy": "Never",
@@ -126,7 +125,7 @@ def polls_of(spec: TrainingJobSpec, pods: Iterable[Pod]) -> Polls:
     ended = [
         (status.state.terminated.finished_at or "", status.state.terminated)
         for pod in pods
-        if pod.metadata.annotations.get(INPUTS_ANNOTATION) == wanted
+        if pod.metadata.annotations.get(POLLED_INPUTS_ANNOTATION) == wanted
         and (status := pod.container(POLL)) is not None
         and status.state.terminated is not None
     ]

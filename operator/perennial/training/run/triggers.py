@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from perennial.api.trainingjob.resource import TrainingJob, TrainingJobStatus, Trigger
+from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.core.names import digest_of
 from perennial.core.times import format_time
 from perennial.training.observe import RetrainRequest
@@ -15,8 +16,6 @@ from perennial.training.run.records import newest
 
 MOST_VERDICTS = 64
 
-RUN_NOW = "perennial.dev/run-now"
-"""Annotation by which a person asks for a run: each new value asks for one."""
 
 _PLAIN_TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
@@ -73,7 +72,7 @@ def why(trigger: Trigger) -> str:
         case "Drift":
             return f"DriftMonitor {trigger.monitor} found drift (verdict {trigger.verdict})"
         case "Manual":
-            return f"annotation {RUN_NOW} asks for it ({trigger.token})"
+            return f"annotation {RUN_NOW_ANNOTATION} asks for it ({trigger.token})"
         case "NewData":
             return f"the inputs hold new data ({trigger.digest})"
         case "Schedule":
@@ -86,7 +85,7 @@ def why(trigger: Trigger) -> str:
 
 def run_token(resource: TrainingJob) -> str | None:
     """Return what identifies the present wish of the annotation: its value, or a hash of one that is long or odd."""
-    value = resource.metadata.annotations.get(RUN_NOW, "").strip()
+    value = resource.metadata.annotations.get(RUN_NOW_ANNOTATION, "").strip()
     if not value:
         return None
     return value if _PLAIN_TOKEN.match(value) else digest_of(value, 32)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from perennial.core.kinds import DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, TRAINING_JOB, Key, Kind, Raw
-from perennial.core.names import KIND_LABEL, NAME_LABEL
+from perennial.core.labels import KIND_LABEL, NAME_LABEL
 from perennial.runtime.controller.cache import Cache
 
 

@@ -11,7 +11,7 @@ from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Raw
 from perennial.runtime.controller.engine import Engine
-from perennial.runtime.controller.reconcile import ReconcileResult, Result
+from perennial.runtime.controller.reconcile import ReconcileOutcome, ReconcileResult
 from perennial.runtime.process.metrics import Metrics
 from tests.support.clock import FakeClock
 from tests.support.memory import FakeCluster
@@ -114,7 +114,7 @@ async def test_a_bug_in_one_reconcile_stays_there(rig: Rig, caplog: pytest.LogCa
         seen.append(key)
         if key == A:
             raise RecursionError("poison")
-        return ReconcileResult(Result.DONE)
+        return ReconcileResult(ReconcileOutcome.DONE)
 
     rig.script(reconcile)
     rig.engine.queue.add(A)
@@ -181,7 +181,7 @@ async def test_a_deposed_leader_does_not_retry(rig: Rig) -> None:
 
 
 async def test_success_starts_the_waits_anew_and_sets_the_next_look(rig: Rig) -> None:
-    outcomes: list[Any] = [ApiError("GET /", 500, "x", "x"), ReconcileResult(Result.DONE, after=90)]
+    outcomes: list[Any] = [ApiError("GET /", 500, "x", "x"), ReconcileResult(ReconcileOutcome.DONE, requeue_after=90)]
 
     async def reconcile(key: Key) -> ReconcileResult:
         outcome = outcomes.pop(0)
@@ -207,7 +207,7 @@ async def test_a_reconcile_that_turns_in_circles_is_slowed_down(rig: Rig, caplog
     async def reconcile(key: Key) -> ReconcileResult:
         nonlocal looks
         looks += 1
-        return ReconcileResult(Result.DONE, after=0)
+        return ReconcileResult(ReconcileOutcome.DONE, requeue_after=0)
 
     rig.script(reconcile)
     rig.engine.queue.add(A)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perennial.serving.rollout.approval import ABORT, APPROVE, APPROVED_BY, PAUSE
+from perennial.core.labels import ABORT_ANNOTATION, APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PAUSE_ANNOTATION
 from tests.unit.serving.cluster import Cluster, digest
 from tests.unit.serving.rollout.test_rollout_steps import served
 
@@ -36,7 +36,7 @@ def test_a_ready_revision_waits_for_approval_and_is_not_failed_by_its_deadline()
     told = cluster.condition("Progressing")
     assert told is not None
     assert told["reason"] == "WaitingForApproval"
-    assert f"{APPROVE}={new}" in told["message"]
+    assert f"{APPROVE_ANNOTATION}={new}" in told["message"]
     assert (cluster.truth("Ready"), cluster.truth("Reconciling"), cluster.truth("Stalled")) == ("True", None, None)
 
     cluster.wait(100_000)
@@ -48,7 +48,7 @@ def test_a_ready_revision_waits_for_approval_and_is_not_failed_by_its_deadline()
 
 def test_who_approved_and_when_is_kept_with_the_history() -> None:
     cluster, _, new = with_candidate(**MANUAL)
-    say(cluster, **{APPROVE: new, APPROVED_BY: "ana@example.com"})
+    say(cluster, **{APPROVE_ANNOTATION: new, APPROVED_BY_ANNOTATION: "ana@example.com"})
 
     assert cluster.status["stable"]["name"] == new
     entry = cluster.status["history"][0]
@@ -60,11 +60,11 @@ def test_who_approved_and_when_is_kept_with_the_history() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        {APPROVE: "another-revision", APPROVED_BY: "ana"},
-        {APPROVE: "NEW"},
-        {APPROVE: "NEW", APPROVED_BY: "  \x1b "},
-        {APPROVED_BY: "ana"},
-        {APPROVE: "true", APPROVED_BY: "ana"},
+        {APPROVE_ANNOTATION: "another-revision", APPROVED_BY_ANNOTATION: "ana"},
+        {APPROVE_ANNOTATION: "NEW"},
+        {APPROVE_ANNOTATION: "NEW", APPROVED_BY_ANNOTATION: "  \x1b "},
+        {APPROVED_BY_ANNOTATION: "ana"},
+        {APPROVE_ANNOTATION: "true", APPROVED_BY_ANNOTATION: "ana"},
     ],
     ids=["another revision", "nobody", "nobody legible", "nothing approved", "not by name"],
 )
@@ -76,7 +76,7 @@ def test_what_is_no_approval_of_this_revision_promotes_nothing(said: dict[str, s
 
 def test_an_approval_is_for_one_revision_alone() -> None:
     cluster, _, new = with_candidate(**MANUAL)
-    say(cluster, **{APPROVE: new, APPROVED_BY: "ana"})
+    say(cluster, **{APPROVE_ANNOTATION: new, APPROVED_BY_ANNOTATION: "ana"})
     cluster.publish("c", 3)
     cluster.settle()
     cluster.set_ready(cluster.status["candidate"]["name"])
@@ -87,7 +87,7 @@ def test_an_approval_is_for_one_revision_alone() -> None:
 
 def test_a_pause_holds_a_ready_revision_until_it_is_taken_off() -> None:
     cluster = served()
-    say(cluster, **{PAUSE: "true"})
+    say(cluster, **{PAUSE_ANNOTATION: "true"})
     cluster.publish("b", 2)
     cluster.settle()
     cluster.set_ready(cluster.status["candidate"]["name"])
@@ -101,7 +101,7 @@ def test_a_pause_holds_a_ready_revision_until_it_is_taken_off() -> None:
 
 def test_a_revision_that_is_aborted_fails_and_is_not_tried_again() -> None:
     cluster, old, new = with_candidate(**MANUAL)
-    say(cluster, **{ABORT: new})
+    say(cluster, **{ABORT_ANNOTATION: new})
     assert cluster.status["stable"]["name"] == old
     assert (cluster.status["candidate"]["phase"], cluster.status["candidate"]["reason"]) == ("Failed", "Aborted")
     assert cluster.names("Deployment") == [old]
@@ -115,7 +115,7 @@ def test_a_revision_that_has_taken_over_is_taken_back_while_the_one_before_still
     assert cluster.status["stable"]["name"] == new
     before = cluster.selected()
 
-    say(cluster, **{ABORT: new})
+    say(cluster, **{ABORT_ANNOTATION: new})
 
     assert cluster.status["stable"]["name"] == old
     assert cluster.selected() != before
@@ -130,5 +130,5 @@ def test_nothing_is_taken_back_to_pods_that_are_gone() -> None:
     cluster, _, new = with_candidate(rollout={"keepPrevious": "0s"})
     cluster.wait(1)
     cluster.settle()
-    say(cluster, **{ABORT: new})
+    say(cluster, **{ABORT_ANNOTATION: new})
     assert cluster.status["stable"]["name"] == new

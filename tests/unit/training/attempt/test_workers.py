@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from perennial.core.labels import JOB_INDEX_KEY
 from perennial.core.times import format_time, parse_time
 from perennial.training.attempt.workers import culprit, laggard, outcome_of_gang, stuck_after
 from perennial.training.job.plan import Lineage
-from perennial.training.observe import INDEX_LABEL, OwnedJob, OwnedPod
+from perennial.training.observe import OwnedJob, OwnedPod
 from tests.unit.training.objects import NOW, OUTPUT, condition, ended, pod, published, running, waiting
 
 NOON = parse_time(NOW)
@@ -33,7 +34,7 @@ def gang(*conditions: dict[str, str], workers: int = 3) -> OwnedJob:
 
 
 def worker(index: int, phase: str, *containers: dict[str, Any], **more: Any) -> OwnedPod:
-    meta = {"name": f"churn-1-0-{index}-x", "uid": f"p{index}", "labels": {INDEX_LABEL: str(index)}}
+    meta = {"name": f"churn-1-0-{index}-x", "uid": f"p{index}", "labels": {JOB_INDEX_KEY: str(index)}}
     return pod(phase, *containers, meta={**meta, **more.pop("meta", {})}, **more)
 
 
@@ -141,6 +142,6 @@ def test_a_stuck_pod_is_looked_at_again_when_its_time_is_up() -> None:
 
 
 def test_a_label_that_is_no_number_is_the_first_worker() -> None:
-    odd = worker(0, "Running", running("train"), meta={"labels": {INDEX_LABEL: "²"}})
+    odd = worker(0, "Running", running("train"), meta={"labels": {JOB_INDEX_KEY: "²"}})
 
     assert laggard(gang(workers=1), (odd,)) is odd

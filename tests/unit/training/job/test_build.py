@@ -10,9 +10,10 @@ from perennial.agent.publish.command import READY_FILE as AGENT_READY_FILE
 from perennial.api.contract.commands import ROOT, FetchInputs, PublishConfig
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import CurrentRun, Trigger
+from perennial.core.labels import PLAN_ANNOTATION
 from perennial.core.times import parse_time
 from perennial.training.job.build import READY_FILE, build_job, grace_seconds
-from perennial.training.job.plan import PLAN_ANNOTATION, job_name, read_plan
+from perennial.training.job.plan import job_name, read_plan
 from perennial.training.run.records import start
 from tests.unit.training.objects import NOW, parsed
 

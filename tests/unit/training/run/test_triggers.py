@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from perennial.api.trainingjob.resource import TrainingJobStatus
+from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.core.times import format_time, parse_time
 from perennial.training.run.schedule import answered, due_time, sleep, with_schedule
-from perennial.training.run.triggers import RUN_NOW, run_token
+from perennial.training.run.triggers import run_token
 from tests.unit.training.objects import parsed
 from tests.unit.training.simulation import Cluster, Killed
 
@@ -89,11 +90,14 @@ def test_the_clock_is_looked_at_again_before_a_long_sleep_is_over() -> None:
     [("", None), ("  ", None), ("2026-01-31T12:00:00+01:00", "2026-01-31T12:00:00+01:00"), (" a ", "a")],
 )
 def test_a_token_is_the_annotations_value(value: str, token: str | None) -> None:
-    assert run_token(parsed(annotations={RUN_NOW: value})) == token
+    assert run_token(parsed(annotations={RUN_NOW_ANNOTATION: value})) == token
 
 
 def test_a_token_that_is_long_or_odd_stands_for_itself_all_the_same() -> None:
-    tokens = {run_token(parsed(annotations={RUN_NOW: value})) for value in ("x" * 5000, "x" * 5001, "\n\0", "a b", "é")}
+    tokens = {
+        run_token(parsed(annotations={RUN_NOW_ANNOTATION: value}))
+        for value in ("x" * 5000, "x" * 5001, "\n\0", "a b", "é")
+    }
 
     assert len(tokens) == 5
     assert all(token is not None and len(token) == 32 and token.isalnum() for token in tokens)
@@ -104,7 +108,11 @@ def test_a_token_that_is_long_or_odd_stands_for_itself_all_the_same() -> None:
 
 def annotate(cluster: Cluster, value: str) -> None:
     cluster.version += 1
-    meta = {**cluster.resource["metadata"], "resourceVersion": str(cluster.version), "annotations": {RUN_NOW: value}}
+    meta = {
+        **cluster.resource["metadata"],
+        "resourceVersion": str(cluster.version),
+        "annotations": {RUN_NOW_ANNOTATION: value},
+    }
     cluster.resource = {**cluster.resource, "metadata": meta}
 
 
