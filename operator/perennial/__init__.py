@@ -1,3 +1,3 @@
-"""Perennial keeps machine-learning models fresh on Kubernetes: train, serve behind a gate, watch, retrain."""
+"""A Kubernetes operator that trains and serves machine-learning models, detects drift and retrains."""
 
 __version__ = "0.1.0"

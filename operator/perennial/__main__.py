@@ -1,18 +1,18 @@
-"""`perennial operator` and `perennial agent`: one program, since one image serves both."""
+"""Entry point of `perennial operator` and `perennial agent`, which share one image."""
 
 import os
 import signal
 import sys
 
 USAGE = """usage: perennial operator --config FILE [--kubeconfig FILE] [--context NAME]
-       perennial agent fetch|publish|capture|drift
+       perennial agent fetch|publish|capture|poll|drift
        perennial --version"""
 
 
 def main() -> int:
-    """Run the part that is asked for; return its exit status."""
+    """Run the operator or an agent command; return the exit status, 2 for wrong usage."""
     arguments = sys.argv[1:]
-    # Each part is loaded only when asked for: an agent must start in a fraction of a second.
+    # Imported on demand: an agent must start in a fraction of a second.
     if arguments[:1] == ["agent"]:
         return _agent(arguments[1:])
     if arguments[:1] == ["operator"]:
@@ -29,14 +29,14 @@ def main() -> int:
 
 
 def _agent(arguments: list[str]) -> int:
-    # First of all, and before anything is loaded: as process 1, a SIGTERM that nobody waits for would be lost.
+    # Before any slow import: process 1 ignores a SIGTERM that it neither blocks nor handles.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     from perennial.agent.cli import main as agent
 
     code = agent(arguments)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not by returning: that would wait for transfers that still run in threads after another one has failed.
+    # Returning would wait for the threads of transfers that continue after another one has failed.
     os._exit(code)
 
 

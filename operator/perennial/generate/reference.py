@@ -1,9 +1,10 @@
-"""docs/reference: what can be looked up, made from the same models and tables that the code itself uses."""
+"""Generates docs/reference from the models and tables that the operator itself uses."""
 
 import json
 from collections.abc import Iterable
+from inspect import get_annotations
 
-from perennial.api.common.pod import PodOptions
+from perennial.api.common.base import Model
 from perennial.core import failures
 from perennial.core.reasons import ReasonDoc
 from perennial.drift.reasons import REASONS as DRIFT
@@ -27,11 +28,11 @@ REASONS: dict[str, tuple[ReasonDoc, ...]] = {
     "ModelDeployment": SERVING,
     "DriftMonitor": DRIFT,
 }
-"""Tables of reasons, by the heading that they stand under."""
+"""Tables of reasons, by the heading of their section."""
 
 
 def reference_files() -> dict[str, str]:
-    """Return the text of every reference page, by path."""
+    """Return the Markdown of every reference page, by its path in the repository."""
     pages = {
         "README": _index(),
         **{item.kind.kind.lower(): _resource(item) for item in DEFINITIONS},
@@ -52,11 +53,11 @@ def _index() -> str:
     return page(
         "Reference",
         resources,
-        "- [Reasons](reasons.md): every reason of a condition or an Event, with the next step\n"
-        "- [Exit codes](exit-codes.md): how the agent's containers end\n"
-        "- [Metrics](metrics.md)\n"
-        "- [Permissions](permissions.md): what the operator and its users may do\n"
-        "- [Values](values.md): of the Helm chart",
+        "- [Reasons](reasons.md): every reason of a condition or an Event, and what to do about it\n"
+        "- [Exit codes](exit-codes.md): exit codes of the agent's containers\n"
+        "- [Metrics](metrics.md): Prometheus metrics of the operator and of resources\n"
+        "- [Permissions](permissions.md): RBAC rights of the operator and of users\n"
+        "- [Values](values.md): values of the Helm chart\n- [Drift statistics](../statistics.md): definitions of every measure, threshold and interval\n- [Performance](../performance.md): measured throughput, latency and memory",
     )
 
 
@@ -67,7 +68,7 @@ def _summary(schema: Schema) -> str:
 
 def _resource(item: Definition) -> str:
     kind, schema = item.kind, root_schema(item.model)
-    spec, status = _own_first(schema["properties"]["spec"]), schema["properties"]["status"]
+    spec, status = own_first(spec_of(item), schema["properties"]["spec"]), schema["properties"]["status"]
     names = f"`kubectl get {kind.plural}`, short name `{item.short_name}`, categories `perennial` and `ml`."
     scale = "\n`kubectl scale` writes `spec.replicas.min`." if item.scale else ""
     return page(
@@ -78,23 +79,41 @@ def _resource(item: Definition) -> str:
         "## Spec",
         field_table(spec, "spec"),
         "## Rules",
-        "The API server refuses what breaks one of them, with these words.",
+        "The API server rejects a resource that violates one of these rules, with this message.",
         rule_table({**schema, "properties": {"spec": spec}}, ""),
         "## Status",
-        "Written by the operator only. Conditions are explained in [Reasons](reasons.md).",
+        "Written by the operator only. [Reasons](reasons.md) explains the conditions.",
         field_table(status, "status"),
     )
 
 
-def _own_first(spec: Schema) -> Schema:
-    """Return the spec with what all pods share behind what is the resource's own."""
-    shared = PodOptions.model_json_schema(by_alias=True)["properties"]
-    ordered = sorted(spec["properties"].items(), key=lambda item: item[0] in shared)
-    return {**spec, "properties": dict(ordered)}
+def spec_of(item: Definition) -> type[Model]:
+    """Return the model of a resource's spec.
+
+    Raises:
+        TypeError: the spec is not a model.
+    """
+    spec = item.model.model_fields["spec"].annotation
+    if not (isinstance(spec, type) and issubclass(spec, Model)):
+        raise TypeError(f"the spec of {item.kind.kind} must be a model, not {spec}")
+    return spec
+
+
+def own_first(model: type[Model], schema: Schema) -> Schema:
+    """Order the fields as a user writes them: those of the model itself, then those of each base, nearest first.
+
+    Pydantic lists inherited fields first, so a page would begin with the options that all pods share.
+    """
+    rank: dict[str, int] = {}
+    for depth, base in enumerate(model.__mro__):
+        for name in get_annotations(base):
+            if name in model.model_fields:
+                rank.setdefault(model.model_fields[name].alias or name, depth)
+    return {**schema, "properties": dict(sorted(schema["properties"].items(), key=lambda item: rank[item[0]]))}
 
 
 def _reasons() -> str:
-    head = ("Reason", "Given by", "Meaning", "Next step")
+    head = ("Reason", "Condition or Event", "Meaning", "Next step")
     sections = [
         part
         for title, reasons in REASONS.items()
@@ -105,10 +124,11 @@ def _reasons() -> str:
     ]
     return page(
         "Reasons",
-        "Conditions and Events give a reason out of these tables; the message beside it says what is so in this very "
-        "case, and what to do. `kubectl describe` shows both.\n"
-        "`Ready` is always there. `Reconciling` is true while the operator works, `Stalled` when a person must act, "
-        "never both. Where a pod of the agent fails, the reason is that of its [exit code](exit-codes.md).",
+        "Every condition and Event has a reason from these tables. The message beside it describes the specific case "
+        "and the next step. `kubectl describe` shows both.\n"
+        "`Ready` is always present. `Reconciling` is true while the operator works, `Stalled` if a person must act; "
+        "they are never both true. If a container of the agent fails, the reason is that of its "
+        "[exit code](exit-codes.md).",
         *sections,
     )
 
@@ -120,20 +140,20 @@ def _exit_codes() -> str:
     )
     return page(
         "Exit codes of the agent",
-        "`perennial agent fetch`, `publish`, `capture` and `drift` end with 0 or one of these. The operator shows the "
-        "reason in a condition, together with what the agent left in its termination message.",
-        table(("Code", "Reason", "Tried again", "Next step"), rows),
+        "`perennial agent fetch`, `publish`, `capture`, `poll` and `drift` exit with 0 or one of these codes. The "
+        "operator shows the reason in a condition, together with the agent's termination message.",
+        table(("Code", "Reason", "Retried", "Next step"), rows),
     )
 
 
 def _metrics() -> str:
     return page(
         "Metrics",
-        "Served by the operator at `/metrics`, in the format of Prometheus.",
-        "## Of the operator",
+        "The operator serves these at `/metrics`, in the Prometheus text format.",
+        "## Operator",
         _metric_table(operator_metrics()),
-        "## Of single resources",
-        "By the replica that leads, and by those that stand by: each shows what the resources' status says.",
+        "## Resources",
+        "Every replica serves these, leader or standby: they show the status of the resources.",
         _metric_table(resource_metrics()),
     )
 
@@ -146,14 +166,14 @@ def _metric_table(metrics: Iterable[Metric]) -> str:
 def _permissions() -> str:
     return page(
         "Permissions",
-        "The operator has no right on Secrets or ConfigMaps, none to run commands in pods, and none to give rights. "
-        "With `config.watchNamespaces` it has those below in the named namespaces only.",
-        "## The operator",
+        "The operator has no rights on Secrets and ConfigMaps, cannot execute commands in pods, and cannot grant "
+        "rights. With `config.watchNamespaces` it has the rights below in the listed namespaces only.",
+        "## Operator",
         _rights(rbac.OPERATOR),
-        "## The operator, in its own namespace",
+        "## Operator, in its own namespace",
         _rights(rbac.LEADER_ELECTION),
         "## Users",
-        "Added to the cluster's own roles `view`, `edit` and `admin` unless `rbac.aggregate` is false.",
+        "Added to the cluster roles `view`, `edit` and `admin` unless `rbac.aggregate` is false.",
         "### view",
         _rights(rbac.VIEWER),
         "### edit and admin, in addition",
@@ -166,20 +186,20 @@ def _rights(rights: tuple[rbac.Right, ...]) -> str:
         (code(right.group or "core"), ", ".join(map(code, right.resources)), ", ".join(right.verbs), right.reason)
         for right in rights
     )
-    return table(("API group", "Resources", "Verbs", "For"), rows)
+    return table(("API group", "Resources", "Verbs", "Purpose"), rows)
 
 
 def _values() -> str:
     return page(
-        "Values of the chart",
-        "`helm upgrade --install perennial charts/perennial --namespace perennial-system --create-namespace` takes "
-        "these. Unknown ones are refused. All below `config` goes into the operator's configuration file.",
+        "Helm values",
+        "Values of the chart `charts/perennial`. Helm rejects unknown values. Everything below `config` becomes the "
+        "operator's configuration file.",
         field_table(with_defaults(schema_of_values(), Values().dump()), ""),
     )
 
 
 def with_defaults(schema: Schema, defaults: object) -> Schema:
-    """Return the schema with the defaults of a document written into its plain fields."""
+    """Copy the defaults of a document into the scalar and list fields of its schema."""
     if "properties" not in schema or not isinstance(defaults, dict):
         shown = json.loads(json.dumps(plain(defaults)))
         return schema if shown in (None, "", [], {}) or isinstance(shown, dict) else {**schema, "default": shown}
