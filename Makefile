@@ -1,54 +1,68 @@
-# Perennial. `make help` lists what can be done; everything that is needed is installed on first use, outside the repository.
+# `make help` lists the targets. Missing tools are installed on first use, outside the repository.
 SHELL := /bin/bash
 DEV := python3 tools/dev.py
-PYTEST := $(DEV) pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-fast unit golden reconcile contract faults e2e bench verify lint types imports generate lock image clean-cluster
+.PHONY: help demo demo-down image test test-fast unit golden reconcile contract faults e2e bench verify lint types imports generate lock clean-cluster
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## The whole loop on a real cluster: train, serve, drift, retrain, redeploy
+##@ Use it
+
+demo: ## Run the whole loop on a real cluster: train, serve, detect drift, retrain, roll out
 	@$(DEV) python -m tools.demo up $(DEMO_ARGS)
 
-demo-down: ## Take away all that `make demo` made
+demo-down: ## Remove everything that `make demo` created
 	@$(DEV) python -m tools.demo down $(DEMO_ARGS)
 
-test: ## All tests: the fast suites, then faults and end to end on the embedded cluster
+image: ## Build the image of the operator and agent
+	@$(DEV) python -m tools.image operator
+
+##@ Test
+
+test: ## Run all suites: the fast ones, then faults and e2e on the embedded cluster
 	@$(DEV) python -m tools.test all
 
-test-fast: ## unit, golden, reconcile, contract: under a minute
+test-fast: ## Run unit, golden, reconcile and contract: about 80 s on two cores
 	@$(DEV) python -m tools.test fast
 
-unit golden reconcile contract faults e2e: ## One suite by itself
+unit: ## Run one suite: pure functions, the agent against a local S3 server
+golden: ## Run one suite: whole decisions, compared with reviewed cases
+reconcile: ## Run one suite: the control loop on a cluster in memory
+contract: ## Run one suite: CRDs, chart and permissions on a real API server
+faults: ## Run one suite: crashes, lost replies and lost leadership
+e2e: ## Run one suite: pods on real nodes
+unit golden reconcile contract faults e2e:
 	@$(DEV) python -m tools.test $@
 
-bench: ## Control-plane figures of docs/performance.md, as a table and build/bench.json
+bench: ## Measure the control-plane figures of docs/performance.md, also into build/bench.json
 	@$(DEV) python -m bench.run
 
-verify: ## Generated files are fresh; lint, types, import contracts
+##@ Check
+
+verify: ## Check that generated files are up to date, then lint, types and imports
 	@$(DEV) python -m perennial.generate --check
 	@$(MAKE) --no-print-directory lint types imports
 
-lint: ## ruff
+lint: ## Check style and formatting with ruff
 	@$(DEV) ruff check operator tests tools bench examples
 	@$(DEV) ruff format --check operator tests tools bench examples
 
-types: ## mypy --strict
+types: ## Check types with mypy --strict
 	@$(DEV) mypy
 
-imports: ## import-linter
+imports: ## Check the import contracts with import-linter
 	@$(DEV) lint-imports
 
-generate: ## Write CRDs, RBAC, the chart's schema and the reference docs from the models
+##@ Maintain
+
+generate: ## Write CRDs, RBAC, the values schema and the reference pages from the models
 	@$(DEV) python -m perennial.generate
 
-lock: ## Resolve the lock files anew
+lock: ## Resolve the lock files again
 	@$(DEV) python -m tools.lock
 
-image: ## Build the operator's image
-	@$(DEV) python -m tools.image operator
-
-clean-cluster: ## Take away every embedded cluster
+clean-cluster: ## Remove all embedded clusters
 	@$(DEV) python -m tools.cluster down --all
