@@ -57,7 +57,9 @@ def _index() -> str:
         "- [Exit codes](exit-codes.md): exit codes of the agent's containers\n"
         "- [Metrics](metrics.md): Prometheus metrics of the operator and of resources\n"
         "- [Permissions](permissions.md): RBAC rights of the operator and of users\n"
-        "- [Values](values.md): values of the Helm chart\n- [Drift statistics](../statistics.md): definitions of every measure, threshold and interval\n- [Performance](../performance.md): measured throughput, latency and memory",
+        "- [Values](values.md): values of the Helm chart\n"
+        "- [Drift statistics](../statistics.md): definitions of every measure, threshold and interval\n"
+        "- [Performance](../performance.md): measured throughput, latency and memory",
     )
 
 
