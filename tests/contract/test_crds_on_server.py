@@ -11,7 +11,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
-from perennial.training.run.data_poll import poll_cron_job
+from perennial.training.run.data_poll import build_poll_cron_job
 from tests.contract.conftest import kubectl
 from tests.contract.server import DATA, KINDS, ROOT, Server, accepted, documents, load, merged, minimal
 from tests.support.kube import path_of
@@ -119,7 +119,7 @@ def test_takes_the_schedules_that_a_cronjob_takes(server: Server, schedule: str)
 
 def test_a_server_takes_the_cronjob_that_polls(server: Server) -> None:
     resource = TrainingJob.model_validate({**load(DATA / "accepted" / "trainingjob-full.yaml")})
-    made = poll_cron_job(resource, OperatorConfig())
+    made = build_poll_cron_job(resource, OperatorConfig())
     assert made is not None
     made["metadata"].pop("ownerReferences")
 

@@ -1,7 +1,8 @@
-"""The training room: what follows from a TrainingJob, its Jobs and pods, and the DriftMonitors that name it.
+"""The TrainingJob controller. Imports go one way: decide → sweep → run → attempt → context → observe → job.
 
-`observe` gathers, `decide` decides, `build` makes the Job, `classify` and `progress` read the pod, `runs` and `states`
-shape the status.
+- `observe` reads the cache, `decide` returns the next step, `conditions` and `build` add conditions and children.
+- `sweep` runs trials, `run` starts, follows, ends and records runs, `attempt` judges one Job and its pods.
+- `job` builds that Job.
 """
 
 from perennial.training.controller import CONTROLLER

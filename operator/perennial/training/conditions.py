@@ -1,117 +1,104 @@
-"""Conditions and phase of a TrainingJob: a pure view of its runs, for kubectl, kstatus, Argo CD and people.
+"""Conditions and phase of a TrainingJob, derived from its runs, for kubectl, kstatus, Argo CD and people.
 
-Until the present spec has a model, Reconciling or Stalled tells how it goes. Once it has one, Ready stays true on it,
-and retraining shows in Training and RetrainFailed.
+Until a run of the present spec has succeeded, Reconciling or Stalled reports its progress. After that, Ready stays
+True, and retraining is reported in Training and RetrainFailed.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from perennial.api.trainingjob.resource import RunRecord, TrainingJob, TrainingJobStatus
-from perennial.core.conditions import READY, RECONCILING, Wanted, find, ready, reconciling, settle, stalled
+from perennial.core.conditions import READY, Wanted, find, ready, reconciling, settle, stalled
 from perennial.core.decision import EventNote
-from perennial.training.attempt.phase import Progress, starting
-from perennial.training.run.data_poll import PollError
+from perennial.training.attempt.phase import TRAINING, Progress, starting
+from perennial.training.context import Context
 from perennial.training.run.records import newest, newest_success
 
 COMPLETE, FAILED = "Complete", "Failed"
-TRAINING, RETRAIN_FAILED = "Training", "RetrainFailed"
+RETRAIN_FAILED = "RetrainFailed"
 SUSPENDED = "Suspended"
 POLL_FAILED = "PollFailed"
 
-_UNACCEPTED = ("Failed", "Rejected")
+_UNSUCCESSFUL = ("Failed", "Rejected")
 _PHASES = ("Queued", "Fetching", "Preparing", "Running", "Publishing")
 
 _PENDING = Progress("Pending", "a run is about to start")
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """Where the present spec stands."""
+class _Summary:
+    """What the runs say about the present spec."""
 
     success: RunRecord | None
-    """The newest success, if it is one of the present spec."""
+    """The newest successful run, if it ran the present spec."""
     failure: RunRecord | None
-    """The newest run, if it failed or was rejected, and is one of the present spec."""
+    """The newest run, if it failed or was rejected and ran the present spec."""
     progress: Progress | None
-    """What the current run does; None when there is none."""
+    """Progress of the current run; None if there is none."""
 
 
-def with_state(
-    resource: TrainingJob,
-    status: TrainingJobStatus,
-    spec_hash: str,
-    progress: Progress | None,
-    now: datetime,
-    *,
-    polling: PollError | None = None,
-) -> TrainingJobStatus:
-    """Return the status with conditions, phase and observed generation that say what its runs say."""
+def with_conditions(context: Context, status: TrainingJobStatus, progress: Progress | None) -> TrainingJobStatus:
+    """Return the status with the conditions, phase and observed generation that follow from its runs."""
+    resource, polling = context.resource, context.polls.error
     generation = resource.metadata.generation
     run = status.current_run
-    doing = (progress or starting(run)) if run is not None else None
     success, last = newest_success(status), newest(status)
-    standing = _Standing(
-        success=success if _speaks_of(resource, success, spec_hash) else None,
-        failure=last if last and last.result in _UNACCEPTED and _speaks_of(resource, last, spec_hash) else None,
-        progress=doing,
+    summary = _Summary(
+        success=success if _ran_present_spec(context, success) else None,
+        failure=last if last and last.result in _UNSUCCESSFUL and _ran_present_spec(context, last) else None,
+        progress=(progress or starting(run)) if run is not None else None,
     )
-    wanted = _suspended(standing) if resource.spec.suspend else _active(standing)
+    wanted = _suspended(summary) if resource.spec.suspend else _active(summary)
     if polling is not None:
         wanted = (*wanted, Wanted(POLL_FAILED, "True", polling.reason, polling.message))
     return status.model_copy(
         update={
             "observed_generation": generation,
-            "conditions": settle(status.conditions, wanted, generation, now),
-            "phase": _phase(resource, standing),
+            "conditions": settle(status.conditions, wanted, generation, context.now),
+            "phase": _phase(resource, summary),
         }
     )
 
 
-def poll_events(before: TrainingJobStatus, error: PollError | None) -> tuple[EventNote, ...]:
-    """Return the Event about polls that have begun to fail, or to fail for another reason."""
-    told = find(before.conditions, POLL_FAILED)
-    if error is None or (told is not None and told.reason == error.reason):
+def poll_events(context: Context) -> tuple[EventNote, ...]:
+    """Return an Event if polls have begun to fail or fail for another reason than before."""
+    error = context.polls.error
+    before = find(context.resource.status.conditions, POLL_FAILED)
+    if error is None or (before is not None and before.reason == error.reason):
         return ()
     return (EventNote("Warning", error.reason, error.message),)
 
 
-def activity(status: TrainingJobStatus) -> str | None:
-    """Return the reason under which the current run's activity was last told of, if any."""
-    told = [item for item in status.conditions if item.type in (RECONCILING, TRAINING)]
-    return told[0].reason if told else None
+def _ran_present_spec(context: Context, record: RunRecord | None) -> bool:
+    """Tell whether a run counts for the present spec: under `onChange: Ignore` every run does."""
+    return record is not None and (record.spec_hash == context.spec_hash or context.spec.on_change == "Ignore")
 
 
-def _speaks_of(resource: TrainingJob, record: RunRecord | None, spec_hash: str) -> bool:
-    return record is not None and (record.spec_hash == spec_hash or resource.spec.on_change == "Ignore")
-
-
-def _active(standing: _Standing) -> tuple[Wanted, ...]:
-    doing, success, failure = standing.progress, standing.success, standing.failure
+def _active(summary: _Summary) -> tuple[Wanted, ...]:
+    progress, success, failure = summary.progress, summary.success, summary.failure
     if success is not None:
-        return (*_ready_on(success), *_retraining(doing, failure), *_complete(success))
-    if doing is not None:
-        return reconciling(doing.reason, doing.message)
+        return (*_ready_on(success), *_retraining(progress, failure), *_complete(success))
+    if progress is not None:
+        return reconciling(progress.reason, progress.message)
     if failure is not None:
         message = failure.message or ""
         return (*stalled(failure.reason, message), Wanted(FAILED, "True", failure.reason, message))
     return reconciling(_PENDING.reason, _PENDING.message)
 
 
-def _suspended(standing: _Standing) -> tuple[Wanted, ...]:
-    """Return the conditions of a resource that rests by its owner's wish: neither under way nor stuck."""
+def _suspended(summary: _Summary) -> tuple[Wanted, ...]:
+    """Return the conditions under `spec.suspend`: neither Reconciling nor Stalled."""
     paused = Wanted(SUSPENDED, "True", "Suspended", "spec.suspend is true: no pods run, and no run starts")
-    if standing.success is not None:
-        retrain = _retraining(None, standing.failure)
-        return (*_ready_on(standing.success), *retrain, *_complete(standing.success), paused)
-    failure = standing.failure if standing.progress is None else None
+    if summary.success is not None:
+        retrain = _retraining(None, summary.failure)
+        return (*_ready_on(summary.success), *retrain, *_complete(summary.success), paused)
+    failure = summary.failure if summary.progress is None else None
     failed = (Wanted(FAILED, "True", failure.reason, failure.message or ""),) if failure else ()
     return (Wanted(READY, "False", "Suspended", paused.message), *failed, paused)
 
 
-def _retraining(doing: Progress | None, failure: RunRecord | None) -> tuple[Wanted, ...]:
-    if doing is not None:
-        return (Wanted(TRAINING, "True", doing.reason, doing.message),)
+def _retraining(progress: Progress | None, failure: RunRecord | None) -> tuple[Wanted, ...]:
+    if progress is not None:
+        return (Wanted(TRAINING, "True", progress.reason, progress.message),)
     if failure is not None:
         return (Wanted(RETRAIN_FAILED, "True", failure.reason, failure.message or ""),)
     return ()
@@ -126,11 +113,11 @@ def _complete(success: RunRecord) -> tuple[Wanted, ...]:
     return (Wanted(COMPLETE, "True", "RunSucceeded", f"run {success.name} succeeded"),)
 
 
-def _phase(resource: TrainingJob, standing: _Standing) -> str:
+def _phase(resource: TrainingJob, summary: _Summary) -> str:
     if resource.spec.suspend:
         return "Suspended"
-    if standing.progress is not None:
-        return standing.progress.reason if standing.progress.reason in _PHASES else "Starting"
-    if standing.success is not None:
+    if summary.progress is not None:
+        return summary.progress.reason if summary.progress.reason in _PHASES else "Starting"
+    if summary.success is not None:
         return "Succeeded"
-    return standing.failure.result if standing.failure is not None else "Pending"
+    return summary.failure.result if summary.failure is not None else "Pending"

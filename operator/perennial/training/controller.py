@@ -1,4 +1,4 @@
-"""The training room as the runtime sees it."""
+"""The training controller, as the runtime registers it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from perennial.training.decide import decide
 from perennial.training.observe import Observed, observe
 
 
-def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:  # noqa: ARG001 - the signature of every room
-    """Return nothing: a TrainingJob names no other resource; DriftMonitors name it."""
+def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:  # noqa: ARG001 - the signature of every controller
+    """Return nothing: a TrainingJob refers to no other resource of ours; DriftMonitors refer to it."""
     return ()
 
 

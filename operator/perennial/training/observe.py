@@ -1,4 +1,4 @@
-"""Gathers what deciding about a TrainingJob needs: its Jobs, their pods, and the requests to train again."""
+"""Reads from the cache what a decision about a TrainingJob needs: Jobs, pods, CronJobs and DriftMonitors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from perennial.training.job.plan import RunPlan, numbers_of, read_plan, trial_nu
 
 
 class OwnedMeta(ObjectMeta):
-    """Metadata of an object that belongs to another."""
+    """Metadata with owner references."""
 
     owner_references: tuple[OwnerReference, ...] = ()
     deletion_grace_period_seconds: int | None = None
 
     def belongs_to(self, uid: str) -> bool:
-        """Tell whether the object's controller has this uid."""
+        """Tell whether the object's controlling owner has this uid."""
         return any(owner.controller and owner.uid == uid for owner in self.owner_references)
 
 
 class OwnedJob(Job):
-    """A Job with its owner."""
+    """A Job with its owner references."""
 
     metadata: OwnedMeta
 
 
 class OwnedPod(Pod):
-    """A pod with its owner."""
+    """A pod with its owner references."""
 
     metadata: OwnedMeta
 
@@ -47,27 +47,27 @@ class AttemptJob:
     job: OwnedJob
     plan: RunPlan | None
     trial: int = 0
-    """Number of the sweep's trial, or 0 where the run is no sweep."""
+    """Number of the trial; 0 if the run is not a sweep."""
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Return run and attempt: Jobs in the order in which they were made. A run of trials has no order in it."""
+    def order(self) -> tuple[int, int]:
+        """Run and attempt: the order in which Jobs are created. The trials of a sweep are not ordered."""
         return self.number, 0 if self.trial else self.attempt
 
     @property
-    def leaving(self) -> bool:
-        """Tell whether the Job is being deleted."""
+    def deleting(self) -> bool:
+        """Whether the Job is being deleted."""
         return self.job.metadata.deletion_timestamp is not None
 
     @property
     def ended(self) -> bool:
-        """Tell whether the Job is complete or failed."""
+        """Whether the Job is complete or failed."""
         return self.job.complete or self.job.failed is not None
 
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """A DriftMonitor's standing request to train again."""
+    """A DriftMonitor's request to retrain."""
 
     monitor: str
     verdict: str
@@ -76,7 +76,7 @@ class RetrainRequest:
 
 @dataclass(frozen=True)
 class Observed:
-    """A TrainingJob and what was seen around it."""
+    """A TrainingJob and the objects related to it."""
 
     resource: TrainingJob
     jobs: tuple[AttemptJob, ...] = ()
@@ -84,48 +84,42 @@ class Observed:
     requests: tuple[RetrainRequest, ...] = ()
     cron_jobs: tuple[ObjectMeta, ...] = ()
     answer: Callable[[str], str | None] = lambda _: None
-    """Returns the newest answer to a read."""
-
-    @property
-    def key(self) -> Key:
-        """Return the key of the TrainingJob."""
-        meta = self.resource.metadata
-        return Key(TRAINING_JOB.kind, meta.namespace, meta.name)
+    """Returns the newest response to a `Read` of this URL."""
 
     def job_of(self, number: int, attempt: int) -> AttemptJob | None:
-        """Return the Job of an attempt, if it is there to stay."""
+        """Return the Job of an attempt; None if it does not exist or is being deleted."""
         return self.trial_job_of(number, 0, attempt)
 
     def trial_job_of(self, number: int, trial: int, attempt: int) -> AttemptJob | None:
-        """Return the Job of a trial's attempt, if it is there to stay."""
+        """Return the Job of a trial's attempt; None if it does not exist or is being deleted."""
         wanted = (number, trial, attempt)
-        found = (item for item in self.jobs if (item.number, item.trial, item.attempt) == wanted and not item.leaving)
+        found = (item for item in self.jobs if (item.number, item.trial, item.attempt) == wanted and not item.deleting)
         return next(found, None)
 
     def pods_of(self, job: OwnedJob) -> tuple[OwnedPod, ...]:
-        """Return the newest pod of each of a Job's workers; one being deleted only where there is no other."""
-        own = sorted((pod for pod in self.pods if pod.metadata.belongs_to(job.metadata.uid)), key=_freshness)
+        """Return the newest pod of each worker; a pod that is being deleted only if the worker has no other."""
+        own = sorted((pod for pod in self.pods if pod.metadata.belongs_to(job.metadata.uid)), key=_newest_last)
         newest = {worker_index(pod): pod for pod in own}
         return tuple(newest[index] for index in sorted(newest))
 
-    def pod_of(self, job: OwnedJob) -> OwnedPod | None:
-        """Return the pod of a Job's first worker, which publishes and tells of progress."""
+    def leader_pod(self, job: OwnedJob) -> OwnedPod | None:
+        """Return the pod of worker 0, which publishes the output and reports progress."""
         return leader(self.pods_of(job))
 
 
 def worker_index(pod: OwnedPod) -> int:
-    """Return which of a Job's workers a pod is, counted from 0."""
+    """Return the number of the worker, from 0, that a pod is."""
     text = pod.metadata.labels.get(JOB_INDEX_KEY, "")
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
 def leader(pods: tuple[OwnedPod, ...]) -> OwnedPod | None:
-    """Return the pod of the first worker."""
+    """Return the pod of worker 0."""
     return next((pod for pod in pods if worker_index(pod) == 0), None)
 
 
 def observe(resource: TrainingJob, world: World) -> Observed:
-    """Return what the cache shows. Objects with our labels that belong to another are left out."""
+    """Read the cache. Jobs that carry our labels but have another owner are left out."""
     meta = resource.metadata
     key = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
     found = (_attempt_job(resource, raw) for raw in world.children(JOB, key))
@@ -157,13 +151,13 @@ def _retrain_request(name: str, raw: Raw) -> RetrainRequest | None:
     try:
         monitor = DriftMonitor.model_validate(raw)
     except ValidationError:
-        return None  # its own room tells of it
+        return None  # the drift controller reports it
     on_drift, request = monitor.spec.on_drift, monitor.status.retrain
     if request is None or on_drift is None or on_drift.retrain is None or on_drift.retrain.training_job != name:
         return None
     return RetrainRequest(monitor.metadata.name, request.verdict, request.digest)
 
 
-def _freshness(pod: OwnedPod) -> tuple[bool, str, str]:
+def _newest_last(pod: OwnedPod) -> tuple[bool, str, str]:
     meta = pod.metadata
     return meta.deletion_timestamp is None, meta.creation_timestamp or "", meta.name

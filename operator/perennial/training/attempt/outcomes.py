@@ -1,6 +1,6 @@
-"""How an attempt ended, read from its Job and its pods. Each branch is a row of the table in the tests.
+"""How an attempt ended, from its Job and its pods. Each branch is a row of the table in the tests.
 
-The pod is untrusted: what its messages say is checked against the spec before it is used.
+Pods are untrusted: their termination messages are checked against the spec before use.
 """
 
 from dataclasses import dataclass, replace
@@ -10,10 +10,10 @@ from typing import Literal
 from perennial.api.contract.messages import Message, NothingToPublish, Published
 from perennial.api.kubernetes import ContainerStatus, KubeCondition, Pod, Terminated, condition
 from perennial.core import failures
-from perennial.core.clock import seconds_since, written_time
 from perennial.core.container_exit import ContainerExit, ExitKind, is_over_storage_limit, judge, judge_agent
 from perennial.core.decision import EventNote
 from perennial.core.termination import BadMessage, agent_words, parse_message
+from perennial.core.times import canonical_time, seconds_since
 from perennial.core.waiting import clean
 from perennial.training.job.build import AGENT, FETCH, TRAIN
 from perennial.training.job.plan import Lineage
@@ -27,10 +27,10 @@ Ending = Literal["Succeeded", "Disrupted", "Failed", "Fatal"]
 class AttemptOutcome:
     """How an attempt ended.
 
-    - Succeeded: the code ended with 0 and the output, where one is declared, was published.
-    - Disrupted: the cluster took the pod away; repeated, and not counted.
-    - Failed: repeated until `retry.limit` is reached.
-    - Fatal: repeating cannot help; a person must change something.
+    - Succeeded: the code ended with exit code 0, and the output, if declared, was published.
+    - Disrupted: the cluster removed the pod; retried without counting against `retry.limit`.
+    - Failed: retried up to `retry.limit`.
+    - Fatal: not retried, because a person must change something first.
     """
 
     ending: Ending
@@ -38,10 +38,10 @@ class AttemptOutcome:
     message: str
     published: Published | None = None
     exit_code: int | None = None
-    """Of the user's code, where that is what ended the attempt."""
+    """Exit code of the user's code, if that ended the attempt."""
 
 
-def end_note(run: str, result: str, outcome: AttemptOutcome) -> EventNote:
+def end_event(run: str, result: str, outcome: AttemptOutcome) -> EventNote:
     """Return the Event about the end of a run."""
     made = f" and published {outcome.published.digest}" if outcome.published else ""
     if result == "Succeeded":
@@ -50,25 +50,25 @@ def end_note(run: str, result: str, outcome: AttemptOutcome) -> EventNote:
     return EventNote("Warning", outcome.reason, f"run {run} {told}: {outcome.message}")
 
 
-FAILED_PATIENCE, COMPLETE_PATIENCE = 5.0, 60.0
-"""Seconds in which the pod's last word may still be under way when its Job is known to have ended.
+FAILED_GRACE_SECONDS, COMPLETE_GRACE_SECONDS = 5.0, 60.0
+"""Time to wait for the final state of a pod whose Job has ended.
 
-To take a success for a disruption would cost a whole training, so a complete Job is waited for longer.
+Longer for a complete Job: to mistake a success for a disruption would repeat the whole training.
 """
 
 _DIGEST_LENGTH = len("sha256:")
 
 
 def outcome_of(job: OwnedJob, pod: OwnedPod | None, lineage: Lineage, now: datetime) -> AttemptOutcome | None:
-    """Return how the attempt ended; None while it runs, or while its pod's last word may still be under way."""
+    """Return how the attempt ended; None while it runs, or while its pod's final state may still arrive."""
     failed = job.failed
     if failed is not None:
-        return _known_to_job(job, failed) or _of_failed(failed, pod, now)
+        return _of_job(job, failed) or _of_failed(failed, pod, now)
     complete = condition(job.status.conditions, "Complete")
     return _of_complete(complete, pod, lineage, now) if job.complete and complete is not None else None
 
 
-def _known_to_job(job: OwnedJob, failed: KubeCondition) -> AttemptOutcome | None:
+def _of_job(job: OwnedJob, failed: KubeCondition) -> AttemptOutcome | None:
     if failed.reason != "DeadlineExceeded":
         return None
     return AttemptOutcome(
@@ -88,7 +88,7 @@ def _of_failed(failed: KubeCondition, pod: OwnedPod | None, now: datetime) -> At
     if pod is not None and pod.metadata.deletion_timestamp is not None:
         return AttemptOutcome("Disrupted", "PodDeleted", f"pod {pod.metadata.name} was deleted while it ran")
     if pod is None or pod.status.phase != "Failed":
-        return _lost(failed, now, FAILED_PATIENCE)
+        return _lost(failed, now, FAILED_GRACE_SECONDS)
     return _of_containers(pod) or _of_pod(pod, failed)
 
 
@@ -97,15 +97,15 @@ def _of_complete(
 ) -> AttemptOutcome | None:
     seen = pod is not None and pod.status.phase == "Succeeded"
     if not seen:
-        lost = _lost(complete, now, COMPLETE_PATIENCE)
+        lost = _lost(complete, now, COMPLETE_GRACE_SECONDS)
         return lost if lost is None or lineage.output is not None else _succeeded(None)
     if lineage.output is None or pod is None:
         return _succeeded(None)
     return _of_publishing(pod.container(AGENT), lineage.output.uri)
 
 
-def _lost(ended: KubeCondition, now: datetime, patience: float) -> AttemptOutcome | None:
-    if seconds_since(ended.last_transition_time, now, otherwise=patience) < patience:
+def _lost(ended: KubeCondition, now: datetime, grace: float) -> AttemptOutcome | None:
+    if seconds_since(ended.last_transition_time, now, otherwise=grace) < grace:
         return None
     return AttemptOutcome("Disrupted", "PodLost", "the pod is gone, and with it the word of how it ended")
 
@@ -131,13 +131,13 @@ def _of_containers(pod: Pod) -> AttemptOutcome | None:
 
 
 def _of_step(step: str, ended: Terminated) -> AttemptOutcome:
-    """Return the outcome of a step before the training: told as the code's own, under a reason of its own."""
+    """Return the outcome of a failed `spec.prepare` step."""
     found = _of_code(ended)
     return replace(found, reason="PrepareFailed", message=f"step {step} of spec.prepare: {found.message}")
 
 
 def _of_pod(pod: Pod, failed: KubeCondition) -> AttemptOutcome:
-    """Return the outcome of a pod none of whose containers failed: a node refused or gave it up."""
+    """Return the outcome of a failed pod without a failed container: the node rejected or evicted it."""
     reason = pod.status.reason
     if reason:
         return AttemptOutcome(
@@ -147,7 +147,7 @@ def _of_pod(pod: Pod, failed: KubeCondition) -> AttemptOutcome:
 
 
 def _of_code(ended: Terminated) -> AttemptOutcome:
-    """Map the end of user code, which ended with another exit code than 0."""
+    """Return the outcome of the user's container, which ended with an exit code other than 0."""
     found = judge(ended)
     if found.kind is ExitKind.COMMAND_NOT_FOUND:
         return AttemptOutcome("Fatal", "CommandNotFound", _cannot_start(ended, found))
@@ -172,7 +172,7 @@ def _cannot_start(ended: Terminated, found: ContainerExit) -> str:
 
 
 def of_agent(container: str, ended: Terminated) -> AttemptOutcome:
-    """Map the end of an agent's container that did not end with 0."""
+    """Return the outcome of an agent's container that ended with an exit code other than 0."""
     found = judge_agent(ended)
     if found.kind is ExitKind.OUT_OF_MEMORY:
         return AttemptOutcome(
@@ -194,7 +194,7 @@ def of_agent(container: str, ended: Terminated) -> AttemptOutcome:
     )
 
 
-# The sidecar: its failure does not fail the pod, so it is looked at even when the Job is complete.
+# The publishing sidecar: its failure does not fail the pod, so it is checked even if the Job is complete.
 
 
 def _of_publishing(agent: ContainerStatus | None, output: str) -> AttemptOutcome:
@@ -219,18 +219,18 @@ def _of_message(message: Message, output: str) -> AttemptOutcome:
         )
     if not isinstance(message, Published):
         return _bad(f"a message of kind {message.kind} is none that publishing ends with")
-    wrong = _what_is_wrong(message, output)
+    wrong = _rejection(message, output)
     return _bad(wrong) if wrong else _succeeded(message)
 
 
-def _what_is_wrong(message: Published, output: str) -> str | None:
+def _rejection(message: Published, output: str) -> str | None:
     if message.uri.rstrip("/") != version_uri(output, message.digest).rstrip("/"):
         return "the published version lies outside of spec.output.uri, or not under its own digest"
-    return None if written_time(message.time) else "the time of publishing is no time"
+    return None if canonical_time(message.time) else "the time of publishing is no time"
 
 
 def version_uri(output: str, digest: str) -> str:
-    """Return where a version of this digest lies: `<output>/versions/<first 12 digits>/`."""
+    """Return the URI of a version: `<output>/versions/<first 12 digits of the digest>/`."""
     return f"{output.rstrip('/')}/versions/{digest[_DIGEST_LENGTH:][:12]}/"
 
 

@@ -1,4 +1,4 @@
-"""Builds the Job of one attempt. Pure: the same run gives the same manifest."""
+"""Builds the Job of one attempt. Pure: the same run always gives the same manifest."""
 
 from decimal import Decimal
 from typing import Any
@@ -35,15 +35,15 @@ from perennial.training.job.rendezvous import COMPONENT, pod_network
 TRAIN, FETCH, AGENT = "train", "fetch", "agent"
 
 READY_FILE = f"{ROOT}/.perennial/ready"
-"""Made by `publish` as soon as it hears SIGTERM (see `agent.publish`)."""
+"""Created by `publish` once it handles SIGTERM (see `agent.publish`)."""
 
 _VOLUME = "workspace"
 _MOUNT: dict[str, Any] = {"name": _VOLUME, "mountPath": ROOT}
-_SHORTEST_GRACE, _LONGEST_GRACE = 600, 21_600
+_MIN_GRACE_SECONDS, _MAX_GRACE_SECONDS = 600, 21_600
 _BYTES_PER_SECOND = 50 * 2**20
 
-# A signal that comes before the sidecar listens is lost, and with it the output of code that ends within a second.
-_HEARS_SIGNALS: dict[str, Any] = {
+# A SIGTERM before the sidecar handles it would be lost, and with it the output of code that ends within a second.
+_SIGNAL_HANDLER_PROBE: dict[str, Any] = {
     "exec": {"command": ["test", "-f", READY_FILE]},
     "periodSeconds": 1,
     "failureThreshold": 120,
@@ -51,25 +51,24 @@ _HEARS_SIGNALS: dict[str, Any] = {
 
 
 def grace_seconds(spec: TrainingJobSpec) -> int:
-    """Return the seconds in which the agent must have published after the code has ended.
+    """Return the pod's grace period: the time that the sidecar has to publish after the code has ended.
 
-    The kubelet gives a sidecar the pod's `terminationGracePeriodSeconds` from the moment the main container ended, so
-    a large model needs a long one. But code that ignores SIGTERM (as a Python process does that is process 1 and has no
-    handler for it) holds its node just as long after a deletion, a suspension or a deadline. Hence ten minutes; more
-    only where a large `workspace.sizeLimit` announces a large output (at 50 MiB/s), up to six hours; and Kubernetes'
-    own 30 s where nothing is published.
+    The kubelet gives a sidecar `terminationGracePeriodSeconds` from the end of the main container, so a large model
+    needs a long one. But code that ignores SIGTERM (such as a Python process with PID 1 and no handler) keeps its node
+    for the same time after a deletion, a suspension or a deadline. So it is ten minutes; up to six hours if a large
+    `workspace.sizeLimit` allows a large output (at 50 MiB/s); and Kubernetes' default of 30 s without an output.
     """
     if spec.output is None:
         return 30
     limit = spec.workspace.size_limit if spec.workspace else None
     size = (parse_quantity(limit) if limit else None) or Decimal(0)
-    return min(max(_SHORTEST_GRACE, int(size / _BYTES_PER_SECOND)), _LONGEST_GRACE)
+    return min(max(_MIN_GRACE_SECONDS, int(size / _BYTES_PER_SECOND)), _MAX_GRACE_SECONDS)
 
 
 def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> Raw:
-    """Return the Job of a run's present attempt: a pod for each worker, never restarted; the next attempt is another.
+    """Return the Job of a run's present attempt, with one pod per worker. A retry is a new Job.
 
-    Users' labels and annotations are not copied: GitOps tools would take the Job for one of theirs and prune it.
+    Labels and annotations of the TrainingJob are not copied: GitOps tools would prune the Job as their own.
     """
     meta, spec = resource.metadata, resource.spec
     owner = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
@@ -97,7 +96,7 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
             "backoffLimit": 0,
             **queue_fields(spec),
             **deadline,
-            # Any failure ends the Job; this rule only makes it say when the cluster, and not the code, was the cause.
+            # Any failure ends the Job; the rule makes it report when the cluster was the cause and not the code.
             "podFailurePolicy": {
                 "rules": [
                     {
@@ -140,7 +139,7 @@ def _pod(resource: TrainingJob, run: CurrentRun, config: OperatorConfig, labels:
 
 
 def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> list[dict[str, Any]]:
-    """Return `fetch`, which makes the folders and pulls the inputs, the steps, and the sidecar that publishes."""
+    """Return `fetch`, which pulls the inputs, the `spec.prepare` steps, and the publishing sidecar."""
     meta, spec = resource.metadata, resource.spec
     storage = spec.storage or Storage()
     parameters = dict(spec.parameters or {})
@@ -161,7 +160,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             recipe=recipe_of(spec, run),
         )
         sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
-        found.append({**sidecar, "restartPolicy": "Always", "startupProbe": _HEARS_SIGNALS})
+        found.append({**sidecar, "restartPolicy": "Always", "startupProbe": _SIGNAL_HANDLER_PROBE})
     return found
 
 
@@ -182,6 +181,6 @@ def _train(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> di
         **code_resources(spec),
         "volumeMounts": [_MOUNT, *shared_memory_mount(spec)],
         "securityContext": users_security(spec, config.pods),
-        # Where the code leaves no message, the end of its log stands in the status.
+        # If the code writes no message, the end of its log is used.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }

@@ -1,4 +1,4 @@
-"""The variables that users' containers get: what the run is, who the worker is, and the users' own."""
+"""Environment variables of the user's containers: the run, the worker, and the user's own."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from perennial.training.job.rendezvous import worker_env
 def environment(
     resource: TrainingJob, run: CurrentRun, config: OperatorConfig, own: Env | None
 ) -> list[dict[str, Any]]:
-    """Return our variables and then the user's, who may refer to ours by $(NAME) and replace PYTHONHASHSEED."""
+    """Return our variables, then the user's, which may refer to ours as $(NAME) and override PYTHONHASHSEED."""
     meta, spec = resource.metadata, resource.spec
     seed = {} if spec.seed is None else {"PERENNIAL_SEED": str(spec.seed), "PYTHONHASHSEED": str(spec.seed)}
     ours = {
@@ -28,7 +28,7 @@ def environment(
     theirs = [item.dump() for item in own or () if not item.name.startswith("PERENNIAL_")]
     taken = {item["name"] for item in theirs}
     return [
-        # Kubernetes expands $(NAME) in values; a parameter must arrive as it was written.
+        # Kubernetes expands $(NAME) in values; parameters must arrive unchanged.
         *({"name": name, "value": value.replace("$", "$$")} for name, value in ours.items() if name not in taken),
         *worker_env(resource, run.job, config),
         *theirs,

@@ -1,4 +1,4 @@
-"""What makes a run: the hash of its spec, its names, the plan stored on its Job and the recipe in the manifest."""
+"""Identity of a run: the hash of its spec, its names, the plan stored on its Job and the recipe in the manifest."""
 
 import re
 
@@ -8,16 +8,16 @@ from perennial.api.common.base import Model
 from perennial.api.common.pod import Image, Input, Source
 from perennial.api.contract.manifest import Recipe
 from perennial.api.trainingjob.resource import CurrentRun, Output, ParameterMap, TrainingJobSpec
-from perennial.core.clock import written_time
 from perennial.core.names import child_name, digest_of
+from perennial.core.times import canonical_time
 
-JOB_NAME_LIMIT = 57
-"""An Indexed Job's pods append `-<index>` to its name to make a DNS label of at most 63 characters."""
+MAX_JOB_NAME_LENGTH = 57
+"""Pods of an Indexed Job append `-<index>` to its name, and the result is limited to 63 characters."""
 
-LARGEST = 10**9 - 2
-"""Largest number of a run or attempt, so that the next one still has nine digits."""
+MAX_NUMBER = 10**9 - 2
+"""Largest number of a run or attempt: the next one still has nine digits."""
 
-_NOT_SHAPING: dict[str, bool | set[str]] = {
+_NOT_HASHED: dict[str, bool | set[str]] = {
     "suspend": True,
     "history": True,
     "on_change": True,
@@ -35,7 +35,7 @@ _SUFFIX = re.compile(r"-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})$")
 
 
 class Lineage(Model):
-    """The part of a spec that a run's record repeats."""
+    """The part of a spec that the record of a run stores."""
 
     image: Image
     parameters: ParameterMap | None = None
@@ -46,24 +46,24 @@ class Lineage(Model):
 
 
 class RunPlan(Model):
-    """A run and what it runs on."""
+    """A run, and the part of the spec that it was started with."""
 
     run: CurrentRun
     lineage: Lineage
 
 
 def run_hash(spec: TrainingJobSpec) -> str:
-    """Return the hash of all that shapes a run: of what runs, not of when, how often, or how long it is remembered.
+    """Return the hash of the fields that affect what a run computes, not when or how often it runs.
 
-    Defaults are left out, so that a field which a later release adds does not retrain every model.
+    Defaults are left out, so that a field added by a later release does not retrain every model.
     """
     return digest_of(
-        spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=_NOT_SHAPING)
+        spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=_NOT_HASHED)
     )
 
 
 def lineage_of(spec: TrainingJobSpec) -> Lineage:
-    """Return what the record of a run of this spec repeats."""
+    """Return the part of the spec that the record of its run stores."""
     return Lineage(
         image=spec.image,
         parameters=spec.parameters,
@@ -81,21 +81,21 @@ def run_name(resource: str, number: int) -> str:
 
 def job_name(resource: str, number: int, attempt: int) -> str:
     """Return `<name>-<number>-<attempt>`, short enough for an Indexed Job."""
-    return child_name(resource, f"{number}-{attempt}", JOB_NAME_LIMIT)
+    return child_name(resource, f"{number}-{attempt}", MAX_JOB_NAME_LENGTH)
 
 
 def trial_run_name(resource: str, number: int, trial: int) -> str:
-    """Return `<name>-<number>-t<trial>`: what a trial's code, and what it publishes, are told of as their run."""
+    """Return `<name>-<number>-t<trial>`, the run name that a trial's code and its manifest get."""
     return child_name(resource, f"{number}-t{trial}")
 
 
 def trial_job_name(resource: str, number: int, trial: int, attempt: int) -> str:
     """Return `<name>-<number>-t<trial>-<attempt>`, short enough for an Indexed Job."""
-    return child_name(resource, f"{number}-t{trial}-{attempt}", JOB_NAME_LIMIT)
+    return child_name(resource, f"{number}-t{trial}-{attempt}", MAX_JOB_NAME_LENGTH)
 
 
 def trial_numbers_of(resource: str, job: str) -> tuple[int, int, int] | None:
-    """Return the run, trial and attempt that a Job's name stands for, or None if it is no name of ours."""
+    """Return run, trial and attempt from a Job's name; None if it is not the name of a trial's Job."""
     match = _TRIAL_SUFFIX.search(job)
     if match is None:
         return None
@@ -104,9 +104,9 @@ def trial_numbers_of(resource: str, job: str) -> tuple[int, int, int] | None:
 
 
 def numbers_of(resource: str, job: str) -> tuple[int, int] | None:
-    """Return the run and attempt that a Job's name stands for, or None if it is no name of ours.
+    """Return run and attempt from a Job's name; None if it is not the name of a run's Job.
 
-    The name is asked and not a label: it is the one thing about a Job that nobody can edit.
+    The name is used because, unlike labels, it cannot be edited.
     """
     match = _SUFFIX.search(job)
     if match is None:
@@ -116,17 +116,17 @@ def numbers_of(resource: str, job: str) -> tuple[int, int] | None:
 
 
 def read_plan(text: str | None) -> RunPlan | None:
-    """Return the plan of an annotation, or None if it is missing or was edited into something else."""
+    """Return the plan in an annotation; None if it is missing or invalid."""
     try:
         plan = RunPlan.model_validate_json(text) if text else None
     except ValidationError:
         return None
     moments = (plan.run.start_time, plan.run.attempt_time) if plan is not None else ()
-    return plan if all(written_time(moment) for moment in moments) else None
+    return plan if all(canonical_time(moment) for moment in moments) else None
 
 
 def recipe_of(spec: TrainingJobSpec, run: CurrentRun) -> Recipe:
-    """Return what is needed, beside its inputs, to run a run of this spec again."""
+    """Return what is needed, besides the inputs, to reproduce the run."""
     resources = spec.resources
     return Recipe(
         image=spec.image,

@@ -1,4 +1,4 @@
-"""The containers of `spec.prepare`: each ends before the next one starts, and the training after the last."""
+"""Init containers for the steps of `spec.prepare`, which run one after the other before the training."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PREFIX = "prepare-"
 def prepare_containers(
     resource: TrainingJob, run: CurrentRun, config: OperatorConfig, mounts: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return an init container for each step, in order."""
+    """Return one init container for each step, in order."""
     return [
         {
             **_fields(step, resource.spec.image),
@@ -28,7 +28,7 @@ def prepare_containers(
 
 
 def step_of(container: str) -> str | None:
-    """Return the step that a container is, or None."""
+    """Return the name of the step that a container runs; None for other containers."""
     return container.removeprefix(PREFIX) if container.startswith(PREFIX) else None
 
 

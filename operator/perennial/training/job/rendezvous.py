@@ -1,6 +1,6 @@
-"""Where the workers of a training meet: the headless Service, their host names, and each framework's variables.
+"""How the workers of an attempt find each other: headless Service, host names, and each framework's variables.
 
-Formulas and names follow what the frameworks' own launchers read (torchrun, jax.distributed, TF_CONFIG, DMLC).
+The variables are those that the frameworks' launchers read (torchrun, jax.distributed, TF_CONFIG, DMLC).
 """
 
 import json
@@ -22,12 +22,12 @@ INDEX_VARIABLE, COUNT_VARIABLE, LEADER_VARIABLE = "PERENNIAL_WORKER_INDEX", "PER
 
 
 def service_name(resource: str) -> str:
-    """Return the name of the Service; its first letter makes it legal also where the resource's is a digit."""
+    """Return the name of the Service. The prefix makes it valid even if the TrainingJob's name begins with a digit."""
     return child_name(f"tj-{resource}", "workers")
 
 
 def build_service(resource: TrainingJob) -> Raw | None:
-    """Return the headless Service that gives every worker of every run an address; None for a single worker."""
+    """Return the headless Service through which workers resolve each other; None for a single worker."""
     meta = resource.metadata
     if resource.spec.workers == 1:
         return None
@@ -43,7 +43,7 @@ def build_service(resource: TrainingJob) -> Raw | None:
         },
         "spec": {
             "clusterIP": "None",
-            # Workers look each other up before any of them is ready.
+            # Workers resolve each other before any of them is ready.
             "publishNotReadyAddresses": True,
             "selector": {KIND_LABEL: TRAINING_JOB.kind, NAME_LABEL: meta.name, COMPONENT_LABEL: COMPONENT},
         },
@@ -51,12 +51,12 @@ def build_service(resource: TrainingJob) -> Raw | None:
 
 
 def pod_network(resource: TrainingJob) -> dict[str, Any]:
-    """Return the field that puts a pod's host name under the Service; nothing for a single worker."""
+    """Return the pod field that adds its host name to the Service; nothing for a single worker."""
     return {} if resource.spec.workers == 1 else {"subdomain": service_name(resource.metadata.name)}
 
 
 def host(resource: TrainingJob, job: str, index: int, config: OperatorConfig) -> str:
-    """Return the address of a worker, which follows from the names alone."""
+    """Return the DNS name of a worker; it is known before the pod exists."""
     if resource.spec.workers == 1:
         return "localhost"
     meta = resource.metadata
@@ -65,7 +65,7 @@ def host(resource: TrainingJob, job: str, index: int, config: OperatorConfig) ->
 
 
 def worker_env(resource: TrainingJob, job: str, config: OperatorConfig) -> list[dict[str, Any]]:
-    """Return the variables that tell a worker who it is and where the others are; none for a plain single one."""
+    """Return the variables with the worker's index and the leader's address; none for a single plain worker."""
     spec = resource.spec
     if spec.workers == 1 and spec.framework == "none":
         return []
@@ -81,7 +81,7 @@ def worker_env(resource: TrainingJob, job: str, config: OperatorConfig) -> list[
 
 
 def processes_per_worker(spec: TrainingJobSpec) -> str:
-    """Return what `torchrun --nproc-per-node` is given."""
+    """Return the value of `torchrun --nproc-per-node`."""
     if spec.processes_per_worker is not None:
         return spec.processes_per_worker
     asked = spec.resources or ResourceRequirements()
@@ -93,7 +93,7 @@ def processes_per_worker(spec: TrainingJobSpec) -> str:
 
 
 def _is_gpu(name: str) -> bool:
-    """Tell whether an extended resource is a GPU or a part of one: nvidia.com/gpu, amd.com/gpu, nvidia.com/mig-…."""
+    """Tell whether an extended resource is a GPU or part of one: nvidia.com/gpu, amd.com/gpu, nvidia.com/mig-…."""
     return "/" in name and ("gpu" in name or "/mig-" in name)
 
 
@@ -134,7 +134,7 @@ def _framework_env(resource: TrainingJob, job: str, config: OperatorConfig) -> d
 
 
 def _tf_config(resource: TrainingJob, job: str, config: OperatorConfig) -> str:
-    """Return TF_CONFIG with a reference to the worker's own index, which Kubernetes puts in."""
+    """Return TF_CONFIG with a reference to the worker's index, which Kubernetes expands."""
     port = RENDEZVOUS_PORTS["tensorflow"]
     hosts = [f"{host(resource, job, index, config)}:{port}" for index in range(resource.spec.workers)]
     cluster = json.dumps({"worker": hosts}, separators=(",", ":"))

@@ -1,22 +1,22 @@
-"""Stopping and going on of a Job that no queue owns, so that its deadline counts only the time in which it ran."""
+"""Suspends and resumes Jobs that are not in a queue, so that their deadline counts running time only."""
 
 from datetime import datetime
 from typing import Any
 
-from perennial.core.clock import seconds_since
+from perennial.api.kubernetes import Job
 from perennial.core.decision import Apply
 from perennial.core.kinds import JOB
-from perennial.training.observe import OwnedJob
+from perennial.core.times import seconds_since
 
 SUSPEND_MANAGER = "perennial-suspend"
-"""Field manager of what is written here: fields that a queue owns where there is one."""
+"""Field manager of `suspend` and the deadline; for Jobs in a queue, Kueue owns these fields."""
 
 
-def suspension(job: OwnedJob, now: datetime, *, suspend: bool) -> Apply:
-    """Return what suspends a Job or lets it go on.
+def suspension(job: Job, now: datetime, *, suspend: bool) -> Apply:
+    """Return the change that suspends or resumes a Job.
 
-    Kubernetes starts `activeDeadlineSeconds` anew when a Job goes on. So what is left of it is written in the same
-    request that suspends: nothing else has to be remembered, and doing it again changes nothing.
+    Kubernetes restarts `activeDeadlineSeconds` when a Job is resumed. So the same request that suspends also sets the
+    deadline to the time that is left. No other state is needed, and repeating the request changes nothing.
     """
     meta = job.metadata
     return Apply(
@@ -30,7 +30,7 @@ def suspension(job: OwnedJob, now: datetime, *, suspend: bool) -> Apply:
     )
 
 
-def _deadline(job: OwnedJob, now: datetime, *, suspend: bool) -> dict[str, Any]:
+def _deadline(job: Job, now: datetime, *, suspend: bool) -> dict[str, Any]:
     limit = job.spec.active_deadline_seconds
     if limit is None:
         return {}

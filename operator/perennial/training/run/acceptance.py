@@ -1,4 +1,4 @@
-"""Whether a run's model becomes the artifact. What a run reports of itself is untrusted: only finite numbers count."""
+"""Checks a run's metrics against `spec.acceptance`. Metrics are untrusted: only finite numbers count."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -6,19 +6,19 @@ from decimal import Decimal, InvalidOperation
 from perennial.api.trainingjob.policies import Criterion
 
 
-def objections(
+def unmet_criteria(
     criteria: tuple[Criterion, ...] | None, metrics: Mapping[str, str] | None, current: Mapping[str, str] | None
 ) -> str | None:
-    """Return in words why metrics are not accepted, or None where all criteria are met.
+    """Return a sentence about the criteria that are not met; None if all are.
 
-    `current` are the present artifact's metrics, None where there is none.
+    `current` are the present artifact's metrics; None if there is no artifact.
     """
-    found = (_objection(item, metrics or {}, current or {}) for item in criteria or ())
+    found = (_unmet(item, metrics or {}, current or {}) for item in criteria or ())
     return "; ".join(item for item in found if item is not None) or None
 
 
-def number(text: str | None) -> Decimal | None:
-    """Return a metric's value, or None where it is missing or no finite number."""
+def finite_number(text: str | None) -> Decimal | None:
+    """Return a metric's value; None if it is missing or not a finite number."""
     try:
         value = Decimal(text) if text is not None else None
     except InvalidOperation:
@@ -26,20 +26,20 @@ def number(text: str | None) -> Decimal | None:
     return value if value is not None and value.is_finite() else None
 
 
-def _objection(criterion: Criterion, metrics: Mapping[str, str], current: Mapping[str, str]) -> str | None:
+def _unmet(criterion: Criterion, metrics: Mapping[str, str], current: Mapping[str, str]) -> str | None:
     name = criterion.metric
-    value = number(metrics.get(name))
+    value = finite_number(metrics.get(name))
     if value is None:
         return f"metrics.json holds no number for {name}"
     if criterion.min is not None:
         return f"{name} is {value}, less than {criterion.min}" if value < Decimal(criterion.min) else None
     if criterion.max is not None:
         return f"{name} is {value}, more than {criterion.max}" if value > Decimal(criterion.max) else None
-    return _compared(criterion, value, number(current.get(name)))
+    return _compared(criterion, value, finite_number(current.get(name)))
 
 
 def _compared(criterion: Criterion, value: Decimal, present: Decimal | None) -> str | None:
-    margin = number(criterion.not_worse_than_current_by)
+    margin = finite_number(criterion.not_worse_than_current_by)
     if present is None or margin is None:
         return None
     worse_by = present - value if criterion.goal == "Maximize" else value - present

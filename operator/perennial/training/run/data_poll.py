@@ -1,11 +1,10 @@
-"""Watching the inputs for new data: a CronJob that lists them, and what its pods say.
+"""Polls the inputs for new data: builds the CronJob that lists them, and reads the results of its pods.
 
-The operator never calls the storage; it compares digests. New data counts once two polls in a row agree on it, so that
-an upload under way does not start a run on half of it.
+The operator never accesses the storage; it compares digests. New data counts once two polls in a row agree on it, so
+that an upload in progress does not start a run on part of the data.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from perennial.api.common.pod import Storage
@@ -23,49 +22,30 @@ from perennial.core.podspec import agent_container, owner_reference, pod_options
 from perennial.core.termination import BadMessage, parse_message
 from perennial.core.times import parse_duration
 from perennial.core.waiting import clean
+from perennial.training.context import NO_POLLS, PollError, Polls
 
 POLL = "poll"
 COMPONENT = "polling"
 
-_CRON_NAME_LIMIT = 52
-"""A CronJob's Jobs append eleven characters to its name."""
+_MAX_CRON_JOB_NAME_LENGTH = 52
+"""A CronJob appends eleven characters to its name for its Jobs."""
 
-_LONGEST_POLL_SECONDS = 600
+_MAX_POLL_SECONDS = 600
 _POD_FIELDS = ("imagePullSecrets", "serviceAccountName", "tolerations")
 
 
-@dataclass(frozen=True)
-class PollError:
-    """Why the newest poll failed."""
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Polls:
-    """What the polls that are remembered say."""
-
-    settled: DataSeen | None = None
-    """What the newest two agree on; None before that, while data changes, and where there is none."""
-    error: PollError | None = None
-
-
-NO_POLLS = Polls()
-
-
 def poll_name(resource: str) -> str:
-    """Return the name of the CronJob."""
-    return child_name(resource, POLL, _CRON_NAME_LIMIT)
+    """Return the name of the CronJob, `<name>-poll`."""
+    return child_name(resource, POLL, _MAX_CRON_JOB_NAME_LENGTH)
 
 
 def inputs_hash(spec: TrainingJobSpec) -> str:
-    """Return what identifies the inputs that are polled."""
+    """Return a hash of the URIs of the inputs."""
     return digest_of([item.uri for item in spec.inputs or ()])
 
 
-def poll_cron_job(resource: TrainingJob, config: OperatorConfig) -> Raw | None:
-    """Return the CronJob that polls, or None where new data starts no run."""
+def build_poll_cron_job(resource: TrainingJob, config: OperatorConfig) -> Raw | None:
+    """Return the CronJob that polls; None if new data does not start runs."""
     meta, spec = resource.metadata, resource.spec
     if spec.new_data is None or not spec.inputs:
         return None
@@ -81,11 +61,11 @@ def poll_cron_job(resource: TrainingJob, config: OperatorConfig) -> Raw | None:
             "ownerReferences": [owner_reference(TRAINING_JOB, meta)],
         },
         "spec": {
-            # Counted from the CronJob's creation, so that many of them do not all list at the full hour.
+            # Counted from the CronJob's creation, so that many of them do not all poll on the hour.
             "schedule": f"@every {seconds}s",
             "suspend": spec.suspend,
             "concurrencyPolicy": "Forbid",
-            "startingDeadlineSeconds": _LONGEST_POLL_SECONDS,
+            "startingDeadlineSeconds": _MAX_POLL_SECONDS,
             "successfulJobsHistoryLimit": 2,
             "failedJobsHistoryLimit": 1,
             "jobTemplate": {"metadata": {"labels": labels}, "spec": _job(spec, labels, config)},
@@ -99,7 +79,7 @@ def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) 
     options = {**pod_options(spec), **account}
     return {
         "backoffLimit": 0,
-        "activeDeadlineSeconds": _LONGEST_POLL_SECONDS,
+        "activeDeadlineSeconds": _MAX_POLL_SECONDS,
         "template": {
             "metadata": {"labels": labels, "annotations": {POLLED_INPUTS_ANNOTATION: inputs_hash(spec)}},
             "spec": {
@@ -118,7 +98,7 @@ def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) 
 
 
 def polls_of(spec: TrainingJobSpec, pods: Iterable[Pod]) -> Polls:
-    """Return what the pods that polled the present inputs say."""
+    """Return the results of the pods that polled the present inputs."""
     if spec.new_data is None:
         return NO_POLLS
     wanted = inputs_hash(spec)
@@ -137,26 +117,26 @@ def polls_of(spec: TrainingJobSpec, pods: Iterable[Pod]) -> Polls:
 
 
 def with_baseline(status: TrainingJobStatus, polls: Polls) -> TrainingJobStatus:
-    """Return the status with what was first seen of these inputs: news is what differs from that."""
-    if polls.settled is None or _is_about_the_same(status, polls.settled):
+    """Return the status with the first poll of these inputs as the baseline that later polls are compared with."""
+    if polls.settled is None or _has_same_inputs(status, polls.settled):
         return status
     return status.model_copy(update={"data": polls.settled})
 
 
 def with_data(status: TrainingJobStatus, polls: Polls) -> TrainingJobStatus:
-    """Return the status after a run was started on the data as it is."""
+    """Return the status with the present data as the baseline: a run on it has started."""
     return status if polls.settled is None else status.model_copy(update={"data": polls.settled})
 
 
-def news(status: TrainingJobStatus, polls: Polls) -> DataSeen | None:
-    """Return the data that no run was started on yet."""
+def new_data(status: TrainingJobStatus, polls: Polls) -> DataSeen | None:
+    """Return the present data if it differs from the baseline."""
     settled = polls.settled
-    if settled is None or status.data is None or not _is_about_the_same(status, settled):
+    if settled is None or status.data is None or not _has_same_inputs(status, settled):
         return None
     return settled if settled.digest != status.data.digest else None
 
 
-def _is_about_the_same(status: TrainingJobStatus, seen: DataSeen) -> bool:
+def _has_same_inputs(status: TrainingJobStatus, seen: DataSeen) -> bool:
     return status.data is not None and status.data.inputs == seen.inputs
 
 
@@ -173,7 +153,7 @@ def _seen(ended: Terminated, inputs: str) -> DataSeen | None:
 
 
 def _error(ended: Terminated) -> PollError | None:
-    """Return why a poll failed: the exit code decides, the message is quoted."""
+    """Return why a poll failed; None if it succeeded. The exit code gives the reason, the pod the message."""
     try:
         message = parse_message(ended.message)
     except BadMessage as error:

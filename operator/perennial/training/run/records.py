@@ -1,6 +1,6 @@
-"""How the record of runs grows: a run is started, repeated, ended; and a status that was edited by hand is put right.
+"""Records of runs in status: started, retried, ended, and repaired if status was edited or lost.
 
-Every function takes a status and returns the next one; nothing is changed in place.
+Every function takes a status or a run and returns the next one; nothing is changed in place.
 """
 
 import re
@@ -10,14 +10,22 @@ from typing import Literal
 from perennial.api.common.status import InputRecord
 from perennial.api.contract.messages import Fetched, Published
 from perennial.api.kubernetes import Pod
-from perennial.api.trainingjob.resource import Artifact, CurrentRun, History, RunRecord, TrainingJobStatus, Trigger
-from perennial.core.clock import after, pause, written_time
+from perennial.api.trainingjob.resource import (
+    Artifact,
+    CurrentRun,
+    RunRecord,
+    TrainingJob,
+    TrainingJobStatus,
+    Trigger,
+)
 from perennial.core.conditions import shorten
 from perennial.core.termination import BadMessage, parse_message
-from perennial.core.times import format_time
+from perennial.core.times import canonical_time, format_time
 from perennial.training.attempt.outcomes import AttemptOutcome, version_uri
+from perennial.training.attempt.retry import retry_delay, retry_time
+from perennial.training.context import ActiveRun, Context
 from perennial.training.job.build import FETCH, TRAIN
-from perennial.training.job.plan import LARGEST, Lineage, job_name, run_name
+from perennial.training.job.plan import MAX_NUMBER, Lineage, job_name, run_name
 from perennial.training.observe import AttemptJob
 from perennial.training.run.retention import kept_records
 
@@ -27,7 +35,7 @@ _IMAGE_DIGEST = re.compile(r"^(?:[a-z-]+://)?((?:[^\s@]+@)?sha256:[0-9a-f]{64})$
 
 
 def highest_record(status: TrainingJobStatus) -> int:
-    """Return the number of the newest run that has ended, 0 if none has."""
+    """Return the number of the newest run that has ended; 0 if none has."""
     return max((record.number for record in status.runs), default=0)
 
 
@@ -42,34 +50,34 @@ def newest_success(status: TrainingJobStatus) -> RunRecord | None:
     return max(found, key=lambda record: record.number, default=None)
 
 
-def put_right(
-    resource: str, status: TrainingJobStatus, jobs: tuple[AttemptJob, ...], history: History, now: datetime
-) -> TrainingJobStatus:
-    """Return the status with its current run held against the Jobs that are there, and its records to what is kept.
+def reconcile_records(resource: TrainingJob, jobs: tuple[AttemptJob, ...], now: datetime) -> TrainingJobStatus:
+    """Return the status with expired records dropped and the current run made consistent with the existing Jobs.
 
-    A Job newer than anything in status belongs to a run whose status was wiped or set back by hand: the plan that it
-    carries is taken over, so that what runs goes on instead of running twice.
+    A Job newer than anything in status belongs to a run that status has lost. The run is restored from the plan on
+    the Job, so that it continues instead of starting a second time.
     """
-    records = tuple(item for item in status.runs if _is_number(item.number))
-    status = status.model_copy(update={"runs": kept_records(records, history, now)})
-    done = highest_record(status)
+    status = resource.status
+    records = tuple(item for item in status.runs if _is_valid(item.number))
+    status = status.model_copy(update={"runs": kept_records(records, resource.spec.history, now)})
+    ended = highest_record(status)
     run = status.current_run
-    standing = [item for item in jobs if item.number > done and not item.leaving]
-    last = max(standing, key=lambda item: item.place, default=None)
-    if run is not None and not (done < run.number <= LARGEST and 0 <= run.attempt <= LARGEST):
+    unrecorded = [item for item in jobs if item.number > ended and not item.deleting]
+    last = max(unrecorded, key=lambda item: item.order, default=None)
+    if run is not None and not (ended < run.number <= MAX_NUMBER and 0 <= run.attempt <= MAX_NUMBER):
         run = None
-    if last is not None and (run is None or (run.number, run.attempt) < last.place):
-        run = _taken_over(last, now)
+    if last is not None and (run is None or (run.number, run.attempt) < last.order):
+        run = _restored(last, now)
     if run is not None:
-        name, job = run_name(resource, run.number), job_name(resource, run.number, run.attempt)
+        owner = resource.metadata.name
+        name, job = run_name(owner, run.number), job_name(owner, run.number, run.attempt)
         run = run.model_copy(update={"name": name, "job": job})
-    counted = status.run_count if _is_number(status.run_count) else 0
-    count = max(counted, done, run.number if run else 0)
+    counted = status.run_count if _is_valid(status.run_count) else 0
+    count = max(counted, ended, run.number if run else 0)
     return status.model_copy(update={"current_run": run, "run_count": count})
 
 
 def next_number(status: TrainingJobStatus, jobs: tuple[AttemptJob, ...]) -> int:
-    """Return the number of the next run: beyond everything in status, and beyond every Job that is there."""
+    """Return the number of the next run: higher than any in status and of any existing Job."""
     return 1 + max(status.run_count, highest_record(status), *(item.number for item in jobs), 0)
 
 
@@ -96,8 +104,8 @@ def with_new(status: TrainingJobStatus, run: CurrentRun) -> TrainingJobStatus:
     return status.model_copy(update={"current_run": run, "run_count": run.number, "last_run_time": run.start_time})
 
 
-def repeat(resource: str, run: CurrentRun, outcome: AttemptOutcome, now: datetime) -> CurrentRun:
-    """Return the run with its next attempt, which starts after a pause that doubles each time."""
+def retry(resource: str, run: CurrentRun, outcome: AttemptOutcome, now: datetime) -> CurrentRun:
+    """Return the run with its next attempt, which starts after a delay that doubles each time."""
     failures = run.failures + (outcome.ending == "Failed")
     disruptions = run.disruptions + (outcome.ending == "Disrupted")
     attempt = run.attempt + 1
@@ -107,32 +115,26 @@ def repeat(resource: str, run: CurrentRun, outcome: AttemptOutcome, now: datetim
             "failures": failures,
             "disruptions": disruptions,
             "job": job_name(resource, run.number, attempt),
-            "attempt_time": after(now, pause(failures + disruptions)),
+            "attempt_time": retry_time(now, retry_delay(failures + disruptions)),
             "last_failure": shorten(outcome.message),
             "progress": None,
         }
     )
 
 
-def set_aside(resource: str, run: CurrentRun, now: datetime) -> CurrentRun:
-    """Return the run with its next attempt, which starts when the run may go on; it counts as nothing."""
+def restart(resource: str, run: CurrentRun, now: datetime) -> CurrentRun:
+    """Return the run with its next attempt, without a delay and without counting a failure or a disruption."""
     attempt = run.attempt + 1
     name = job_name(resource, run.number, attempt)
     return run.model_copy(update={"attempt": attempt, "job": name, "attempt_time": format_time(now), "progress": None})
 
 
 def end(
-    status: TrainingJobStatus,
-    run: CurrentRun,
-    result: Result,
-    outcome: AttemptOutcome,
-    *,
-    lineage: Lineage | None,
-    pod: Pod | None,
-    history: History,
-    now: datetime,
+    context: Context, status: TrainingJobStatus, active: ActiveRun, result: Result, outcome: AttemptOutcome
 ) -> TrainingJobStatus:
-    """Return the status with the current run recorded as ended, and its artifact, if it made one, as the newest."""
+    """Return the status with the run recorded as ended and, if it succeeded, with its artifact."""
+    run, lineage, now = active.run, active.lineage, context.now
+    pod = context.observed.leader_pod(active.job.job) if active.job is not None else None
     published = outcome.published if result in ("Succeeded", "Rejected") else None
     uri = version_uri(lineage.output.uri, published.digest) if published and lineage and lineage.output else None
     record = RunRecord(
@@ -157,7 +159,8 @@ def end(
         artifact_uri=uri,
         artifact_digest=published.digest if published else None,
     )
-    update: dict[str, object] = {"current_run": None, "runs": kept_records((record, *status.runs), history, now)}
+    runs = kept_records((record, *status.runs), context.spec.history, now)
+    update: dict[str, object] = {"current_run": None, "runs": runs}
     if result == "Succeeded":
         update["last_success_time"] = record.completion_time
     if published and uri and result == "Succeeded":
@@ -166,22 +169,22 @@ def end(
 
 
 def image_digest(pod: Pod | None) -> str | None:
-    """Return the image that really ran, by digest: `registry/name@sha256:...`, or `sha256:...` of a local one."""
+    """Return the digest of the image that ran: `registry/name@sha256:...`, or `sha256:...` of a local image."""
     train = pod.container(TRAIN) if pod is not None else None
     match = _IMAGE_DIGEST.match(train.image_id) if train is not None else None
     return match[1] if match else None
 
 
-def _is_number(number: int) -> bool:
-    """Tell whether a number may be that of a run: anything may have been written into a status by hand."""
-    return 0 < number <= LARGEST
+def _is_valid(number: int) -> bool:
+    """Tell whether a run can have this number: status may have been edited."""
+    return 0 < number <= MAX_NUMBER
 
 
-def _taken_over(last: AttemptJob, now: datetime) -> CurrentRun:
+def _restored(last: AttemptJob, now: datetime) -> CurrentRun:
     plan = last.plan
-    if plan is not None and not last.trial and (plan.run.number, plan.run.attempt) == last.place:
+    if plan is not None and not last.trial and (plan.run.number, plan.run.attempt) == last.order:
         return plan.run
-    # Nobody knows what this Job was made for; a hash that no spec has makes it be replaced.
+    # The plan on the Job is missing. A hash that no spec has makes the run be replaced.
     moment = last.job.metadata.creation_timestamp or format_time(now)
     return CurrentRun(
         name="",
@@ -203,12 +206,12 @@ def _artifact(published: Published, uri: str, run: CurrentRun) -> Artifact:
         run=run.name,
         chain=run.trigger.chain,
         metrics=published.metrics or None,
-        time=written_time(published.time) or published.time,
+        time=canonical_time(published.time) or published.time,
     )
 
 
 def _inputs(lineage: Lineage, pod: Pod | None) -> tuple[InputRecord, ...] | None:
-    """Return what was pulled, of what the agent says only that which the spec asked for."""
+    """Return the digests of the inputs that `fetch` reports, limited to the inputs of the spec."""
     fetch = pod.container(FETCH) if pod is not None else None
     try:
         message = parse_message(fetch.ended.message) if fetch is not None and fetch.ended is not None else None

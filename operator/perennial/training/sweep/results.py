@@ -1,4 +1,4 @@
-"""What a sweep's trials amount to: the best of them, how the sweep fares, and how it ended."""
+"""Results of a sweep: its best trial, its progress, its outcome and its Events."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,14 +10,14 @@ from perennial.core.decision import EventNote
 from perennial.training.attempt.outcomes import AttemptOutcome, version_uri
 from perennial.training.attempt.phase import Progress
 from perennial.training.job.plan import Lineage
-from perennial.training.run.acceptance import number
+from perennial.training.run.acceptance import finite_number
 
 
 def better(sweep: SweepStatus, present: BestTrial | None, other: BestTrial | None) -> BestTrial | None:
-    """Return the better of two; of equal ones the one that was tried first."""
+    """Return the better trial by the sweep's objective; of equal ones the first."""
     if present is None or other is None:
         return present or other
-    one, two = number(present.value), number(other.value)
+    one, two = finite_number(present.value), finite_number(other.value)
     if one is None or two is None:
         return other if one is None else present
     if one == two:
@@ -27,7 +27,7 @@ def better(sweep: SweepStatus, present: BestTrial | None, other: BestTrial | Non
 
 
 def progress_of_sweep(run: CurrentRun, sweep: SweepStatus, found: list[Progress]) -> Progress:
-    """Return the progress of the sweep: that of a trial that runs, or else of the one that a person may help."""
+    """Return the progress of the sweep: that of a running trial, or else of one that a person may have to fix."""
     trials = sweep.trials
     told = sorted(found, key=lambda item: (not item.running, not item.waiting))
     first = told[0] if told else Progress("Starting", f"run {run.name} is starting")
@@ -37,11 +37,11 @@ def progress_of_sweep(run: CurrentRun, sweep: SweepStatus, found: list[Progress]
     why = f"; {first.message}" if first.waiting or first.reason == "Queued" else ""
     running = sum(trial.phase == "Running" for trial in trials)
     message = f"run {run.name}: {ended} of {len(trials)} trials have ended, {running} under way{so_far}"
-    return replace(first, message=f"{message}{why}", look_after=None, hopeless=None)
+    return replace(first, message=f"{message}{why}", recheck_after=None, failure=None)
 
 
 def outcome_of_sweep(spec: TrainingJobSpec, sweep: SweepStatus, lineage: Lineage | None) -> AttemptOutcome:
-    """Return how a sweep ended that has nothing left to wait for."""
+    """Return the outcome of a sweep whose trials have all ended."""
     failed = [trial for trial in sweep.trials if trial.phase == "Failed"]
     best, most = sweep.best, spec.sweep.max_failed if spec.sweep is not None else 0
     last = f"; trial {failed[-1].number}: {failed[-1].message}" if failed else ""
@@ -62,7 +62,7 @@ def outcome_of_sweep(spec: TrainingJobSpec, sweep: SweepStatus, lineage: Lineage
 
 
 def attempts_of(sweep: SweepStatus) -> int:
-    """Return how many attempts all trials took."""
+    """Return the number of attempts of all trials together."""
     return sum(trial.attempt + 1 for trial in sweep.trials if trial.phase != "Skipped")
 
 

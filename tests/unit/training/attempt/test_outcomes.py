@@ -11,8 +11,8 @@ import pytest
 from perennial.core.failures import TABLE, AgentFailure
 from perennial.core.times import parse_time
 from perennial.training.attempt.outcomes import (
-    COMPLETE_PATIENCE,
-    FAILED_PATIENCE,
+    COMPLETE_GRACE_SECONDS,
+    FAILED_GRACE_SECONDS,
     AttemptOutcome,
     outcome_of,
     version_uri,
@@ -240,12 +240,12 @@ def test_the_pods_last_word_is_waited_for_and_then_given_up() -> None:
     still = pod("Running", running("agent"), running("train"))
 
     for pod_seen in (still, None):
-        assert outcome(complete(), pod_seen, after=COMPLETE_PATIENCE - 1) is None
-        assert outcome(failed(), pod_seen, after=FAILED_PATIENCE - 1) is None
-        given_up = outcome(complete(), pod_seen, after=COMPLETE_PATIENCE)
+        assert outcome(complete(), pod_seen, after=COMPLETE_GRACE_SECONDS - 1) is None
+        assert outcome(failed(), pod_seen, after=FAILED_GRACE_SECONDS - 1) is None
+        given_up = outcome(complete(), pod_seen, after=COMPLETE_GRACE_SECONDS)
         assert given_up is not None
         assert (given_up.ending, given_up.reason) == ("Disrupted", "PodLost")
-        lost = outcome(failed(), pod_seen, after=FAILED_PATIENCE)
+        lost = outcome(failed(), pod_seen, after=FAILED_GRACE_SECONDS)
         assert lost is not None
         assert (lost.ending, lost.reason) == ("Disrupted", "PodLost")
 
@@ -255,7 +255,9 @@ def test_without_an_output_a_complete_job_is_enough() -> None:
         "Succeeded", "RunSucceeded", ""
     )
     assert outcome(complete(), None, SILENT) is None
-    assert outcome(complete(), None, SILENT, after=COMPLETE_PATIENCE) == AttemptOutcome("Succeeded", "RunSucceeded", "")
+    assert outcome(complete(), None, SILENT, after=COMPLETE_GRACE_SECONDS) == AttemptOutcome(
+        "Succeeded", "RunSucceeded", ""
+    )
 
 
 def test_a_failed_condition_without_a_time_is_not_waited_for() -> None:

@@ -69,8 +69,8 @@ ROWS: list[tuple[str, OwnedPod | None, float, str, bool, float | None]] = [
 def test_what_lasts_is_told(found: OwnedPod | None, after: float, reason: str, runs: bool, look: float | None) -> None:
     progress = told(found, after)
 
-    assert (progress.reason, progress.running, progress.look_after) == (reason, runs, look)
-    assert progress.hopeless is None
+    assert (progress.reason, progress.running, progress.recheck_after) == (reason, runs, look)
+    assert progress.failure is None
     assert progress.waiting == (
         reason in {"PodNotCreated", "SlowStart", "Unschedulable", "ImagePullFailed", "ContainerConfigError"}
     )
@@ -81,23 +81,23 @@ def test_a_pull_that_fails_is_told_in_the_same_words_whatever_the_kubelet_calls_
 
 
 def test_an_image_is_given_up_after_ten_minutes_counted_from_when_it_was_needed() -> None:
-    assert told(NO_IMAGE, 599).hopeless is None
-    hopeless = told(NO_IMAGE, 600).hopeless
-    assert hopeless is not None
-    assert (hopeless.ending, hopeless.reason) == ("Fatal", "ImagePullFailed")
-    assert "not found" in hopeless.message
+    assert told(NO_IMAGE, 599).failure is None
+    given_up = told(NO_IMAGE, 600).failure
+    assert given_up is not None
+    assert (given_up.ending, given_up.reason) == ("Fatal", "ImagePullFailed")
+    assert "not found" in given_up.message
 
     hours_of_fetching = pending(
         ended("fetch"), waiting("train", "ErrImagePull"), meta={"creationTimestamp": "2026-01-31T06:00:00Z"}
     )
-    assert told(hours_of_fetching, 10).hopeless is None
+    assert told(hours_of_fetching, 10).failure is None
 
 
 def test_a_name_that_is_none_is_given_up_at_once() -> None:
-    hopeless = told(pending(waiting("train", "InvalidImageName", "couldn't parse"))).hopeless
+    given_up = told(pending(waiting("train", "InvalidImageName", "couldn't parse"))).failure
 
-    assert hopeless is not None
-    assert (hopeless.ending, hopeless.reason) == ("Fatal", "ImageInvalid")
+    assert given_up is not None
+    assert (given_up.ending, given_up.reason) == ("Fatal", "ImageInvalid")
 
 
 def crashed(code: int, times: int) -> OwnedPod:
@@ -107,13 +107,13 @@ def crashed(code: int, times: int) -> OwnedPod:
 
 
 def test_a_sidecar_that_never_comes_up_does_not_block_the_run_for_ever() -> None:
-    at_once = told(crashed(64, 1)).hopeless
+    at_once = told(crashed(64, 1)).failure
     assert at_once is not None
     assert at_once.reason == "AgentConfigInvalid"
     assert "no such field" in at_once.message
 
-    assert told(crashed(77, 2)).hopeless is None
-    later = told(crashed(77, 3)).hopeless
+    assert told(crashed(77, 2)).failure is None
+    later = told(crashed(77, 3)).failure
     assert later is not None
     assert (later.ending, later.reason) == ("Fatal", "AgentCrashed")
 

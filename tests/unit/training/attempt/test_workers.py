@@ -9,7 +9,7 @@ import pytest
 
 from perennial.core.labels import JOB_INDEX_KEY
 from perennial.core.times import format_time, parse_time
-from perennial.training.attempt.workers import culprit, laggard, outcome_of_gang, stuck_after
+from perennial.training.attempt.workers import first_failed_worker, outcome_of_workers, slowest_worker, stuck_after
 from perennial.training.job.plan import Lineage
 from perennial.training.observe import OwnedJob, OwnedPod
 from tests.unit.training.objects import NOW, OUTPUT, condition, ended, pod, published, running, waiting
@@ -23,7 +23,7 @@ def at(seconds: float) -> str:
     return format_time(NOON + timedelta(seconds=seconds))
 
 
-def gang(*conditions: dict[str, str], workers: int = 3) -> OwnedJob:
+def workers_job(*conditions: dict[str, str], workers: int = 3) -> OwnedJob:
     return OwnedJob.model_validate(
         {
             "metadata": {"name": "churn-1-0", "uid": "j1"},
@@ -48,9 +48,9 @@ def drained(second: float) -> list[dict[str, str]]:
     return [condition("DisruptionTarget", time=at(second), reason="EvictionByEvictionAPI", message="drained")]
 
 
-FAILED = gang(condition("Failed", reason="BackoffLimitExceeded", message="limit"))
-FAILING = gang(condition("FailureTarget", reason="BackoffLimitExceeded", message="limit"))
-LATE = gang(condition("FailureTarget", reason="DeadlineExceeded", message="too long"))
+FAILED = workers_job(condition("Failed", reason="BackoffLimitExceeded", message="limit"))
+FAILING = workers_job(condition("FailureTarget", reason="BackoffLimitExceeded", message="limit"))
+LATE = workers_job(condition("FailureTarget", reason="DeadlineExceeded", message="too long"))
 ALIVE = worker(0, "Running", running("train"))
 DYING = worker(0, "Running", running("train"), meta=GONE)
 ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
@@ -89,11 +89,18 @@ ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
         "worker 1: the cluster took",
     ),
     ("one fails, and another's node is dead", FAILING, (DYING, worker(1, "Failed", code(3, -1))), 61, "Failed", "work"),
-    ("a node dies", gang(), (DYING, worker(1, "Running", running("train"))), 61, "Disrupted", "worker 0: pod churn-1-"),
+    (
+        "a node dies",
+        workers_job(),
+        (DYING, worker(1, "Running", running("train"))),
+        61,
+        "Disrupted",
+        "worker 0: pod churn-1-",
+    ),
     ("a node dies after the deadline", LATE, (DYING,), 61, "Fatal", "worker 0: Job churn-1-0 ran longer"),
     (
         "all end well; only the first publishes",
-        gang(condition("Complete")),
+        workers_job(condition("Complete")),
         (
             worker(0, "Succeeded", ended("agent", message=published()), ended("train")),
             worker(1, "Succeeded", ended("agent", message="anything"), ended("train")),
@@ -109,7 +116,7 @@ ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
     ("job", "pods", "later", "ending", "message"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
 )
 def test_how_a_gang_ends(job: OwnedJob, pods: tuple[OwnedPod, ...], later: float, ending: str, message: str) -> None:
-    found = outcome_of_gang(job, pods, PUBLISHES, NOON + timedelta(seconds=later))
+    found = outcome_of_workers(job, pods, PUBLISHES, NOON + timedelta(seconds=later))
 
     assert found is not None
     assert found.ending == ending
@@ -119,21 +126,21 @@ def test_how_a_gang_ends(job: OwnedJob, pods: tuple[OwnedPod, ...], later: float
 @pytest.mark.parametrize(
     ("job", "pods", "later"),
     [
-        (gang(), (ALIVE,), 0),
+        (workers_job(), (ALIVE,), 0),
         (FAILING, (DYING, worker(1, "Failed", code(1, -1))), 0),  # its peers are still ending
-        (gang(), (DYING,), 59),  # its node may only be slow
+        (workers_job(), (DYING,), 59),  # its node may only be slow
     ],
 )
 def test_an_attempt_that_goes_on(job: OwnedJob, pods: tuple[OwnedPod, ...], later: float) -> None:
-    assert outcome_of_gang(job, pods, PUBLISHES, NOON + timedelta(seconds=later)) is None
+    assert outcome_of_workers(job, pods, PUBLISHES, NOON + timedelta(seconds=later)) is None
 
 
 def test_the_gang_waits_for_the_slowest_and_for_pods_that_are_missing() -> None:
     slow = worker(1, "Pending", waiting("train", "PodInitializing"))
 
-    assert laggard(gang(workers=2), (ALIVE, slow)) is slow
-    assert laggard(gang(workers=3), (ALIVE, slow)) is None
-    assert culprit((ALIVE, slow)) is ALIVE
+    assert slowest_worker(workers_job(workers=2), (ALIVE, slow)) is slow
+    assert slowest_worker(workers_job(workers=3), (ALIVE, slow)) is None
+    assert first_failed_worker((ALIVE, slow)) is ALIVE
 
 
 def test_a_stuck_pod_is_looked_at_again_when_its_time_is_up() -> None:
@@ -144,4 +151,4 @@ def test_a_stuck_pod_is_looked_at_again_when_its_time_is_up() -> None:
 def test_a_label_that_is_no_number_is_the_first_worker() -> None:
     odd = worker(0, "Running", running("train"), meta={"labels": {JOB_INDEX_KEY: "²"}})
 
-    assert laggard(gang(workers=1), (odd,)) is odd
+    assert slowest_worker(workers_job(workers=1), (odd,)) is odd

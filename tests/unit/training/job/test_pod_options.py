@@ -9,7 +9,7 @@ import pytest
 from perennial.api.contract.settings import OperatorConfig, PodRules
 from perennial.core.pod_options import refusal
 from perennial.training.job.build import build_job
-from perennial.training.run.data_poll import poll_cron_job
+from perennial.training.run.data_poll import build_poll_cron_job
 from tests.unit.training.job.test_build import pod, run_of
 from tests.unit.training.objects import parsed
 
@@ -97,7 +97,7 @@ def test_an_allowed_account_is_that_of_every_pod_and_still_without_a_token() -> 
         "inputs": [{"name": "a", "uri": "s3://data/a/"}],
     }
     found = pod(spec)
-    poll = poll_cron_job(parsed(spec), OperatorConfig())
+    poll = build_poll_cron_job(parsed(spec), OperatorConfig())
 
     assert found["serviceAccountName"] == "trainer"
     assert found["automountServiceAccountToken"] is False

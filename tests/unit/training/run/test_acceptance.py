@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perennial.api.trainingjob.policies import Criterion
-from perennial.training.run.acceptance import objections
+from perennial.training.run.acceptance import unmet_criteria
 from tests.unit.training.objects import condition, ended, published
 from tests.unit.training.simulation import Cluster
 
@@ -41,16 +41,16 @@ CASES: list[tuple[dict[str, Any], dict[str, str] | None, dict[str, str] | None, 
 def test_one_criterion(
     criterion: dict[str, Any], metrics: dict[str, str] | None, current: dict[str, str] | None, expected: str | None
 ) -> None:
-    assert objections((Criterion.model_validate(criterion),), metrics, current) == expected
+    assert unmet_criteria((Criterion.model_validate(criterion),), metrics, current) == expected
 
 
 def test_all_must_be_met_and_each_that_is_not_is_named() -> None:
     both = tuple(Criterion.model_validate(item) for item in (MARGIN, {"metric": "auc", "min": "0.9"}))
 
-    assert objections(both, {"auc": "0.7"}, {"auc": "0.9"}) == (
+    assert unmet_criteria(both, {"auc": "0.7"}, {"auc": "0.9"}) == (
         "auc is 0.7, worse than the present 0.9 by more than 0.01; auc is 0.7, less than 0.9"
     )
-    assert objections(None, None, None) is None
+    assert unmet_criteria(None, None, None) is None
 
 
 def run(cluster: Cluster, auc: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.failures import ACCESS_DENIED
-from perennial.training.run.data_poll import inputs_hash, poll_cron_job, polls_of
+from perennial.training.run.data_poll import build_poll_cron_job, inputs_hash, polls_of
 from tests.unit.training.objects import LABELS, ended, failure, parsed, pod, said
 from tests.unit.training.simulation import Cluster
 
@@ -159,7 +159,7 @@ def test_the_pod_that_polls_needs_none_of_what_the_training_needs() -> None:
         "resources": {"limits": {"nvidia.com/gpu": "8"}},
         "storage": {"secretName": "s3", "caConfigMap": "ca"},
     }
-    made = poll_cron_job(parsed(spec), OperatorConfig())
+    made = build_poll_cron_job(parsed(spec), OperatorConfig())
     assert made is not None
     template = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 
@@ -171,7 +171,7 @@ def test_the_pod_that_polls_needs_none_of_what_the_training_needs() -> None:
 
 
 def test_the_longest_name_leaves_room_for_the_jobs_of_a_cronjob() -> None:
-    made = poll_cron_job(parsed(SPEC, name="a" * 63), OperatorConfig())
+    made = build_poll_cron_job(parsed(SPEC, name="a" * 63), OperatorConfig())
 
     assert made is not None
     assert len(made["metadata"]["name"]) <= 52

@@ -1,4 +1,4 @@
-"""Names, hashes, triggers and records: the small rules under the walk."""
+"""Names, hashes, triggers and records: the rules that every step of a run builds on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.api.trainingjob.resource import History, RunRecord, TrainingJobSpec, TrainingJobStatus
-from perennial.core.clock import pause, seconds_since, seconds_until, written_time
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.trainingjob.resource import RunRecord, TrainingJobSpec, TrainingJobStatus
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
 from perennial.core.times import parse_time
+from perennial.training.context import Context
 from perennial.training.job.plan import job_name, numbers_of, read_plan, run_hash
-from perennial.training.observe import RetrainRequest, observe
-from perennial.training.run.records import image_digest, put_right
-from perennial.training.run.triggers import MOST_VERDICTS, Asks, acknowledge, due, open_requests, outdated_requests
+from perennial.training.observe import Observed, RetrainRequest, observe
+from perennial.training.run.records import image_digest, reconcile_records
+from perennial.training.run.triggers import MAX_VERDICTS, acknowledge, due, open_requests, outdated_requests
 from tests.unit.training.objects import DIGEST, LABELS, NOW, ended, parsed, pod
 
 NOON = parse_time(NOW)
@@ -128,7 +129,8 @@ DUE: list[tuple[str, dict[str, Any], TrainingJobStatus, tuple[RetrainRequest, ..
 def test_when_a_run_is_due(
     spec: dict[str, Any], status: TrainingJobStatus, requests: tuple[RetrainRequest, ...], kind: str | None
 ) -> None:
-    trigger = due(parsed(spec), "h", status, Asks(requests), NOON)
+    observed = Observed(parsed(spec), requests=requests)
+    trigger = due(Context(observed, OperatorConfig(), NOON, "h"), status)
 
     assert (trigger.kind if trigger else None) == kind
     if kind == "Drift":
@@ -145,42 +147,47 @@ def test_verdicts_are_told_apart_by_the_model_they_speak_of() -> None:
 
 
 def test_no_more_verdicts_are_remembered_than_a_status_may_hold() -> None:
-    full = status(verdicts={f"m{number}": "v" for number in range(MOST_VERDICTS)})
+    full = status(verdicts={f"m{number}": "v" for number in range(MAX_VERDICTS)})
 
     found = acknowledge(full, (WISH,)).verdicts
 
     assert found is not None
-    assert len(found) == MOST_VERDICTS
+    assert len(found) == MAX_VERDICTS
     assert found["watch"] == "v1"
 
 
 # Records.
 
 
-def put(found: TrainingJobStatus, keep: int = 10) -> list[int]:
-    return [item.number for item in put_right("churn", found, (), History(runs=keep), NOON).runs]
+def reconciled(found: TrainingJobStatus, keep: int = 10) -> TrainingJobStatus:
+    resource = parsed({"history": {"runs": keep}}).model_copy(update={"status": found})
+    return reconcile_records(resource, (), NOON)
+
+
+def kept(found: TrainingJobStatus, keep: int = 10) -> list[int]:
+    return [item.number for item in reconciled(found, keep).runs]
 
 
 def test_the_newest_records_stay_and_the_newest_success_with_them() -> None:
     failures = [record(number, "Failed") for number in (5, 4, 3)]
 
-    assert put(status(*failures, record(2), record(1)), keep=2) == [5, 4, 2]
-    assert put(status(record(2), record(1)), keep=1) == [2]
+    assert kept(status(*failures, record(2), record(1)), keep=2) == [5, 4, 2]
+    assert kept(status(record(2), record(1)), keep=1) == [2]
 
 
 def test_a_full_history_never_outgrows_what_status_may_hold() -> None:
     failures = tuple(RunRecord.model_validate(record(number, "Failed")) for number in range(60, 1, -1))
     found = TrainingJobStatus(runs=()).model_copy(update={"runs": (*failures, RunRecord.model_validate(record(1)))})
 
-    numbers = put(found, keep=50)
+    numbers = kept(found, keep=50)
 
     assert len(numbers) == 50
     assert numbers[-1] == 1
 
 
 def test_records_with_numbers_that_no_run_has_are_dropped() -> None:
-    assert put(status(record(-1), record(10**15), record(3))) == [3]
-    assert put_right("churn", status(runCount=10**15), (), History(), NOON).run_count == 0
+    assert kept(status(record(-1), record(10**15), record(3))) == [3]
+    assert reconciled(status(runCount=10**15)).run_count == 0
 
 
 @pytest.mark.parametrize(
@@ -198,30 +205,6 @@ def test_records_with_numbers_that_no_run_has_are_dropped() -> None:
 def test_the_image_that_ran_is_recorded_by_digest(image_id: str, expected: str | None) -> None:
     assert image_digest(pod("Succeeded", ended("train", imageID=image_id))) == expected
     assert image_digest(None) is None
-
-
-# Times.
-
-
-def test_pauses_double_up_to_five_minutes() -> None:
-    assert [pause(number) for number in (1, 2, 3, 4, 5, 6, 7, 8, 10**6)] == [5, 10, 20, 40, 80, 160, 300, 300, 300]
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0900-01-01"])
-def test_what_is_no_time_is_met(text: str) -> None:
-    assert written_time(text) is None
-    assert seconds_until(text, NOON) == 0
-
-
-def test_an_attempt_that_someone_put_off_by_hand_starts_now() -> None:
-    assert seconds_until("2026-01-31T12:05:00Z", NOON) == 300
-    assert seconds_until("2099-01-01T00:00:00Z", NOON) == 0
-
-
-def test_times_of_any_zone_are_written_the_same() -> None:
-    assert written_time("2026-01-31T14:00:00+02:00") == NOW
-    assert seconds_since("2026-01-31T11:59:00Z", NOON, otherwise=0) == 60
-    assert seconds_since(None, NOON, otherwise=7) == 7
 
 
 # What is observed.
@@ -270,7 +253,7 @@ def test_only_own_jobs_count_whatever_their_labels_say() -> None:
 
     found = observe(parsed(), Shelf(jobs, []))
 
-    assert [item.place for item in found.jobs] == [(1, 0), (3, 1)]
+    assert [item.order for item in found.jobs] == [(1, 0), (3, 1)]
 
 
 def test_only_standing_requests_of_monitors_that_name_it_count() -> None:

@@ -9,7 +9,7 @@ import pytest
 from perennial.api.trainingjob.resource import TrainingJobStatus
 from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.core.times import format_time, parse_time
-from perennial.training.run.schedule import answered, due_time, sleep, with_schedule
+from perennial.training.run.schedule import due_time, mark_handled, seconds_until_next, with_schedule
 from perennial.training.run.triggers import run_token
 from tests.unit.training.objects import parsed
 from tests.unit.training.simulation import Cluster, Killed
@@ -69,7 +69,7 @@ def test_when_the_schedule_asks(
 def test_one_run_answers_all_the_times_that_were_missed() -> None:
     spec = parsed(HOURLY).spec
 
-    after = answered(spec, scheduled("02:00:00", "03:00:00"), at("17:20:00"))
+    after = mark_handled(spec, scheduled("02:00:00", "03:00:00"), at("17:20:00"))
 
     assert after == scheduled("17:00:00", "18:00:00")
     assert due_time(spec, after, at("17:59:59")) is None
@@ -77,12 +77,12 @@ def test_one_run_answers_all_the_times_that_were_missed() -> None:
 
 def test_a_schedule_that_is_taken_away_leaves_nothing() -> None:
     assert with_schedule(parsed().spec, scheduled("12:00:00", "13:00:00"), at("14:00:00")) == (status(), ())
-    assert sleep(status(), at("14:00:00")) is None
+    assert seconds_until_next(status(), at("14:00:00")) is None
 
 
 def test_the_clock_is_looked_at_again_before_a_long_sleep_is_over() -> None:
-    assert sleep(scheduled("12:00:00", "13:00:00"), at("12:59:50")) == 10
-    assert sleep(scheduled("12:00:00", "13:00:00"), at("12:01:00")) == 900
+    assert seconds_until_next(scheduled("12:00:00", "13:00:00"), at("12:59:50")) == 10
+    assert seconds_until_next(scheduled("12:00:00", "13:00:00"), at("12:01:00")) == 900
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""All children of a TrainingJob: the Jobs of its attempts, the Service of its workers, the CronJob that polls data."""
+
+from perennial.core.decision import Action, Apply, Create, Delete
+from perennial.core.kinds import CRON_JOB
+from perennial.core.pod_options import refusal
+from perennial.training.context import Context
+from perennial.training.job.build import build_job
+from perennial.training.job.rendezvous import build_service
+from perennial.training.run.data_poll import build_poll_cron_job
+from perennial.training.run.step import NewAttempt
+
+
+def children(context: Context, new_attempts: tuple[NewAttempt, ...]) -> tuple[Action, ...]:
+    """Return the actions that create or update every child. Jobs are immutable: only new attempts need one."""
+    return (
+        *_worker_service(context),
+        *(_job(context, attempt) for attempt in new_attempts),
+        *_poll_cron_job(context),
+    )
+
+
+def _job(context: Context, attempt: NewAttempt) -> Create:
+    resource = context.resource.model_copy(update={"spec": attempt.spec})
+    return Create(build_job(resource, attempt.run, context.config))
+
+
+def _worker_service(context: Context) -> tuple[Action, ...]:
+    """Apply the headless Service; it stays for later runs, and a single worker needs none."""
+    service = build_service(context.resource)
+    return (Apply(service),) if service is not None else ()
+
+
+def _poll_cron_job(context: Context) -> tuple[Action, ...]:
+    """Apply the CronJob, or delete it once the spec wants no polls or its pods are not allowed."""
+    allowed = refusal(context.spec, context.config.pods) is None
+    cron_job = build_poll_cron_job(context.resource, context.config) if allowed else None
+    if cron_job is not None:
+        return (Apply(cron_job),)
+    return tuple(Delete(CRON_JOB, meta.namespace, meta.name, meta.uid) for meta in context.observed.cron_jobs)

@@ -1,0 +1,78 @@
+"""Starts a run if one is due, and creates the Job of an attempt."""
+
+from perennial.api.trainingjob.resource import CurrentRun, TrainingJobStatus, Trigger
+from perennial.core.decision import EventNote
+from perennial.core.pod_options import refusal
+from perennial.core.times import soonest
+from perennial.training.attempt.outcomes import AttemptOutcome, end_event
+from perennial.training.context import ActiveRun, Context
+from perennial.training.job.plan import lineage_of
+from perennial.training.run import records, retention, schedule, triggers
+from perennial.training.run.step import NewAttempt, Step
+
+
+def start_or_wait(context: Context, status: TrainingJobStatus) -> Step:
+    """Start a run if one is due, after setting aside the drift verdicts on models that were replaced."""
+    outdated = triggers.outdated_requests(status, context.observed.requests)
+    events = tuple(
+        EventNote(
+            "Normal",
+            "VerdictSetAside",
+            f"verdict {request.verdict} of DriftMonitor {request.monitor} is about a model that was replaced",
+        )
+        for request in outdated
+    )
+    return start_if_due(context, triggers.acknowledge(status, outdated), events)
+
+
+def start_if_due(context: Context, status: TrainingJobStatus, events: tuple[EventNote, ...]) -> Step:
+    """Start a run if one is due; otherwise wait until a schedule or a `ttl` requires the next step."""
+    trigger = due_trigger(context, status)
+    if trigger is None:
+        return Step(status, events=events, requeue_after=next_wakeup(context, status))
+    meta = context.resource.metadata
+    run = records.start(
+        meta.name,
+        trigger,
+        number=records.next_number(status, context.observed.jobs),
+        spec_hash=context.spec_hash,
+        generation=meta.generation,
+        now=context.now,
+    )
+    status = records.with_new(triggers.mark_handled(context, status, trigger), run)
+    started = EventNote("Normal", "RunStarted", f"run {run.name} starts: {triggers.describe(trigger)}")
+    refused = refusal(context.spec, context.config.pods)
+    if refused is not None:
+        return _refused(context, status, run, refused)
+    if context.spec.sweep is not None:
+        return Step(status, events=(*events, started), requeue_after=0)
+    return create_job(context, status, run, (*events, started))
+
+
+def create_job(context: Context, status: TrainingJobStatus, run: CurrentRun, events: tuple[EventNote, ...]) -> Step:
+    """Write the attempt to status, then create its Job. While another Job is active, wait until it is deleted."""
+    if retention.conflicting_jobs(context.observed.jobs, run):
+        return Step(status, events=events, requeue_after=0, status_first=True)
+    refused = refusal(context.spec, context.config.pods)
+    if refused is not None:
+        return _refused(context, status, run, refused)
+    return Step(status, new_attempts=(NewAttempt(run, context.spec),), events=events, status_first=True)
+
+
+def due_trigger(context: Context, status: TrainingJobStatus) -> Trigger | None:
+    """Return the trigger of the run that should start now; None if none is due or the TrainingJob is suspended."""
+    return None if context.spec.suspend else triggers.due(context, status)
+
+
+def next_wakeup(context: Context, status: TrainingJobStatus) -> float | None:
+    """Return the seconds until the next scheduled run or the next expiry of a record."""
+    scheduled = None if context.spec.suspend else schedule.seconds_until_next(status, context.now)
+    return soonest(scheduled, retention.next_expiry(status, context.spec.history, context.now))
+
+
+def _refused(context: Context, status: TrainingJobStatus, run: CurrentRun, why: str) -> Step:
+    """End a run whose pods the operator's settings do not allow, before any pod exists."""
+    outcome = AttemptOutcome("Fatal", "NotAllowed", why)
+    active = ActiveRun(run, None, lineage_of(context.spec), changed=False)
+    ended = records.end(context, status, active, "Failed", outcome)
+    return Step(ended, events=(end_event(run.name, "Failed", outcome),))
