@@ -136,7 +136,7 @@ def test_the_target_of_a_monitor_stays(server: Server, namespace: str) -> None:
     other = server.merge(DRIFT_MONITOR, namespace, "minimal", {"spec": {"suspend": True}})
 
     assert moved.status == 422
-    assert "target cannot be changed; make another DriftMonitor for another deployment" in moved.message
+    assert "target is immutable; create another DriftMonitor for another deployment" in moved.message
     assert other.ok, other.message
 
 

@@ -1,1 +1,1 @@
-"""The drift room: how a DriftMonitor becomes a CronJob, and how its verdicts become conditions and requests."""
+"""DriftMonitor controller: runs comparisons by a CronJob and turns verdicts into conditions and retraining requests."""

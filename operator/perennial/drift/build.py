@@ -1,4 +1,4 @@
-"""The CronJob of a DriftMonitor: on schedule, one pod of the agent that compares and says what it found."""
+"""Builds the CronJob of a DriftMonitor. Each of its Jobs runs one `perennial agent drift` pod."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ _LATEST_START_SECONDS = 600
 
 
 def cron_job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent: AgentConfigDefaults) -> Raw:
-    """Return the CronJob. Its pods carry what they compare for, so that a verdict is held to the right model."""
+    """Build the CronJob. Pod annotations name the model, so that each verdict is attributed to the right one."""
     spec = resource.spec
     labels = _labels(resource)
     zone = {"timeZone": spec.time_zone} if spec.time_zone else {}
@@ -49,7 +49,7 @@ def cron_job(resource: DriftMonitor, model: ServedModel, capture: str | None, ag
             "schedule": spec.schedule,
             **zone,
             "suspend": spec.suspend,
-            # Two at a time would count one window twice, and after a long outage only the newest window matters.
+            # Concurrent comparisons would count one window twice; after an outage only the newest window matters.
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": _LATEST_START_SECONDS,
             "successfulJobsHistoryLimit": _JOBS_KEPT,
@@ -60,7 +60,7 @@ def cron_job(resource: DriftMonitor, model: ServedModel, capture: str | None, ag
 
 
 def suspension(resource: DriftMonitor) -> Raw:
-    """Return the one field that stops a CronJob whose target is gone, to be applied by a manager of its own."""
+    """Build the patch that suspends a CronJob whose target is missing. It is applied with a separate field manager."""
     return {
         "apiVersion": CRON_JOB.api_version,
         "kind": CRON_JOB.kind,
@@ -87,7 +87,7 @@ def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent:
         "podFailurePolicy": {
             "rules": [
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                {"action": "FailJob", "onExitCodes": _hopeless_codes()},
+                {"action": "FailJob", "onExitCodes": _permanent_exit_codes()},
             ]
         },
         "template": {
@@ -108,8 +108,8 @@ def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent:
     }
 
 
-def _hopeless_codes() -> dict[str, Any]:
-    """Return the exit codes after which another try would only fail again."""
+def _permanent_exit_codes() -> dict[str, Any]:
+    """Exit codes of failures that a retry cannot fix."""
     codes = sorted(failure.code for failure in TABLE if not failure.retriable)
     return {"containerName": CONTAINER, "operator": "In", "values": codes}
 
@@ -131,10 +131,10 @@ def _container(
 
 
 def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None) -> DriftConfig:
-    """Return what the agent is told.
+    """Build the agent's configuration.
 
     Raises:
-        ValueError: the window of the capture is to be compared, and there is no capture.
+        ValueError: spec.current.window is set, but the target captures no requests.
     """
     spec = resource.spec
     return DriftConfig(
@@ -158,6 +158,6 @@ def _current(spec: DriftMonitorSpec, model: ServedModel, capture: str | None) ->
     if spec.current.uri is not None:
         return spec.current.uri
     if capture is None or spec.current.window is None:
-        raise ValueError("there is no capture to take the window from")
+        raise ValueError("spec.current.window needs a ModelDeployment with spec.capture")
     seconds = int(parse_duration(spec.current.window).total_seconds())
-    return CaptureWindow(uri=capture, seconds=max(1, seconds), digest=model.digest)
+    return CaptureWindow(uri=capture, seconds=max(1, seconds), period=spec.current.window, digest=model.digest)

@@ -1,4 +1,4 @@
-"""Conditions of the checks of performance and fairness. None where the spec asks for none."""
+"""The conditions Degraded, LikelyDegraded and Unfair, each present only if the spec has checks of its kind."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,12 +17,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class _Kind:
-    """One kind of check, and how its condition speaks."""
+    """One kind of check, with the type and reasons of its condition."""
 
     check: Literal["performance", "estimated", "fairness"]
     condition: str
-    failed: str
-    holds: str
+    failed_reason: str
+    passed_reason: str
 
 
 _PERFORMANCE = _Kind("performance", DEGRADED, reasons.PERFORMANCE_BEYOND_LIMIT, reasons.PERFORMANCE_HOLDS)
@@ -31,23 +31,23 @@ _FAIRNESS = _Kind("fairness", UNFAIR, reasons.GROUPS_TREATED_DIFFERENTLY, reason
 
 
 def checks_of(verdict: Verdict | None, spec: DriftMonitorSpec) -> tuple[Wanted, ...]:
-    """Return Degraded, LikelyDegraded and Unfair, as far as they are asked for.
+    """Build Degraded, LikelyDegraded and Unfair for the kinds of checks in the spec.
 
     Args:
-        verdict: the newest about the present model, if there is one.
-        spec: which checks are asked for.
+        verdict: the newest verdict about the model that is served, if there is one.
+        spec: names the checks.
     """
-    asked = (
+    configured = (
         (_PERFORMANCE, spec.checks.performance),
         (_ESTIMATED, spec.checks.estimated),
         (_FAIRNESS, spec.checks.fairness),
     )
-    return tuple(_condition(kind, verdict) for kind, checks in asked if checks)
+    return tuple(_condition(kind, verdict) for kind, checks in configured if checks)
 
 
 def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
     if verdict is None:
-        return Wanted(kind.condition, "Unknown", reasons.NO_VERDICT_YET, "no verdict about the present model yet")
+        return Wanted(kind.condition, "Unknown", reasons.NO_VERDICT_YET, "no verdict about the current model yet")
     states = {
         "performance": verdict.degraded,
         "estimated": verdict.likely_degraded,
@@ -55,26 +55,28 @@ def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
     }
     state = states[kind.check]
     scores = [score for score in verdict.scores if score.check == kind.check]
-    text = "; ".join(_words(score) for score in scores[:_SHOWN]) or "see the report"
-    coverage = "" if kind.check == "estimated" else _coverage(verdict)
+    text = "; ".join(_score_text(score) for score in scores[:_SHOWN]) or "see the report"
+    coverage = "" if kind.check == "estimated" else _coverage_text(verdict)
     if state is None:
         return Wanted(
-            kind.condition, "Unknown", reasons.NOT_JUDGED, shorten(f"nothing could be judged: {text}{coverage}")
+            kind.condition, "Unknown", reasons.NOT_JUDGED, shorten(f"no check could be evaluated: {text}{coverage}")
         )
     truth: Truth = "True" if state else "False"
-    return Wanted(kind.condition, truth, kind.failed if state else kind.holds, shorten(f"{text}{coverage}"))
+    return Wanted(
+        kind.condition, truth, kind.failed_reason if state else kind.passed_reason, shorten(f"{text}{coverage}")
+    )
 
 
-def _words(score: CheckScore) -> str:
+def _score_text(score: CheckScore) -> str:
     subject = f" ({score.subject})" if score.subject else ""
     if score.value is None:
-        return f"{score.metric}{subject}: {score.why or 'it has no value'}"
-    interval = f" ({score.low or '-'} to {score.high or 'any'})"
-    limit = f", wanted {score.limit}" if score.limit else ""
+        return f"{score.metric}{subject}: {score.why or 'no value'}"
+    interval = f" (95 % interval {score.low or '-'} to {score.high or 'any'})"
+    limit = f", required {score.limit}" if score.limit else ""
     return f"{score.metric}{subject} {score.value}{interval}{limit}"
 
 
-def _coverage(verdict: Verdict) -> str:
+def _coverage_text(verdict: Verdict) -> str:
     if verdict.labelled_rows is None or verdict.predicted_rows is None:
         return ""
     return f"; {verdict.labelled_rows} of {verdict.predicted_rows} predictions have a label"

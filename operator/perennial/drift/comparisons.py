@@ -1,6 +1,6 @@
-"""How comparisons ended, read from their pods and Jobs. What a pod says is untrusted until `core.termination` took it.
+"""Results of comparisons, read from their Jobs and pods. Termination messages are validated by `core.termination`.
 
-Which model a comparison speaks of is read from its pod, not from what serves by now: a rollout may have come between.
+The model that a verdict is about is read from annotations of its pod: by now a rollout may have replaced the model.
 """
 
 from collections.abc import Iterable
@@ -29,8 +29,8 @@ _MOST = 2**53
 
 
 @dataclass(frozen=True, order=True)
-class Moment:
-    """Where a comparison stands in the order in which they are taken: by its end, then by its name."""
+class EndedAt:
+    """Sort key of comparisons: end time, then name of the Job."""
 
     time: datetime
     job: str
@@ -38,30 +38,30 @@ class Moment:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """One comparison that has ended."""
+    """One finished comparison."""
 
-    moment: Moment
+    ended: EndedAt
     run: LastRun
     verdict: Verdict | None = None
 
 
-class _Marks(Model):
-    """What is written on a pod about the model that it compares for."""
+class _ModelAnnotations(Model):
+    """Pod annotations that identify the model under comparison."""
 
     digest: Digest | None = None
     run: ShortText | None = None
 
 
-def outcomes(jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[ComparisonResult, ...]:
-    """Return how the comparisons ended, oldest first. One that Kubernetes still repeats has not ended."""
+def comparison_results(jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[ComparisonResult, ...]:
+    """Return the finished comparisons, oldest first. A Job that still retries is not finished."""
     by_name = {job.metadata.name: job for job in jobs}
     by_job: dict[str, list[tuple[Pod, Terminated, datetime]]] = {name: [] for name in by_name}
     for pod in pods:
         name, ended = pod.metadata.labels.get(JOB_NAME_LABEL), _ended(pod)
         if name and ended is not None:
             by_job.setdefault(name, []).append((pod, *ended))
-    found = (_outcome(name, by_name.get(name), ended) for name, ended in by_job.items())
-    return tuple(sorted((item for item in found if item is not None), key=lambda item: item.moment))
+    found = (_result(name, by_name.get(name), ended) for name, ended in by_job.items())
+    return tuple(sorted((item for item in found if item is not None), key=lambda item: item.ended))
 
 
 def _ended(pod: Pod) -> tuple[Terminated, datetime] | None:
@@ -78,7 +78,7 @@ def _time(text: str | None) -> datetime | None:
         return None
 
 
-def _outcome(name: str, job: Job | None, ended: list[tuple[Pod, Terminated, datetime]]) -> ComparisonResult | None:
+def _result(name: str, job: Job | None, ended: list[tuple[Pod, Terminated, datetime]]) -> ComparisonResult | None:
     done = [item for item in ended if item[1].exit_code == 0]
     newest = max(done or ended, key=lambda item: item[2], default=None)
     if done and newest is not None:
@@ -92,9 +92,9 @@ def _outcome(name: str, job: Job | None, ended: list[tuple[Pod, Terminated, date
     if failed is None or time is None:
         return None
     if failed.reason == reasons.DEADLINE_EXCEEDED:
-        step = "raise spec.activeDeadlineSeconds, or compare less"
-        return _failed(name, time, reasons.DEADLINE_EXCEEDED, f"the comparison took too long: {step}")
-    return _failed(name, time, reasons.COMPARISON_FAILED, f"the Job failed: {clean(failed.message)}")
+        step = "raise it, or compare fewer columns or a shorter window"
+        return _failed(name, time, reasons.DEADLINE_EXCEEDED, f"exceeded spec.activeDeadlineSeconds: {step}")
+    return _failed(name, time, reasons.COMPARISON_FAILED, f"Job failed: {clean(failed.message)}")
 
 
 def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> ComparisonResult:
@@ -102,9 +102,9 @@ def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> Compa
         message = parse_message(ended.message)
     except BadMessage as error:
         return _failed(name, time, reasons.BAD_TERMINATION_MESSAGE, f"{error}: {reasons.NOT_OURS}")
-    if isinstance(message, DriftVerdict) and _adds_up(message):
+    if isinstance(message, DriftVerdict) and _is_plausible(message):
         run = LastRun(job=name, time=format_time(time), result="Verdict")
-        return ComparisonResult(Moment(time, name), run, _verdict(name, pod, message, time))
+        return ComparisonResult(EndedAt(time, name), run, _verdict(name, pod, message, time))
     if isinstance(message, NoVerdict):
         run = LastRun(
             job=name,
@@ -113,14 +113,16 @@ def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> Compa
             reason=message.reason,
             message=clean(message.message, 1024),
         )
-        return ComparisonResult(Moment(time, name), run)
+        return ComparisonResult(EndedAt(time, name), run)
     if isinstance(message, Failure):
         return _failed(name, time, *_of_failure(message))
-    return _failed(name, time, reasons.BAD_TERMINATION_MESSAGE, f"it is no verdict: {reasons.NOT_OURS}")
+    return _failed(
+        name, time, reasons.BAD_TERMINATION_MESSAGE, f"the termination message is not a verdict: {reasons.NOT_OURS}"
+    )
 
 
-def _adds_up(message: DriftVerdict) -> bool:
-    """Tell whether the figures can be true, and fit the integers of the API server: anyone could have written them."""
+def _is_plausible(message: DriftVerdict) -> bool:
+    """Whether the counts are consistent and fit an int64: the message is untrusted."""
     rows = max(message.reference_rows, message.current_rows)
     return message.drifted_features <= message.compared_features <= _MOST and rows <= _MOST
 
@@ -154,16 +156,16 @@ def _printable(score: CheckScore) -> CheckScore:
     return score.model_copy(update=texts)
 
 
-def _model_annotations(pod: Pod) -> _Marks:
+def _model_annotations(pod: Pod) -> _ModelAnnotations:
     written = pod.metadata.annotations
     try:
-        return _Marks(digest=written.get(MODEL_DIGEST_ANNOTATION), run=written.get(MODEL_RUN_ANNOTATION))
+        return _ModelAnnotations(digest=written.get(MODEL_DIGEST_ANNOTATION), run=written.get(MODEL_RUN_ANNOTATION))
     except ValidationError:
-        return _Marks()
+        return _ModelAnnotations()
 
 
 def _of_exit(ended: Terminated) -> tuple[str, str]:
-    """Return reason and message of a container that failed: the exit code decides, the message is quoted."""
+    """Reason and message of a failed container: the reason follows from its exit alone, the message is quoted."""
     found = judge_agent(ended)
     if found.failure is not None:
         return found.failure.reason, agent_words(ended.message, found.failure)
@@ -171,7 +173,7 @@ def _of_exit(ended: Terminated) -> tuple[str, str]:
         return reasons.OUT_OF_MEMORY, "the comparison exceeded its memory limit: raise spec.resources.limits.memory"
     if found.kind in (ExitKind.COMMAND_NOT_FOUND, ExitKind.START_FAILED):
         return reasons.COMPARISON_FAILED, f"the container cannot start: {found.said}; check agent.image"
-    return reasons.COMPARISON_FAILED, f"the comparison ended with exit code {found.exit_code}: see kubectl logs"
+    return reasons.COMPARISON_FAILED, f"the comparison exited with code {found.exit_code}: see kubectl logs"
 
 
 def _of_failure(message: Failure) -> tuple[str, str]:
@@ -183,4 +185,4 @@ def _of_failure(message: Failure) -> tuple[str, str]:
 
 def _failed(name: str, time: datetime, reason: str, message: str) -> ComparisonResult:
     run = LastRun(job=name, time=format_time(time), result="Failed", reason=reason, message=shorten(message))
-    return ComparisonResult(Moment(time, name), run)
+    return ComparisonResult(EndedAt(time, name), run)

@@ -1,14 +1,14 @@
-"""What the conditions of a DriftMonitor say, for kstatus, Argo CD and people.
+"""Conditions of a DriftMonitor, readable by kstatus and Argo CD.
 
-`Ready` is about the monitor: whether it can judge. What it found is in `Drifted`, `Degraded`, `Unfair` and
-`DataQuality`; a model that drifts is no fault of its monitor.
+`Ready` is about the monitor itself: whether comparisons run. Findings are in `Drifted`, `Degraded`, `LikelyDegraded`,
+`Unfair` and `DataQuality` and do not affect `Ready`.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from perennial.api.driftmonitor.resource import DriftMonitor
-from perennial.api.driftmonitor.status import FeatureScore, RetrainRequest, Verdict
+from perennial.api.driftmonitor.status import FeatureScore, RetrainRequest, Verdict, p_value_text
 from perennial.api.modeldeployment.models import OCI
 from perennial.core.conditions import READY, Truth, Wanted, ready, reconciling, stalled
 from perennial.core.failures import by_reason
@@ -18,7 +18,7 @@ from perennial.core.waiting import waiting_problem
 from perennial.drift import reasons
 from perennial.drift.checks import checks_of
 from perennial.drift.observe import Observed, ServedModel
-from perennial.drift.retraining import WEEK, Account, is_wanted, spent_for
+from perennial.drift.retraining import WEEK, VerdictHistory, budget_wait, is_due
 
 DRIFTED = "Drifted"
 DATA_QUALITY = "DataQuality"
@@ -28,37 +28,37 @@ _WORST = 3
 
 @dataclass(frozen=True)
 class Context:
-    """All that the conditions depend on."""
+    """Input of the functions that build conditions, status and events."""
 
     observed: Observed
-    known: Account
+    history: VerdictHistory
     model: ServedModel | None
-    """What the target serves."""
+    """Model that the target serves."""
     problem: Problem | None
     now: datetime
 
     @property
     def resource(self) -> DriftMonitor:
-        """Return the resource."""
+        """The DriftMonitor under reconciliation."""
         return self.observed.resource
 
     @property
     def verdict(self) -> Verdict | None:
-        """Return the newest verdict if it is about the model that serves now."""
-        verdict = self.known.last_verdict
+        """The newest verdict, if it is about the model that is served now."""
+        verdict = self.history.last_verdict
         if verdict is None or (self.model is not None and verdict.digest != self.model.digest):
             return None
         return verdict
 
 
 def find_problem(observed: Observed) -> Problem | None:
-    """Return why nothing can be compared, or None when all is there."""
+    """Return what prevents comparisons, if anything does."""
     name = observed.resource.spec.target.model_deployment
     target = observed.target
     if target is None:
         return Problem(
             reasons.TARGET_NOT_FOUND,
-            f"spec.target.modelDeployment: there is no ModelDeployment {name} in this namespace; create it",
+            f"spec.target.modelDeployment: ModelDeployment {name} not found in this namespace; create it",
         )
     if target.model is None:
         return Problem(
@@ -68,24 +68,24 @@ def find_problem(observed: Observed) -> Problem | None:
     if observed.resource.spec.reference.uri is None and target.model.uri.startswith(OCI):
         return Problem(
             reasons.REFERENCE_UNKNOWN,
-            f"ModelDeployment {name} serves a model from an image, which has no record of what it was trained on: set "
+            f"ModelDeployment {name} serves a model from an image, which does not record its training data: set "
             "spec.reference.uri",
             fatal=True,
         )
     if observed.resource.spec.current.uri is None and target.capture is None:
         return Problem(
             reasons.CAPTURE_NOT_ENABLED,
-            f"spec.current.window is to be compared, but ModelDeployment {name} captures nothing: set its "
-            "spec.capture, or spec.current.uri here",
+            f"spec.current.window needs captured requests, but ModelDeployment {name} captures none: set its "
+            "spec.capture, or set spec.current.uri here",
             fatal=True,
         )
     return None
 
 
 def conditions_of(context: Context) -> tuple[Wanted, ...]:
-    """Return all conditions that should hold."""
+    """Build all conditions."""
     return (
-        *_main(context),
+        *_ready(context),
         _drifted(context),
         *checks_of(context.verdict, context.resource.spec),
         *_quality(context),
@@ -93,51 +93,51 @@ def conditions_of(context: Context) -> tuple[Wanted, ...]:
     )
 
 
-def _main(context: Context) -> tuple[Wanted, ...]:
-    """Return Ready, and Reconciling or Stalled with it."""
-    problem, run = context.problem, context.known.last_run
+def _ready(context: Context) -> tuple[Wanted, ...]:
+    """Build Ready and, with it, Reconciling or Stalled."""
+    problem, run = context.problem, context.history.last_run
     if problem is not None:
         return (stalled if problem.fatal else reconciling)(problem.reason, problem.message)
     if run is not None and run.result == "Failed":
         return _failing(context, run.reason or reasons.COMPARISON_FAILED, f"{run.job}: {run.message or ''}")
     cause = waiting_of(context.observed)
     if cause is not None:
-        return (Wanted(READY, "False", cause.reason, f"a comparison cannot start: {cause.message}"),)
-    return ready(*_well(context))
+        return (Wanted(READY, "False", cause.reason, f"comparison cannot start: {cause.message}"),)
+    return ready(*_ready_reason(context))
 
 
 def waiting_of(observed: Observed) -> Problem | None:
-    """Return what keeps a comparison's pod from starting."""
+    """Return why a pending pod of a comparison does not start."""
     pending = (pod for pod in observed.pods if pod.status.phase == "Pending")
     return next((cause for pod in pending if (cause := waiting_problem(pod)) is not None), None)
 
 
 def _failing(context: Context, reason: str, message: str) -> tuple[Wanted, ...]:
     failure = by_reason(reason)
-    for_person = reason in reasons.NEEDS_PERSON or (failure is not None and not failure.retriable)
+    needs_person = reason in reasons.NEEDS_PERSON or (failure is not None and not failure.retriable)
     name = context.resource.metadata.name
-    text = f"{message}. The schedule tries it again; so does kubectl create job --from=cronjob/{name} {name}-now"
-    return stalled(reason, text) if for_person else (Wanted(READY, "False", reason, text),)
+    text = f"{message}. Retried on schedule, or now with: kubectl create job --from=cronjob/{name} {name}-now"
+    return stalled(reason, text) if needs_person else (Wanted(READY, "False", reason, text),)
 
 
-def _well(context: Context) -> tuple[str, str]:
-    """Return reason and message of a monitor that can judge."""
-    spec, run = context.resource.spec, context.known.last_run
+def _ready_reason(context: Context) -> tuple[str, str]:
+    """Reason and message of a monitor whose comparisons run."""
+    spec, run = context.resource.spec, context.history.last_run
     if spec.suspend:
         return reasons.SUSPENDED, "spec.suspend is true: no comparison starts"
     if run is None:
-        return reasons.NO_VERDICT_YET, f"the first comparison comes with the schedule {spec.schedule}"
+        return reasons.NO_VERDICT_YET, f"waiting for the first comparison, schedule {spec.schedule}"
     if run.result == "NoVerdict":
-        return reasons.NO_VERDICT, f"{run.job} could not judge ({run.reason}): {run.message}"
-    return reasons.WATCHING, f"comparing with the schedule {spec.schedule}"
+        return reasons.NO_VERDICT, f"{run.job} gave no verdict ({run.reason}): {run.message}"
+    return reasons.WATCHING, f"comparing on schedule {spec.schedule}"
 
 
 def _drifted(context: Context) -> Wanted:
     verdict = context.verdict
     if verdict is None:
-        if context.known.last_verdict is None:
-            return Wanted(DRIFTED, "Unknown", reasons.NO_VERDICT_YET, "no comparison has come to a verdict yet")
-        text = "the newest verdict is about a model that serves no more"
+        if context.history.last_verdict is None:
+            return Wanted(DRIFTED, "Unknown", reasons.NO_VERDICT_YET, "no comparison has given a verdict yet")
+        text = "the newest verdict is about a model that is no longer served"
         return Wanted(DRIFTED, "Unknown", reasons.NEW_MODEL, text)
     truth: Truth = "True" if verdict.drifted else "False"
     reason = reasons.DRIFT_DETECTED if verdict.drifted else reasons.NO_DRIFT
@@ -145,7 +145,7 @@ def _drifted(context: Context) -> Wanted:
 
 
 def summary(verdict: Verdict) -> str:
-    """Return a verdict in one line, with the worst three columns."""
+    """One line: counts, and the three columns with the most drift."""
     worst = ", ".join(_score(item) for item in _worst(verdict))
     counts = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
     report = f"; see {verdict.report_uri}" if verdict.report_uri else ""
@@ -158,7 +158,8 @@ def _worst(verdict: Verdict) -> tuple[FeatureScore, ...]:
 
 
 def _score(item: FeatureScore) -> str:
-    return f"{item.name} ({item.method} {item.score}, threshold {item.threshold})"
+    figure = item.score if item.p is None else p_value_text(item.p)
+    return f"{item.name} {item.method} {figure} (threshold {item.threshold})"
 
 
 def _quality(context: Context) -> tuple[Wanted, ...]:
@@ -170,30 +171,29 @@ def _quality(context: Context) -> tuple[Wanted, ...]:
         return (Wanted(DATA_QUALITY, "False", reasons.QUALITY_FINDINGS, text),)
     if context.resource.spec.checks.quality is None:
         return ()
-    return (Wanted(DATA_QUALITY, "True", reasons.QUALITY_HOLDS, "nothing is wrong with the data itself"),)
+    return (Wanted(DATA_QUALITY, "True", reasons.QUALITY_HOLDS, "no data quality problems found"),)
 
 
 def _retrain(context: Context) -> tuple[Wanted, ...]:
-    """Return the standing request, which a newer model makes void, or what keeps one from being made."""
-    wish = context.resource.spec.on_drift.retrain if context.resource.spec.on_drift else None
-    asked = context.known.retrain
-    if wish is None:
+    """Build RetrainRequested. A request lapses once another model is served."""
+    policy = context.resource.spec.on_drift.retrain if context.resource.spec.on_drift else None
+    request = context.history.retrain
+    if policy is None:
         return ()
-    if is_wanted(context.known, wish) and spent_for(context.known, wish, context.now) > 0:
-        over = format_time(context.known.retrains[-(wish.max_per_week or 1)] + WEEK)
+    if is_due(context.history, policy) and budget_wait(context.history, policy, context.now) > 0:
+        over = format_time(context.history.retrains[-(policy.max_per_week or 1)] + WEEK)
         text = (
-            f"training was asked for as often within seven days as spec.onDrift.retrain.maxPerWeek allows "
-            f"({wish.max_per_week}): the next request is made at {over} if the finding lasts. Find out why training "
-            "does not cure it, or raise the number"
+            f"spec.onDrift.retrain.maxPerWeek ({policy.max_per_week}) reached: the next request follows at {over} if "
+            "the finding persists. Find out why retraining does not help, or raise the limit"
         )
         return (Wanted(RETRAIN_REQUESTED, "False", reasons.RETRAIN_BUDGET_SPENT, text),)
-    if asked is None or (context.model is not None and asked.digest not in (None, context.model.digest)):
+    if request is None or (context.model is not None and request.digest not in (None, context.model.digest)):
         return ()
-    text = f"verdict {asked.verdict} asked TrainingJob {wish.training_job} to run again{because(asked)}"
-    first = asked.findings[0] if asked.findings else "Drift"
+    text = f"verdict {request.verdict} requested a run of TrainingJob {policy.training_job}{findings_text(request)}"
+    first = request.findings[0] if request.findings else "Drift"
     return (Wanted(RETRAIN_REQUESTED, "True", reasons.PERSISTING[first], text),)
 
 
-def because(asked: RetrainRequest) -> str:
-    """Return what a request was made for, as the end of a sentence."""
-    return f", because of {', '.join(asked.findings)}" if asked.findings else ""
+def findings_text(request: RetrainRequest) -> str:
+    """Findings that led to a request, as the end of a sentence."""
+    return f", because of {', '.join(request.findings)}" if request.findings else ""

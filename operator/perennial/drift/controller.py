@@ -1,4 +1,4 @@
-"""The drift room, as the runtime sees it."""
+"""Entry point of the drift controller for the runtime, and its metrics."""
 
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.resource import DriftMonitor
@@ -10,7 +10,7 @@ from perennial.drift.observe import Observed, names, observe
 
 
 def metrics(resource: DriftMonitor) -> tuple[Gauge, ...]:
-    """Return the gauges of one DriftMonitor: those of its newest verdict, at most ten columns."""
+    """Gauges of a DriftMonitor's newest verdict, with at most ten columns."""
     verdict = resource.status.last_verdict
     if verdict is None:
         return ()
@@ -18,43 +18,47 @@ def metrics(resource: DriftMonitor) -> tuple[Gauge, ...]:
     return (
         Gauge("perennial_drift_detected", "1 while the newest verdict finds drift, else 0.", float(verdict.drifted)),
         Gauge("perennial_drift_share", "Share of the compared columns that have drifted.", share),
-        *_states(verdict),
-        *(_check(item) for item in verdict.scores if item.value is not None),
-        *(_score(item) for item in {(item.name, item.method): item for item in verdict.features}.values()),
+        *_check_states(verdict),
+        *(_check_score(item) for item in verdict.scores if item.value is not None),
+        *(_drift_score(item) for item in {(item.name, item.method): item for item in verdict.features}.values()),
     )
 
 
-def _score(item: FeatureScore) -> Gauge:
+def _drift_score(item: FeatureScore) -> Gauge:
     return Gauge(
         "perennial_drift_score",
-        "Score of one of the worst columns; what it means depends on the method.",
+        "Score of one of the columns with the most drift; its meaning depends on the method.",
         float(item.score),
         (("feature", item.name), ("method", item.method)),
     )
 
 
-def _states(verdict: Verdict) -> tuple[Gauge, ...]:
-    """Return the gauges of checks; none for what was not judged, so that no 0 looks like a good result."""
+def _check_states(verdict: Verdict) -> tuple[Gauge, ...]:
+    """Gauges of checks. One that could not be evaluated has none, since 0 would look like a pass."""
     states = (
-        ("perennial_model_degraded", "1 while the newest verdict finds a performance check failed.", verdict.degraded),
+        (
+            "perennial_model_degraded",
+            "1 while the newest verdict has a failed performance check, else 0.",
+            verdict.degraded,
+        ),
         (
             "perennial_model_likely_degraded",
-            "1 while an estimate of performance fails.",
+            "1 while the newest verdict has a failed estimated performance check, else 0.",
             verdict.likely_degraded,
         ),
-        ("perennial_model_unfair", "1 while the newest verdict finds a fairness check failed.", verdict.unfair),
+        ("perennial_model_unfair", "1 while the newest verdict has a failed fairness check, else 0.", verdict.unfair),
     )
     found = tuple(Gauge(name, text, float(state)) for name, text, state in states if state is not None)
     if not verdict.predicted_rows or verdict.labelled_rows is None:
         return found
     coverage = verdict.labelled_rows / verdict.predicted_rows
-    return (*found, Gauge("perennial_label_coverage", "Share of predictions of which the truth is known.", coverage))
+    return (*found, Gauge("perennial_label_coverage", "Share of predictions with a label.", coverage))
 
 
-def _check(item: CheckScore) -> Gauge:
+def _check_score(item: CheckScore) -> Gauge:
     return Gauge(
         "perennial_model_score",
-        "Figure of a check of performance or fairness.",
+        "Value of a performance or fairness metric.",
         float(item.value or 0),
         (("check", item.check), ("metric", item.metric), ("subject", item.subject or "")),
     )

@@ -1,4 +1,4 @@
-"""What deciding about a DriftMonitor needs to see, read from the cache and parsed once."""
+"""Reads the state that decisions about a DriftMonitor depend on from the cache, parsed into models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT,
 
 
 class ServedModel(Model):
-    """The model that the target serves."""
+    """The stable model of the target."""
 
     uri: S3Uri | OciUri
     digest: Digest
@@ -41,28 +41,28 @@ class _Target(Resource):
 
 @dataclass(frozen=True)
 class Target:
-    """What a monitor needs to know of the ModelDeployment that it watches."""
+    """The monitored ModelDeployment, as far as decisions depend on it."""
 
     capture: str | None = None
-    """Where it writes what it captures."""
+    """URI of captured requests. None: capture is disabled."""
     model: ServedModel | None = None
-    """What it serves, or None before it serves anything that can be read."""
+    """Its stable model. None: it serves none, or its status cannot be parsed."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The resource, what it watches, and what it has made."""
+    """A DriftMonitor, its target and its children."""
 
     resource: DriftMonitor
     target: Target | None
     scheduled: bool = False
-    """Whether its CronJob is there."""
+    """Whether its CronJob exists."""
     jobs: tuple[Job, ...] = ()
     pods: tuple[Pod, ...] = ()
 
 
 def observe(resource: DriftMonitor, world: World) -> Observed:
-    """Gather everything from the cache."""
+    """Read target and children from the cache."""
     meta = resource.metadata
     owner = Key(DRIFT_MONITOR.kind, meta.namespace, meta.name)
     return Observed(
@@ -80,7 +80,7 @@ def _target(resource: DriftMonitor, world: World) -> Target | None:
         return None
     try:
         read = _Target.model_validate(raw)
-    except ValidationError:  # edited by hand, or not understood by its own room either
+    except ValidationError:  # edited by hand, or written by another release
         return Target()
     return Target(read.spec.capture.uri if read.spec.capture else None, read.status.stable)
 
@@ -107,7 +107,7 @@ class _Named(Resource):
 
 
 def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:
-    """Return the keys of what a raw DriftMonitor watches and asks to train; nothing for one that cannot be read."""
+    """Keys of the ModelDeployment and TrainingJob that a raw DriftMonitor refers to; none if it cannot be parsed."""
     try:
         read = _Named.model_validate(raw)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Every reason that a DriftMonitor's conditions and Events give, with what it means and what to do."""
+"""Reasons of a DriftMonitor's conditions and Events, each with its meaning and what to do about it."""
 
 from collections.abc import Mapping
 
@@ -36,10 +36,10 @@ GROUPS_TREATED_DIFFERENTLY = "GroupsTreatedDifferently"
 FAIRNESS_HOLDS = "FairnessHolds"
 NOT_JUDGED = "NotJudged"
 
-NOT_OURS = "see kubectl logs, and find out what else writes there"
+NOT_OURS = "see kubectl logs; agent and operator must be of one release"
 
 NEEDS_PERSON = frozenset({DEADLINE_EXCEEDED, OUT_OF_MEMORY, BAD_TERMINATION_MESSAGE})
-"""Failures that come back with every comparison until someone acts, beside those in `core.failures`."""
+"""Failures that persist until the configuration changes, in addition to those marked so in `core.failures`."""
 
 PERSISTING: Mapping[Finding, str] = {
     "Drift": DRIFT_PERSISTS,
@@ -47,140 +47,167 @@ PERSISTING: Mapping[Finding, str] = {
     "LikelyDegradation": LIKELY_DEGRADATION_PERSISTS,
     "Unfairness": UNFAIRNESS_PERSISTS,
 }
-"""Reason of a request to train again, by the first thing that the verdict found."""
+"""Reason of RetrainRequested, by the verdict's first finding."""
 
 QUIET = frozenset({TARGET_NOT_READY})
-"""Reasons for not being ready that are part of a healthy course, and so no news."""
+"""Reasons of Ready=False that occur in normal operation and need no Event."""
 
 REASONS: tuple[ReasonDoc, ...] = (
-    ReasonDoc(WATCHING, "Ready", "Comparisons run on schedule and end with verdicts.", "Nothing."),
-    ReasonDoc(SUSPENDED, "Ready", "spec.suspend is true: no comparison starts.", "Set it to false to go on."),
+    ReasonDoc(WATCHING, "Ready", "Comparisons run on schedule and give verdicts.", "Nothing."),
+    ReasonDoc(SUSPENDED, "Ready", "spec.suspend is true: no comparison starts.", "Set it to false to resume."),
     ReasonDoc(
-        NO_VERDICT_YET, "Ready, Drifted", "No comparison has ended yet.", "Wait for the schedule, or start one by hand."
+        NO_VERDICT_YET,
+        "Ready, Drifted",
+        "No comparison has finished yet.",
+        "Wait for the schedule, or create a Job from the CronJob.",
     ),
     ReasonDoc(
         NO_VERDICT,
         "Ready",
-        "The newest comparison had too little data to judge.",
+        "The newest comparison had too little data for a verdict.",
         "Wait for more requests, widen current.window, or lower checks.minRows.",
     ),
-    ReasonDoc(NEW_MODEL, "Drifted", "The newest verdict is about a model that no longer serves.", "Wait for the next."),
+    ReasonDoc(
+        NEW_MODEL, "Drifted", "The newest verdict is about a model that is no longer served.", "Wait for the next."
+    ),
     ReasonDoc(
         TARGET_NOT_FOUND,
         "Reconciling",
-        "There is no ModelDeployment of that name.",
-        "Create it, or make a DriftMonitor for another.",
+        "The ModelDeployment does not exist.",
+        "Create it, or create a DriftMonitor for another.",
     ),
     ReasonDoc(TARGET_NOT_READY, "Reconciling", "The ModelDeployment serves no model yet.", "See its conditions."),
     ReasonDoc(
         CAPTURE_NOT_ENABLED,
         "Stalled",
-        "Captured requests are to be compared, but the ModelDeployment captures none.",
-        "Set spec.capture there, or spec.current.uri here.",
+        "spec.current.window needs captured requests, but the ModelDeployment captures none.",
+        "Set spec.capture of the ModelDeployment, or spec.current.uri of the DriftMonitor.",
     ),
     ReasonDoc(
         REFERENCE_UNKNOWN,
         "Stalled",
-        "The target's model comes from an image, which has no record of what it was trained on.",
+        "The target serves a model from an image, which does not record its training data.",
         "Set spec.reference.uri.",
     ),
     ReasonDoc(COMPARISON_FAILED, "Ready, Event", "The newest comparison failed.", "See the message and kubectl logs."),
     ReasonDoc(
         BAD_TERMINATION_MESSAGE,
         "Stalled",
-        "The comparison ended well but what it left is not a verdict of the agent.",
-        "See kubectl logs; check that agent and operator are of one release.",
+        "The comparison succeeded, but its termination message is not a valid verdict.",
+        "See kubectl logs; check that agent and operator are of the same release.",
     ),
     ReasonDoc(
         DEADLINE_EXCEEDED,
         "Stalled",
-        "A comparison took longer than activeDeadlineSeconds.",
+        "A comparison exceeded spec.activeDeadlineSeconds.",
         "Raise it, or compare fewer columns or a shorter window.",
     ),
     ReasonDoc(
-        OUT_OF_MEMORY, "Stalled", "A comparison needed more memory than its limit.", "Raise resources.limits.memory."
+        OUT_OF_MEMORY, "Stalled", "A comparison exceeded its memory limit.", "Raise spec.resources.limits.memory."
     ),
     ReasonDoc(
         waiting.UNSCHEDULABLE,
         "Ready",
-        "No node can take the comparison's pod.",
-        "Free or add nodes, or correct resources, nodeSelector or tolerations.",
+        "The comparison's pod cannot be scheduled.",
+        "Free or add nodes, or correct spec.resources, nodeSelector or tolerations.",
     ),
     ReasonDoc(
-        waiting.IMAGE_PULL_FAILED, "Ready", "The agent's image cannot be pulled.", "Check it and imagePullSecrets."
+        waiting.IMAGE_PULL_FAILED,
+        "Ready",
+        "The agent's image cannot be pulled.",
+        "Check the image name and imagePullSecrets.",
     ),
-    ReasonDoc(waiting.IMAGE_INVALID, "Ready", "That is not the name of an image.", "Correct the chart's values."),
+    ReasonDoc(
+        waiting.IMAGE_INVALID, "Ready", "The agent's image name is invalid.", "Correct it in the chart's values."
+    ),
     ReasonDoc(
         waiting.CONTAINER_CONFIG_ERROR,
         "Ready",
-        "The comparison's container cannot be made, mostly for want of a Secret.",
+        "The comparison's container cannot be created, usually because a Secret is missing.",
         "Create what the message names, or correct spec.storage.",
     ),
-    ReasonDoc(DRIFT_DETECTED, "Drifted, Event", "Enough columns have drifted.", "Look at the report; retrain."),
-    ReasonDoc(NO_DRIFT, "Drifted", "Too few columns have drifted to matter.", "Nothing."),
-    ReasonDoc("DriftEnded", "Event", "The newest verdict finds no drift any more.", "Nothing."),
-    ReasonDoc(QUALITY_FINDINGS, "DataQuality", "The data itself is broken.", "Look at what the message names."),
-    ReasonDoc(QUALITY_HOLDS, "DataQuality", "Nothing was found wrong with the data itself.", "Nothing."),
+    ReasonDoc(
+        DRIFT_DETECTED,
+        "Drifted, Event",
+        "The share of drifted columns reaches checks.drift.share.",
+        "Inspect the report; retrain.",
+    ),
+    ReasonDoc(NO_DRIFT, "Drifted", "The share of drifted columns is below checks.drift.share.", "Nothing."),
+    ReasonDoc("DriftEnded", "Event", "The newest verdict finds no drift, unlike the one before.", "Nothing."),
+    ReasonDoc(
+        QUALITY_FINDINGS, "DataQuality", "The current data has quality problems.", "Correct the columns in the message."
+    ),
+    ReasonDoc(QUALITY_HOLDS, "DataQuality", "No data quality problems were found.", "Nothing."),
     ReasonDoc(
         PERFORMANCE_BEYOND_LIMIT,
         "Degraded, Event",
-        "A figure of performance is beyond its limit with its whole interval.",
-        "Look at the report; retrain, or roll back.",
+        "A performance metric is beyond its limit with its whole confidence interval.",
+        "Inspect the report; retrain or roll back.",
     ),
-    ReasonDoc(PERFORMANCE_HOLDS, "Degraded", "No figure of performance is surely beyond its limit.", "Nothing."),
-    ReasonDoc("DegradationEnded", "Event", "Performance is within its limits again.", "Nothing."),
+    ReasonDoc(PERFORMANCE_HOLDS, "Degraded", "No performance metric is significantly beyond its limit.", "Nothing."),
+    ReasonDoc("DegradationEnded", "Event", "All performance metrics are within their limits again.", "Nothing."),
     ReasonDoc(
         ESTIMATE_BEYOND_LIMIT,
         "LikelyDegraded, Event",
-        "An estimate of performance, made without labels, is beyond its limit with its whole interval.",
-        "Look at the report and at what drifted; hasten labels.",
+        "A performance metric estimated without labels is beyond its limit with its whole confidence interval.",
+        "Inspect the report and the drifted columns; collect labels to confirm.",
     ),
-    ReasonDoc(ESTIMATE_HOLDS, "LikelyDegraded", "No estimate of performance is surely beyond its limit.", "Nothing."),
-    ReasonDoc("LikelyDegradationEnded", "Event", "Estimates of performance are within their limits again.", "Nothing."),
+    ReasonDoc(
+        ESTIMATE_HOLDS,
+        "LikelyDegraded",
+        "No estimated performance metric is significantly beyond its limit.",
+        "Nothing.",
+    ),
+    ReasonDoc(
+        "LikelyDegradationEnded",
+        "Event",
+        "All estimated performance metrics are within their limits again.",
+        "Nothing.",
+    ),
     ReasonDoc(
         GROUPS_TREATED_DIFFERENTLY,
         "Unfair, Event",
-        "A figure of fairness is beyond its limit with its whole interval.",
-        "Look at the groups in the report; have people look at the decisions.",
+        "A fairness metric is beyond its limit with its whole confidence interval.",
+        "Inspect the groups in the report; review the model's decisions.",
     ),
-    ReasonDoc(FAIRNESS_HOLDS, "Unfair", "No figure of fairness is surely beyond its limit.", "Nothing."),
-    ReasonDoc("UnfairnessEnded", "Event", "Fairness is within its limits again.", "Nothing."),
+    ReasonDoc(FAIRNESS_HOLDS, "Unfair", "No fairness metric is significantly beyond its limit.", "Nothing."),
+    ReasonDoc("UnfairnessEnded", "Event", "All fairness metrics are within their limits again.", "Nothing."),
     ReasonDoc(
         NOT_JUDGED,
         "Degraded, LikelyDegraded, Unfair",
-        "No check of the kind could be judged, mostly for want of labels.",
-        "Do what the message says; wait for labels, or correct groundTruth and predictions.",
+        "No check of this kind could be evaluated, usually because labels are missing.",
+        "Follow the message; wait for labels, or correct groundTruth and predictions.",
     ),
     ReasonDoc(
         DRIFT_PERSISTS,
         "RetrainRequested",
-        "Enough verdicts in a row found what onDrift.retrain.findings names, drift first, so a TrainingJob is asked to "
-        "run again.",
+        "onDrift.retrain.after consecutive verdicts have a finding listed in onDrift.retrain.findings, and the newest "
+        "found drift: a run of the TrainingJob is requested.",
         "Nothing; watch the TrainingJob.",
     ),
     ReasonDoc(
         DEGRADATION_PERSISTS,
         "RetrainRequested",
-        "As DriftPersists, but the newest of these verdicts found a performance check failed and no drift.",
-        "Watch the TrainingJob; roll back if the loss is large.",
+        "As DriftPersists, but the newest verdict has a failed performance check and no drift.",
+        "Watch the TrainingJob; roll back if performance has dropped a lot.",
     ),
     ReasonDoc(
         LIKELY_DEGRADATION_PERSISTS,
         "RetrainRequested",
-        "As DriftPersists, but the newest of these verdicts found only an estimate of performance failed.",
-        "Watch the TrainingJob; hasten labels.",
+        "As DriftPersists, but the newest verdict has only a failed estimated performance check.",
+        "Watch the TrainingJob; collect labels to confirm.",
     ),
     ReasonDoc(
         UNFAIRNESS_PERSISTS,
         "RetrainRequested",
-        "As DriftPersists, but the newest of these verdicts found only a fairness check failed.",
-        "Watch the TrainingJob, and have people look at the decisions: new data alone may not cure it.",
+        "As DriftPersists, but the newest verdict has only a failed fairness check.",
+        "Watch the TrainingJob and review the model's decisions: retraining alone may not help.",
     ),
     ReasonDoc(
         RETRAIN_BUDGET_SPENT,
         "RetrainRequested",
-        "A finding lasts, but training was asked for as often within seven days as onDrift.retrain.maxPerWeek allows.",
-        "Find out why training does not cure it: look at the report, the labels and the inputs; or raise the number.",
+        "A finding persists, but onDrift.retrain.maxPerWeek requests were made within seven days.",
+        "Find out why retraining does not help: inspect the report, the labels and the inputs; or raise the limit.",
     ),
-    ReasonDoc("RetrainRequested", "Event", "A TrainingJob is asked to run again.", "Nothing; watch the TrainingJob."),
+    ReasonDoc("RetrainRequested", "Event", "A run of the TrainingJob is requested.", "Nothing; watch the TrainingJob."),
 )

@@ -1,4 +1,4 @@
-"""The account of verdicts: which are new, how many in a row found drift, and whether to ask for training. Pure."""
+"""History of verdicts: takes in new comparisons, counts consecutive findings, decides on retraining requests."""
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -8,58 +8,58 @@ from datetime import datetime, timedelta
 from perennial.api.driftmonitor.resource import Retrain
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding, LastRun, RetrainRequest, Verdict
 from perennial.core.times import format_time, parse_duration, parse_time
-from perennial.drift.comparisons import ComparisonResult, Moment
+from perennial.drift.comparisons import ComparisonResult, EndedAt
 
 WEEK = timedelta(days=7)
 _SKEW = timedelta(days=1)
-"""A newest run that lies further in the future was not written by a clock, and would hide all that follow."""
+"""Tolerated clock skew. A `lastRun` further in the future is ignored: it would hide all later comparisons."""
 
 
 @dataclass(frozen=True)
-class Account:
-    """What is known of all comparisons so far."""
+class VerdictHistory:
+    """Summary of all comparisons so far."""
 
     last_run: LastRun | None = None
     last_verdict: Verdict | None = None
     consecutive: int = 0
     retrain: RetrainRequest | None = None
     retrains: tuple[datetime, ...] = ()
-    """Requests of the last week, oldest first, where a budget is set."""
+    """Retraining requests of the last seven days, oldest first, if maxPerWeek is set."""
     failures: tuple[LastRun, ...] = ()
-    """Comparisons that are new in this step and failed."""
+    """Failed comparisons that are new in this reconcile."""
 
 
-def account(
+def update_history(
     status: DriftMonitorStatus,
     found: Iterable[ComparisonResult],
     digest: str | None,
     now: datetime,
     counted: Collection[Finding],
-) -> Account:
-    """Return the account with all new comparisons taken in, each once and in order.
+) -> VerdictHistory:
+    """Return the history in the status, updated with each new comparison once and in order.
 
     Args:
-        status: what is known from before.
-        found: comparisons that have ended, oldest first.
-        digest: the model that is served now, or None while that is unknown.
-        now: the present.
-        counted: findings that count for a run of verdicts.
+        status: holds the history so far.
+        found: finished comparisons, oldest first.
+        digest: digest of the model that is served now. None: unknown.
+        now: current time.
+        counted: findings that count towards consecutive verdicts.
     """
-    known = _known(status, now)
-    for outcome in found:
-        known = _take(known, outcome, counted)
-    return _of_present(known, digest)
+    history = _from_status(status, now)
+    for result in found:
+        history = _add(history, result, counted)
+    return _reset_if_stale(history, digest)
 
 
-def _known(status: DriftMonitorStatus, now: datetime) -> Account:
-    moment = _moment(status.last_run)
-    if moment is None or moment.time > now + _SKEW:
-        return Account(retrain=status.retrain, retrains=_requests(status))
-    return Account(status.last_run, status.last_verdict, status.consecutive, status.retrain, _requests(status))
+def _from_status(status: DriftMonitorStatus, now: datetime) -> VerdictHistory:
+    ended = _ended_at(status.last_run)
+    if ended is None or ended.time > now + _SKEW:
+        return VerdictHistory(retrain=status.retrain, retrains=_requests(status))
+    return VerdictHistory(status.last_run, status.last_verdict, status.consecutive, status.retrain, _requests(status))
 
 
 def _requests(status: DriftMonitorStatus) -> tuple[datetime, ...]:
-    """Return when training was asked for; what someone made unreadable holds nothing back."""
+    """Times of earlier requests; entries that cannot be parsed do not count."""
     found = []
     for text in status.retrains or ():
         with suppress(ValueError):
@@ -67,25 +67,25 @@ def _requests(status: DriftMonitorStatus) -> tuple[datetime, ...]:
     return tuple(sorted(found))
 
 
-def _moment(run: LastRun | None) -> Moment | None:
+def _ended_at(run: LastRun | None) -> EndedAt | None:
     try:
-        return Moment(parse_time(run.time), run.job) if run is not None else None
+        return EndedAt(parse_time(run.time), run.job) if run is not None else None
     except ValueError:
         return None
 
 
-def _take(known: Account, outcome: ComparisonResult, counted: Collection[Finding]) -> Account:
-    newest = _moment(known.last_run)
-    if newest is not None and outcome.moment <= newest:
-        return known
-    verdict = outcome.verdict
+def _add(history: VerdictHistory, result: ComparisonResult, counted: Collection[Finding]) -> VerdictHistory:
+    newest = _ended_at(history.last_run)
+    if newest is not None and result.ended <= newest:
+        return history
+    verdict = result.verdict
     if verdict is None:
-        failed = (outcome.run,) if outcome.run.result == "Failed" else ()
-        return replace(known, last_run=outcome.run, failures=(*known.failures, *failed))
-    before = known.last_verdict
-    in_row = known.consecutive if before is not None and before.digest == verdict.digest else 0
-    in_row = in_row + 1 if _has(verdict, counted) else 0
-    return replace(known, last_run=outcome.run, last_verdict=verdict, consecutive=in_row)
+        failed = (result.run,) if result.run.result == "Failed" else ()
+        return replace(history, last_run=result.run, failures=(*history.failures, *failed))
+    before = history.last_verdict
+    consecutive = history.consecutive if before is not None and before.digest == verdict.digest else 0
+    consecutive = consecutive + 1 if _has(verdict, counted) else 0
+    return replace(history, last_run=result.run, last_verdict=verdict, consecutive=consecutive)
 
 
 def _has(verdict: Verdict, counted: Collection[Finding]) -> bool:
@@ -93,7 +93,7 @@ def _has(verdict: Verdict, counted: Collection[Finding]) -> bool:
 
 
 def findings_of(verdict: Verdict) -> tuple[Finding, ...]:
-    """Return what a verdict found wrong with the model."""
+    """Findings of a verdict, drift first."""
     found: tuple[tuple[Finding, bool | None], ...] = (
         ("Drift", verdict.drifted),
         ("Degradation", verdict.degraded),
@@ -103,57 +103,57 @@ def findings_of(verdict: Verdict) -> tuple[Finding, ...]:
     return tuple(name for name, holds in found if holds)
 
 
-def _of_present(known: Account, digest: str | None) -> Account:
-    """Return the account with verdicts about an older model counting for nothing."""
-    verdict = known.last_verdict
+def _reset_if_stale(history: VerdictHistory, digest: str | None) -> VerdictHistory:
+    """Reset the count of consecutive verdicts if the newest is about a model that is no longer served."""
+    verdict = history.last_verdict
     stale = digest is not None and (verdict is None or verdict.digest != digest)
-    return replace(known, consecutive=0) if stale else known
+    return replace(history, consecutive=0) if stale else history
 
 
-def ask(known: Account, wish: Retrain | None, now: datetime) -> Account:
-    """Return the account with a request to train again, when one is due: never two for one verdict."""
-    verdict = known.last_verdict
-    if verdict is None or not is_wanted(known, wish) or wait_for(known, wish, now) > 0:
-        return known
-    found = tuple(finding for finding in findings_of(verdict) if wish is not None and finding in wish.findings)
+def request_training(history: VerdictHistory, policy: Retrain | None, now: datetime) -> VerdictHistory:
+    """Add a retraining request if one is due and allowed now. One verdict never leads to two requests."""
+    verdict = history.last_verdict
+    if verdict is None or not is_due(history, policy) or request_wait(history, policy, now) > 0:
+        return history
+    found = tuple(finding for finding in findings_of(verdict) if policy is not None and finding in policy.findings)
     request = RetrainRequest(verdict=verdict.id, time=format_time(now), digest=verdict.digest, findings=found)
-    budgeted = wish is not None and wish.max_per_week is not None
-    recent = (*_recent(known, now), now) if budgeted else ()
-    return replace(known, retrain=request, retrains=recent)
+    budgeted = policy is not None and policy.max_per_week is not None
+    recent = (*_recent(history, now), now) if budgeted else ()
+    return replace(history, retrain=request, retrains=recent)
 
 
-def _recent(known: Account, now: datetime) -> tuple[datetime, ...]:
-    return tuple(moment for moment in known.retrains if moment > now - WEEK)
+def _recent(history: VerdictHistory, now: datetime) -> tuple[datetime, ...]:
+    return tuple(moment for moment in history.retrains if moment > now - WEEK)
 
 
-def is_wanted(known: Account, wish: Retrain | None) -> bool:
-    """Tell whether a finding persists and its newest verdict has not asked yet."""
-    verdict, asked = known.last_verdict, known.retrain
-    if wish is None or verdict is None or not _has(verdict, wish.findings) or known.consecutive < wish.after:
+def is_due(history: VerdictHistory, policy: Retrain | None) -> bool:
+    """Whether enough consecutive verdicts have a finding, and the newest has not led to a request yet."""
+    verdict, request = history.last_verdict, history.retrain
+    if policy is None or verdict is None or not _has(verdict, policy.findings) or history.consecutive < policy.after:
         return False
-    return asked is None or asked.verdict != verdict.id
+    return request is None or request.verdict != verdict.id
 
 
-def wait_for(known: Account, wish: Retrain | None, now: datetime) -> float:
-    """Return the seconds until the cooldown after the last request is over, and the week's budget has room."""
-    if wish is None:
+def request_wait(history: VerdictHistory, policy: Retrain | None, now: datetime) -> float:
+    """Seconds until cooldown and maxPerWeek allow a request; 0 if they allow it now."""
+    if policy is None:
         return 0.0
-    return max(_cooldown(known, wish, now), spent_for(known, wish, now))
+    return max(_cooldown_wait(history, policy, now), budget_wait(history, policy, now))
 
 
-def _cooldown(known: Account, wish: Retrain, now: datetime) -> float:
-    if known.retrain is None:
+def _cooldown_wait(history: VerdictHistory, policy: Retrain, now: datetime) -> float:
+    if history.retrain is None:
         return 0.0
     try:
-        over = parse_time(known.retrain.time) + parse_duration(wish.cooldown)
-    except ValueError:  # a time that someone made unreadable holds nothing back
+        over = parse_time(history.retrain.time) + parse_duration(policy.cooldown)
+    except ValueError:  # a time edited by hand starts no cooldown
         return 0.0
     return max(0.0, (over - now).total_seconds())
 
 
-def spent_for(known: Account, wish: Retrain, now: datetime) -> float:
-    """Return the seconds until a request fits the week's budget, 0 when one does."""
-    recent = _recent(known, now)
-    if wish.max_per_week is None or len(recent) < wish.max_per_week:
+def budget_wait(history: VerdictHistory, policy: Retrain, now: datetime) -> float:
+    """Seconds until maxPerWeek allows a request; 0 if it allows one now."""
+    recent = _recent(history, now)
+    if policy.max_per_week is None or len(recent) < policy.max_per_week:
         return 0.0
-    return (recent[-wish.max_per_week] + WEEK - now).total_seconds()
+    return (recent[-policy.max_per_week] + WEEK - now).total_seconds()

@@ -95,8 +95,9 @@ DEFINITIONS: tuple[Definition, ...] = (
         "dm",
         (
             READY,
+            Column("Phase", ".status.phase", description="Summary of the conditions."),
             Column("Schedule", ".spec.schedule"),
-            Column("Drifted", _condition("Drifted", "status"), description="What the newest verdict says."),
+            Column("Drifted", _condition("Drifted", "status"), description="Whether the newest verdict found drift."),
             Column("Last run", ".status.lastRun.time", "date"),
             Column("Report", ".status.reportUri", priority=1),
             REASON,

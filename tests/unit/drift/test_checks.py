@@ -41,7 +41,10 @@ def test_a_degraded_model_is_told_with_figure_interval_and_coverage() -> None:
     assert conditions(decision)["Unfair"] == ("False", "FairnessHolds")
     assert conditions(decision)["Ready"] == ("True", "Watching")
     message = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "Degraded")
-    assert message == "rocAuc 0.71 (0.68 to 0.74), wanted at least 0.8; 900 of 1000 predictions have a label"
+    assert (
+        message
+        == "rocAuc 0.71 (95 % interval 0.68 to 0.74), required at least 0.8; 900 of 1000 predictions have a label"
+    )
     assert [event.reason for event in decision.events] == ["PerformanceBeyondLimit"]
 
 
@@ -65,7 +68,7 @@ def test_what_could_not_be_judged_is_unknown_and_says_why() -> None:
     decision = decide(checked(), target(), job("churn-1"), pod("churn-1", verdict(scores=[blank])))
     assert conditions(decision)["Degraded"] == ("Unknown", "NotJudged")
     message = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "Degraded")
-    assert message == "nothing could be judged: rocAuc: 20 labelled rows"
+    assert message == "no check could be evaluated: rocAuc: 20 labelled rows"
 
 
 @pytest.mark.parametrize(("wish", "asks"), [([], False), (["Degradation"], True), (["Unfairness"], False)])
@@ -84,7 +87,7 @@ def test_an_estimate_has_a_condition_of_its_own_and_says_nothing_of_labels() -> 
     assert conditions(decision)["LikelyDegraded"] == ("True", "EstimateBeyondLimit")
     assert status_of(decision)["phase"] == "LikelyDegraded"
     text = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "LikelyDegraded")
-    assert text == "rocAuc 0.71 (0.68 to 0.74), wanted at least 0.8"
+    assert text == "rocAuc 0.71 (95 % interval 0.68 to 0.74), required at least 0.8"
 
 
 def test_gauges_show_what_was_judged_and_nothing_else() -> None:

@@ -80,12 +80,30 @@ def test_a_verdict_is_taken_once() -> None:
     assert status["consecutive"] == 1
     assert conditions(first)["Drifted"] == ("True", "DriftDetected")
     assert [event.reason for event in first.events] == ["DriftDetected"]
-    assert "age (psi 0.61, threshold 0.2), income" in first.events[0].message
+    assert "age psi 0.61 (threshold 0.2), income psi 0.42" in first.events[0].message
     assert "tenure" not in first.events[0].message
 
     second = decide(after(first, resource), *world)
     assert second.status == first.status
     assert second.events == ()
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({"score": "0", "statistic": "0.43", "pValue": "3.2e-14"}, "age ks p < 1e-10 (threshold 0.001)"),
+        ({"score": "0.0000012", "statistic": "0.2", "pValue": "1.2e-06"}, "age ks p = 1.2e-06 (threshold 0.001)"),
+        ({"score": "0"}, "age ks p < 1e-10 (threshold 0.001)"),
+        ({"score": "0.00042"}, "age ks p = 0.00042 (threshold 0.001)"),
+    ],
+    ids=["tiny", "small", "tiny, of an earlier agent", "small, of an earlier agent"],
+)
+def test_a_test_is_told_by_its_p_value(figures: dict[str, str], told: str) -> None:
+    feature = {"name": "age", "method": "ks", "threshold": "0.001", "drifted": True, **figures}
+    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", verdict(features=[feature])))
+    assert told in decision.events[0].message
+    kept = status_of(decision)["lastVerdict"]["features"][0]
+    assert kept == feature
 
 
 def test_verdicts_found_together_are_counted_in_order() -> None:

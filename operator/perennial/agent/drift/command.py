@@ -146,10 +146,15 @@ def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdi
 def _nothing(current: str | CaptureWindow) -> str:
     if isinstance(current, CaptureWindow):
         return (
-            f"no request to model {current.digest[:19]} was captured in the last {current.seconds} seconds under "
-            f"{current.uri}: send requests, widen current.window, or check that the deployment's capture works."
+            f"no requests to model {current.digest[:19]} were captured under {current.uri} in the last "
+            f"{_period(current)}: send requests, widen current.window, or check the deployment's capture."
         )
     return f"there are no rows under current.uri {current}: upload data or correct the URI."
+
+
+def _period(window: CaptureWindow) -> str:
+    """Length of the window as the spec states it, such as 24h."""
+    return window.period or f"{window.seconds} s"
 
 
 def _no_common(reference: Table, current: Current, features: Features) -> str:
@@ -212,8 +217,8 @@ def _reference_side(reference: str | RunReference, table: Table) -> Side:
 
 def _current_side(current: str | CaptureWindow, table: Table) -> Side:
     if isinstance(current, CaptureWindow):
-        hours = f"captured requests of the last {current.seconds / 3600:,.4g} hours"
-        return Side(uri=current.uri, description=hours, rows=table.rows)
+        description = f"captured requests of the last {_period(current)}"
+        return Side(uri=current.uri, description=description, rows=table.rows)
     return Side(uri=current, description="current data", rows=table.rows)
 
 

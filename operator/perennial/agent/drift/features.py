@@ -163,6 +163,7 @@ def _feature(name: str, pair: Pair, check: DriftCheck) -> FeatureReport:
         score=_bounded(result.score),
         threshold=_bounded(result.threshold),
         statistic=_bounded(result.statistic),
+        p_value=result.score if result.method in P_VALUES else None,
         drifted=result.drifted,
         badness=result.badness if isfinite(result.badness) else None,
         why=result.why,

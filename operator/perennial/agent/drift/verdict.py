@@ -78,6 +78,8 @@ def _score(feature: FeatureReport) -> FeatureScore:
         name=cut(feature.name, _NAME),
         method=feature.method,
         score=decimal_text(feature.score),
+        statistic=None if feature.p_value is None else decimal_text(feature.statistic),
+        p_value=None if feature.p_value is None else f"{feature.p_value:.3g}",
         threshold=decimal_text(feature.threshold),
         drifted=feature.drifted,
     )

@@ -1,1 +1,1 @@
-"""What crosses a process boundary: operator settings, agent commands, termination messages, manifests."""
+"""Formats shared between processes: operator settings, agent commands, termination messages, manifests."""

@@ -1,13 +1,13 @@
-"""What the operator tells the agent: one JSON document in the variable PERENNIAL_CONFIG.
+"""Configuration of the agent's commands: one JSON document in the environment variable PERENNIAL_CONFIG.
 
-It never holds credentials: those reach the pod through the Secret that `storage.secretName` names.
+It never holds credentials. Pods get those from the Secret named by `storage.secretName`.
 """
 
 from typing import Literal
 
 from pydantic import Field
 
-from perennial.api.common.base import Digest, Model, S3Uri
+from perennial.api.common.base import Digest, Model, Period, S3Uri
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.manifest import Recipe
 from perennial.api.driftmonitor.checks import GroundTruth, Predictions
@@ -16,22 +16,22 @@ from perennial.api.modeldeployment.runtime import ModelFormat
 
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
 WORKER_VARIABLE = "JOB_COMPLETION_INDEX"
-"""Which worker of several a container belongs to, counted from 0: Kubernetes sets it in every Indexed Job."""
+"""Index of the worker, from 0. Kubernetes sets it in the pods of every Indexed Job."""
 ROOT = "/perennial"
 INPUTS = f"{ROOT}/inputs"
 OUTPUT = f"{ROOT}/output"
 PARAMETERS_FILE = f"{ROOT}/params.json"
 PROGRESS_FILE = f"{ROOT}/progress.json"
-"""Where the code may say how far it is: {"step": 120, "total": 1000, "metrics": {"loss": 0.31}, "eta": 60}."""
+"""Written by training code to report progress: {"step": 120, "total": 1000, "metrics": {"loss": 0.31}, "eta": 60}."""
 PROGRESS_PORT, PROGRESS_PATH = 9464, "/progress"
-"""Where the sidecar answers with it, as `api.messages.TrainingProgress`."""
+"""Where the sidecar serves it, as `api.contract.messages.TrainingProgress`."""
 INPUT_RECORD = f"{ROOT}/.perennial/inputs.json"
-"""Written by `fetch` (a JSON list of InputManifest), read by `publish` for the manifest's lineage."""
+"""A JSON list of InputManifest. `fetch` writes it; `publish` copies it into the manifest."""
 MODEL_DIR = "/mnt/models"
 
 
 class FetchInputs(Model):
-    """`perennial agent fetch` before training: pull inputs, write the parameters file."""
+    """`perennial agent fetch` before training: download the inputs and write the parameters file."""
 
     kind: Literal["FetchInputs"] = "FetchInputs"
     storage: Storage = Field(Storage())
@@ -41,7 +41,7 @@ class FetchInputs(Model):
 
 
 class ModelFolder(Model):
-    """A further version, and the folder that it goes to."""
+    """An additional model version, and the folder to download it to."""
 
     uri: S3Uri
     digest: Digest
@@ -49,23 +49,23 @@ class ModelFolder(Model):
 
 
 class ModelRules(Model):
-    """Which models are refused before they are loaded."""
+    """Rules that reject a model before the server loads it."""
 
     runtime: str | None = None
     formats: tuple[ModelFormat, ...] | None = None
-    """What the runtime loads; unset: anything."""
+    """Formats that the runtime loads. Unset: any."""
     allow_pickle: bool | None = None
 
 
 class CheckModel(ModelRules):
-    """`perennial agent fetch` before a model that the node has mounted itself is served: hold it to the rules."""
+    """`perennial agent fetch` before serving a model from an image volume: check it against the rules."""
 
     kind: Literal["CheckModel"] = "CheckModel"
     directory: str
 
 
 class FetchModel(ModelRules):
-    """`perennial agent fetch` before serving: pull one published version and check its digest."""
+    """`perennial agent fetch` before serving: download a published version and verify its digest."""
 
     kind: Literal["FetchModel"] = "FetchModel"
     storage: Storage = Field(Storage())
@@ -73,12 +73,12 @@ class FetchModel(ModelRules):
     digest: Digest
     directory: str = MODEL_DIR
     most_bytes: int | None = None
-    """What the volume may hold."""
+    """Size limit of the volume."""
     more: tuple[ModelFolder, ...] | None = None
 
 
 class PublishConfig(Model):
-    """`perennial agent publish` beside training: on SIGTERM, publish the output folder."""
+    """`perennial agent publish`, a sidecar of training: on SIGTERM, publish the output folder."""
 
     kind: Literal["Publish"] = "Publish"
     storage: Storage = Field(Storage())
@@ -93,7 +93,7 @@ class PublishConfig(Model):
 
 
 class PollConfig(Model):
-    """`perennial agent poll`: list the inputs, and end with a digest of what lies there in the termination message."""
+    """`perennial agent poll`: list the inputs and write a digest of the listing to the termination message."""
 
     kind: Literal["Poll"] = "Poll"
     storage: Storage = Field(Storage())
@@ -101,7 +101,7 @@ class PollConfig(Model):
 
 
 class CaptureConfig(Model):
-    """`perennial agent capture` beside a model server: pass requests on, write what was asked and answered."""
+    """`perennial agent capture`, a sidecar of a model server: forward requests, record them with their responses."""
 
     kind: Literal["Capture"] = "Capture"
     storage: Storage = Field(Storage())
@@ -117,21 +117,23 @@ class CaptureConfig(Model):
     format: Literal["JsonLines", "Parquet"] | None = None
     """Unset: JsonLines."""
     redact: tuple[str, ...] | None = None
-    """Names that are left out, in any case."""
+    """Names of fields to remove from records, compared without regard to case."""
     max_body_bytes: int = Field(262144, ge=0)
     max_buffer_bytes: int = Field(16 * 2**20, ge=0)
 
 
 class CaptureWindow(Model):
-    """Captured requests of the last seconds, for one model."""
+    """The most recently captured requests to one model."""
 
     uri: S3Uri
     seconds: int = Field(gt=0)
+    period: Period | None = None
+    """The same length as `current.window` states it, such as 24h, for messages."""
     digest: Digest
 
 
 class RunReference(Model):
-    """The inputs of the run that made a published version, as its manifest lists them."""
+    """Training inputs of a published version, as listed in its manifest."""
 
     uri: S3Uri
     digest: Digest
@@ -139,7 +141,7 @@ class RunReference(Model):
 
 
 class DriftConfig(Model):
-    """`perennial agent drift`: compare, report, end with a verdict in the termination message."""
+    """`perennial agent drift`: compare, write the report, write the verdict to the termination message."""
 
     kind: Literal["Drift"] = "Drift"
     storage: Storage = Field(Storage())

@@ -1,7 +1,7 @@
-"""What an agent tells the operator when it ends: one JSON object in the termination message.
+"""Results of the agent's commands: one JSON object in the container's termination message.
 
-The message is untrusted: whoever controls a pod can write anything there. `core.termination` holds it to
-these models, to 4096 bytes, and to printable text.
+The message is untrusted, since anyone who controls a pod can write it. `core.termination` validates it against
+these models and rejects more than 4096 bytes or unprintable text.
 """
 
 from typing import Annotated, Literal
@@ -13,15 +13,15 @@ from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import FeatureScore
 
 MAX_BYTES = 4096
-"""The kubelet cuts a container's termination message at this length."""
+"""The kubelet truncates a container's termination message to this length."""
 
 Line = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
-"""A whole number that every JSON reader, and the status, can hold."""
+"""A non-negative integer that a float64 holds exactly, so that every JSON reader agrees on it."""
 
 
 class AgentMessage(Model):
-    """What all messages share. `v` grows when a change would mislead an older operator."""
+    """Base of all messages. `v` is increased when an older operator would misread a change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,7 +29,7 @@ class AgentMessage(Model):
 
 
 class Failure(AgentMessage):
-    """The agent could not do its work. The exit code says the same (see `core.failures`)."""
+    """The command failed. Its exit code gives the same reason (see `core.failures`)."""
 
     kind: Literal["Failure"] = "Failure"
     reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z]+$")]
@@ -37,7 +37,7 @@ class Failure(AgentMessage):
 
 
 class PulledInput(AgentMessage):
-    """One input that was pulled."""
+    """One downloaded input."""
 
     name: Annotated[str, Field(max_length=63)]
     digest: Digest
@@ -46,7 +46,7 @@ class PulledInput(AgentMessage):
 
 
 class Fetched(AgentMessage):
-    """`fetch` has pulled everything."""
+    """`fetch` has downloaded all inputs."""
 
     kind: Literal["Fetched"] = "Fetched"
     inputs: Annotated[tuple[PulledInput, ...], Field(max_length=16)] = ()
@@ -56,7 +56,7 @@ MOST_PROGRESS_METRICS = 16
 
 
 class TrainingProgress(Model):
-    """What the sidecar answers to `GET :9464/progress`, from the code's own progress.json: untrusted, too."""
+    """Response of the sidecar to `GET :9464/progress`, read from the training code's progress.json. Untrusted."""
 
     step: Count
     total: Count | None = None
@@ -65,11 +65,11 @@ class TrainingProgress(Model):
         Field(max_length=MOST_PROGRESS_METRICS),
     ] = Field(default_factory=dict)
     eta: Count | None = None
-    """Seconds that are left."""
+    """Estimated seconds until training ends."""
 
 
 class Polled(AgentMessage):
-    """`poll` has listed the inputs."""
+    """`poll` has listed the inputs; `digest` changes when the listing does."""
 
     kind: Literal["Polled"] = "Polled"
     digest: Digest
@@ -78,7 +78,7 @@ class Polled(AgentMessage):
 
 
 class Published(AgentMessage):
-    """`publish` has written a version, manifest last."""
+    """`publish` has uploaded a version and, last, its manifest."""
 
     kind: Literal["Published"] = "Published"
     uri: S3Uri
@@ -93,13 +93,13 @@ class Published(AgentMessage):
 
 
 class NothingToPublish(AgentMessage):
-    """`publish` found the output folder empty."""
+    """`publish` found no files in the output folder."""
 
     kind: Literal["NothingToPublish"] = "NothingToPublish"
 
 
 class DriftVerdict(AgentMessage):
-    """`drift` has compared enough data to judge."""
+    """`drift` has compared the window with the reference."""
 
     kind: Literal["DriftVerdict"] = "DriftVerdict"
     drifted: bool
@@ -120,7 +120,7 @@ class DriftVerdict(AgentMessage):
 
 
 class NoVerdict(AgentMessage):
-    """`drift` had too little data to judge; nothing is wrong with the monitor itself."""
+    """`drift` had too little data for a verdict; the monitor itself works."""
 
     kind: Literal["NoVerdict"] = "NoVerdict"
     reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z]+$")]

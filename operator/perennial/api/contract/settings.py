@@ -1,4 +1,4 @@
-"""The operator's own configuration: one YAML file that the chart renders. The values schema comes from here."""
+"""Operator configuration: one YAML file rendered by the chart, whose values schema is generated from these models."""
 
 from typing import Annotated, Literal
 
@@ -10,51 +10,51 @@ from perennial.api.modeldeployment.runtime import Directory, HttpProbe, ModelFor
 
 
 class RuntimePreset(Model):
-    """A model server that ModelDeployments choose by name.
+    """A model server that ModelDeployments select by name.
 
     Kubernetes expands $(PERENNIAL_MODEL_NAME) and $(PERENNIAL_MODEL_DIR) in `args` and in the values of `env`.
     """
 
-    image: Image = Field(description="Image with the server.")
+    image: Image = Field(description="Image of the model server.")
     image_pull_policy: PullPolicy | None = Field(None, description="As in a pod.")
     command: Args | None = Field(None, description="Replaces the image's entrypoint.")
     args: Args | None = Field(None, description="Replaces the image's arguments.")
     env: tuple[EnvVar, ...] = Field((), description="Environment variables.")
-    port: int = Field(8080, ge=1024, le=65535, description="Port that answers HTTP.")
-    readiness: HttpProbe | None = Field(None, description="When the server may be sent requests.")
-    liveness: HttpProbe | None = Field(None, description="When the server is to be restarted.")
+    port: int = Field(8080, ge=1024, le=65535, description="HTTP port of the server.")
+    readiness: HttpProbe | None = Field(None, description="Readiness probe.")
+    liveness: HttpProbe | None = Field(None, description="Liveness probe; the server is restarted when it fails.")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="Port of the server's Prometheus metrics.")
     metrics_path: str = Field("/metrics", description="Path of the server's Prometheus metrics.")
     formats: Annotated[tuple[ModelFormat, ...], Field(max_length=16)] = Field(
         (),
-        description="Formats of models that the server loads; any other is refused before it is fetched. Empty: all.",
+        description="Model formats that the server loads; others are rejected before the download. Empty: all.",
     )
     directory: Directory = Field(
         "",
-        description="Folder below /mnt/models that receives the model's files, and becomes PERENNIAL_MODEL_DIR; "
-        "$(PERENNIAL_MODEL_NAME) is replaced. Empty: /mnt/models itself.",
+        description="Folder below /mnt/models for the model's files, also the value of PERENNIAL_MODEL_DIR; "
+        "$(PERENNIAL_MODEL_NAME) is expanded. Empty: /mnt/models itself.",
     )
     scaling_metrics: dict[Name, ShortText] = Field(
         default_factory=dict,
-        description="Custom metrics of the pods that autoscaling may name, by a short name: queue, running, gpu. An "
-        "adapter, such as Prometheus's, must serve them in the custom metrics API.",
+        description="Custom pod metrics for autoscaling, by a short name such as queue, running or gpu. A metrics "
+        "adapter, such as the Prometheus adapter, must serve them in the custom metrics API.",
     )
     shared_memory: Quantity | None = Field(
-        None, description="Size of /dev/shm where the ModelDeployment sets none, such as 2Gi."
+        None, description="Size of /dev/shm, such as 2Gi, unless the ModelDeployment sets it."
     )
     startup_seconds: int = Field(
         0,
         ge=0,
         le=86400,
-        description="Seconds that loading may take; a ModelDeployment's rollout.progressDeadlineSeconds counts only "
-        "where it is longer.",
+        description="Seconds that loading a model may take; a ModelDeployment's rollout.progressDeadlineSeconds "
+        "applies only if it is longer.",
     )
 
 
 class AgentConfigDefaults(Model):
-    """The agent's containers in users' pods."""
+    """Defaults of the agent's containers in users' pods."""
 
-    image: Image = Field("perennial:dev", description="Image of the agent: the operator's own.")
+    image: Image = Field("perennial:dev", description="Image of the agent. The chart sets the operator's own image.")
     image_pull_policy: PullPolicy | None = Field(None, description="As in a pod.")
     resources: ResourceRequirements = Field(
         ResourceRequirements(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "1Gi"}),
@@ -63,78 +63,90 @@ class AgentConfigDefaults(Model):
 
 
 class PodRules(Model):
-    """What users may ask for their pods."""
+    """Restrictions on users' pods."""
 
     service_accounts: Annotated[tuple[ObjectName, ...], Field(max_length=64)] = Field(
         (),
         description="ServiceAccounts that spec.serviceAccountName may name, in the resource's own namespace. Empty: "
-        "none but the namespace's default.",
+        "only the namespace's default ServiceAccount.",
     )
     allow_root: bool = Field(
         True,
-        description="Let users' containers run as root where their image or spec.security says so. False: they must "
-        "not, and what asks for it is refused.",
+        description="Allow users' containers to run as root if their image or spec.security says so. False: such "
+        "pods are rejected.",
     )
 
 
 class LeaderElection(Model):
-    """Which of several replicas acts."""
+    """Leader election among replicas of the operator."""
 
-    enabled: bool = Field(True, description="Take a Lease before acting. Needed with more than one replica.")
-    lease_seconds: float = Field(15, ge=1, le=600, description="How long a lease holds without renewal.")
-    renew_seconds: float = Field(10, ge=0.5, le=600, description="A leader that cannot renew for so long stops acting.")
-    retry_seconds: float = Field(2, ge=0.1, le=60, description="How often a lease is renewed or asked for.")
+    enabled: bool = Field(True, description="Acquire a Lease before acting. Required with more than one replica.")
+    lease_seconds: float = Field(15, ge=1, le=600, description="Seconds that a lease is valid without renewal.")
+    renew_seconds: float = Field(
+        10, ge=0.5, le=600, description="Seconds without a successful renewal after which a leader stops acting."
+    )
+    retry_seconds: float = Field(
+        2, ge=0.1, le=60, description="Seconds between attempts to acquire or renew the lease."
+    )
     name: Name = Field("perennial-operator", description="Name of the Lease.")
 
 
 class Queue(Model):
-    """How fast the operator works."""
+    """Concurrency and rate limits of the operator."""
 
-    workers: int = Field(48, ge=1, le=256, description="Resources that are reconciled at the same time.")
+    workers: int = Field(48, ge=1, le=256, description="Number of resources reconciled concurrently.")
     writes_per_second: float = Field(
         0,
         ge=0,
         le=10000,
-        description="Most writes a second to the API server; 0: the server's own fairness decides.",
+        description="Maximum writes per second to the API server. 0: no limit on the client side.",
     )
-    burst: int = Field(200, ge=1, le=10000, description="Writes that may come at once above that rate.")
+    burst: int = Field(200, ge=1, le=10000, description="Writes allowed at once above that rate.")
     backoff_seconds: float = Field(
-        0.2, gt=0, le=60, description="First wait after a failed reconcile; doubles each time."
+        0.2, gt=0, le=60, description="Delay before the first retry of a failed reconcile; doubles with each retry."
     )
-    max_backoff_seconds: float = Field(120, gt=0, le=3600, description="Longest wait after a failed reconcile.")
+    max_backoff_seconds: float = Field(
+        120, gt=0, le=3600, description="Maximum delay between retries of a failed reconcile."
+    )
 
 
 class OperatorConfig(Model):
-    """Everything that an installation may set."""
+    """Configuration of one installation."""
 
     watch_namespaces: Annotated[tuple[Name, ...], Field(max_length=256)] = Field(
-        (), description="Namespaces to work in. Empty: the whole cluster."
+        (), description="Namespaces to watch. Empty: the whole cluster."
     )
-    agent: AgentConfigDefaults = Field(AgentConfigDefaults(), description="The agent's containers in users' pods.")
+    agent: AgentConfigDefaults = Field(
+        AgentConfigDefaults(), description="Defaults of the agent's containers in users' pods."
+    )
     runtimes: dict[str, RuntimePreset] = Field(
-        default_factory=dict, description="Model servers that ModelDeployments choose by name."
+        default_factory=dict, description="Model servers that ModelDeployments select by name."
     )
-    pods: PodRules = Field(PodRules(), description="What users may ask for their pods.")
+    pods: PodRules = Field(PodRules(), description="Restrictions on users' pods.")
     allowed_annotations: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=317)], ...], Field(max_length=64)
     ] = Field(
         (),
-        description="Keys of annotations that users may put on pods and Services, with * for any text: "
-        "prometheus.io/*. They steer meshes, load balancers and cloud controllers, so none is allowed by default.",
+        description="Annotation keys that users may set on pods and Services, with * as a wildcard, such as "
+        "prometheus.io/*. None by default, since annotations configure meshes, load balancers and cloud controllers.",
     )
-    leader_election: LeaderElection = Field(LeaderElection(), description="Which of several replicas acts.")
-    queue: Queue = Field(Queue(), description="How fast the operator works.")
+    leader_election: LeaderElection = Field(
+        LeaderElection(), description="Leader election among replicas of the operator."
+    )
+    queue: Queue = Field(Queue(), description="Concurrency and rate limits of the operator.")
     resync_seconds: float = Field(
         300,
         ge=1,
         le=86400,
-        description="How often everything is listed again, to find deletions that a watch missed.",
+        description="Seconds between full relists, which find deletions that a watch missed.",
     )
     http_port: int = Field(8080, ge=1, le=65535, description="Port of /healthz, /readyz and /metrics.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe lines that are logged."
+        "info", description="Minimum severity of log lines."
     )
-    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or plain text.")
+    log_format: Literal["json", "text"] = Field(
+        "json", description="Log format: one JSON object per line, or plain text."
+    )
     cluster_domain: str = Field(
-        "", description="Appended to Service names in URLs, such as cluster.local. Empty: none."
+        "", description="Cluster domain appended to Service names in URLs, such as cluster.local. Empty: none."
     )

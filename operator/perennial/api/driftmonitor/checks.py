@@ -1,4 +1,4 @@
-"""What a DriftMonitor checks beside the distribution of columns: how well, and how fairly, the model predicts."""
+"""Checks of a DriftMonitor beside drift: data quality, performance, estimated performance and fairness."""
 
 from typing import Annotated, Literal
 
@@ -8,13 +8,13 @@ from perennial.api.common.base import Decimal, Duration, Model, Rule, S3Uri, Sho
 from perennial.api.common.measures import EstimatedName, FairnessName, MetricName
 
 _MOST = 5
-"""Checks of one kind; their results must fit a termination message."""
+"""Maximum number of checks of one kind: their results must fit in a termination message."""
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 Value = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class ColumnConstraint(Model):
-    """What the values of one column may be."""
+    """Constraint on the values of one column."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -29,18 +29,18 @@ class ColumnConstraint(Model):
         )
     }
 
-    name: ColumnName = Field(description="Column.")
-    min: Decimal | None = Field(None, description="Smallest number there may be.")
-    max: Decimal | None = Field(None, description="Largest number there may be.")
+    name: ColumnName = Field(description="Name of the column.")
+    min: Decimal | None = Field(None, description="Minimum value of a numeric column.")
+    max: Decimal | None = Field(None, description="Maximum value of a numeric column.")
     values: Annotated[tuple[Value, ...], Field(min_length=1, max_length=100)] | None = Field(
-        None, description="The only values there may be, of a column of categories."
+        None, description="Allowed values of a categorical column."
     )
-    max_missing: Decimal | None = Field(None, description="Largest share of missing values, from 0 to 1.")
-    tolerance: Decimal = Field("0", description="Share of the values that may break min, max or values, from 0 to 1.")
+    max_missing: Decimal | None = Field(None, description="Maximum share of missing values, from 0 to 1.")
+    tolerance: Decimal = Field("0", description="Share of values that may violate min, max or values, from 0 to 1.")
 
 
 class QualityCheck(Model):
-    """When the data itself counts as broken."""
+    """Checks of data quality."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -52,72 +52,75 @@ class QualityCheck(Model):
     }
 
     max_missing: Decimal | None = Field(
-        None, description="Share of missing values that a column may have above the reference's own."
+        None, description="Maximum increase in a column's share of missing values over the reference, from 0 to 1."
     )
     suggested: bool = Field(
         False,
-        description="Also hold each column to what the reference suggests: numbers never negative stay so, of at most "
-        "100 categories none is new, missing values stay as rare. One value of a hundred may differ.",
+        description="Also check each column against constraints derived from the reference: no negative numbers if it "
+        "has none, no new category if it has at most 100, no higher share of missing values. 1 % of the values may "
+        "violate them.",
     )
     columns: Annotated[tuple[ColumnConstraint, ...], Field(max_length=100)] = Field(
-        (), description="What the values of single columns may be; they take the place of what the reference suggests."
+        (), description="Constraints on individual columns; they replace those that suggested derives."
     )
 
 
 class GroundTruth(Model):
-    """Where it is written what really happened."""
+    """Location and format of the labels."""
 
     uri: S3Uri = Field(description="Parquet, CSV or JSON lines files under a prefix, or one such file.")
-    key: ColumnName = Field("id", description="Column of these files that says which prediction a row is about.")
-    label: ColumnName = Field(description="Column that says what really happened: a class, or a number.")
+    key: ColumnName = Field(
+        "id", description="Column of these files with the id of the prediction that a row belongs to."
+    )
+    label: ColumnName = Field(description="Column with the actual outcome: a class or a number.")
     id: ColumnName | None = Field(
         None,
-        description="Column of the requests (or of current.uri) that holds the same identity. Unset: the request's id, "
-        "as sent in X-Request-Id or the body; row n of a request with several rows is <id>/<n>, from 0.",
+        description="Column of the requests (or of current.uri) with the same id. Unset: the request's id from "
+        "X-Request-Id or the body; row n of a request with several rows has the id <id>/<n>, counted from 0.",
     )
     time: ColumnName | None = Field(
-        None, description="Column of these files that orders several labels of one identity; the newest counts. "
-        "Unset: the last one read, files in the order of their names."
+        None, description="Column of these files with the time of a label; of several labels for one id the newest is "
+        "used. Unset: the last one read, with files in order of their names."
     )  # fmt: skip
     delay: Duration = Field(
         "0s",
-        description="How long it takes until labels are there. Performance and fairness are judged over a window that "
-        "lies this much earlier. Labels that come later still are counted as missing.",
+        description="Delay until labels are available, such as 7d. Performance and fairness are computed on a window "
+        "that ends this long ago; labels that arrive later count as missing.",
     )
 
 
 class Predictions(Model):
-    """What of an answer is the prediction."""
+    """How to read predictions from responses."""
 
     output: ColumnName | None = Field(
         None,
-        description="Output tensor of that name in the answers, or column of current.uri. Unset: the only one.",
+        description="Name of the output tensor in responses, or of the column of current.uri. Unset: the only one.",
     )
     classes: Annotated[tuple[Value, ...], Field(max_length=1000)] | None = Field(
         None,
-        description="Names of the classes as ground truth writes them, in the order in which the model gives their "
-        "probabilities. Unset: 0 and 1.",
+        description="Class names as they appear in the labels, in the order of the model's probabilities. Unset: 0 "
+        "and 1.",
     )
     positive: Value = Field(
         "1",
-        description="Class that precision, recall, AUC and the like are about when there are two classes, and the "
-        "favourable decision of fairness checks.",
+        description="Positive class of two, for precision, recall, AUC and similar metrics; also the favourable "
+        "outcome in fairness checks.",
     )
-    threshold: Decimal = Field("0.5", description="Probability from which the positive class counts as predicted.")
+    threshold: Decimal = Field("0.5", description="Probability at or above which the positive class is predicted.")
     group: ColumnName | None = Field(
         None,
-        description="For ndcg: column of the requests whose equal values form one list. Unset: each request is one.",
+        description="For ndcg: column of the requests that identifies a ranked list. Unset: each request is one list.",
     )
 
 
 class PerformanceCheck(Model):
-    """One figure of performance, and how bad it may become."""
+    """Limit on one performance metric."""
 
     model_config = {
         "json_schema_extra": rules(
             Rule(
                 rule="has(self.min) || has(self.max) || has(self.maxDrop)",
-                message="set min, max or maxDrop: without one of them nothing is checked",
+                message="set at least one of min, max and maxDrop",
             ),
             Rule(
                 rule="!has(self.maxDrop) || double(self.maxDrop) >= 0.0",
@@ -127,46 +130,47 @@ class PerformanceCheck(Model):
     }
 
     metric: MetricName = Field(
-        description="accuracy, precision, recall, f1 (for more than two classes averaged over them), logLoss (nats), "
+        description="accuracy, precision, recall, f1 (macro-averaged for more than two classes), logLoss (nats), "
         "rocAuc, prAuc, brier, calibrationError (ten bins); mae, rmse (in the label's unit), mape (1 is 100 %), r2; "
         "ndcg."
     )
-    min: Decimal | None = Field(None, description="Degraded when the whole 95 % interval lies below.")
-    max: Decimal | None = Field(None, description="Degraded when the whole 95 % interval lies above.")
+    min: Decimal | None = Field(None, description="Degraded if the whole 95 % confidence interval lies below.")
+    max: Decimal | None = Field(None, description="Degraded if the whole 95 % confidence interval lies above.")
     max_drop: Decimal | None = Field(
         None,
-        description="Degraded when it is worse than on the reference by more than this, beyond the 95 % interval of "
-        "the difference. The reference must then hold predictions and labels under the same column names.",
+        description="Degraded if the metric is worse than on the reference by more than this, with the whole 95 % "
+        "confidence interval of the difference. Requires predictions and labels in the reference, in columns of the "
+        "same names.",
     )
-    k: int = Field(10, ge=1, le=1000, description="For ndcg: places from the top that count.")
+    k: int = Field(10, ge=1, le=1000, description="For ndcg: number of top ranks evaluated.")
 
 
 class EstimatedCheck(Model):
-    """One figure of performance, estimated before labels come, and how bad it may be."""
+    """Limit on one performance metric that is estimated without labels."""
 
     model_config = {
         "json_schema_extra": rules(
             Rule(
                 rule="has(self.min) || has(self.max)",
-                message="set min or max: without one of them nothing is checked",
+                message="set at least one of min and max",
             ),
         )
     }
 
-    metric: EstimatedName = Field(description="As in checks.performance; for two classes with probabilities.")
-    min: Decimal | None = Field(None, description="Likely degraded when the whole 95 % interval lies below.")
-    max: Decimal | None = Field(None, description="Likely degraded when the whole 95 % interval lies above.")
+    metric: EstimatedName = Field(description="As in checks.performance; requires two classes with probabilities.")
+    min: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies below.")
+    max: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies above.")
 
 
 class FairnessCheck(Model):
-    """One figure of fairness, and how far from equal treatment it may be."""
+    """Limit on one fairness metric."""
 
     attributes: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=4)] = Field(
-        description="Columns whose values are the groups, from the requests or the ground truth. Several: their "
-        "intersections, such as 'F & 60+'."
+        description="Protected attributes: columns of the requests or labels whose values define the groups. Several "
+        "columns form intersections, such as 'F & 60+'."
     )
     privileged: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="Group that the others are compared with; signed figures need it."
+        None, description="Privileged group that others are compared with; required by signed metrics."
     )
     metric: FairnessName = Field(
         description="Signed, group - privileged or group / privileged: statisticalParityDifference, disparateImpact, "
@@ -176,30 +180,31 @@ class FairnessCheck(Model):
     )
     min: Decimal | None = Field(
         None,
-        description="Unfair when the whole 95 % interval lies below. Unset with max: -0.1 for signed differences, 0.8 "
-        "for ratios.",
+        description="Unfair if the whole 95 % confidence interval lies below. Default if max is unset too: -0.1 for "
+        "signed differences, 0.8 for ratios.",
     )
     max: Decimal | None = Field(
         None,
-        description="Unfair when the whole 95 % interval lies above. Unset with min: 0.1 for differences and gaps, "
-        "1.25 for disparateImpact.",
+        description="Unfair if the whole 95 % confidence interval lies above. Default if min is unset too: 0.1 for "
+        "differences and gaps, 1.25 for disparateImpact.",
     )
     min_group_rows: int = Field(
-        30, ge=10, le=1000000, description="Groups with fewer rows are not judged and not reported."
+        30, ge=10, le=1000000, description="Groups with fewer rows are left out of the check and the report."
     )
 
     model_config = {
         "json_schema_extra": rules(
             Rule(
                 rule="has(self.privileged) || self.metric.endsWith('Gap') || self.metric.endsWith('Ratio')",
-                message="this metric compares with a privileged group: set privileged, or take an unsigned metric",
+                message="this metric compares with a privileged group: set privileged, or use a metric that ends in "
+                "Gap or Ratio",
             )
         )
     }
 
     @property
     def needs_truth(self) -> bool:
-        """Tell whether it is about what really happened, and not only about decisions."""
+        """Whether the metric needs labels, not only predictions."""
         return self.metric not in WITHOUT_TRUTH
 
 
@@ -212,15 +217,17 @@ FairnessChecks = Annotated[tuple[FairnessCheck, ...], Field(max_length=_MOST)]
 
 
 class CheckScore(Model):
-    """What one check of performance or fairness gave."""
+    """Result of one check of performance or fairness."""
 
-    check: Literal["performance", "estimated", "fairness"] = Field(description="Its kind.")
-    metric: Annotated[str, Field(max_length=64)] = Field(description="Its figure.")
-    subject: ShortText | None = Field(None, description="For fairness: the groups compared, 'F vs M'.")
-    value: Decimal | None = Field(None, description="The figure. Unset: it has no value, see why.")
-    low: Decimal | None = Field(None, description="Lower end of its 95 % interval.")
-    high: Decimal | None = Field(None, description="Upper end of its 95 % interval.")
-    limit: Annotated[str, Field(max_length=64)] | None = Field(None, description="What it was held against.")
-    failed: bool = Field(description="Whether the whole interval is beyond the limit.")
-    rows: Annotated[int, Field(ge=0, le=2**53)] = Field(0, description="Rows that it was computed from.")
-    why: ShortText | None = Field(None, description="Why it has no value.")
+    check: Literal["performance", "estimated", "fairness"] = Field(description="Kind of the check.")
+    metric: Annotated[str, Field(max_length=64)] = Field(description="Metric that was checked.")
+    subject: ShortText | None = Field(
+        None, description="For fairness: attributes and the groups compared, such as 'sex: F vs M'."
+    )
+    value: Decimal | None = Field(None, description="Value of the metric. Unset: it could not be computed, see why.")
+    low: Decimal | None = Field(None, description="Lower bound of its 95 % confidence interval.")
+    high: Decimal | None = Field(None, description="Upper bound of its 95 % confidence interval. Unset: infinite.")
+    limit: Annotated[str, Field(max_length=64)] | None = Field(None, description="Limit, in words.")
+    failed: bool = Field(description="Whether the whole confidence interval is beyond the limit.")
+    rows: Annotated[int, Field(ge=0, le=2**53)] = Field(0, description="Number of rows it was computed from.")
+    why: ShortText | None = Field(None, description="Why there is no value.")

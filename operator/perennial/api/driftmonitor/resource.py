@@ -1,4 +1,4 @@
-"""DriftMonitor: compares what a model sees with what it learned from, on a schedule."""
+"""DriftMonitor: compares a model's live requests with its training data, on a schedule."""
 
 from typing import Annotated, Literal
 
@@ -37,18 +37,18 @@ FeatureNames = Annotated[tuple[ShortText, ...], Field(max_length=1000)]
 
 
 class Target(Model):
-    """What is watched."""
+    """The ModelDeployment to monitor."""
 
-    model_deployment: Name = Field(description="ModelDeployment whose captured requests are compared.")
+    model_deployment: Name = Field(description="Name of the ModelDeployment, in the same namespace.")
 
 
 class Reference(Model):
-    """What the model learned from."""
+    """Reference data, usually what the model was trained on."""
 
     model_config = {
         "json_schema_extra": rules(
             exactly_one("uri", "from"),
-            Rule(rule="!has(self.input) || has(self.from)", message="input goes with from: TrainingRun"),
+            Rule(rule="!has(self.input) || has(self.from)", message="input requires from: TrainingRun"),
         )
     }
 
@@ -56,32 +56,38 @@ class Reference(Model):
     from_: Literal["TrainingRun"] | None = Field(
         None,
         alias="from",
-        description="TrainingRun: the inputs of the run that made the serving model, as its manifest lists them.",
+        description="TrainingRun: the training inputs of the model that is served, as listed in its manifest.",
     )
-    input: Name | None = Field(None, description="Which input of that run. Unset: its only one.")
+    input: Name | None = Field(None, description="Name of the run's input, if it has several.")
 
 
 class Current(Model):
-    """What the model sees."""
+    """Current data, usually captured requests."""
 
     model_config = {"json_schema_extra": rules(exactly_one("window", "uri"))}
 
-    window: Period | None = Field(None, description="The target's captured requests of the last 24h, 7d, ...")
-    uri: S3Uri | None = Field(None, description="Files of your own instead of the capture.")
+    window: Period | None = Field(
+        None, description="Period of the target's captured requests to compare, such as 24h or 7d, up to now."
+    )
+    uri: S3Uri | None = Field(
+        None, description="Parquet, CSV or JSON lines files to compare instead of captured requests."
+    )
 
 
 class Features(Model):
-    """Which columns are compared, and as what."""
+    """Selection and types of the columns to compare."""
 
-    include: FeatureNames | None = Field(None, description="Only these columns; one that is missing is a finding.")
-    exclude: FeatureNames | None = Field(None, description="Not these columns, such as ids and labels.")
+    include: FeatureNames | None = Field(
+        None, description="Compare only these columns; a missing one is reported as a finding."
+    )
+    exclude: FeatureNames | None = Field(None, description="Columns to leave out, such as ids and labels.")
     types: Annotated[dict[str, Literal["numeric", "categorical"]], Field(max_length=1000)] | None = Field(
-        None, description="Types that cannot be told from the data, such as {zip_code: categorical}."
+        None, description="Types that cannot be inferred from the data, such as {zip_code: categorical}."
     )
 
 
 class DriftCheck(Model):
-    """When the distribution of a column, and of the whole, counts as drifted."""
+    """Method and thresholds of drift detection."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -98,81 +104,91 @@ class DriftCheck(Model):
 
     method: DriftMethod = Field(
         "auto",
-        description="auto, psi (population stability index), ks (Kolmogorov-Smirnov), js (Jensen-Shannon distance, "
-        "base 2), wasserstein (in reference standard deviations), chi2 (p-value), hellinger, linf (largest difference "
-        "of distribution functions, or of a category's share) or linf-robust (the same less what chance makes).",
+        description="auto, psi (population stability index), ks (Kolmogorov-Smirnov test), js (Jensen-Shannon "
+        "distance, base 2), wasserstein (in standard deviations of the reference), chi2 (chi-square test), hellinger, "
+        "linf (largest difference of the distribution functions, or of a category's share) or linf-robust (linf "
+        "corrected for the sample size). auto picks a test for small samples and a distance for large ones.",
     )
     threshold: Decimal | None = Field(
         None,
-        description="Score from which a column has drifted (for ks and chi2: p-value below which). Unset: by method.",
+        description="Distance at or above which a column has drifted; for the tests ks and chi2, the p-value below "
+        "which it has. Unset: the default of the method.",
     )
     correction: Literal["None", "Bonferroni", "BenjaminiHochberg"] = Field(
         "None",
-        description="How the threshold of p-values (ks, chi2) is corrected for the number of columns. Bonferroni: the "
-        "chance that any unchanged column is called drifted stays below it. BenjaminiHochberg: the expected share of "
-        "unchanged ones among those called drifted does.",
+        description="Correction of the p-value threshold (ks, chi2) for multiple comparisons. Bonferroni controls the "
+        "probability of any false positive (family-wise error rate), BenjaminiHochberg the expected share of false "
+        "positives among the columns found drifted (false discovery rate).",
     )
-    share: Decimal = Field("0.5", description="Share of drifted columns from which the whole has drifted.")
+    share: Decimal = Field(
+        "0.5", description="Share of drifted columns, from 0 to 1, at or above which the verdict is drift."
+    )
 
 
 class Checks(Model):
-    """What is checked."""
+    """The checks to run."""
 
-    drift: DriftCheck = Field(DriftCheck(), description="Drift of the inputs.")
+    drift: DriftCheck = Field(DriftCheck(), description="Drift of the input columns.")
     quality: QualityCheck | None = Field(
-        None, description="Missing values, ranges, allowed values. Unset: not checked."
+        None, description="Data quality: missing values, ranges, allowed values. Unset: not checked."
     )
-    performance: PerformanceChecks = Field((), description="How well the model predicts; needs groundTruth.")
+    performance: PerformanceChecks = Field(
+        (), description="Performance metrics on labelled predictions; require groundTruth."
+    )
     estimated: EstimatedChecks = Field(
         (),
-        description="How well the model probably predicts the newest window, before labels come: expected figures from "
-        "its own probabilities, calibrated on the reference where that holds predictions and labels.",
+        description="Performance metrics of the newest window estimated without labels, from the model's own "
+        "probabilities. They are calibrated on the reference if it has predictions and labels.",
     )
-    fairness: FairnessChecks = Field((), description="Whether groups of people are treated alike.")
+    fairness: FairnessChecks = Field((), description="Fairness metrics between groups.")
     min_rows: int = Field(
-        50, ge=1, le=1000000000, description="Rows that each side must have for a verdict to be given."
+        50, ge=1, le=1000000000, description="Minimum number of rows in both reference and current data for a verdict."
     )
 
 
 class Retrain(Model):
-    """Which training a drift verdict asks for."""
+    """Retraining request after findings."""
 
-    training_job: Name = Field(description="TrainingJob that is asked to run again.")
-    cooldown: Duration = Field("24h", description="Shortest time between two requests.")
+    training_job: Name = Field(description="Name of the TrainingJob to run, in the same namespace.")
+    cooldown: Duration = Field("24h", description="Minimum time between two requests.")
     max_per_week: int | None = Field(
         None,
         ge=1,
         le=100,
-        description="Most requests within seven days, so that a model which training does not cure costs no more. "
-        "Unset: only the cooldown holds back.",
+        description="Maximum number of requests within seven days; limits the cost if retraining does not help. "
+        "Unset: only cooldown limits requests.",
     )
-    after: int = Field(1, ge=1, le=100, description="Verdicts in a row, each with such a finding, that are needed.")
+    after: int = Field(
+        1, ge=1, le=100, description="Number of consecutive verdicts with one of the findings before a request."
+    )
     findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=4)] = Field(
         ("Drift",),
-        description="Findings that ask for training: Drift, Degradation, LikelyDegradation (estimated), Unfairness.",
+        description="Findings that lead to a request: Drift, Degradation, LikelyDegradation (estimated), Unfairness.",
     )
 
 
 class OnDrift(Model):
-    """What follows from drift."""
+    """Action to take on drift."""
 
     retrain: Retrain | None = Field(
-        None, description="Ask a TrainingJob to run again. Unset: only alert, by conditions, Events, gauges and report."
+        None,
+        description="Request a run of a TrainingJob. Unset: report drift by conditions, Events, metrics and report "
+        "only.",
     )
 
 
 class Report(Model):
-    """Where reports go."""
+    """Location of the reports."""
 
-    uri: S3Uri = Field(description="Prefix that receives <run>/report.json and <run>/report.html.")
+    uri: S3Uri = Field(description="Prefix under which <job>/report.json and <job>/report.html are written.")
 
 
 _DECISIONS = str(sorted(WITHOUT_TRUTH))
-"""As a CEL list."""
+"""Fairness metrics that need no labels, as a CEL list."""
 
 
 class DriftMonitorSpec(PodOptions):
-    """What to compare, how often, and what follows."""
+    """Desired monitoring of one ModelDeployment."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -184,49 +200,60 @@ class DriftMonitorSpec(PodOptions):
             Rule(
                 rule="has(self.groundTruth) || !has(self.checks) || !has(self.checks.fairness) || "
                 f"self.checks.fairness.all(check, check.metric in {_DECISIONS})",
-                message="groundTruth is needed by all fairness metrics but the parity of decisions and disparateImpact",
+                message="checks.fairness needs groundTruth, except for statisticalParityDifference, disparateImpact, "
+                "demographicParityGap and demographicParityRatio",
             ),
         )
     }
 
     target: Target = Field(
-        description="What is watched. It cannot be changed: a verdict speaks of one deployment.",
+        description="The ModelDeployment to monitor. Immutable, since verdicts refer to it.",
         json_schema_extra=rules(
             Rule(
                 rule="self == oldSelf",
-                message="target cannot be changed; make another DriftMonitor for another deployment",
+                message="target is immutable; create another DriftMonitor for another deployment",
             )
         ),
     )
     schedule: Schedule = Field(
-        description="When to compare, as in a CronJob: minute, hour, day of month, month, day of week."
+        description="Schedule of comparisons in Cron format: minute, hour, day of month, month, day of week."
     )
-    time_zone: TimeZone | None = Field(None, description="Such as Europe/Berlin. Unset: UTC.")
-    suspend: bool = Field(False, description="Starts no comparison until false again.")
-    reference: Reference = Field(description="What the model learned from.")
-    current: Current = Field(Current(window="24h"), description="What the model sees.")
-    features: Features | None = Field(None, description="Which columns are compared. Unset: all that both sides have.")
-    checks: Checks = Field(Checks(), description="What is checked.")
-    ground_truth: GroundTruth | None = Field(None, description="What really happened. Unset: not known.")
-    predictions: Predictions = Field(Predictions(), description="What of an answer is the prediction.")
-    on_drift: OnDrift | None = Field(None, description="What follows from drift. Unset: only the report.")
-    report: Report | None = Field(None, description="Where reports go. Unset: only status and metrics.")
-    storage: Storage | None = Field(None, description="How reference, capture and report reach S3-compatible storage.")
-    workspace: Workspace | None = Field(None, description="Size and medium of the volume that data is read through.")
-    active_deadline_seconds: int = Field(3600, ge=1, le=604800, description="Seconds that one comparison may take.")
+    time_zone: TimeZone | None = Field(
+        None, description="Time zone of the schedule, such as Europe/Berlin. Unset: UTC."
+    )
+    suspend: bool = Field(False, description="Suspend the schedule: no comparison starts while true.")
+    reference: Reference = Field(description="Reference data to compare with.")
+    current: Current = Field(Current(window="24h"), description="Current data.")
+    features: Features | None = Field(None, description="Columns to compare. Unset: all that both sides have.")
+    checks: Checks = Field(Checks(), description="The checks to run.")
+    ground_truth: GroundTruth | None = Field(
+        None, description="Labels for performance and fairness checks. Unset: none."
+    )
+    predictions: Predictions = Field(Predictions(), description="How to read predictions from responses.")
+    on_drift: OnDrift | None = Field(None, description="Action to take on drift. Unset: report only.")
+    report: Report | None = Field(
+        None, description="Location of the reports. Unset: no reports, only status and metrics."
+    )
+    storage: Storage | None = Field(
+        None, description="Access to S3-compatible storage for reference, captured requests and report."
+    )
+    workspace: Workspace | None = Field(None, description="Size and medium of the volume for downloaded data.")
+    active_deadline_seconds: int = Field(
+        3600, ge=1, le=604800, description="Seconds after which a comparison is stopped and counts as failed."
+    )
 
 
 class DriftMonitor(Resource):
-    """Watches a ModelDeployment for drift, reports it, and asks for retraining."""
+    """Detects drift in the live requests of a ModelDeployment, reports it and can request retraining."""
 
     model_config = {
         "json_schema_extra": rules(
             Rule(
                 rule="self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-                message="metadata.name must be a DNS label of at most 52 characters: it becomes the name of a CronJob",
+                message="metadata.name must be a DNS label of at most 52 characters, since a CronJob is named after it",
             ),
         )
     }
 
-    spec: DriftMonitorSpec = Field(description="What to compare, how often, and what follows.")
-    status: DriftMonitorStatus = Field(DriftMonitorStatus(), description="What the operator saw and did.")
+    spec: DriftMonitorSpec = Field(description="Desired monitoring.")
+    status: DriftMonitorStatus = Field(DriftMonitorStatus(), description="Observed state.")

@@ -1,4 +1,4 @@
-"""What the operator saw and did about a DriftMonitor."""
+"""Status of a DriftMonitor: its latest comparison, verdict and retraining request."""
 
 from typing import Annotated, Literal
 
@@ -10,94 +10,127 @@ from perennial.api.driftmonitor.checks import CheckScore
 
 Finding = Literal["Drift", "Degradation", "LikelyDegradation", "Unfairness"]
 
+PValue = Annotated[str, Field(max_length=24, pattern=r"^[0-9](\.[0-9]{1,10})?(e-[0-9]{1,3})?$")]
+"""A probability as text. Unlike `Decimal` it may have an exponent, such as `3.2e-14`."""
+
+SIGNIFICANCE_TESTS = frozenset({"ks", "chi2"})
+"""Methods whose score is a p-value: drift lies below the threshold, not above it."""
+_SMALLEST_TOLD = 1e-10
+
+
+def p_value_text(p_value: float) -> str:
+    """Return `p = 0.0042`, or `p < 1e-10` for anything smaller than that."""
+    return f"p = {p_value:.2g}" if p_value >= _SMALLEST_TOLD else f"p < {_SMALLEST_TOLD:g}"
+
 
 class FeatureScore(Model):
-    """What one column's comparison gave."""
+    """Result of comparing one column.
 
-    name: ShortText = Field(description="Column.")
-    method: ShortText = Field(description="Method that was used.")
-    score: Decimal = Field(description="Its score.")
-    threshold: Decimal = Field(description="Threshold that the score was held against.")
+    Agents of earlier releases send the p-value of a test as `score` alone, cut to ten decimals.
+    """
+
+    name: ShortText = Field(description="Name of the column.")
+    method: ShortText = Field(description="Method that compared it, such as psi or ks.")
+    score: Decimal = Field(
+        description="Distance for a distance method. For the tests ks and chi2 the p-value, rounded to ten decimals; "
+        "see statistic and pValue."
+    )
+    statistic: Decimal | None = Field(
+        None, description="Test statistic: D for ks, chi-square for chi2. Unset for distance methods."
+    )
+    p_value: PValue | None = Field(None, description="p-value of ks or chi2. Unset for distance methods.")
+    threshold: Decimal = Field(
+        description="A distance at or above it is drift; for ks and chi2, a p-value below it is drift."
+    )
     drifted: bool = Field(description="Whether the column has drifted.")
+
+    @property
+    def p(self) -> float | None:
+        """The p-value of a test; None for a distance."""
+        if self.method not in SIGNIFICANCE_TESTS:
+            return None
+        return float(self.p_value if self.p_value is not None else self.score)
 
 
 class Verdict(Model):
-    """What one comparison found."""
+    """Verdict of one comparison."""
 
-    id: ShortText = Field(description="Identity: the name of the Job that found it.")
-    time: Timestamp = Field(description="When it was found.")
-    run: ShortText | None = Field(None, description="Training run of the model that it speaks of.")
-    digest: ShortText | None = Field(None, description="Digest of that model.")
-    drifted: bool = Field(description="Whether the whole has drifted.")
-    drifted_features: int = Field(description="Columns that have drifted.")
-    compared_features: int = Field(description="Columns that were compared.")
-    reference_rows: int = Field(description="Rows of the reference.")
-    current_rows: int = Field(description="Rows of the window.")
+    id: ShortText = Field(description="Name of the Job that gave the verdict.")
+    time: Timestamp = Field(description="Time of the verdict.")
+    run: ShortText | None = Field(None, description="Training run of the model it is about.")
+    digest: ShortText | None = Field(None, description="Digest of the model it is about.")
+    drifted: bool = Field(description="Whether the share of drifted columns reaches checks.drift.share.")
+    drifted_features: int = Field(description="Number of columns that have drifted.")
+    compared_features: int = Field(description="Number of columns that were compared.")
+    reference_rows: int = Field(description="Number of rows of the reference.")
+    current_rows: int = Field(description="Number of rows of the current data.")
     features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = Field(
-        (), description="The worst columns, worst first."
+        (), description="The columns with the most drift, in descending order."
     )
     quality_findings: Annotated[tuple[Text, ...], Field(max_length=10)] = Field(
-        (), description="What is wrong with the data itself."
+        (), description="Problems with data quality."
     )
     degraded: bool | None = Field(
-        None, description="Whether a performance check failed. Unset: none is asked for, or none could be judged."
+        None, description="Whether a performance check failed. Unset: there is none, or none could be evaluated."
     )
     likely_degraded: bool | None = Field(
         None,
-        description="Whether an estimate of performance failed. Unset: none is asked for or could be judged.",
+        description="Whether an estimated performance check failed. Unset: there is none, or none could be evaluated.",
     )
     unfair: bool | None = Field(
-        None, description="Whether a fairness check failed. Unset: none is asked for, or none could be judged."
+        None, description="Whether a fairness check failed. Unset: there is none, or none could be evaluated."
     )
-    labelled_rows: int | None = Field(None, description="Predictions of which the truth is known.")
-    predicted_rows: int | None = Field(None, description="Predictions in the window that is judged with ground truth.")
+    labelled_rows: int | None = Field(None, description="Number of predictions with a label.")
+    predicted_rows: int | None = Field(None, description="Number of predictions in the window evaluated with labels.")
     scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = Field(
-        (), description="What the checks of performance and fairness gave, failed ones first."
+        (), description="Results of the performance and fairness checks, failed ones first."
     )
-    report_uri: Text | None = Field(None, description="The HTML report.")
+    report_uri: Text | None = Field(None, description="URI of the HTML report.")
 
 
 class LastRun(Model):
-    """How the newest comparison ended."""
+    """Result of the newest comparison."""
 
-    job: ShortText = Field(description="Name of its Job.")
-    time: Timestamp = Field(description="When it ended.")
+    job: ShortText = Field(description="Name of the Job.")
+    time: Timestamp = Field(description="Time when it ended.")
     result: Literal["Verdict", "NoVerdict", "Failed"] = Field(
-        description="Verdict, NoVerdict (too little data) or Failed."
+        description="Verdict, NoVerdict (not enough data) or Failed."
     )
-    reason: Reason | None = Field(None, description="Why there is no verdict, in one word.")
-    message: Message | None = Field(None, description="Why there is no verdict, and what to do next.")
+    reason: Reason | None = Field(None, description="Reason for the lack of a verdict, in CamelCase.")
+    message: Message | None = Field(None, description="Why there is no verdict, and what to do about it.")
 
 
 class RetrainRequest(Model):
-    """A standing request to train again; the TrainingJob named in the spec reads it."""
+    """Request to retrain, read by the TrainingJob named in the spec."""
 
-    verdict: ShortText = Field(description="Verdict that asks for it.")
-    time: Timestamp = Field(description="When it was asked.")
+    verdict: ShortText = Field(description="Name of the verdict that led to it.")
+    time: Timestamp = Field(description="Time of the request.")
     digest: ShortText | None = Field(
-        None, description="Digest of the model that drifted; a newer one makes the request void."
+        None, description="Digest of the drifted model; the request lapses once another model is served."
     )
     findings: Annotated[tuple[Finding, ...], Field(max_length=4)] | None = Field(
-        None, description="What that verdict found, of what onDrift.retrain.findings names."
+        None, description="Findings of that verdict that are listed in onDrift.retrain.findings."
     )
 
 
 class DriftMonitorStatus(BaseStatus):
-    """What the operator saw and did."""
+    """Observed state of a DriftMonitor."""
 
     phase: ShortText | None = Field(
         None,
-        description="Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair or Failing: a summary.",
+        description="Summary of the conditions: Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair or "
+        "Failing.",
     )
-    last_run: LastRun | None = Field(None, description="How the newest comparison ended.")
-    last_verdict: Verdict | None = Field(None, description="What the newest comparison with a verdict found.")
+    last_run: LastRun | None = Field(None, description="Result of the newest comparison.")
+    last_verdict: Verdict | None = Field(None, description="The newest verdict.")
     consecutive: int = Field(
         0,
-        description="Verdicts in a row about the present model with a finding that counts (drift, unless "
-        "onDrift.retrain.findings says otherwise).",
+        description="Number of consecutive verdicts about the current model with a finding listed in "
+        "onDrift.retrain.findings (drift if unset).",
     )
-    retrain: RetrainRequest | None = Field(None, description="The newest request to train again.")
+    retrain: RetrainRequest | None = Field(None, description="The newest retraining request.")
     retrains: Annotated[tuple[Timestamp, ...], Field(max_length=100)] | None = Field(
-        None, description="When training was asked for within the last week, where onDrift.retrain.maxPerWeek is set."
+        None,
+        description="Times of the retraining requests of the last seven days, if onDrift.retrain.maxPerWeek is set.",
     )
-    report_uri: Text | None = Field(None, description="The newest HTML report.")
+    report_uri: Text | None = Field(None, description="URI of the newest HTML report.")

@@ -58,7 +58,7 @@ def config(tmp_path, **changes):
     return DriftConfig(
         **{
             "namespace": "team", "monitor": "churn-drift", "deployment": "churn", "run": "churn-3", "digest": DIGEST,
-            "reference": REFERENCE, "current": CaptureWindow(uri=CAPTURE, seconds=86400, digest=DIGEST),
+            "reference": REFERENCE, "current": CaptureWindow(uri=CAPTURE, seconds=86400, period="24h", digest=DIGEST),
             "report": REPORTS, "scratch": str(tmp_path / "scratch"), **changes,
         }
     )  # fmt: skip
@@ -133,7 +133,7 @@ def test_the_report_lies_beside_the_verdict_and_says_the_same(tmp_path):
     assert [item.name for item in report.features] == [score.name for score in message.features]
     assert [(item.name, item.reason) for item in report.not_compared] == [("churned", "only the reference has it")]
     assert report.notes == ("The window holds 150 requests.",)
-    assert report.current.description == "captured requests of the last 24 hours"
+    assert report.current.description == "captured requests of the last 24h"
     page = store.objects[message.report_uri].decode()
     assert "values are higher" in page.lower()
     assert store.types == {
@@ -279,7 +279,7 @@ def test_an_empty_window_is_no_verdict_and_the_reference_is_not_read(tmp_path):
     message = silence(store, config(tmp_path))
     assert message.reason == "WindowEmpty"
     assert "s3://capture/churn/" in message.message
-    assert "widen current.window" in message.message
+    assert "in the last 24h: send requests, widen current.window" in message.message
     assert store.downloaded == []
 
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from perennial.agent.drift.report.model import CheckReport, ColumnSide, DriftReport, FeatureReport, Side
 from perennial.agent.drift.verdict import cut, decimal_text, no_verdict, verdict_of
+from perennial.api.driftmonitor.status import SIGNIFICANCE_TESTS
 from perennial.core.termination import parse_message
+from perennial.stats.methods import P_VALUES
 
 SIDE = Side(uri="s3://d/x/", description="data", rows=100)
 COLUMN = ColumnSide(rows=100, missing=0, missing_share=0, distinct=3)
@@ -59,6 +61,27 @@ def test_the_ten_worst_columns_are_told():
     assert [score.name for score in message.features] == [f"c{index}" for index in range(10)]
     assert message.drifted_features == 30
     assert message.report_uri == "s3://r/m-1/report.html"
+    assert parse_message(json.dumps(message.dump())) == message
+
+
+def test_of_a_test_statistic_and_p_value_are_told_apart():
+    tested = feature("age").model_copy(
+        update={"method": "ks", "score": 3.21e-14, "p_value": 3.21e-14, "statistic": 0.43, "threshold": 0.001}
+    )
+    (score,) = verdict_of(report([tested]), None).features
+    assert (score.score, score.statistic, score.p_value, score.p) == ("0", "0.43", "3.21e-14", 3.21e-14)
+    (distance,) = verdict_of(report([feature("age")]), None).features
+    assert (distance.score, distance.statistic, distance.p_value, distance.p) == ("0.5", None, None, None)
+
+
+def test_the_operator_knows_the_methods_whose_score_is_a_p_value():
+    assert SIGNIFICANCE_TESTS == P_VALUES
+
+
+@given(st.floats(0, 1))
+def test_every_p_value_fits_the_status(p_value):
+    tested = feature("age").model_copy(update={"method": "ks", "score": p_value, "p_value": p_value})
+    message = verdict_of(report([tested]), None)
     assert parse_message(json.dumps(message.dump())) == message
 
 

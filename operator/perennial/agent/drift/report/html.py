@@ -6,21 +6,24 @@ from perennial.agent.drift.report.checks import checks_section
 from perennial.agent.drift.report.model import ColumnSide, DriftReport, FeatureReport, NumberSummary
 from perennial.agent.drift.report.plot import key, plot
 from perennial.agent.drift.report.text import count, number, percent
+from perennial.api.driftmonitor.status import p_value_text
 
 PLOTS = 200
 """Columns with a plot; a report of thousands of columns would not open on a phone."""
 
 _METHODS = {
     "psi": "PSI",
-    "ks": "Kolmogorov–Smirnov, p-value",
+    "ks": "Kolmogorov–Smirnov test",
     "js": "Jensen–Shannon distance",
     "wasserstein": "Wasserstein distance in standard deviations",
-    "chi2": "chi-square, p-value",
+    "chi2": "Chi-square test",
     "hellinger": "Hellinger distance",
-    "linf": "largest gap",
-    "linf-robust": "largest gap less chance",
-    "missing": "difference of the shares of missing values",
+    "linf": "Largest difference (L-infinity)",
+    "linf-robust": "Largest difference, corrected for sample size",
+    "missing": "Difference in the share of missing values",
 }
+_STATISTICS = {"ks": "D", "chi2": "χ²"}
+"""Symbol of each test's statistic."""
 
 _STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--text:#1c2430;--soft:#5b6675;--line:#d9dee5;--card:#f7f8fa;
@@ -119,11 +122,19 @@ def _card(feature: FeatureReport) -> str:
     return (
         f'<article class="{"drifted" if feature.drifted else "steady"}"><h3>{escape(feature.name)} · {state}</h3>'
         f"<p>{escape(feature.sentence)}</p>{drawing}"
-        f'<p class="soft">{escape(_METHODS.get(feature.method, feature.method))}: {number(feature.score)}, '
-        f"threshold {number(feature.threshold)}</p>"
+        f'<p class="soft">{escape(_METHODS.get(feature.method, feature.method))}: {_score(feature)} '
+        f"(threshold {number(feature.threshold)})</p>"
         f"<details><summary>Figures</summary>{_figures(feature)}"
         f'<p class="soft">{escape(feature.why)}</p></details></article>'
     )
+
+
+def _score(feature: FeatureReport) -> str:
+    """Return a distance, or a test's statistic and p-value, as escaped HTML."""
+    if feature.p_value is None:
+        return number(feature.score)
+    symbol = _STATISTICS.get(feature.method, "statistic")
+    return escape(f"{symbol} = {number(feature.statistic)}, {p_value_text(feature.p_value)}")
 
 
 def _figures(feature: FeatureReport) -> str:
@@ -168,7 +179,7 @@ def _number_rows(before: NumberSummary | None, now: NumberSummary | None) -> lis
 
 def _line(feature: FeatureReport) -> str:
     return (
-        f"<tr><td>{escape(feature.name)}</td><td>{number(feature.score)}</td><td>{number(feature.threshold)}</td>"
+        f"<tr><td>{escape(feature.name)}</td><td>{_score(feature)}</td><td>{number(feature.threshold)}</td>"
         f"<td>{escape(feature.sentence)}</td></tr>"
     )
 

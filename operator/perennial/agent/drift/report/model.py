@@ -50,16 +50,17 @@ class FeatureReport(Model):
 
     name: str = Field(description="Column.")
     kind: Literal["numeric", "categorical"] = Field(description="As what it was compared.")
-    method: str = Field(description="As in checks.drift.method, or missing (the shares of missing values).")
-    score: float = Field(description="A p-value for ks and chi2, else a distance.")
-    threshold: float = Field(description="What the score was held against.")
-    statistic: float = Field(description="D of ks, chi-square of chi2, else the score again.")
-    drifted: bool = Field(description="p-value below the threshold, or distance at or above it.")
+    method: str = Field(description="As in checks.drift.method, or missing (compares the shares of missing values).")
+    score: float = Field(description="The p-value for ks and chi2, otherwise a distance.")
+    statistic: float = Field(description="Test statistic: D for ks, chi-square for chi2; otherwise equal to score.")
+    p_value: float | None = Field(None, description="p-value of ks or chi2. Unset for distance methods.")
+    threshold: float = Field(description="Threshold that score was compared with.")
+    drifted: bool = Field(description="Whether the p-value is below the threshold, or the distance at or above it.")
     badness: float | None = Field(
-        None, description="1 is at the threshold; comparable across methods. Unset: beyond measure."
+        None, description="Ratio to the threshold, comparable across methods: 1 is at the threshold. Unset: infinite."
     )
-    why: str = Field(description="Why this method and this threshold.")
-    sentence: str = Field(description="What has changed, in words.")
+    why: str = Field(description="Reason for the choice of method and threshold.")
+    sentence: str = Field(description="What has changed, as one sentence.")
     reference: ColumnSide = Field(description="The column in the reference.")
     current: ColumnSide = Field(description="The column on the current side.")
     bars: Bars | None = Field(None, description="Histogram; unset where none can be drawn.")

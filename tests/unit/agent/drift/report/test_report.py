@@ -45,6 +45,7 @@ def feature(name="age", bars=RANGES, drifted=True, **changes):
     return FeatureReport(
         **{
             "name": name, "kind": "numeric", "method": "ks", "score": 1e-7, "threshold": 0.001, "statistic": 0.4,
+            "p_value": 1e-7,
             "drifted": drifted, "badness": 2.3, "why": "numbers, a test", "sentence": "Values are higher.",
             "reference": side(40), "current": side(48, infinite=1, unreadable=2, missing=0.03), "bars": bars, **changes,
         }
@@ -109,11 +110,24 @@ def test_the_page_says_what_was_found():
     text = page(feature(), quality_findings=("age: broken",), notes=("2 records skipped.",),
                 not_compared=(NotCompared(name="label", reason="only the reference has it"),)).text  # fmt: skip
     for words in (
-        "The data has drifted", "1 of 1 column moved", "Values are higher.", "Kolmogorov–Smirnov, p-value: 1e-07",
-        "threshold 0.001", "3% (1 infinite, 2 no numbers)", "age: broken", "label: only the reference has it",
+        "The data has drifted", "1 of 1 column moved", "Values are higher.", "3% (1 infinite, 2 no numbers)",
+        "Kolmogorov–Smirnov test: D = 0.4, p = 1e-07 (threshold 0.001)", "age: broken",
+        "label: only the reference has it",
         "2 records skipped.", "churn-3 (sha256:aaaaaaaaaaaa)", "team/churn-drift", "captured requests",
     ):  # fmt: skip
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"score": 0.0, "p_value": 0.0}, "Kolmogorov–Smirnov test: D = 0.4, p < 1e-10 (threshold 0.001)"),
+        ({"method": "chi2", "statistic": 31.5, "p_value": 0.0002}, "Chi-square test: χ² = 31.5, p = 0.0002 (thresh"),
+        ({"method": "psi", "score": 0.31, "threshold": 0.2, "p_value": None}, "PSI: 0.31 (threshold 0.2)"),
+    ],
+)
+def test_a_test_shows_statistic_and_p_value_and_a_distance_itself(changes, told):
+    assert told in page(feature(**changes)).text
 
 
 def test_a_quiet_page():
