@@ -98,7 +98,7 @@ async def test_a_queue_that_does_not_exist_is_named(world: World) -> None:
     message = await world.condition(TRAINING_JOB, "lost", "Reconciling", "Queued")
 
     assert "queue nowhere" in message
-    assert "does the LocalQueue exist?" in message
+    assert "check that Kueue is installed and that the LocalQueue exists" in message
 
 
 async def test_a_run_whose_queue_was_wrong_goes_on_once_it_is_right(world: World) -> None:

@@ -97,7 +97,7 @@ async def test_the_best_trial_makes_the_model_and_a_worse_one_later_is_rejected(
     status = await world.until(TRAINING_JOB, "sweeps", lambda now: now["runCount"] == 2 and len(now["runs"]) == 2, "2")
     assert (status["runs"][0]["result"], status["runs"][0]["metrics"]) == ("Rejected", {"auc": "0.5"})
     assert status["artifact"]["run"] == "sweeps-1"
-    assert condition(status, "Stalled", reason="Rejected")["message"].startswith("auc is 0.5, less than 0.6")
+    assert condition(status, "Stalled", reason="Rejected")["message"].startswith("auc is 0.5, below the minimum of 0.6")
 
 
 async def test_each_minute_of_the_schedule_is_one_run(world: World) -> None:

@@ -61,7 +61,7 @@ async def test_a_broken_step_is_told_apart(world: World) -> None:
 async def test_an_exit_code_ends_the_run(world: World, name: str) -> None:
     message = await world.condition(TRAINING_JOB, name, "Stalled", "TrainingFailed")
 
-    assert "not repeated: spec.retry.exitCodes." in message
+    assert "not retried: spec.retry.exitCodes." in message
     assert (await world.status(TRAINING_JOB, name))["runs"][0]["attempts"] == 1
 
 

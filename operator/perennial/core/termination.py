@@ -56,7 +56,7 @@ def agent_words(text: str | None, failure: AgentFailure) -> str:
 
 def failure_words(message: Failure, failure: AgentFailure) -> str:
     """Return what an agent says and the next step, which agents say too, once."""
-    said = clean(message.message).removesuffix(failure.next_step).rstrip("; ")
+    said = clean(message.message).removesuffix(failure.next_step).rstrip(".; ")
     return f"{said}; {failure.next_step}" if said else failure.next_step
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from perennial.api.trainingjob.resource import RunRecord, TrainingJob, TrainingJobStatus
 from perennial.core.conditions import READY, Wanted, find, ready, reconciling, settle, stalled
 from perennial.core.decision import EventNote
+from perennial.training.attempt.outcomes import short_digest
 from perennial.training.attempt.phase import TRAINING, Progress, starting
 from perennial.training.context import Context
 from perennial.training.run.records import newest, newest_success
@@ -87,7 +88,7 @@ def _active(summary: _Summary) -> tuple[Wanted, ...]:
 
 def _suspended(summary: _Summary) -> tuple[Wanted, ...]:
     """Return the conditions under `spec.suspend`: neither Reconciling nor Stalled."""
-    paused = Wanted(SUSPENDED, "True", "Suspended", "spec.suspend is true: no pods run, and no run starts")
+    paused = Wanted(SUSPENDED, "True", "Suspended", "spec.suspend is true: pods are stopped, and no run starts")
     if summary.success is not None:
         retrain = _retraining(None, summary.failure)
         return (*_ready_on(summary.success), *retrain, *_complete(summary.success), paused)
@@ -105,7 +106,7 @@ def _retraining(progress: Progress | None, failure: RunRecord | None) -> tuple[W
 
 
 def _ready_on(success: RunRecord) -> tuple[Wanted, ...]:
-    made = f" and published {success.artifact_digest}" if success.artifact_digest else ""
+    made = f" and published version {short_digest(success.artifact_digest)}" if success.artifact_digest else ""
     return ready("RunSucceeded", f"run {success.name} succeeded{made}")
 
 

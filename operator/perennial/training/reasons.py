@@ -1,175 +1,180 @@
-"""What every reason of this room means and what to do: the reference of condition reasons is made from this table."""
+"""Meaning and next step of every reason of a TrainingJob; docs/reference/reasons.md is generated from this table."""
 
 from perennial.core import failures
 from perennial.core.reasons import ReasonDoc
 
-_DOING = "Ready, Reconciling, Training"
+_IN_PROGRESS = "Ready, Reconciling, Training"
 _FAILED = "Ready, Stalled, Failed, RetrainFailed"
 _EVENT = "Event"
 
 _NOTHING = "Nothing."
-_BY_ITSELF = "Nothing: it goes on by itself."
-_AGAIN = "Nothing: the attempt is repeated and does not count against spec.retry.limit."
+_AUTOMATIC = "Nothing: the run continues without help."
+_RETRIED = "Nothing: the attempt is retried and does not count against spec.retry.limit."
 
 _OWN = (
-    ReasonDoc("RunSucceeded", "Ready, Complete", "A run of the present spec succeeded; its model is served.", _NOTHING),
-    ReasonDoc("Pending", _DOING, "A run is about to start.", _BY_ITSELF),
-    ReasonDoc("Starting", _DOING, "The run's Job is made and its pod starts.", _BY_ITSELF),
-    ReasonDoc("Retrying", _DOING, "An attempt failed or was disrupted; the next one follows.", "See the message."),
+    ReasonDoc(
+        "RunSucceeded", "Ready, Complete", "A run of the present spec succeeded; its model is the artifact.", _NOTHING
+    ),
+    ReasonDoc("Pending", _IN_PROGRESS, "A run is about to start.", _AUTOMATIC),
+    ReasonDoc("Starting", _IN_PROGRESS, "The run's Job is created and its pod is starting.", _AUTOMATIC),
+    ReasonDoc(
+        "Retrying", _IN_PROGRESS, "An attempt failed or was disrupted; the next one follows.", "See the message."
+    ),
     ReasonDoc(
         "Queued",
-        _DOING,
+        _IN_PROGRESS,
         "The run waits in spec.queue until Kueue admits it.",
-        "kubectl describe workloads tells what it waits for. If there is no workload, check that Kueue is installed "
+        "kubectl describe workloads shows what it waits for. If there is no workload, check that Kueue is installed "
         "and that the LocalQueue exists.",
     ),
-    ReasonDoc("Fetching", _DOING, "The inputs have been pulled for more than a minute.", _BY_ITSELF),
-    ReasonDoc("Preparing", _DOING, "A step of spec.prepare has run for more than a minute.", _BY_ITSELF),
-    ReasonDoc("Running", _DOING, "The code runs.", _BY_ITSELF),
-    ReasonDoc("Publishing", _DOING, "The output has been published for more than a minute.", _BY_ITSELF),
+    ReasonDoc("Fetching", _IN_PROGRESS, "Pulling the inputs has taken more than a minute.", _AUTOMATIC),
+    ReasonDoc("Preparing", _IN_PROGRESS, "A step of spec.prepare has run for more than a minute.", _AUTOMATIC),
+    ReasonDoc("Running", _IN_PROGRESS, "The training code is running.", _AUTOMATIC),
+    ReasonDoc("Publishing", _IN_PROGRESS, "Publishing the output has taken more than a minute.", _AUTOMATIC),
     ReasonDoc(
         "SlowStart",
-        _DOING,
+        _IN_PROGRESS,
         "The pod has not started for two minutes, and its status does not say why.",
-        "kubectl describe pod shows what it waits for: often a volume or ConfigMap that is missing.",
+        "kubectl describe pod shows what it waits for: often a missing volume or ConfigMap.",
     ),
     ReasonDoc(
         "PodNotCreated",
-        _DOING,
-        "The run's Job has had no pod for half a minute: a quota, a LimitRange, Pod Security or a missing "
-        "ServiceAccount refuses it.",
-        "kubectl describe job names what refused it; the run goes on by itself once that is put right.",
+        _IN_PROGRESS,
+        "The run's Job has had no pod for 30 s: a quota, a LimitRange, Pod Security or a missing ServiceAccount "
+        "rejects it.",
+        "kubectl describe job shows what rejects it; the run continues once that is fixed.",
     ),
     ReasonDoc(
         "Unschedulable",
-        _DOING,
-        "No node can take the pod.",
-        "Free or add nodes, ask for less in spec.resources, or correct nodeSelector and tolerations.",
+        _IN_PROGRESS,
+        "No node can run the pod.",
+        "Free or add nodes, lower the requests in spec.resources, or correct nodeSelector and tolerations.",
     ),
     ReasonDoc(
         "ContainerConfigError",
-        _DOING,
+        _IN_PROGRESS,
         "A Secret or ConfigMap that a container needs, or a key of it, is missing.",
-        "Make it, or correct the name; the run goes on by itself.",
+        "Create it, or correct its name; the run then continues.",
     ),
     ReasonDoc(
         "ImagePullFailed",
-        f"{_DOING}, Stalled, Failed, RetrainFailed",
+        f"{_IN_PROGRESS}, Stalled, Failed, RetrainFailed",
         "An image cannot be pulled. After ten minutes the run fails.",
         "Correct spec.image, or spec.imagePullSecrets for a private registry.",
     ),
-    ReasonDoc("ImageInvalid", _FAILED, "The image's name is no valid name.", "Correct spec.image."),
-    ReasonDoc("Suspended", "Ready, Suspended", "spec.suspend is true.", "Set spec.suspend to false to go on."),
+    ReasonDoc("ImageInvalid", _FAILED, "The image's name is not valid.", "Correct spec.image."),
+    ReasonDoc("Suspended", "Ready, Suspended", "spec.suspend is true.", "Set spec.suspend to false to resume."),
     ReasonDoc(
         "CommandNotFound",
         _FAILED,
-        "The image does not hold the command, or it may not be executed (also a shell's exit codes 126 and 127).",
+        "The image does not contain the command, or the command is not executable (also a shell's exit codes 126 and "
+        "127).",
         "Correct spec.command or the image.",
     ),
     ReasonDoc(
         "ContainerStartFailed",
         _FAILED,
-        "The container runtime could not start the code, time and again.",
+        "The container runtime could not start the training container in any attempt.",
         "See the message and the node's logs.",
     ),
     ReasonDoc(
         "TrainingFailed",
         _FAILED,
-        "The code ended with another exit code than 0 more often than spec.retry.limit allows.",
+        "The training code ended with an exit code other than 0 more often than spec.retry.limit allows.",
         "See the message and the pod's log; a change of the spec starts a new run.",
     ),
     ReasonDoc(
         "NotAllowed",
         _FAILED,
-        "The spec asks for a ServiceAccount or for root, which the operator's settings do not allow.",
-        "Remove it, or have the administrator change config.pods in the chart's values and start a run by hand.",
+        "The spec requests a ServiceAccount or root, which the operator's settings do not allow.",
+        "Remove it, or have the administrator change config.pods in the chart's values and start a run manually.",
     ),
     ReasonDoc(
         "PrepareFailed",
         _FAILED,
-        "A step of spec.prepare ended with another exit code than 0; the training was not started.",
+        "A step of spec.prepare ended with an exit code other than 0; the training did not start.",
         "See the message, which names the step, and the log of container prepare-<step>.",
     ),
     ReasonDoc(
         "OutOfMemory",
         _FAILED,
-        "A container was killed for using more memory than it may.",
+        "A container exceeded its memory limit.",
         "Raise spec.resources.limits.memory; for the agent's containers, agent.resources in the operator's settings.",
     ),
     ReasonDoc(
         "DeadlineExceeded",
         _FAILED,
         "An attempt ran longer than spec.activeDeadlineSeconds.",
-        "Raise it, or make the training shorter.",
+        "Raise it, or shorten the training.",
     ),
     ReasonDoc(
         "OutputEmpty",
         _FAILED,
-        "The code ended well but left nothing to publish.",
+        "The training code ended with exit code 0 but left nothing to publish.",
         "Write the model to /perennial/output (the variable PERENNIAL_OUTPUT).",
     ),
     ReasonDoc(
         "SweepFailed",
         _FAILED,
         "More trials of a sweep failed than spec.sweep.maxFailed allows, or none succeeded.",
-        "See the message for the last of them, and status.sweep.trials for all.",
+        "See the message for the last failure, and status.sweep.trials for all of them.",
     ),
     ReasonDoc(
         "Rejected",
         _FAILED,
-        "A run's model does not meet spec.acceptance. It stays where it was published; the artifact stays as it was.",
+        "The model of a run does not meet spec.acceptance. It stays published, and the artifact does not change.",
         "Change the training, its data, or spec.acceptance; the message names the metric.",
     ),
     ReasonDoc(
         "BadTerminationMessage",
         f"{_FAILED}, PollFailed",
-        "What the pod said of its result is not what the agent says, or points outside of spec.output.uri.",
-        "Check that agent.image is Perennial's own of this release, and what else writes to the termination log.",
+        "The termination message of the agent's container is missing or not valid, or its URI is not under "
+        "spec.output.uri.",
+        "Check that agent.image is Perennial's own image of this release, and that no other program writes to "
+        "/dev/termination-log in the agent's containers.",
     ),
     ReasonDoc(
         "PodFailed",
         _FAILED,
-        "The pod failed and nothing in its status says why.",
-        "kubectl describe pod, and the node's events.",
+        "The pod failed, and its status does not say why.",
+        "See kubectl describe pod, and the node's events.",
     ),
-    ReasonDoc("Disrupted", _EVENT, "The cluster took the pod away: preemption, eviction, a lost node.", _AGAIN),
+    ReasonDoc("Disrupted", _EVENT, "The cluster removed the pod: preemption, eviction or a lost node.", _RETRIED),
     ReasonDoc(
         "Evicted",
         _EVENT,
-        "Kueue took a run's quota away. It waits in the queue again, and starts anew when there is quota.",
+        "Kueue evicted a run. It waits in the queue again, and starts again when there is quota.",
         "Nothing: it does not count against spec.retry.limit.",
     ),
     ReasonDoc("TrialSucceeded", _EVENT, "A trial of a sweep has published its model.", _NOTHING),
     ReasonDoc(
         "TrialFailed",
         _EVENT,
-        "A trial of a sweep has failed; the sweep goes on with the others, up to spec.sweep.maxFailed.",
-        "See the message; the trial's parameters stand in status.sweep.trials.",
+        "A trial of a sweep has failed; the sweep continues with the others, up to spec.sweep.maxFailed.",
+        "See the message; the trial's parameters are in status.sweep.trials.",
     ),
-    ReasonDoc("PodDeleted", _EVENT, "Someone deleted the pod while it ran.", _AGAIN),
+    ReasonDoc("PodDeleted", _EVENT, "Someone deleted the pod while it ran.", _RETRIED),
     ReasonDoc(
         "NodeLost",
         _EVENT,
-        "A pod was to end and did not within its grace period and a minute more: its node is taken for dead.",
-        f"{_AGAIN} Pods of the dead node go when the node is deleted.",
+        "A deleted pod has not ended one minute after its grace period: its node is considered lost.",
+        f"{_RETRIED} Kubernetes removes the pods of a lost node when the node is deleted.",
     ),
-    ReasonDoc("PodLost", _EVENT, "The pod is gone, and with it the word of how it ended.", _AGAIN),
-    ReasonDoc("JobDeleted", _EVENT, "Someone deleted the Job while it ran; it is made again.", _AGAIN),
-    ReasonDoc("RunStarted", _EVENT, "A run starts.", _NOTHING),
-    ReasonDoc(
-        "RunReplaced", _EVENT, "The spec changed while a run was under way, and another takes its place.", _NOTHING
-    ),
+    ReasonDoc("PodLost", _EVENT, "The pod no longer exists, and how it ended is unknown.", _RETRIED),
+    ReasonDoc("JobDeleted", _EVENT, "Someone deleted the Job while it ran; it is created again.", _RETRIED),
+    ReasonDoc("RunStarted", _EVENT, "A run has started.", _NOTHING),
+    ReasonDoc("RunReplaced", _EVENT, "The spec changed during a run, and a new run takes its place.", _NOTHING),
     ReasonDoc("SpecChanged", "status.runs", "The run was replaced because the spec had changed.", _NOTHING),
     ReasonDoc(
         "ScheduleMissed",
         _EVENT,
-        "A scheduled run could not start within spec.startingDeadlineSeconds and was passed over.",
-        "Nothing: the next time holds. Raise the field, or unset it, to run late rather than not at all.",
+        "A scheduled run could not start within spec.startingDeadlineSeconds and was skipped.",
+        "Nothing: the next scheduled run starts in time. To start late instead of skipping, raise or unset the field.",
     ),
     ReasonDoc(
         "VerdictSetAside",
         _EVENT,
-        "A DriftMonitor asked for training because of a model that has been replaced since.",
+        "A DriftMonitor requested a retraining because of a model that has been replaced since.",
         _NOTHING,
     ),
 )
@@ -180,11 +185,11 @@ REASONS: tuple[ReasonDoc, ...] = (
         ReasonDoc(
             failure.reason,
             f"{_FAILED}, PollFailed",
-            f"fetch, publish or poll ended with exit code {failure.code}; "
-            + ("repeated up to spec.retry.limit." if failure.retriable else "not repeated."),
+            f"The agent ended with exit code {failure.code} (pulling inputs, publishing or polling); "
+            + ("retried up to spec.retry.limit." if failure.retriable else "not retried."),
             f"{failure.next_step[:1].upper()}{failure.next_step[1:]}.",
         )
         for failure in failures.TABLE
     ),
 )
-"""Every reason that a TrainingJob's conditions, records and Events give."""
+"""All reasons in conditions, run records and Events of a TrainingJob."""

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.api.contract.messages import Failure, Fetched, Published
-from perennial.core.termination import BadMessage, failure_of, parse_message
+from perennial.core.failures import BUCKET_NOT_FOUND
+from perennial.core.termination import BadMessage, failure_of, failure_words, parse_message
 
 PUBLISHED: dict[str, Any] = {
     "v": 1,
@@ -72,3 +73,11 @@ def test_a_failure_is_told_from_the_rest() -> None:
     assert failure_of(text) == Failure(reason="BucketNotFound", message="no bucket")
     assert failure_of(json.dumps(PUBLISHED)) is None
     assert failure_of("boom") is None
+
+
+def test_a_sentence_of_the_agent_and_its_next_step_are_joined_without_a_full_stop() -> None:
+    message = Failure(reason="BucketNotFound", message="bucket models does not exist.")
+
+    words = failure_words(message, BUCKET_NOT_FOUND)
+
+    assert words == "bucket models does not exist; create the bucket or correct the URI"

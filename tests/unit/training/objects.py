@@ -1,4 +1,4 @@
-"""Raw objects as the API server sends them, for the tests of the training room."""
+"""Raw objects as the API server sends them, for the tests of the training controller."""
 
 from __future__ import annotations
 

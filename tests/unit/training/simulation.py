@@ -1,7 +1,7 @@
-"""A tiny cluster in which the room's decisions come true, and an environment that does what real ones do.
+"""A simulated cluster that carries out the decisions of the training controller, and Kubernetes around it.
 
-It carries decisions out as the runtime does (status by version, Jobs made once, deletions last) and can stop after any
-write, as a killed operator would. After every write it holds what must never break.
+Decisions are carried out as by the runtime: status by version, Jobs created once, deletions last. The operator can be
+killed after any write, and after every write the invariants are checked.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Cluster:
     """What each run, or trial of one, runs on."""
     past: list[Raw] = field(default_factory=list)
 
-    # What the room sees.
+    # What the controller reads.
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return None
@@ -142,7 +142,7 @@ class Cluster:
             if left[0] <= 0:
                 raise Killed
 
-    # What must hold after every write.
+    # Invariants.
 
     def check(self) -> None:
         runs = {ALIVE.match(name)[1] for name in self.alive()}  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""The room in a simulated cluster: whatever happens and wherever the operator dies, what must hold, holds."""
+"""Random scenarios in the simulated cluster: invariants hold whatever happens and wherever the operator is killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.training.happenings import STEPS
+from tests.unit.training.scenario_steps import STEPS
 from tests.unit.training.simulation import Cluster, Killed
 
 steps = st.sampled_from(sorted(STEPS))

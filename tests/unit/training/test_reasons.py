@@ -1,4 +1,4 @@
-"""Every reason that the room gives, as a constant or in place, is documented."""
+"""Every reason that the controller gives, as a constant or in place, is documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the workers of one training find each other: how many there are, and in whose words they are told."""
+"""Distributed training: number of workers, and the framework whose variables connect them."""
 
 from typing import Annotated, Literal
 
@@ -24,7 +24,7 @@ RESERVED: dict[Framework, tuple[str, ...]] = {
     "tensorflow": ("TF_CONFIG",),
     "xgboost": ("DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_TASK_ID", "DMLC_NUM_WORKER"),
 }
-"""Variables that Perennial sets for a framework; a user's own value would split the group."""
+"""Variables that Perennial sets for a framework; a user's value would keep the workers from connecting."""
 
 
 def _reserved_rule(framework: Framework, names: tuple[str, ...]) -> Rule:
@@ -56,25 +56,25 @@ ProcessCount = Annotated[
 
 
 class Distribution(PodExtras):
-    """The part of a TrainingJob's spec that makes one training of several pods."""
+    """Fields of the spec for training on several pods."""
 
     framework: Framework = Field(
         "none",
-        description="Whose variables tell the workers of each other: torch (PET_*, so that plain `torchrun train.py` "
-        "works), jax (JAX_*), tensorflow (TF_CONFIG), xgboost (DMLC_*); none: only PERENNIAL_WORKER_INDEX, "
-        "PERENNIAL_WORKERS and PERENNIAL_LEADER, which every one of several workers gets.",
+        description="Framework whose environment variables are set in the workers: torch (PET_*, for plain "
+        "`torchrun train.py`), jax (JAX_*), tensorflow (TF_CONFIG), xgboost (DMLC_*). With several workers, "
+        "PERENNIAL_WORKER_INDEX, PERENNIAL_WORKERS and PERENNIAL_LEADER are always set; none sets only these.",
     )
     workers: int = Field(
         1,
         ge=1,
         le=512,
-        description="Pods that train together. Each gets resources and pulls the inputs; only what worker 0 leaves in "
-        "/perennial/output is published. When one fails, all are stopped and the attempt is over.",
+        description="Number of pods that train together. Each one has the resources and the inputs; only the "
+        "/perennial/output of worker 0 is published. If one fails, all are stopped and the attempt has failed.",
     )
     processes_per_worker: ProcessCount | None = Field(
         None,
-        description="Processes that torchrun starts in each worker: a number, or auto (one for each GPU that it sees). "
-        "Unset: auto where resources ask for a GPU, else the CPUs asked for, rounded up.",
+        description="Number of processes that torchrun starts in each worker, or auto (one per visible GPU). "
+        "Default: auto if resources request a GPU, otherwise the requested CPUs, rounded up.",
     )
 
 

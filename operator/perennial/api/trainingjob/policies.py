@@ -25,13 +25,13 @@ class Queue(Model):
     """The Kueue queue that admits the runs."""
 
     name: Name = Field(
-        description="LocalQueue in this namespace. A run's Job waits in it, suspended, until Kueue admits it. Its "
-        "suspension, parallelism, node selector, tolerations and scheduling gates are Kueue's alone: spec.suspend "
-        "takes the Job out of the queue, and to go on makes another."
+        description="LocalQueue in this namespace. A run's Job is created suspended and waits in the queue until Kueue "
+        "admits it. Kueue owns its suspension, parallelism, node selector, tolerations and scheduling gates; "
+        "spec.suspend deletes the Job, and resuming creates a new one."
     )
     priority_class: ObjectName | None = Field(
         None,
-        description="WorkloadPriorityClass: who is admitted first, and who is evicted for whom. Unset: Kueue decides.",
+        description="WorkloadPriorityClass, for admission order and preemption. Default: Kueue's own.",
     )
 
 
@@ -39,17 +39,19 @@ StepName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]
 
 
 class PrepareStep(Model):
-    """One step: a container that must end with exit code 0 before the next one starts."""
+    """A container that must end with exit code 0 before the next step starts."""
 
     name: StepName = Field(description="Name of the step; its container is prepare-<name>.")
-    image: Image | None = Field(None, description="Image with the step's code. Unset: spec.image.")
-    image_pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: as Kubernetes decides.")
+    image: Image | None = Field(None, description="Image of the step. Default: spec.image.")
+    image_pull_policy: PullPolicy | None = Field(
+        None, description="Image pull policy, as in a pod. Default: the default of Kubernetes."
+    )
     command: Args | None = Field(None, description="Replaces the image's entrypoint.")
     args: Args | None = Field(None, description="Replaces the image's arguments.")
     env: Env | None = Field(
-        None, description="Environment variables of the step, beside the PERENNIAL_ ones that the training gets."
+        None, description="Environment variables of the step, in addition to the PERENNIAL_ variables of the training."
     )
-    resources: ResourceRequirements | None = Field(None, description="Requests and limits of the step.")
+    resources: ResourceRequirements | None = Field(None, description="Resource requests and limits of the step.")
 
 
 Steps = Annotated[
@@ -73,27 +75,27 @@ class Span(NamedTuple):
     last: int
 
     def __contains__(self, code: object) -> bool:
-        """Tell whether a code lies within."""
+        """Tell whether the range contains a code."""
         return isinstance(code, int) and self.first <= code <= self.last
 
 
 def spans(ranges: CodeRanges | None) -> tuple[Span, ...]:
-    """Return ranges as numbers."""
+    """Parse ranges such as `2` and `128-255`."""
     ends = (text.split("-") for text in ranges or ())
     return tuple(Span(int(item[0]), int(item[-1])) for item in ends)
 
 
 class ExitCodes(Model):
-    """Which exit codes of the code, other than 0, are worth another attempt."""
+    """Exit codes of the training code, other than 0, that are retried or not."""
 
     retry: CodeRanges | None = Field(
         None,
-        description='Codes after which the attempt is repeated, such as ["128-255"] for what was killed by a signal. '
-        "Where this is set, codes in neither list end the run.",
+        description='Exit codes that are retried, such as ["128-255"] for code that was killed by a signal. If '
+        "set, exit codes in neither list end the run.",
     )
     fail: CodeRanges | None = Field(
         None,
-        description='Codes that end the run at once, such as ["2"]. Where only this is set, all others are repeated.',
+        description='Exit codes that end the run at once, such as ["2"]. If only this is set, all others are retried.',
     )
 
     @model_validator(mode="after")
@@ -101,23 +103,27 @@ class ExitCodes(Model):
         again, never = spans(self.retry), spans(self.fail)
         for span in (*again, *never):
             if span.first > span.last or span.last > _HIGHEST:
-                raise ValueError(f"{span.first}-{span.last} is no range of exit codes; write 1-255, the smaller first")
+                raise ValueError(
+                    f"{span.first}-{span.last} is not a range of exit codes; write 1-255, the smaller one first"
+                )
         twice = next(((a, b) for a in again for b in never if a.first <= b.last and b.first <= a.last), None)
         if twice is not None:
             both = f"{max(twice[0].first, twice[1].first)}"
-            raise ValueError(f"exit code {both} is in retry and in fail; take it out of one of them")
+            raise ValueError(f"exit code {both} is in both retry and fail; remove it from one of them")
         return self
 
 
 class Retry(Model):
-    """How failed attempts are repeated."""
+    """How failed attempts are retried."""
 
-    limit: int = Field(3, ge=0, le=100, description="Failed attempts that are repeated. Disruptions do not count.")
+    limit: int = Field(
+        3, ge=0, le=100, description="Maximum number of retries after failed attempts. Disruptions do not count."
+    )
     exit_codes: ExitCodes | None = Field(
         None,
-        description="Exit codes of the training code that end the run at once, or that alone are repeated. Unset: all "
-        "are repeated but 126 and 127, with which a shell says that a command is missing. Disruptions and failures of "
-        "fetch and publish do not follow it.",
+        description="Which exit codes of the training code are retried. Default: all except 126 and 127, a "
+        "shell's codes for a missing command. Does not apply to disruptions, nor to failures to pull inputs or "
+        "to publish.",
     )
 
 
@@ -126,27 +132,29 @@ Goal = Literal["Maximize", "Minimize"]
 
 
 class Criterion(Model):
-    """One condition on a metric of the run's metrics.json."""
+    """A condition on one metric in the run's metrics.json."""
 
     model_config = {
         "json_schema_extra": rules(
             exactly_one("min", "max", "notWorseThanCurrentBy"),
             Rule(
                 rule="!has(self.notWorseThanCurrentBy) || !self.notWorseThanCurrentBy.startsWith('-')",
-                message="notWorseThanCurrentBy is a distance: it must not be negative",
+                message="notWorseThanCurrentBy must not be negative",
             ),
         )
     }
 
-    metric: MetricName = Field(description="Name in metrics.json. A run without this metric is rejected.")
-    min: Decimal | None = Field(None, description="Least value that is accepted.")
-    max: Decimal | None = Field(None, description="Greatest value that is accepted.")
+    metric: MetricName = Field(description="Name of the metric in metrics.json. A run without it is rejected.")
+    min: Decimal | None = Field(None, description="Minimum accepted value.")
+    max: Decimal | None = Field(None, description="Maximum accepted value.")
     not_worse_than_current_by: Decimal | None = Field(
         None,
-        description="How much worse than the present artifact's value it may be. Met where there is no artifact, or "
-        "its run did not report the metric.",
+        description="Maximum distance by which the metric may be worse than that of the current artifact. "
+        "Always met if there is no artifact, or its run did not report the metric.",
     )
-    goal: Goal = Field("Maximize", description="Whether more or less of the metric is better, for the comparison.")
+    goal: Goal = Field(
+        "Maximize", description="Whether a higher or a lower value is better, for notWorseThanCurrentBy."
+    )
 
 
 Acceptance = Annotated[tuple[Criterion, ...], Field(max_length=16)]
@@ -159,46 +167,45 @@ class Trigger(Model):
     """Why a run was started."""
 
     kind: TriggerKind = Field(
-        description="Created, SpecChanged (a new generation), Manual (the annotation perennial.dev/run-now), Drift (a "
+        description="Created, SpecChanged, Manual (the annotation perennial.dev/run-now), Drift (a "
         "DriftMonitor's verdict), NewData (the inputs have changed) or Schedule."
     )
     chain: ShortText | None = Field(
         None,
-        description="What the run, its artifact and its rollouts have in common: the verdict that began it all, or "
+        description="Identifier shared by the run, its artifact and its rollouts: the verdict that caused the run, or "
         "else the name of the run.",
     )
-    monitor: ShortText | None = Field(None, description="DriftMonitor whose verdict asked for the run.")
-    verdict: ShortText | None = Field(None, description="Identity of that verdict.")
+    monitor: ShortText | None = Field(None, description="DriftMonitor that requested the run.")
+    verdict: ShortText | None = Field(None, description="Identifier of the verdict.")
     token: ShortText | None = Field(None, description="Value of the annotation perennial.dev/run-now.")
-    digest: ShortText | None = Field(None, description="What the new data was, as in status.data.")
-    time: Timestamp | None = Field(None, description="Time of the schedule that the run is for.")
+    digest: ShortText | None = Field(None, description="Digest of the new data, as in status.data.")
+    time: Timestamp | None = Field(None, description="Scheduled time of the run.")
 
 
 class NewData(Model):
-    """New data under the inputs starts a run."""
+    """Starts a run when the data under the inputs changes."""
 
     poll: Annotated[str, Field(max_length=8, pattern=r"^[1-9][0-9]{0,3}(m|h|d)$")] = Field(
-        description="How often the inputs are listed, such as 10m, by a small pod of the agent; nothing is read. A run "
-        "starts when two polls in a row see the same change (an object that came, went, or has another size or ETag)."
+        description="Interval, such as 10m, at which a small pod lists the inputs without reading them. A run "
+        "starts when two polls in a row see the same change: an object was added, removed, or has another size or ETag."
     )
 
 
 class DataSeen(Model):
-    """What the inputs held, by their listing."""
+    """Contents of the inputs, according to a listing."""
 
     inputs: ShortText = Field(description="Hash of the inputs' URIs.")
-    digest: Digest = Field(description="sha256 over the names, sizes and ETags of their objects.")
-    files: int = Field(ge=0, le=2**53, description="How many objects there were.")
-    bytes: int = Field(ge=0, le=2**53, description="Their size in all.")
+    digest: Digest = Field(description="sha256 over the names, sizes and ETags of the objects.")
+    files: int = Field(ge=0, le=2**53, description="Number of objects.")
+    bytes: int = Field(ge=0, le=2**53, description="Total size.")
 
 
 class History(Model):
-    """How many ended runs are remembered, and for how long."""
+    """How many ended runs are kept, and for how long."""
 
-    runs: int = Field(10, ge=1, le=50, description="Ended runs kept in status, with their Jobs.")
+    runs: int = Field(10, ge=1, le=50, description="Number of ended runs kept in status, with their Jobs.")
     ttl: Period | None = Field(
         None,
-        description="How long a run is remembered after its end, such as 7d: then its Job and its record go. The "
-        "records of the newest run and of the newest success stay, so that nothing runs again for want of them. "
-        "Unset: no limit.",
+        description="Time, such as 7d, after which an ended run's Job and record are removed. The records of "
+        "the newest run and of the newest successful run are always kept. Default: no limit.",
     )

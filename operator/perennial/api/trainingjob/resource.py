@@ -36,113 +36,119 @@ from perennial.api.trainingjob.sweep import Sweep, SweepStatus
 
 
 class Output(Model):
-    """Where the model is published."""
+    """Where the output is published."""
 
     uri: S3Uri = Field(
-        description="Prefix under which versions/<digest>/ is written. Everything the code leaves in "
-        "/perennial/output belongs to the version."
+        description="Prefix under which versions/<digest>/ is written. A version contains all files that the "
+        "code leaves in /perennial/output."
     )
 
 
 class TrainingJobSpec(Distribution):
-    """What to train, on what, and where the result goes."""
+    """What to train, on which inputs, and where the output is published."""
 
     model_config = {
         "json_schema_extra": rules(
             *DISTRIBUTION_RULES,
             Rule(
                 rule="has(self.schedule) || !has(self.timeZone) && !has(self.startingDeadlineSeconds)",
-                message="timeZone and startingDeadlineSeconds go with schedule; set schedule, or remove them",
+                message="timeZone and startingDeadlineSeconds require schedule; set schedule, or remove them",
             ),
             Rule(
                 rule="!has(self.newData) || has(self.inputs) && size(self.inputs) > 0",
-                message="newData watches the inputs; set inputs, or remove newData",
+                message="newData requires inputs; set inputs, or remove newData",
             ),
             Rule(
                 rule="!has(self.sweep) || has(self.output)",
-                message="a sweep compares what its trials publish; set output, or remove sweep",
+                message="sweep requires output; set output, or remove sweep",
             ),
             Rule(
                 rule="!has(self.acceptance) || has(self.output)",
-                message="acceptance judges what is published; set output, or remove acceptance",
+                message="acceptance requires output; set output, or remove acceptance",
             ),
         )
     }
 
-    image: Image = Field(description="Image with the training code. The digest that really ran is recorded.")
-    image_pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: as Kubernetes decides.")
+    image: Image = Field(description="Image with the training code. The digest of the image that ran is recorded.")
+    image_pull_policy: PullPolicy | None = Field(
+        None, description="Image pull policy, as in a pod. Default: the default of Kubernetes."
+    )
     command: Args | None = Field(None, description="Replaces the image's entrypoint.")
     args: Args | None = Field(None, description="Replaces the image's arguments.")
-    working_dir: Text | None = Field(None, description="Working directory. Unset: the image's own.")
+    working_dir: Text | None = Field(None, description="Working directory. Default: that of the image.")
     env: Env | None = Field(None, description="Environment variables.")
-    env_from: EnvFrom | None = Field(None, description="Secrets and ConfigMaps that become environment variables.")
+    env_from: EnvFrom | None = Field(
+        None, description="Secrets and ConfigMaps whose keys become environment variables."
+    )
     parameters: ParameterMap | None = Field(
         None,
-        description="Hyperparameters: the variable PERENNIAL_PARAM_<NAME> each, all of them in "
-        "/perennial/params.json, and in the record of the run.",
+        description="Hyperparameters. Each is set as the variable PERENNIAL_PARAM_<NAME>; all are in "
+        "/perennial/params.json and in the record of the run.",
     )
     seed: int | None = Field(
-        None, ge=0, le=4294967295, description="Seed for random numbers: PERENNIAL_SEED and PYTHONHASHSEED."
+        None, ge=0, le=4294967295, description="Random seed, set as PERENNIAL_SEED and PYTHONHASHSEED."
     )
     source: Source | None = Field(None, description="Repository and commit of the code, for lineage.")
     inputs: Annotated[tuple[Input, ...], Field(max_length=16)] | None = Field(
         None,
-        description="Data pulled to /perennial/inputs/<name> before the code starts.",
+        description="Data that is pulled to /perennial/inputs/<name> before the code starts.",
         json_schema_extra=list_map("name"),
     )
     prepare: Steps | None = Field(
         None,
-        description="Steps that run one after the other before the training, in each worker, once the inputs are "
-        "there. They share the volume under /perennial with it.",
+        description="Steps that run one after the other in each worker, after the inputs are pulled and before the "
+        "training starts. They share the volume at /perennial with it.",
     )
-    output: Output | None = Field(None, description="Where /perennial/output is published. Unset: nothing is.")
-    storage: Storage | None = Field(None, description="How inputs and output reach S3-compatible storage.")
-    workspace: Workspace | None = Field(None, description="Size and medium of the volume under /perennial.")
-    retry: Retry = Field(Retry(), description="How failed attempts are repeated.")
+    output: Output | None = Field(
+        None, description="Where /perennial/output is published. Default: nothing is published."
+    )
+    storage: Storage | None = Field(None, description="Access to the S3-compatible storage of inputs and output.")
+    workspace: Workspace | None = Field(None, description="Size and medium of the volume at /perennial.")
+    retry: Retry = Field(Retry(), description="How failed attempts are retried.")
     active_deadline_seconds: int | None = Field(
-        None, ge=1, le=31536000, description="Seconds that one attempt may run. Unset: no limit."
+        None, ge=1, le=31536000, description="Maximum duration of one attempt, in seconds. Default: no limit."
     )
     sweep: Sweep | None = Field(
         None,
-        description="Makes every run a sweep: trials with different parameters, each a Job of its own, of which the "
-        "best makes the run's model. Unset: a run is one training with spec.parameters.",
+        description="Makes every run a sweep: trials with different parameters, each in its own Job. The model "
+        "of the best trial becomes the model of the run. Default: a run is one training with spec.parameters.",
     )
     acceptance: Acceptance | None = Field(
         None,
-        description="What a run's metrics must reach before its model becomes the artifact. All must be met. A model "
-        "that is rejected stays where it was published and in status.runs, and the artifact stays what it was. A "
-        "change holds from the next end of a run.",
+        description="Criteria that a run's metrics must all meet before its model becomes the artifact. A "
+        "rejected model stays published and in status.runs, and the artifact does not change. A change of the "
+        "criteria applies to runs that end after it.",
     )
-    suspend: bool = Field(False, description="Stops pods and starts none, until false again.")
+    suspend: bool = Field(False, description="If true, pods are stopped and no run starts.")
     on_change: Literal["Replace", "Wait", "Ignore"] = Field(
         "Replace",
-        description="What a change of the spec does: Replace stops the current run and starts another, Wait lets it "
-        "end first, Ignore starts none.",
+        description="Effect of a change of the spec: Replace stops the current run and starts a new one, Wait starts a "
+        "new one after the current run has ended, Ignore starts none.",
     )
     queue: Queue | None = Field(
         None,
-        description="Kueue queue that the runs wait in for quota. Unset: pods start at once. A change holds from the "
-        "next attempt.",
+        description="Kueue queue in which runs wait for quota. Default: pods start at once. A change applies "
+        "from the next attempt.",
     )
     schedule: Schedule | None = Field(
         None,
-        description="When to train again whatever else happens, as in a CronJob: minute, hour, day of month, month, "
-        "day of week. A time that comes while a run is under way, or that was missed, is made up for by one run.",
+        description="Cron expression for periodic runs: minute, hour, day of month, month, day of week. Times "
+        "that pass during a run, or that were missed, are made up for by one run.",
     )
     time_zone: TimeZone | None = Field(
-        None, description="Time zone of the schedule, such as Europe/Berlin. Unset: UTC."
+        None, description="Time zone of the schedule, such as Europe/Berlin. Default: UTC."
     )
     starting_deadline_seconds: int | None = Field(
         None,
         ge=10,
         le=31536000,
-        description="Seconds after its time within which a scheduled run may still start; later, that time is passed "
-        "over. Unset: however late.",
+        description="Number of seconds that a scheduled run may start late; after that it is skipped. Default: "
+        "no limit.",
     )
     new_data: NewData | None = Field(
-        None, description="Train again when the data under the inputs changes. Unset: changes are not looked for."
+        None, description="Starts a run when the data under the inputs changes. Default: inputs are not polled."
     )
-    history: History = Field(History(), description="How many ended runs are remembered, and for how long.")
+    history: History = Field(History(), description="How many ended runs are kept, and for how long.")
 
     @model_validator(mode="after")
     def _parameters(self) -> "TrainingJobSpec":
@@ -151,37 +157,35 @@ class TrainingJobSpec(Distribution):
 
 
 class TrainingJobStatus(BaseStatus):
-    """What the operator saw and did."""
+    """Observed state of the TrainingJob."""
 
     phase: ShortText | None = Field(
         None,
         description="Pending, Queued, Starting, Fetching, Preparing, Running, Publishing, Succeeded, Rejected, Failed "
-        "or Suspended: a summary for kubectl get, never an interface.",
+        "or Suspended: a summary for kubectl get. Programs should read conditions instead.",
     )
-    run_count: int = Field(0, description="Runs started so far.")
-    current_run: CurrentRun | None = Field(None, description="The run under way.")
-    artifact: Artifact | None = Field(None, description="The newest accepted version: what a ModelDeployment follows.")
+    run_count: int = Field(0, description="Number of runs started so far.")
+    current_run: CurrentRun | None = Field(None, description="The run in progress.")
+    artifact: Artifact | None = Field(None, description="The newest accepted version, which ModelDeployments follow.")
     sweep: SweepStatus | None = Field(None, description="Trials of the newest sweep.")
     runs: Annotated[tuple[RunRecord, ...], Field(max_length=50)] = Field((), description="Ended runs, newest first.")
     verdicts: Annotated[dict[str, ShortText], Field(max_length=64)] | None = Field(
-        None, description="Last verdict of each DriftMonitor that has been acted on or set aside."
+        None, description="Last handled verdict of each DriftMonitor: it has started a run or was set aside."
     )
-    run_now: ShortText | None = Field(
-        None, description="Value of the annotation perennial.dev/run-now that was last acted on."
-    )
+    run_now: ShortText | None = Field(None, description="Last handled value of the annotation perennial.dev/run-now.")
     data: DataSeen | None = Field(
-        None, description="With spec.newData: what the inputs held when the newest run was started."
+        None, description="With spec.newData: contents of the inputs when the newest run started."
     )
     last_schedule_time: Timestamp | None = Field(
-        None, description="Time of the schedule up to which runs were started or passed over."
+        None, description="Last scheduled time that was handled: its run has started or was skipped."
     )
-    next_schedule_time: Timestamp | None = Field(None, description="Time of the schedule at which a run is due next.")
-    last_run_time: Timestamp | None = Field(None, description="When the newest run was started.")
+    next_schedule_time: Timestamp | None = Field(None, description="Next scheduled time.")
+    last_run_time: Timestamp | None = Field(None, description="When the newest run started.")
     last_success_time: Timestamp | None = Field(None, description="When a run last succeeded.")
 
 
 class TrainingJob(Resource):
-    """Trains a model: pulls inputs, runs an image, publishes what it leaves, and repeats when asked to."""
+    """Trains a model: pulls inputs, runs an image, publishes its output, and retrains on triggers."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -192,8 +196,8 @@ class TrainingJob(Resource):
         )
     }
 
-    spec: TrainingJobSpec = Field(description="What to train, on what, and where the result goes.")
-    status: TrainingJobStatus = Field(TrainingJobStatus(), description="What the operator saw and did.")
+    spec: TrainingJobSpec = Field(description="What to train, on which inputs, and where the output is published.")
+    status: TrainingJobStatus = Field(TrainingJobStatus(), description="Observed state of the TrainingJob.")
 
 
 __all__ = [

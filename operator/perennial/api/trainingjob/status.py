@@ -1,4 +1,4 @@
-"""The runs of a TrainingJob as its status tells of them: the one under way, those that ended, and what they made."""
+"""Runs in the status of a TrainingJob: the current one, the ended ones, and the artifact."""
 
 from typing import Annotated, Literal
 
@@ -18,43 +18,46 @@ ParameterMap = Annotated[
 class Artifact(Model):
     """A published version."""
 
-    uri: Text = Field(description="Where the version lies: <output>/versions/<first 12 digits of the digest>/.")
-    digest: ShortText = Field(description="sha256 over the names, sizes and sha256 of its files.")
-    run: ShortText = Field(description="Name of the run that made it.")
-    chain: ShortText | None = Field(None, description="Chain of the run: see the trigger of a run.")
+    uri: Text = Field(description="URI of the version: <output>/versions/<first 12 digits of the digest>/.")
+    digest: ShortText = Field(description="sha256 over the names, sizes and digests of its files.")
+    run: ShortText = Field(description="Name of the run that published it.")
+    chain: ShortText | None = Field(None, description="Chain of the run: see the trigger of the run.")
     metrics: Metrics | None = Field(None, description="metrics.json of the output.")
     time: Timestamp = Field(description="When it was published.")
 
 
 class RunProgress(Model):
-    """How far the code is, by its own word in /perennial/progress.json."""
+    """Progress that the code reports in /perennial/progress.json."""
 
-    step: int = Field(ge=0, le=2**53, description="Steps done.")
-    total: int | None = Field(None, ge=0, le=2**53, description="Steps in all.")
+    step: int = Field(ge=0, le=2**53, description="Number of completed steps.")
+    total: int | None = Field(None, ge=0, le=2**53, description="Total number of steps.")
     metrics: Metrics | None = Field(None, description="Metrics at this step.")
     eta_seconds: int | None = Field(
-        None, ge=0, le=2**53, description="Seconds that are left: the code's own word, or else by the pace so far."
+        None,
+        ge=0,
+        le=2**53,
+        description="Estimated seconds until the end: as reported by the code, or else from its speed so far.",
     )
-    time: Timestamp = Field(description="When this was read; at most every 30 s.")
+    time: Timestamp = Field(description="When the progress was read; at most every 30 s.")
 
 
 class CurrentRun(Model):
-    """The run under way. Written before its Job is created, so that a crash in between loses nothing."""
+    """The run in progress. Written before its Job is created, so that a crash in between loses nothing."""
 
     name: ShortText = Field(description="Name of the run: <name>-<number>.")
     number: int = Field(description="Number of the run, from 1.")
     attempt: int = Field(0, description="Number of the attempt, from 0.")
-    failures: int = Field(0, description="Attempts that failed and count against retry.limit.")
-    disruptions: int = Field(0, description="Attempts that were disrupted; they do not count.")
+    failures: int = Field(0, description="Number of failed attempts; they count against retry.limit.")
+    disruptions: int = Field(0, description="Number of disrupted attempts; they do not count against retry.limit.")
     trigger: Trigger = Field(description="Why the run was started.")
-    spec_hash: ShortText = Field(description="Hash of the part of the spec that shapes the run.")
-    generation: int = Field(description="Generation of the spec that the run was started for.")
+    spec_hash: ShortText = Field(description="Hash of the fields of the spec that affect what the run computes.")
+    generation: int = Field(description="Generation of the spec that the run was started with.")
     job: ShortText = Field(description="Name of the attempt's Job.")
     start_time: Timestamp = Field(description="When the run was started.")
-    attempt_time: Timestamp = Field(description="When the attempt was started, or is to be started after a failure.")
-    last_failure: Message | None = Field(None, description="Why the attempt before this one ended.")
+    attempt_time: Timestamp = Field(description="When the attempt started, or when a retry will start.")
+    last_failure: Message | None = Field(None, description="Why the previous attempt ended.")
     progress: RunProgress | None = Field(
-        None, description="How far the attempt is, where its code keeps /perennial/progress.json and output is set."
+        None, description="Progress of the attempt, if its code writes /perennial/progress.json and spec.output is set."
     )
 
 
@@ -66,22 +69,22 @@ class RunRecord(Model):
     result: Literal["Succeeded", "Failed", "Rejected", "Replaced"] = Field(
         description="Succeeded, Failed, Rejected (its model does not meet spec.acceptance) or Replaced."
     )
-    reason: Reason = Field(description="Why it ended so, in one word.")
-    message: Message | None = Field(None, description="Why it ended so, and what to do next.")
+    reason: Reason = Field(description="Why it ended, as a CamelCase word.")
+    message: Message | None = Field(None, description="Why it ended, and what to do next.")
     trigger: Trigger = Field(description="Why it was started.")
-    attempts: int = Field(description="Attempts in all.")
-    start_time: Timestamp = Field(description="When it was started.")
+    attempts: int = Field(description="Number of attempts.")
+    start_time: Timestamp = Field(description="When it started.")
     completion_time: Timestamp = Field(description="When it ended.")
-    spec_hash: ShortText = Field(description="Hash of the part of the spec that shaped it.")
-    generation: int = Field(description="Generation of the spec that it was started for.")
+    spec_hash: ShortText = Field(description="Hash of the fields of the spec that affect what the run computes.")
+    generation: int = Field(description="Generation of the spec that it was started with.")
     parameters: ParameterMap | None = Field(None, description="Its hyperparameters.")
     seed: int | None = Field(None, description="Its seed.")
-    image: Text | None = Field(None, description="Image as the spec named it.")
-    image_digest: Text | None = Field(None, description="Image that really ran, by digest.")
+    image: Text | None = Field(None, description="Image, as in the spec.")
+    image_digest: Text | None = Field(None, description="Digest of the image that ran.")
     source: Source | None = Field(None, description="Repository and commit of its code.")
     inputs: Annotated[tuple[InputRecord, ...], Field(max_length=16)] | None = Field(
-        None, description="What was pulled, by digest."
+        None, description="Inputs that were pulled, with their digests."
     )
     metrics: Metrics | None = Field(None, description="metrics.json of its output.")
-    artifact_uri: Text | None = Field(None, description="Version that it published.")
+    artifact_uri: Text | None = Field(None, description="URI of the version that it published.")
     artifact_digest: Digest | None = Field(None, description="Digest of that version.")

@@ -1,4 +1,4 @@
-"""Sweeps: one run that tries several sets of parameters, and whose best trial makes the model."""
+"""Sweeps: a run that trains several parameter sets and takes the model of the best trial."""
 
 from typing import Annotated, Literal
 
@@ -20,7 +20,7 @@ Point = Annotated[dict[str, Value], Field(max_length=8, json_schema_extra=_NAMES
 
 
 class Draw(Model):
-    """Where a parameter's values are drawn from."""
+    """Distribution from which the values of a parameter are drawn."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -34,56 +34,59 @@ class Draw(Model):
             ),
             Rule(
                 rule="self.scale != 'Log' || !has(self.min) || double(self.min) > 0.0",
-                message="scale Log needs a min that is greater than 0",
+                message="scale Log requires a min greater than 0",
             ),
         )
     }
 
     name: ParameterName = Field(description="Name of the parameter.")
-    values: Values | None = Field(None, description="One of these.")
-    min: Decimal | None = Field(None, description="A number that is not less than this.")
-    max: Decimal | None = Field(None, description="A number that is not greater than this.")
+    values: Values | None = Field(None, description="Values to choose from.")
+    min: Decimal | None = Field(None, description="Lower bound of a number.")
+    max: Decimal | None = Field(None, description="Upper bound of a number.")
     scale: Literal["Linear", "Log"] = Field(
-        "Linear", description="Whether numbers, or their logarithms, are equally likely."
+        "Linear", description="Linear: uniform distribution; Log: uniform distribution of the logarithm."
     )
-    integer: bool = Field(False, description="Whole numbers only.")
+    integer: bool = Field(False, description="Draw integers only.")
 
 
 class Objective(Model):
-    """What makes a trial the best."""
+    """The metric by which trials are compared."""
 
-    metric: MetricName = Field(description="Name in metrics.json. A trial without this metric has failed.")
-    goal: Goal = Field("Maximize", description="Whether the greatest or the least value is the best.")
+    metric: MetricName = Field(description="Name of the metric in metrics.json. A trial without it has failed.")
+    goal: Goal = Field("Maximize", description="Whether the highest or the lowest value is the best.")
 
 
 class Sweep(Model):
-    """Sets of parameters to try, added to spec.parameters."""
+    """Parameter sets to try, each added to spec.parameters."""
 
     model_config = {
         "json_schema_extra": rules(
             exactly_one("grid", "random", "list"),
-            Rule(rule="!has(self.random) || has(self.trials)", message="random needs trials: how many to draw"),
+            Rule(
+                rule="!has(self.random) || has(self.trials)",
+                message="random requires trials, the number of parameter sets to draw",
+            ),
         )
     }
 
     grid: Grid | None = Field(None, description="Every combination of these values, at most 64.")
     random: Annotated[tuple[Draw, ...], Field(min_length=1, max_length=8)] | None = Field(
-        None, description="Combinations drawn at random, from spec.seed (0 if unset): the same seed draws the same."
+        None, description="Random combinations. The same spec.seed (0 if unset) always gives the same combinations."
     )
     list: Annotated[tuple[Point, ...], Field(min_length=1, max_length=MOST_TRIALS)] | None = Field(
-        None, description="These combinations."
+        None, description="Explicit combinations."
     )
     trials: int | None = Field(
-        None, ge=1, le=MOST_TRIALS, description="How many combinations are tried, at most. Unset: all of grid or list."
+        None, ge=1, le=MOST_TRIALS, description="Maximum number of combinations to try. Default: all of grid or list."
     )
-    parallel: int = Field(1, ge=1, le=MOST_TRIALS, description="Trials that run at the same time.")
+    parallel: int = Field(1, ge=1, le=MOST_TRIALS, description="Maximum number of trials that run at the same time.")
     max_failed: int = Field(
         3,
         ge=0,
         le=MOST_TRIALS,
-        description="Failed trials with which a sweep goes on. One more, and it has failed.",
+        description="Number of failed trials that are tolerated. With one more, the sweep has failed.",
     )
-    objective: Objective = Field(description="What makes a trial the best.")
+    objective: Objective = Field(description="The metric by which trials are compared.")
 
     @model_validator(mode="after")
     def _bounded(self) -> "Sweep":
@@ -92,25 +95,25 @@ class Sweep(Model):
             count *= len(values)
         if count > MOST_TRIALS and self.trials is None:
             raise ValueError(
-                f"grid has {count} combinations, more than {MOST_TRIALS}: take values away, or set trials to try only "
-                "the first so many of them"
+                f"grid has {count} combinations, more than {MOST_TRIALS}: remove values, or set trials to limit "
+                "their number"
             )
         return self
 
 
 class Trial(Model):
-    """One set of parameters."""
+    """One parameter set of a sweep."""
 
     number: int = Field(description="Number of the trial, from 1.")
     phase: Literal["Pending", "Running", "Succeeded", "Failed", "Skipped"] = Field(
-        description="Pending, Running (its Job is made), Succeeded, Failed or Skipped (the sweep ended without it)."
+        description="Pending, Running, Succeeded, Failed or Skipped (the sweep ended before it started)."
     )
-    parameters: Point = Field(description="What it tries, beside spec.parameters.")
+    parameters: Point = Field(description="Its parameters, in addition to spec.parameters.")
     attempt: int = Field(0, description="Number of its attempt, from 0.")
-    failures: int = Field(0, description="Attempts that failed and count against retry.limit.")
-    attempt_time: Timestamp | None = Field(None, description="When a failed attempt is to be repeated.")
+    failures: int = Field(0, description="Number of failed attempts; they count against retry.limit.")
+    attempt_time: Timestamp | None = Field(None, description="When a failed attempt will be retried.")
     value: ShortText | None = Field(None, description="Its value of the objective's metric.")
-    digest: Digest | None = Field(None, description="Digest of what it published.")
+    digest: Digest | None = Field(None, description="Digest of the version that it published.")
     message: Annotated[str, Field(max_length=256)] | None = Field(None, description="Why it failed.")
 
 
@@ -119,7 +122,7 @@ class BestTrial(Model):
 
     trial: int = Field(description="Its number.")
     value: ShortText = Field(description="Its value of the objective's metric.")
-    digest: Digest = Field(description="Digest of what it published.")
+    digest: Digest = Field(description="Digest of the version that it published.")
     time: Timestamp = Field(description="When it was published.")
     metrics: Metrics | None = Field(None, description="metrics.json of its output.")
 
@@ -128,9 +131,9 @@ class SweepStatus(Model):
     """The newest sweep."""
 
     run: ShortText = Field(description="Name of its run.")
-    objective: Objective = Field(description="What makes a trial the best.")
-    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)] = Field((), description="Its trials.")
-    best: BestTrial | None = Field(None, description="The best trial so far, and in the end the run's model.")
+    objective: Objective = Field(description="The metric by which trials are compared.")
+    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)] = Field((), description="Trials of the sweep.")
+    best: BestTrial | None = Field(None, description="The best trial so far. Its model becomes the model of the run.")
 
 
 __all__ = ["MOST_TRIALS", "BestTrial", "Objective", "Sweep", "SweepStatus", "Trial"]

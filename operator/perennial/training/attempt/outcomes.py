@@ -43,11 +43,12 @@ class AttemptOutcome:
 
 def end_event(run: str, result: str, outcome: AttemptOutcome) -> EventNote:
     """Return the Event about the end of a run."""
-    made = f" and published {outcome.published.digest}" if outcome.published else ""
+    version = f" version {short_digest(outcome.published.digest)}" if outcome.published else ""
     if result == "Succeeded":
+        made = f" and published{version}" if version else ""
         return EventNote("Normal", outcome.reason, f"run {run} succeeded{made}")
-    told = f"succeeded{made}, which is not accepted" if result == "Rejected" else "failed"
-    return EventNote("Warning", outcome.reason, f"run {run} {told}: {outcome.message}")
+    verb = f"published{version}, which was rejected" if result == "Rejected" else "failed"
+    return EventNote("Warning", outcome.reason, f"run {run} {verb}: {outcome.message}")
 
 
 FAILED_GRACE_SECONDS, COMPLETE_GRACE_SECONDS = 5.0, 60.0
@@ -56,7 +57,8 @@ FAILED_GRACE_SECONDS, COMPLETE_GRACE_SECONDS = 5.0, 60.0
 Longer for a complete Job: to mistake a success for a disruption would repeat the whole training.
 """
 
-_DIGEST_LENGTH = len("sha256:")
+_TASKS = {FETCH: "pulling the inputs", AGENT: "publishing the output"}
+"""What the agent does in each of its containers, for messages."""
 
 
 def outcome_of(job: OwnedJob, pod: OwnedPod | None, lineage: Lineage, now: datetime) -> AttemptOutcome | None:
@@ -74,7 +76,7 @@ def _of_job(job: OwnedJob, failed: KubeCondition) -> AttemptOutcome | None:
     return AttemptOutcome(
         "Fatal",
         "DeadlineExceeded",
-        f"Job {job.metadata.name} ran longer than activeDeadlineSeconds allows; raise it, or make the training shorter",
+        f"Job {job.metadata.name} ran longer than spec.activeDeadlineSeconds; raise it, or shorten the training",
     )
 
 
@@ -84,7 +86,7 @@ def _of_failed(failed: KubeCondition, pod: OwnedPod | None, now: datetime) -> At
         return AttemptOutcome("Fatal", full.reason, f"{said}; {full.next_step}")
     if failed.reason == "PodFailurePolicy" or (pod is not None and pod.disrupted is not None):
         why = (pod.disrupted if pod is not None else None) or failed.message
-        return AttemptOutcome("Disrupted", "Disrupted", f"the cluster took the pod away: {clean(why)}")
+        return AttemptOutcome("Disrupted", "Disrupted", f"pod disrupted: {clean(why)}")
     if pod is not None and pod.metadata.deletion_timestamp is not None:
         return AttemptOutcome("Disrupted", "PodDeleted", f"pod {pod.metadata.name} was deleted while it ran")
     if pod is None or pod.status.phase != "Failed":
@@ -107,7 +109,7 @@ def _of_complete(
 def _lost(ended: KubeCondition, now: datetime, grace: float) -> AttemptOutcome | None:
     if seconds_since(ended.last_transition_time, now, otherwise=grace) < grace:
         return None
-    return AttemptOutcome("Disrupted", "PodLost", "the pod is gone, and with it the word of how it ended")
+    return AttemptOutcome("Disrupted", "PodLost", "the pod no longer exists, and how it ended is unknown")
 
 
 def _succeeded(published: Published | None) -> AttemptOutcome:
@@ -141,9 +143,13 @@ def _of_pod(pod: Pod, failed: KubeCondition) -> AttemptOutcome:
     reason = pod.status.reason
     if reason:
         return AttemptOutcome(
-            "Disrupted", "Disrupted", f"the node gave the pod up: {clean(f'{reason}: {pod.status.message}')}"
+            "Disrupted",
+            "Disrupted",
+            f"the node rejected or evicted the pod: {clean(f'{reason}: {pod.status.message}')}",
         )
-    return AttemptOutcome("Failed", "PodFailed", f"the pod failed without saying why: {clean(failed.message)}")
+    return AttemptOutcome(
+        "Failed", "PodFailed", f"the pod failed, and its status does not say why: {clean(failed.message)}"
+    )
 
 
 def _of_code(ended: Terminated) -> AttemptOutcome:
@@ -157,7 +163,7 @@ def _of_code(ended: Terminated) -> AttemptOutcome:
         return AttemptOutcome(
             "Failed", "OutOfMemory", "the code exceeded its memory limit; raise resources.limits.memory"
         )
-    end = f"; its last lines: {found.said}" if found.said else "; see the pod's log"
+    end = f"; last log lines: {found.said}" if found.said else "; see the pod's log"
     if found.kind is ExitKind.SHELL_COMMAND_NOT_FOUND:
         return AttemptOutcome(
             "Fatal",
@@ -173,24 +179,26 @@ def _cannot_start(ended: Terminated, found: ContainerExit) -> str:
 
 def of_agent(container: str, ended: Terminated) -> AttemptOutcome:
     """Return the outcome of an agent's container that ended with an exit code other than 0."""
-    found = judge_agent(ended)
+    found, task = judge_agent(ended), _TASKS[container]
     if found.kind is ExitKind.OUT_OF_MEMORY:
         return AttemptOutcome(
             "Failed",
             "OutOfMemory",
-            f"container {container} exceeded its memory limit; raise agent.resources in the operator's settings",
+            f"{task} failed: container {container} exceeded its memory limit; raise agent.resources in the operator's "
+            "settings",
         )
     if found.kind is ExitKind.STOPPED and container == AGENT:
         return AttemptOutcome(
             "Failed",
             failures.INTERRUPTED.reason,
-            "the pod was stopped before the output was published; a larger workspace.sizeLimit gives it more time",
+            f"{task} was interrupted because the pod was stopped; a larger workspace.sizeLimit gives it more time",
         )
     failure = found.failure or failures.UNEXPECTED
+    code = "" if found.failure is not None else f" with exit code {ended.exit_code}"
     return AttemptOutcome(
         "Failed" if failure.retriable else "Fatal",
         failure.reason,
-        f"container {container} ended with exit code {ended.exit_code}: {agent_words(ended.message, failure)}",
+        f"{task} failed{code}: {agent_words(ended.message, failure)}",
     )
 
 
@@ -200,7 +208,7 @@ def of_agent(container: str, ended: Terminated) -> AttemptOutcome:
 def _of_publishing(agent: ContainerStatus | None, output: str) -> AttemptOutcome:
     ended = agent.ended if agent is not None else None
     if ended is None:
-        return _bad("the sidecar that publishes has not said how it ended")
+        return _bad("the publishing sidecar left no exit status")
     if ended.exit_code != 0:
         return of_agent(AGENT, ended)
     try:
@@ -215,29 +223,35 @@ def _of_message(message: Message, output: str) -> AttemptOutcome:
         return AttemptOutcome(
             "Fatal",
             "OutputEmpty",
-            "the code ended well but left nothing in /perennial/output; write the model there (PERENNIAL_OUTPUT)",
+            "the code ended with exit code 0 but left /perennial/output empty; write the model there "
+            "(PERENNIAL_OUTPUT)",
         )
     if not isinstance(message, Published):
-        return _bad(f"a message of kind {message.kind} is none that publishing ends with")
+        return _bad(f"a termination message of kind {message.kind} is not a publishing result")
     wrong = _rejection(message, output)
     return _bad(wrong) if wrong else _succeeded(message)
 
 
 def _rejection(message: Published, output: str) -> str | None:
     if message.uri.rstrip("/") != version_uri(output, message.digest).rstrip("/"):
-        return "the published version lies outside of spec.output.uri, or not under its own digest"
-    return None if canonical_time(message.time) else "the time of publishing is no time"
+        return "the published version is not under spec.output.uri, or its path does not match its digest"
+    return None if canonical_time(message.time) else "the time of publishing is not valid"
 
 
 def version_uri(output: str, digest: str) -> str:
     """Return the URI of a version: `<output>/versions/<first 12 digits of the digest>/`."""
-    return f"{output.rstrip('/')}/versions/{digest[_DIGEST_LENGTH:][:12]}/"
+    return f"{output.rstrip('/')}/versions/{short_digest(digest)}/"
+
+
+def short_digest(digest: str) -> str:
+    """Return the first 12 digits of a digest, without `sha256:`."""
+    return digest.removeprefix("sha256:")[:12]
 
 
 def _bad(why: str) -> AttemptOutcome:
     return AttemptOutcome(
         "Failed",
         "BadTerminationMessage",
-        f"{why}; nothing of it is believed: check that agent.image is Perennial's own, and what else writes to its "
-        "/dev/termination-log",
+        f"{why}; the result is rejected: check that agent.image is Perennial's own image, and that no other program "
+        "writes to /dev/termination-log in the agent's containers",
     )

@@ -50,17 +50,18 @@ class Progress:
 def starting(run: CurrentRun) -> Progress:
     """Return the progress of an attempt whose pod does not exist yet or is starting normally."""
     if run.last_failure:
-        return Progress("Retrying", f"attempt {run.attempt + 1} of run {run.name}, after: {run.last_failure}")
+        message = f"retrying run {run.name} (attempt {run.attempt + 1}); last failure: {run.last_failure}"
+        return Progress("Retrying", message)
     return Progress("Starting", f"run {run.name} is starting")
 
 
 def queued(run: CurrentRun, queue: str) -> Progress:
     """Return the progress of an attempt that waits in a Kueue queue."""
-    after = f", after: {run.last_failure}" if run.last_failure else ""
+    previous = f"; last failure: {run.last_failure}" if run.last_failure else ""
     return Progress(
         "Queued",
-        f"attempt {run.attempt + 1} of run {run.name} waits in queue {queue} for quota{after}; kubectl describe "
-        "workloads tells what it waits for (none there: is Kueue installed, and does the LocalQueue exist?)",
+        f"attempt {run.attempt + 1} of run {run.name} waits for quota in queue {queue}{previous}; see kubectl describe "
+        "workloads (if there is no workload, check that Kueue is installed and that the LocalQueue exists)",
     )
 
 
@@ -93,17 +94,18 @@ def _without_pod(run: CurrentRun, job: Job, now: datetime) -> Progress:
     if left > 0:
         return replace(starting(run), recheck_after=left)
     name = job.metadata.name
-    lacks = "had no pod" if job.spec.completions == 1 else "lacked pods of its workers"
+    missing = "no pod" if job.spec.completions == 1 else "fewer pods than workers"
     return Progress(
         "PodNotCreated",
-        f"Job {name} has {lacks} for {POD_CREATION_GRACE_SECONDS:.0f} s: a quota, a LimitRange, the namespace's "
-        f"Pod Security level or a missing ServiceAccount refuses it; kubectl describe job {name} tells which",
+        f"Job {name} has had {missing} for {POD_CREATION_GRACE_SECONDS:.0f} s: pods are rejected because of a quota, a "
+        "LimitRange, the namespace's Pod Security level or a missing ServiceAccount; see kubectl describe job "
+        f"{name}",
         waiting=True,
     )
 
 
 def _running(run: CurrentRun) -> Progress:
-    return Progress("Running", f"attempt {run.attempt + 1} of run {run.name} is training", running=True)
+    return Progress("Running", f"attempt {run.attempt + 1} of run {run.name} is running", running=True)
 
 
 def _publishing(run: CurrentRun, pod: Pod, train: ContainerStatus, now: datetime) -> Progress:
@@ -115,7 +117,7 @@ def _publishing(run: CurrentRun, pod: Pod, train: ContainerStatus, now: datetime
     left = LONG_STEP_SECONDS - seconds_since(ended.finished_at, now, otherwise=0)
     if left > 0:
         return replace(_running(run), recheck_after=left)
-    return Progress("Publishing", f"run {run.name} has ended and its output is being published", running=True)
+    return Progress("Publishing", f"run {run.name} is publishing its output", running=True)
 
 
 def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
@@ -138,8 +140,8 @@ def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
         return replace(starting(run), recheck_after=left)
     return Progress(
         "SlowStart",
-        f"pod {pod.metadata.name} has not started for {SLOW_START_SECONDS:.0f} s: a volume or ConfigMap that is "
-        f"missing, or a slow registry; kubectl describe pod {pod.metadata.name} tells which",
+        f"pod {pod.metadata.name} has not started for {SLOW_START_SECONDS:.0f} s: a volume or ConfigMap is "
+        f"missing, or the registry is slow; see kubectl describe pod {pod.metadata.name}",
         waiting=True,
     )
 
@@ -151,11 +153,8 @@ def _crashed_sidecar(pod: Pod) -> AttemptOutcome | None:
     if agent is None or ended is None or ended.exit_code == 0:
         return None
     found = of_agent(AGENT, ended)
-    return (
-        replace(found, ending="Fatal")
-        if found.ending == "Fatal" or agent.restart_count >= MAX_SIDECAR_CRASHES
-        else None
-    )
+    given_up = found.ending == "Fatal" or agent.restart_count >= MAX_SIDECAR_CRASHES
+    return replace(found, ending="Fatal") if given_up else None
 
 
 def _blocked(run: CurrentRun, pod: Pod, cause: Problem, now: datetime) -> Progress:
@@ -169,7 +168,7 @@ def _blocked(run: CurrentRun, pod: Pod, cause: Problem, now: datetime) -> Progre
         return Progress(cause.reason, cause.message, waiting=True)
     left = IMAGE_PULL_TIMEOUT_SECONDS - seconds_since(_ready_to_start(pod), now, otherwise=0)
     if cause.fatal or (cause.reason == IMAGE_PULL_FAILED and left <= 0):
-        said = f"; the last answer was: {cause.detail}" if cause.detail else ""
+        said = f"; last error: {cause.detail}" if cause.detail else ""
         failure = AttemptOutcome("Fatal", cause.reason, f"{cause.message}{said}")
         return Progress(cause.reason, cause.message, waiting=True, failure=failure)
     recheck_after = left if cause.reason == IMAGE_PULL_FAILED else None
@@ -187,7 +186,7 @@ def _preparing(run: CurrentRun, step: str, since: str | None, now: datetime) -> 
     left = LONG_STEP_SECONDS - seconds_since(since, now, otherwise=0)
     if left > 0:
         return replace(starting(run), recheck_after=left)
-    return Progress("Preparing", f"run {run.name} is in step {step} of spec.prepare")
+    return Progress("Preparing", f"run {run.name} is running step {step} of spec.prepare")
 
 
 def _ready_to_start(pod: Pod) -> str | None:

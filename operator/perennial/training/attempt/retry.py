@@ -22,10 +22,10 @@ def apply_exit_codes(outcome: AttemptOutcome | None, retry: Retry) -> AttemptOut
         return outcome
     code = outcome.exit_code
     if any(code in span for span in spans(rules.fail)):
-        return _fatal(outcome, f"spec.retry.exitCodes.fail holds {code}")
+        return _fatal(outcome, f"spec.retry.exitCodes.fail contains {code}")
     if rules.retry is None or any(code in span for span in spans(rules.retry)):
         return replace(outcome, ending="Failed")
-    return _fatal(outcome, f"spec.retry.exitCodes.retry does not hold {code}")
+    return _fatal(outcome, f"spec.retry.exitCodes.retry does not contain {code}")
 
 
 def retry_delay(repeats: int) -> float:
@@ -49,4 +49,4 @@ def seconds_until_attempt(time: str, now: datetime) -> float:
 
 
 def _fatal(outcome: AttemptOutcome, why: str) -> AttemptOutcome:
-    return replace(outcome, ending="Fatal", message=f"{outcome.message}; not repeated: {why}")
+    return replace(outcome, ending="Fatal", message=f"{outcome.message}; not retried: {why}")

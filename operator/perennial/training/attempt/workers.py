@@ -76,7 +76,7 @@ def _of_failing(job: OwnedJob, pod: OwnedPod | None) -> AttemptOutcome | None:
     """Report a disruption as soon as the Job begins to fail: when the Job has ended, the pod is gone."""
     if not is_failing(job) or pod is None or pod.disrupted is None:
         return None
-    return AttemptOutcome("Disrupted", "Disrupted", f"the cluster took the pod away: {clean(pod.disrupted)}")
+    return AttemptOutcome("Disrupted", "Disrupted", f"pod disrupted: {clean(pod.disrupted)}")
 
 
 def _of_stuck(
@@ -94,7 +94,7 @@ def _of_stuck(
     return AttemptOutcome(
         "Disrupted",
         "NodeLost",
-        f"pod {stuck[0].metadata.name} was to end and does not: its node is taken for dead, and the pod left to it",
+        f"pod {stuck[0].metadata.name} has not ended within its grace period; its node is considered lost",
     )
 
 

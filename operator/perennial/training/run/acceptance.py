@@ -30,11 +30,11 @@ def _unmet(criterion: Criterion, metrics: Mapping[str, str], current: Mapping[st
     name = criterion.metric
     value = finite_number(metrics.get(name))
     if value is None:
-        return f"metrics.json holds no number for {name}"
+        return f"metrics.json contains no number for {name}"
     if criterion.min is not None:
-        return f"{name} is {value}, less than {criterion.min}" if value < Decimal(criterion.min) else None
+        return f"{name} is {value}, below the minimum of {criterion.min}" if value < Decimal(criterion.min) else None
     if criterion.max is not None:
-        return f"{name} is {value}, more than {criterion.max}" if value > Decimal(criterion.max) else None
+        return f"{name} is {value}, above the maximum of {criterion.max}" if value > Decimal(criterion.max) else None
     return _compared(criterion, value, finite_number(current.get(name)))
 
 
@@ -45,4 +45,4 @@ def _compared(criterion: Criterion, value: Decimal, present: Decimal | None) -> 
     worse_by = present - value if criterion.goal == "Maximize" else value - present
     if worse_by <= margin:
         return None
-    return f"{criterion.metric} is {value}, worse than the present {present} by more than {margin}"
+    return f"{criterion.metric} is {value}, more than {margin} worse than the current {present}"

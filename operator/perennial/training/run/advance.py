@@ -57,7 +57,7 @@ def _without_job(context: Context, status: TrainingJobStatus, run: CurrentRun) -
         return Step(status, requeue_after=None if context.spec.suspend else left)
     if reported_reason(status) not in _POD_STARTED:
         return create_job(context, status, run, ())
-    message = f"Job {run.job} was deleted while it ran; it is made again"
+    message = f"Job {run.job} was deleted while it ran; it is created again"
     disrupted = _disrupted(run, message)
     status = status.model_copy(update={"current_run": disrupted})
     return create_job(context, status, disrupted, (EventNote("Warning", "JobDeleted", message),))
@@ -87,12 +87,12 @@ def _in_queue(context: Context, status: TrainingJobStatus, active: ActiveRun, fo
         return _watch(context, status, active, found)
     if reported_reason(status) not in _POD_STARTED:
         return Step(status, progress=queued(run, queue))
-    message = f"queue {queue} has evicted attempt {run.attempt + 1} of run {run.name}"
+    message = f"queue {queue} evicted attempt {run.attempt + 1} of run {run.name}"
     evicted = _disrupted(run, message)
     return Step(
         status.model_copy(update={"current_run": evicted}),
         progress=queued(evicted, queue),
-        events=(EventNote("Warning", "Evicted", f"{message}; it goes on when there is quota again"),),
+        events=(EventNote("Warning", "Evicted", f"{message}; it starts again when there is quota"),),
     )
 
 

@@ -159,11 +159,13 @@ def _error(ended: Terminated) -> PollError | None:
     except BadMessage as error:
         message, said = None, str(error)
     else:
-        said = clean(message.message) if isinstance(message, Failure) else ""
+        said = clean(message.message).rstrip(".; ") if isinstance(message, Failure) else ""
     if ended.exit_code == 0:
         if isinstance(message, Polled):
             return None
-        return PollError("BadTerminationMessage", f"{said or 'what the poll said is no answer'}; check agent.image")
+        return PollError(
+            "BadTerminationMessage", f"{said or 'the termination message is not a poll result'}; check agent.image"
+        )
     failure = failures.by_code(ended.exit_code) or failures.UNEXPECTED
     step = "" if failure.next_step in said else f"; {failure.next_step}"
-    return PollError(failure.reason, f"the inputs could not be listed: {said or failure.reason}{step}")
+    return PollError(failure.reason, f"listing the inputs failed: {said or failure.reason}{step}")

@@ -21,16 +21,16 @@ def after_attempt(context: Context, status: TrainingJobStatus, active: ActiveRun
     if outcome.ending == "Fatal":
         return end_run(context, status, active, "Failed", outcome)
     if outcome.ending == "Failed" and run.failures >= limit:
-        note = f"{outcome.message} ({run.failures + 1} of {limit + 1} attempts have failed, see spec.retry.limit)"
+        note = f"{outcome.message} ({run.failures + 1} of {limit + 1} attempts failed; see spec.retry.limit)"
         return end_run(context, status, active, "Failed", replace(outcome, message=note))
     if active.changed:
         return replace_run(context, status, active, outcome)  # the spec of the attempt to repeat is gone
     following = records.retry(context.resource.metadata.name, run, outcome, context.now)
     left = seconds_until_attempt(following.attempt_time, context.now)
-    ended = f"attempt {run.attempt + 1} of run {run.name} has ended: {outcome.message}"
+    ended = f"attempt {run.attempt + 1} of run {run.name} ended: {outcome.message}"
     return Step(
         status.model_copy(update={"current_run": following}),
-        events=(EventNote("Warning", outcome.reason, f"{ended}; the next starts in {left:.0f} s"),),
+        events=(EventNote("Warning", outcome.reason, f"{ended}; the next attempt starts in {left:.0f} s"),),
         requeue_after=left,
     )
 
@@ -45,8 +45,8 @@ def accept_or_reject(context: Context, status: TrainingJobStatus, active: Active
     )
     if unmet is None:
         return end_run(context, status, active, "Succeeded", outcome)
-    stays = f"the model of run {artifact.run} stays" if artifact else "there is no model yet"
-    message = f"{unmet}; {stays}. Change the training, its data, or spec.acceptance"
+    kept = f"the artifact is still that of run {artifact.run}" if artifact else "there is no artifact yet"
+    message = f"{unmet}; {kept}. Change the training, its data, or spec.acceptance"
     return end_run(context, status, active, "Rejected", replace(outcome, reason="Rejected", message=message))
 
 
@@ -64,8 +64,8 @@ def replace_run(
     context: Context, status: TrainingJobStatus, active: ActiveRun, outcome: AttemptOutcome | None = None
 ) -> Step:
     """Record the run as replaced, because the spec has changed, and start its successor."""
-    after = f", after: {outcome.message}" if outcome is not None else ""
-    message = f"the spec has changed while run {active.run.name} was under way{after}"
+    last = f"; its last attempt: {outcome.message}" if outcome is not None else ""
+    message = f"run {active.run.name} is replaced because the spec changed{last}"
     replaced = AttemptOutcome("Fatal", "SpecChanged", message)
     ended = records.end(context, status, active, "Replaced", replaced)
     return start_if_due(context, ended, (EventNote("Normal", "RunReplaced", message),))

@@ -36,7 +36,8 @@ def with_schedule(
     missed = _latest(cron, coming, now)
     if missed is None or limit is None or (now - missed).total_seconds() <= limit:
         return status, ()
-    note = f"the run of {format_time(missed)} could not start within spec.startingDeadlineSeconds ({limit} s)"
+    why = f"it did not start within spec.startingDeadlineSeconds ({limit})"
+    note = f"the run scheduled for {format_time(missed)} was skipped: {why}"
     return _handled_up_to(cron, status, missed), (EventNote("Warning", "ScheduleMissed", note),)
 
 

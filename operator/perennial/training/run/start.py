@@ -18,7 +18,7 @@ def start_or_wait(context: Context, status: TrainingJobStatus) -> Step:
         EventNote(
             "Normal",
             "VerdictSetAside",
-            f"verdict {request.verdict} of DriftMonitor {request.monitor} is about a model that was replaced",
+            f"verdict {request.verdict} of DriftMonitor {request.monitor} starts no run: its model was replaced",
         )
         for request in outdated
     )
@@ -40,7 +40,7 @@ def start_if_due(context: Context, status: TrainingJobStatus, events: tuple[Even
         now=context.now,
     )
     status = records.with_new(triggers.mark_handled(context, status, trigger), run)
-    started = EventNote("Normal", "RunStarted", f"run {run.name} starts: {triggers.describe(trigger)}")
+    started = EventNote("Normal", "RunStarted", f"run {run.name} started: {triggers.describe(trigger)}")
     refused = refusal(context.spec, context.config.pods)
     if refused is not None:
         return _refused(context, status, run, refused)

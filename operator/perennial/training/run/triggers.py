@@ -7,6 +7,7 @@ from perennial.api.trainingjob.resource import TrainingJob, TrainingJobStatus, T
 from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.core.names import digest_of
 from perennial.core.times import format_time
+from perennial.training.attempt.outcomes import short_digest
 from perennial.training.context import Context
 from perennial.training.observe import RetrainRequest
 from perennial.training.run import schedule
@@ -54,20 +55,20 @@ def mark_handled(context: Context, status: TrainingJobStatus, trigger: Trigger) 
 
 
 def describe(trigger: Trigger) -> str:
-    """Return the reason for a run, as the second half of a sentence."""
+    """Return the reason for a run in words."""
     match trigger.kind:
         case "Drift":
-            return f"DriftMonitor {trigger.monitor} found drift (verdict {trigger.verdict})"
+            return f"requested by DriftMonitor {trigger.monitor} (verdict {trigger.verdict})"
         case "Manual":
-            return f"annotation {RUN_NOW_ANNOTATION} asks for it ({trigger.token})"
+            return f"annotation {RUN_NOW_ANNOTATION} was set to {trigger.token}"
         case "NewData":
-            return f"the inputs hold new data ({trigger.digest})"
+            return f"the inputs contain new data (digest {short_digest(trigger.digest or '')})"
         case "Schedule":
-            return f"spec.schedule asks for it ({trigger.time})"
+            return f"scheduled for {trigger.time}"
         case "Created":
-            return "it is the first"
+            return "first run"
         case "SpecChanged":
-            return "the spec has changed"
+            return "the spec changed"
 
 
 def run_token(resource: TrainingJob) -> str | None:

@@ -108,7 +108,7 @@ def _succeeded(sweep: SweepStatus, trial: Trial, outcome: AttemptOutcome) -> Tri
     published, metric = outcome.published, sweep.objective.metric
     value = finite_number(published.metrics.get(metric)) if published is not None else None
     if published is None or value is None:
-        return TrialStep(_failed(trial, f"metrics.json holds no number for {metric}, the objective of the sweep"))
+        return TrialStep(_failed(trial, f"metrics.json contains no number for {metric}, the objective of the sweep"))
     done = trial.model_copy(update={"phase": "Succeeded", "value": str(value), "digest": published.digest})
     result = BestTrial(
         trial=trial.number,

@@ -29,14 +29,14 @@ def better(sweep: SweepStatus, present: BestTrial | None, other: BestTrial | Non
 def progress_of_sweep(run: CurrentRun, sweep: SweepStatus, found: list[Progress]) -> Progress:
     """Return the progress of the sweep: that of a running trial, or else of one that a person may have to fix."""
     trials = sweep.trials
-    told = sorted(found, key=lambda item: (not item.running, not item.waiting))
-    first = told[0] if told else Progress("Starting", f"run {run.name} is starting")
+    by_interest = sorted(found, key=lambda item: (not item.running, not item.waiting))
+    first = by_interest[0] if by_interest else Progress("Starting", f"run {run.name} is starting")
     ended = sum(trial.phase in {"Succeeded", "Failed"} for trial in trials)
     best = sweep.best
-    so_far = f"; the best {sweep.objective.metric} so far is {best.value} (trial {best.trial})" if best else ""
+    so_far = f"; best {sweep.objective.metric} so far: {best.value} (trial {best.trial})" if best else ""
     why = f"; {first.message}" if first.waiting or first.reason == "Queued" else ""
     running = sum(trial.phase == "Running" for trial in trials)
-    message = f"run {run.name}: {ended} of {len(trials)} trials have ended, {running} under way{so_far}"
+    message = f"run {run.name}: {ended} of {len(trials)} trials ended, {running} running{so_far}"
     return replace(first, message=f"{message}{why}", recheck_after=None, failure=None)
 
 
@@ -46,10 +46,10 @@ def outcome_of_sweep(spec: TrainingJobSpec, sweep: SweepStatus, lineage: Lineage
     best, most = sweep.best, spec.sweep.max_failed if spec.sweep is not None else 0
     last = f"; trial {failed[-1].number}: {failed[-1].message}" if failed else ""
     if len(failed) > most:
-        said = f"{len(failed)} trials have failed, more than spec.sweep.maxFailed ({most}){last}"
+        said = f"failed trials: {len(failed)}, more than spec.sweep.maxFailed ({most}){last}"
         return AttemptOutcome("Fatal", "SweepFailed", said)
     if best is None or lineage is None or lineage.output is None:
-        return AttemptOutcome("Fatal", "SweepFailed", f"no trial has succeeded{last}")
+        return AttemptOutcome("Fatal", "SweepFailed", f"no trial succeeded{last}")
     made = Published(
         uri=version_uri(lineage.output.uri, best.digest),
         digest=best.digest,

@@ -1,4 +1,4 @@
-"""What an attempt that goes on is doing, and when that is worth a word."""
+"""Progress of an attempt that has not ended, and when it is reported."""
 
 from __future__ import annotations
 
@@ -124,4 +124,4 @@ def test_a_repeated_attempt_says_what_it_follows() -> None:
     progress = told(None, run=again)
 
     assert progress.reason == "Retrying"
-    assert progress.message == "attempt 2 of run churn-1, after: the code ended with exit code 3"
+    assert progress.message == "retrying run churn-1 (attempt 2); last failure: the code ended with exit code 3"

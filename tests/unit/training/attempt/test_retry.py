@@ -37,7 +37,7 @@ def test_an_exit_code_decides(rules: dict[str, list[str]] | None, code: int | No
 
     assert found is not None
     assert found.ending == after
-    assert ("not repeated: spec.retry.exitCodes." in found.message) == (after == "Fatal" and before == "Failed")
+    assert ("not retried: spec.retry.exitCodes." in found.message) == (after == "Fatal" and before == "Failed")
 
 
 def test_nothing_is_ruled_while_the_attempt_runs() -> None:
@@ -47,10 +47,10 @@ def test_nothing_is_ruled_while_the_attempt_runs() -> None:
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
-        ({"retry": ["1-10"], "fail": ["10-20"]}, "exit code 10 is in retry and in fail"),
-        ({"retry": ["5"], "fail": ["1-9"]}, "exit code 5 is in retry and in fail"),
-        ({"retry": ["9-3"]}, "9-3 is no range"),
-        ({"fail": ["200-256"]}, "200-256 is no range"),
+        ({"retry": ["1-10"], "fail": ["10-20"]}, "exit code 10 is in both retry and fail"),
+        ({"retry": ["5"], "fail": ["1-9"]}, "exit code 5 is in both retry and fail"),
+        ({"retry": ["9-3"]}, "9-3 is not a range"),
+        ({"fail": ["200-256"]}, "200-256 is not a range"),
         ({"fail": ["0"]}, "pattern"),
         ({"fail": ["-1"]}, "pattern"),
         ({"fail": []}, "at least 1"),

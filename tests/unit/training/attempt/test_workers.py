@@ -1,4 +1,4 @@
-"""Several workers: the first thing that happened to any of them is how the attempt ended."""
+"""Several workers: the first failure, disruption or deletion determines how the attempt ended."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
         (worker(0, "Failed", code(1, -3)), worker(1, "Failed", code(143, -2), conditions=drained(-5))),
         0,
         "Disrupted",
-        "worker 1: the cluster took the pod away",
+        "worker 1: pod disrupted",
     ),
     (
         "one fails, and another is drained only then",
@@ -86,7 +86,7 @@ ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
         (DYING, worker(1, "Failed", code(143), conditions=drained(-5))),
         0,
         "Disrupted",
-        "worker 1: the cluster took",
+        "worker 1: pod disrupted",
     ),
     ("one fails, and another's node is dead", FAILING, (DYING, worker(1, "Failed", code(3, -1))), 61, "Failed", "work"),
     (
@@ -115,7 +115,9 @@ ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
 @pytest.mark.parametrize(
     ("job", "pods", "later", "ending", "message"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
 )
-def test_how_a_gang_ends(job: OwnedJob, pods: tuple[OwnedPod, ...], later: float, ending: str, message: str) -> None:
+def test_how_several_workers_end(
+    job: OwnedJob, pods: tuple[OwnedPod, ...], later: float, ending: str, message: str
+) -> None:
     found = outcome_of_workers(job, pods, PUBLISHES, NOON + timedelta(seconds=later))
 
     assert found is not None
@@ -135,7 +137,7 @@ def test_an_attempt_that_goes_on(job: OwnedJob, pods: tuple[OwnedPod, ...], late
     assert outcome_of_workers(job, pods, PUBLISHES, NOON + timedelta(seconds=later)) is None
 
 
-def test_the_gang_waits_for_the_slowest_and_for_pods_that_are_missing() -> None:
+def test_the_workers_wait_for_the_slowest_and_for_pods_that_are_missing() -> None:
     slow = worker(1, "Pending", waiting("train", "PodInitializing"))
 
     assert slowest_worker(workers_job(workers=2), (ALIVE, slow)) is slow

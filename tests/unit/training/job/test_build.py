@@ -1,4 +1,4 @@
-"""The Job of an attempt: what users gave reaches the pod as they gave it, and nothing more than that."""
+"""The Job of an attempt: the pod gets exactly what the spec says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a TrainingJob's pods ask of nodes and settings, and what the settings forbid."""
+"""Pod options of a TrainingJob, and what the operator's settings forbid."""
 
 from __future__ import annotations
 

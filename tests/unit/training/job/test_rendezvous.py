@@ -1,4 +1,4 @@
-"""What the workers of a training are told of each other, in each framework's own words."""
+"""Variables, addresses and Service through which workers connect, for each framework."""
 
 from __future__ import annotations
 

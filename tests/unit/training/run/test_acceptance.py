@@ -17,23 +17,23 @@ LOSS = {"metric": "loss", "notWorseThanCurrentBy": "0", "goal": "Minimize"}
 # Criterion, the run's metrics, the present artifact's; what is wrong.
 CASES: list[tuple[dict[str, Any], dict[str, str] | None, dict[str, str] | None, str | None]] = [
     ({"metric": "auc", "min": "0.9"}, {"auc": "0.9"}, None, None),
-    ({"metric": "auc", "min": "0.9"}, {"auc": "0.89999"}, None, "auc is 0.89999, less than 0.9"),
+    ({"metric": "auc", "min": "0.9"}, {"auc": "0.89999"}, None, "auc is 0.89999, below the minimum of 0.9"),
     ({"metric": "auc", "min": "0.9"}, {"auc": "9.1e-1"}, None, None),
-    ({"metric": "auc", "min": "0.9"}, {"loss": "1"}, None, "metrics.json holds no number for auc"),
-    ({"metric": "auc", "min": "0.9"}, None, None, "metrics.json holds no number for auc"),
-    ({"metric": "auc", "min": "0.9"}, {"auc": "NaN"}, None, "metrics.json holds no number for auc"),
-    ({"metric": "auc", "min": "0.9"}, {"auc": "inf"}, None, "metrics.json holds no number for auc"),
-    ({"metric": "auc", "min": "0.9"}, {"auc": "very good"}, None, "metrics.json holds no number for auc"),
+    ({"metric": "auc", "min": "0.9"}, {"loss": "1"}, None, "metrics.json contains no number for auc"),
+    ({"metric": "auc", "min": "0.9"}, None, None, "metrics.json contains no number for auc"),
+    ({"metric": "auc", "min": "0.9"}, {"auc": "NaN"}, None, "metrics.json contains no number for auc"),
+    ({"metric": "auc", "min": "0.9"}, {"auc": "inf"}, None, "metrics.json contains no number for auc"),
+    ({"metric": "auc", "min": "0.9"}, {"auc": "very good"}, None, "metrics.json contains no number for auc"),
     ({"metric": "loss", "max": "-1"}, {"loss": "-1.5"}, None, None),
-    ({"metric": "loss", "max": "-1"}, {"loss": "0"}, None, "loss is 0, more than -1"),
+    ({"metric": "loss", "max": "-1"}, {"loss": "0"}, None, "loss is 0, above the maximum of -1"),
     (MARGIN, {"auc": "0.2"}, None, None),
     (MARGIN, {"auc": "0.2"}, {"loss": "1"}, None),
     (MARGIN, {"auc": "0.2"}, {"auc": "nan"}, None),
     (MARGIN, {"auc": "0.80"}, {"auc": "0.81"}, None),
-    (MARGIN, {"auc": "0.79"}, {"auc": "0.81"}, "auc is 0.79, worse than the present 0.81 by more than 0.01"),
+    (MARGIN, {"auc": "0.79"}, {"auc": "0.81"}, "auc is 0.79, more than 0.01 worse than the current 0.81"),
     (MARGIN, {"auc": "0.99"}, {"auc": "0.81"}, None),
     (LOSS, {"loss": "0.5"}, {"loss": "0.5"}, None),
-    (LOSS, {"loss": "0.6"}, {"loss": "0.5"}, "loss is 0.6, worse than the present 0.5 by more than 0"),
+    (LOSS, {"loss": "0.6"}, {"loss": "0.5"}, "loss is 0.6, more than 0 worse than the current 0.5"),
 ]
 
 
@@ -48,7 +48,7 @@ def test_all_must_be_met_and_each_that_is_not_is_named() -> None:
     both = tuple(Criterion.model_validate(item) for item in (MARGIN, {"metric": "auc", "min": "0.9"}))
 
     assert unmet_criteria(both, {"auc": "0.7"}, {"auc": "0.9"}) == (
-        "auc is 0.7, worse than the present 0.9 by more than 0.01; auc is 0.7, less than 0.9"
+        "auc is 0.7, more than 0.01 worse than the current 0.9; auc is 0.7, below the minimum of 0.9"
     )
     assert unmet_criteria(None, None, None) is None
 

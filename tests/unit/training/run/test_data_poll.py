@@ -1,4 +1,4 @@
-"""New data under the inputs: what polls say, what of it counts as news, and what they cost."""
+"""New data in the inputs: results of polls, when they start a run, and the poll CronJob."""
 
 from __future__ import annotations
 

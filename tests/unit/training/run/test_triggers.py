@@ -1,4 +1,4 @@
-"""What asks for a run besides a change of the spec, and that each is answered exactly once."""
+"""Triggers of a run besides a change of the spec; each starts exactly one run."""
 
 from __future__ import annotations
 

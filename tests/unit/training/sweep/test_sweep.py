@@ -148,7 +148,7 @@ def test_trials_run_side_by_side_each_with_its_parameters_and_the_best_makes_the
 
     finish(cluster, "churn-1-t1-0", "0.7")
     assert cluster.busy() == ["churn-1-t2-0", "churn-1-t3-0"]
-    assert "1 of 3 trials have ended, 2 under way; the best auc so far is 0.7 (trial 1)" in message(cluster, "Ready")
+    assert "1 of 3 trials ended, 2 running; best auc so far: 0.7 (trial 1)" in message(cluster, "Ready")
     finish(cluster, "churn-1-t2-0", "0.9")
     finish(cluster, "churn-1-t3-0", "0.8")
 
@@ -212,7 +212,7 @@ def test_too_many_failed_trials_end_the_sweep_and_stop_the_others() -> None:
     step(cluster)
 
     assert (newest(cluster)["result"], newest(cluster)["reason"]) == ("Failed", "SweepFailed")
-    assert "1 trials have failed, more than spec.sweep.maxFailed (0); trial 1:" in newest(cluster)["message"]
+    assert "failed trials: 1, more than spec.sweep.maxFailed (0); trial 1:" in newest(cluster)["message"]
     assert phases(cluster)[2] == "Skipped"
     assert cluster.alive() == []
 
@@ -224,7 +224,7 @@ def test_a_trial_without_the_objectives_metric_has_failed() -> None:
         step(cluster)
 
     assert phases(cluster) == ["Failed"] * 3
-    assert "no trial has succeeded; trial 3: metrics.json holds no number for auc" in newest(cluster)["message"]
+    assert "no trial succeeded; trial 3: metrics.json contains no number for auc" in newest(cluster)["message"]
 
 
 def test_a_suspended_sweep_stops_all_its_jobs_and_goes_on_with_them() -> None:

@@ -1,4 +1,4 @@
-"""What the environment and people do to a simulated cluster, each under the name that a history calls it by."""
+"""What Kubernetes and people do to the simulated cluster: the named steps of a scenario."""
 
 from __future__ import annotations
 
