@@ -1,4 +1,4 @@
-"""All children of a TrainingJob: the Jobs of its attempts, the Service of its workers, the CronJob that polls data."""
+"""All children of a TrainingJob: Jobs of attempts, Service of workers, CronJob for polls."""
 
 from perennial.core.decision import Action, Apply, Create, Delete
 from perennial.core.kinds import CRON_JOB
@@ -11,7 +11,7 @@ from perennial.training.run.step import NewAttempt
 
 
 def children(context: Context, new_attempts: tuple[NewAttempt, ...]) -> tuple[Action, ...]:
-    """Return the actions that create or update every child. Jobs are immutable: only new attempts need one."""
+    """Return the actions that create or update the children; Jobs only for new attempts."""
     return (
         *_worker_service(context),
         *(_job(context, attempt) for attempt in new_attempts),

@@ -1,7 +1,7 @@
 """Conditions and phase of a TrainingJob, derived from its runs, for kubectl, kstatus, Argo CD and people.
 
-Until a run of the present spec has succeeded, Reconciling or Stalled reports its progress. After that, Ready stays
-True, and retraining is reported in Training and RetrainFailed.
+Until a run of the present spec has succeeded, Reconciling or Stalled reports its progress. After
+that, Ready stays True, and retraining is reported in Training and RetrainFailed.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The input of a decision: everything that its functions read, gathered once in `decide` and never changed."""
+"""The input of a decision: everything that its functions read, gathered once in `decide`."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,8 @@
-"""Decides the next step of a TrainingJob. Pure: the result follows from what was observed, the settings and the time.
+"""Decides the next step of a TrainingJob. Pure: it reads only observed objects, settings and time.
 
-A run goes from trigger to `status.currentRun`, to a Job, to the Job's end, and then to a record or to its next attempt.
-Every step follows from the objects that exist, not from the step before, so the operator may stop at any point.
+A run goes from trigger to `status.currentRun`, to a Job, to the Job's end, and then to a record or
+to its next attempt. Every step follows from the objects that exist, not from the step before, so
+the operator may stop at any point.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Meaning and next step of every reason of a TrainingJob; docs/reference/reasons.md is generated from this table."""
+"""Meaning and next step of every reason; source of docs/reference/reasons.md."""
 
 from perennial.core import failures
 from perennial.core.reasons import ReasonDoc

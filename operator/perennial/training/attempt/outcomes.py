@@ -62,7 +62,7 @@ _TASKS = {FETCH: "pulling the inputs", AGENT: "publishing the output"}
 
 
 def outcome_of(job: OwnedJob, pod: OwnedPod | None, lineage: Lineage, now: datetime) -> AttemptOutcome | None:
-    """Return how the attempt ended; None while it runs, or while its pod's final state may still arrive."""
+    """Return how the attempt ended; None while it runs or the pod's final state may still arrive."""
     failed = job.failed
     if failed is not None:
         return _of_job(job, failed) or _of_failed(failed, pod, now)
@@ -202,7 +202,8 @@ def of_agent(container: str, ended: Terminated) -> AttemptOutcome:
     )
 
 
-# The publishing sidecar: its failure does not fail the pod, so it is checked even if the Job is complete.
+# The publishing sidecar: its failure does not fail the pod, so it is checked even if the Job is
+# complete.
 
 
 def _of_publishing(agent: ContainerStatus | None, output: str) -> AttemptOutcome:

@@ -1,7 +1,8 @@
 """Progress of an attempt that has not ended, and why it waits.
 
-States that pass by themselves within a minute are not reported, to save status writes: a healthy run goes from
-Starting to Running to its end. Other states show only if they last or if a person should act.
+States that pass by themselves within a minute are not reported, to save status writes: a healthy
+run goes from Starting to Running to its end. Other states show only if they last or if a person
+should act.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ UNSCHEDULABLE_GRACE_SECONDS = 10.0
 LONG_STEP_SECONDS = 60.0
 SLOW_START_SECONDS = 120.0
 POD_CREATION_GRACE_SECONDS = 30.0
-"""Time after which a Job without a pod is reported; the Job controller serves a thousand new Jobs within it."""
+"""Time after which a Job without a pod is reported; enough for a thousand new Jobs at once."""
 
 MAX_SIDECAR_CRASHES = 3
 
@@ -87,7 +88,8 @@ def progress_of(run: CurrentRun, job: Job, pod: Pod | None, now: datetime) -> Pr
 def _without_pod(run: CurrentRun, job: Job, now: datetime) -> Progress:
     """Return the progress of a Job without a pod: it will have one soon, or admission rejects its pods.
 
-    A Job reports a rejection only in Events. So the message lists the likely causes and says where to look.
+    A Job reports a rejection only in Events. So the message lists the likely causes and says where
+    to look.
     """
     since = job.status.start_time or job.metadata.creation_timestamp
     left = POD_CREATION_GRACE_SECONDS - seconds_since(since, now, otherwise=0)
@@ -147,7 +149,7 @@ def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
 
 
 def _crashed_sidecar(pod: Pod) -> AttemptOutcome | None:
-    """Return why the sidecar does not start; it would be restarted for ever, and the code would never start."""
+    """Return why the sidecar does not start; otherwise it would be restarted for ever."""
     agent = pod.container(AGENT)
     ended = agent.ended if agent is not None else None
     if agent is None or ended is None or ended.exit_code == 0:
@@ -190,7 +192,7 @@ def _preparing(run: CurrentRun, step: str, since: str | None, now: datetime) -> 
 
 
 def _ready_to_start(pod: Pod) -> str | None:
-    """Return when the pod could have started its next container: when it was scheduled, or a container ended."""
+    """Return when the pod was scheduled or its last container ended: the next one could start then."""
     scheduled = condition(pod.status.conditions, "PodScheduled")
     moments = [scheduled.last_transition_time if scheduled else None, pod.metadata.creation_timestamp]
     moments += [item.state.terminated.finished_at for item in pod.containers if item.state.terminated is not None]

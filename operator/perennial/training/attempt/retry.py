@@ -15,7 +15,8 @@ _MAX_DOUBLINGS = 6
 def apply_exit_codes(outcome: AttemptOutcome | None, retry: Retry) -> AttemptOutcome | None:
     """Return the outcome with the ending that `retry.exitCodes` gives to its exit code.
 
-    Unchanged if there are no rules, or if the attempt did not end with an exit code of the user's code.
+    Unchanged if there are no rules, or if the attempt did not end with an exit code of the user's
+    code.
     """
     rules = retry.exit_codes
     if outcome is None or rules is None or outcome.exit_code is None:
@@ -42,7 +43,8 @@ def retry_time(now: datetime, delay: float) -> str:
 def seconds_until_attempt(time: str, now: datetime) -> float:
     """Return the seconds until an attempt's time in status.
 
-    0 if the time has passed, is not a time, or lies beyond the longest delay: such a status was edited.
+    0 if the time has passed, is not a time, or lies beyond the longest delay: such a status was
+    edited.
     """
     left = -seconds_since(time, now, otherwise=0.0)
     return left if 0 < left <= _MAX_DELAY_SECONDS else 0.0

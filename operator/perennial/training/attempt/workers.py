@@ -1,7 +1,8 @@
-"""Attempts with several workers: which pod determines how the attempt ended, and which one the others wait for.
+"""Attempts with several workers: the pod that determines the outcome, and the slowest pod.
 
-Any worker's failure ends the attempt. The first failure in time is the cause; later ones follow from it, because the
-other workers lose their peer and the Job controller deletes the remaining pods.
+Any worker's failure ends the attempt. The first failure in time is the cause; later ones follow
+from it, because the other workers lose their peer and the Job controller deletes the remaining
+pods.
 """
 
 from dataclasses import replace
@@ -33,7 +34,7 @@ def outcome_of_attempt(context: Context, found: AttemptJob, lineage: Lineage) ->
 def outcome_of_workers(
     job: OwnedJob, pods: tuple[OwnedPod, ...], lineage: Lineage, now: datetime
 ) -> AttemptOutcome | None:
-    """Return how the attempt ended; None while it goes on, or while the pods' final state may still arrive."""
+    """Return how the attempt ended; None while it runs or the pods' final state may still arrive."""
     if job.complete:
         return outcome_of(job, leader(pods), lineage, now)
     cause = first_failed_worker(pods)
@@ -61,7 +62,7 @@ def is_failing(job: OwnedJob) -> bool:
 
 
 def stuck_after(pods: tuple[OwnedPod, ...], now: datetime) -> float | None:
-    """Return the seconds until a pod that is being deleted counts as stuck; None if none is being deleted."""
+    """Return the seconds until a pod in deletion counts as stuck; None if none is in deletion."""
     return soonest(*(_seconds_until_stuck(pod, now) for pod in pods))
 
 
@@ -82,7 +83,7 @@ def _of_failing(job: OwnedJob, pod: OwnedPod | None) -> AttemptOutcome | None:
 def _of_stuck(
     job: OwnedJob, pods: tuple[OwnedPod, ...], cause: OwnedPod | None, now: datetime
 ) -> AttemptOutcome | None:
-    """Report a pod that does not end after its grace period: its node is lost, and the Job would wait for ever."""
+    """Report a pod that does not end after its grace period: the Job would wait for ever."""
     stuck = [pod for pod in pods if (left := _seconds_until_stuck(pod, now)) is not None and left <= 0]
     if not stuck:
         return None
@@ -110,10 +111,10 @@ def _with_worker(outcome: AttemptOutcome | None, job: OwnedJob, pod: OwnedPod | 
 
 
 def _first_incident(pod: OwnedPod) -> tuple[datetime, int, int]:
-    """Return the time and kind of the first disruption, failure or deletion of the pod, and its worker number.
+    """Return time, kind and worker number of the pod's first disruption, failure or deletion.
 
-    Within one second, a disruption precedes a failure and both precede a deletion: after a failure the Job controller
-    deletes the other pods.
+    Within one second, a disruption precedes a failure and both precede a deletion: after a failure
+    the Job controller deletes the other pods.
     """
     moments: list[tuple[datetime, int]] = []
     disruption = condition(pod.status.conditions, "DisruptionTarget")

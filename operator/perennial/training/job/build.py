@@ -42,7 +42,8 @@ _MOUNT: dict[str, Any] = {"name": _VOLUME, "mountPath": ROOT}
 _MIN_GRACE_SECONDS, _MAX_GRACE_SECONDS = 600, 21_600
 _BYTES_PER_SECOND = 50 * 2**20
 
-# A SIGTERM before the sidecar handles it would be lost, and with it the output of code that ends within a second.
+# A SIGTERM before the sidecar handles it would be lost, and with it the output of code that ends
+# within a second.
 _SIGNAL_HANDLER_PROBE: dict[str, Any] = {
     "exec": {"command": ["test", "-f", READY_FILE]},
     "periodSeconds": 1,
@@ -53,10 +54,11 @@ _SIGNAL_HANDLER_PROBE: dict[str, Any] = {
 def grace_seconds(spec: TrainingJobSpec) -> int:
     """Return the pod's grace period: the time that the sidecar has to publish after the code has ended.
 
-    The kubelet gives a sidecar `terminationGracePeriodSeconds` from the end of the main container, so a large model
-    needs a long one. But code that ignores SIGTERM (such as a Python process with PID 1 and no handler) keeps its node
-    for the same time after a deletion, a suspension or a deadline. So it is ten minutes; up to six hours if a large
-    `workspace.sizeLimit` allows a large output (at 50 MiB/s); and Kubernetes' default of 30 s without an output.
+    The kubelet gives a sidecar `terminationGracePeriodSeconds` from the end of the main container,
+    so a large model needs a long one. But code that ignores SIGTERM (such as a Python process with
+    PID 1 and no handler) keeps its node for the same time after a deletion, a suspension or a
+    deadline. So it is ten minutes; up to six hours if a large `workspace.sizeLimit` allows a large
+    output (at 50 MiB/s); and Kubernetes' default of 30 s without an output.
     """
     if spec.output is None:
         return 30
@@ -68,7 +70,8 @@ def grace_seconds(spec: TrainingJobSpec) -> int:
 def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> Raw:
     """Return the Job of a run's present attempt, with one pod per worker. A retry is a new Job.
 
-    Labels and annotations of the TrainingJob are not copied: GitOps tools would prune the Job as their own.
+    Labels and annotations of the TrainingJob are not copied: GitOps tools would prune the Job as
+    their own.
     """
     meta, spec = resource.metadata, resource.spec
     owner = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
@@ -96,7 +99,8 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
             "backoffLimit": 0,
             **queue_fields(spec),
             **deadline,
-            # Any failure ends the Job; the rule makes it report when the cluster was the cause and not the code.
+            # Any failure ends the Job; the rule makes it report when the cluster was the cause and
+            # not the code.
             "podFailurePolicy": {
                 "rules": [
                     {

@@ -1,7 +1,8 @@
 """Jobs in a Kueue queue: their labels, and the field that Kueue owns.
 
-Kueue admits a Job by resuming it and evicts it by suspending it, and sets node selectors, tolerations, parallelism and
-scheduling gates. So Perennial creates such a Job suspended and then does not write to it.
+Kueue admits a Job by resuming it and evicts it by suspending it, and sets node selectors,
+tolerations, parallelism and scheduling gates. So Perennial creates such a Job suspended and then
+does not write to it.
 """
 
 from typing import Any

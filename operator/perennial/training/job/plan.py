@@ -1,4 +1,4 @@
-"""Identity of a run: the hash of its spec, its names, the plan stored on its Job and the recipe in the manifest."""
+"""Identity of a run: spec hash, names, the plan on its Job and the recipe in the manifest."""
 
 import re
 

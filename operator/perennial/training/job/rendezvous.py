@@ -1,6 +1,7 @@
-"""How the workers of an attempt find each other: headless Service, host names, and each framework's variables.
+"""How workers find each other: headless Service, host names, and each framework's variables.
 
-The variables are those that the frameworks' launchers read (torchrun, jax.distributed, TF_CONFIG, DMLC).
+The variables are those that the frameworks' launchers read (torchrun, jax.distributed, TF_CONFIG,
+DMLC).
 """
 
 import json

@@ -15,8 +15,9 @@ SUSPEND_MANAGER = "perennial-suspend"
 def suspension(job: Job, now: datetime, *, suspend: bool) -> Apply:
     """Return the change that suspends or resumes a Job.
 
-    Kubernetes restarts `activeDeadlineSeconds` when a Job is resumed. So the same request that suspends also sets the
-    deadline to the time that is left. No other state is needed, and repeating the request changes nothing.
+    Kubernetes restarts `activeDeadlineSeconds` when a Job is resumed. So the same request that
+    suspends also sets the deadline to the time that is left. No other state is needed, and
+    repeating the request changes nothing.
     """
     meta = job.metadata
     return Apply(

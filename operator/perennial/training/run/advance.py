@@ -1,4 +1,4 @@
-"""Takes a run that is a single training one step further: its Job is created, watched, queued, retried or ended."""
+"""Takes a run without a sweep one step further, by the state of its Job."""
 
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJobStatus
 from perennial.core.decision import EventNote
@@ -18,7 +18,7 @@ from perennial.training.run.start import create_job
 from perennial.training.run.step import Step
 
 RECHECK_SECONDS = 2.0
-"""Delay before looking again for the final state of a pod whose Job has ended; its event usually comes first."""
+"""Delay before checking again for the final state of a pod; its watch event usually comes first."""
 
 _POD_STARTED = ("Running", "Publishing", "Fetching", "Preparing")
 
@@ -50,7 +50,8 @@ def _active_run(context: Context, run: CurrentRun) -> ActiveRun:
 def _without_job(context: Context, status: TrainingJobStatus, run: CurrentRun) -> Step:
     """Create the Job, whether it never existed or was deleted by someone.
 
-    The name is the same in both cases. So if the cache is behind and the Job exists, no second one is created.
+    The name is the same in both cases. So if the cache is behind and the Job exists, no second one
+    is created.
     """
     left = seconds_until_attempt(run.attempt_time, context.now)
     if context.spec.suspend or left > 0:
@@ -77,7 +78,7 @@ def _not_ended(context: Context, status: TrainingJobStatus, active: ActiveRun, f
 
 
 def _in_queue(context: Context, status: TrainingJobStatus, active: ActiveRun, found: AttemptJob, queue: str) -> Step:
-    """Follow a Job that only Kueue starts and stops. Suspending the TrainingJob takes the Job out of the queue."""
+    """Follow a Job that Kueue starts and stops; `spec.suspend` takes it out of the queue."""
     run = active.run
     if context.spec.suspend:
         # The Job is deleted because it no longer belongs to the current attempt.

@@ -1,7 +1,7 @@
 """Polls the inputs for new data: builds the CronJob that lists them, and reads the results of its pods.
 
-The operator never accesses the storage; it compares digests. New data counts once two polls in a row agree on it, so
-that an upload in progress does not start a run on part of the data.
+The operator never accesses the storage; it compares digests. New data counts once two polls in a
+row agree on it, so that an upload in progress does not start a run on part of the data.
 """
 
 from collections.abc import Iterable
@@ -117,7 +117,7 @@ def polls_of(spec: TrainingJobSpec, pods: Iterable[Pod]) -> Polls:
 
 
 def with_baseline(status: TrainingJobStatus, polls: Polls) -> TrainingJobStatus:
-    """Return the status with the first poll of these inputs as the baseline that later polls are compared with."""
+    """Return the status with the first poll of these inputs as baseline for later polls."""
     if polls.settled is None or _has_same_inputs(status, polls.settled):
         return status
     return status.model_copy(update={"data": polls.settled})

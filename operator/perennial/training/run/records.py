@@ -51,10 +51,10 @@ def newest_success(status: TrainingJobStatus) -> RunRecord | None:
 
 
 def reconcile_records(resource: TrainingJob, jobs: tuple[AttemptJob, ...], now: datetime) -> TrainingJobStatus:
-    """Return the status with expired records dropped and the current run made consistent with the existing Jobs.
+    """Return the status without expired records and with a current run that matches the Jobs.
 
-    A Job newer than anything in status belongs to a run that status has lost. The run is restored from the plan on
-    the Job, so that it continues instead of starting a second time.
+    A Job newer than anything in status belongs to a run that status has lost. The run is restored
+    from the plan on the Job, so that it continues instead of starting a second time.
     """
     status = resource.status
     records = tuple(item for item in status.runs if _is_valid(item.number))

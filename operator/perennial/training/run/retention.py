@@ -16,9 +16,10 @@ MAX_RECORDS = 50
 
 
 def kept_records(records: tuple[RunRecord, ...], history: History, now: datetime) -> tuple[RunRecord, ...]:
-    """Return the newest records within `history.runs` and `history.ttl`, always with the newest run and success.
+    """Return the records within `history`, always with the newest run and the newest success.
 
-    Without the newest run, the TrainingJob would count as never run. The newest success made the present artifact.
+    Without the newest run, the TrainingJob would count as never run. The newest success made the
+    present artifact.
     """
     ordered = sorted({record.number: record for record in reversed(records)}.values(), key=_newest_first)
     success = next((record for record in ordered if record.result == "Succeeded"), None)

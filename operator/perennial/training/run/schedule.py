@@ -1,7 +1,8 @@
-"""Decides when `spec.schedule` starts a run. As with a CronJob, missed times are made up for by a single late run.
+"""Decides when `spec.schedule` starts a run. One late run makes up for all missed times.
 
-Status stores the last handled time and the next one. Everything else follows from these two, the expression and the
-time, so that neither a restart, a long outage nor a clock that was set back starts a run twice.
+Status stores the last handled time and the next one. Everything else follows from these two, the
+expression and the time, so that neither a restart, a long outage nor a clock that was set back
+starts a run twice.
 """
 
 from datetime import datetime, timedelta

@@ -50,7 +50,7 @@ def start_if_due(context: Context, status: TrainingJobStatus, events: tuple[Even
 
 
 def create_job(context: Context, status: TrainingJobStatus, run: CurrentRun, events: tuple[EventNote, ...]) -> Step:
-    """Write the attempt to status, then create its Job. While another Job is active, wait until it is deleted."""
+    """Write the attempt to status, then create its Job; first wait until other Jobs are deleted."""
     if retention.conflicting_jobs(context.observed.jobs, run):
         return Step(status, events=events, requeue_after=0, status_first=True)
     refused = refusal(context.spec, context.config.pods)
@@ -60,7 +60,7 @@ def create_job(context: Context, status: TrainingJobStatus, run: CurrentRun, eve
 
 
 def due_trigger(context: Context, status: TrainingJobStatus) -> Trigger | None:
-    """Return the trigger of the run that should start now; None if none is due or the TrainingJob is suspended."""
+    """Return the trigger of the run that should start now; None if none is due or under suspend."""
     return None if context.spec.suspend else triggers.due(context, status)
 
 

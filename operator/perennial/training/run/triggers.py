@@ -20,7 +20,7 @@ _PLAIN_TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
 
 def due(context: Context, status: TrainingJobStatus) -> Trigger | None:
-    """Return the trigger of the run that should start now, or None. A failed run alone does not start another."""
+    """Return the trigger of the run that should start now, or None. A failure triggers no run."""
     last = newest(status)
     if last is None:
         return Trigger(kind="Created")

@@ -1,6 +1,7 @@
-"""Takes a run that is a sweep one step further: up to `sweep.parallel` trials run, each as an attempt of its own.
+"""Takes a sweep one step further: up to `sweep.parallel` trials run at the same time.
 
-Status says which trials run before their Jobs are created, so that a crash in between loses and duplicates nothing.
+Status says which trials run before their Jobs are created, so that a crash in between loses and
+duplicates nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ def _end_sweep(
 
 
 def _advance_trials(context: Context, run: CurrentRun, sweep: SweepStatus, *, changed: bool) -> SweepStep:
-    """Return the sweep one step further. Once the spec has changed, running trials go on and no others start."""
+    """Return the sweep one step further. Once the spec has changed, no new trials start."""
     steps = [advance_trial(context, run, sweep, trial, changed=changed) for trial in sweep.trials]
     best = sweep.best
     for step in steps:
@@ -118,7 +119,7 @@ def _skip_pending(trials: tuple[Trial, ...]) -> tuple[Trial, ...]:
 
 
 def _start_pending(context: Context, trials: tuple[Trial, ...], orphaned: int) -> tuple[Trial, ...]:
-    """Return the trials with as many running as `sweep.parallel` allows. Orphaned Jobs take a place until deleted."""
+    """Start as many trials as `sweep.parallel` allows; orphaned Jobs count until they are deleted."""
     if context.spec.suspend or context.spec.sweep is None:
         return trials
     free = context.spec.sweep.parallel - _count(trials, "Running") - orphaned

@@ -27,7 +27,7 @@ def better(sweep: SweepStatus, present: BestTrial | None, other: BestTrial | Non
 
 
 def progress_of_sweep(run: CurrentRun, sweep: SweepStatus, found: list[Progress]) -> Progress:
-    """Return the progress of the sweep: that of a running trial, or else of one that a person may have to fix."""
+    """Return the progress of a running trial, or else of one that waits, with the counts of trials."""
     trials = sweep.trials
     by_interest = sorted(found, key=lambda item: (not item.running, not item.waiting))
     first = by_interest[0] if by_interest else Progress("Starting", f"run {run.name} is starting")

@@ -25,7 +25,8 @@ def planned(sweep: Sweep, seed: int | None, run: str) -> SweepStatus:
 def sweep_of(context: Context, status: TrainingJobStatus) -> SweepStatus | None:
     """Return the trials of the current run; None if the run is not a sweep.
 
-    Trials that are missing from status are planned again: the plan is deterministic and Jobs are found by name.
+    Trials that are missing from status are planned again: the plan is deterministic and Jobs are
+    found by name.
     """
     run, spec = status.current_run, context.spec
     if run is not None and status.sweep is not None and status.sweep.run == run.name:
