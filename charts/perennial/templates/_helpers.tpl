@@ -45,7 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* The operator's configuration file: the values, with the operator's own image for the agent where none is named. */}}
+{{- /* The operator's configuration file: .Values.config, with the operator's image as the default of the agent's. */}}
 {{- define "perennial.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- if not $config.agent.image }}
@@ -57,7 +57,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
-{{- /* What a pod of the operator must not be able to do, whatever runs in it. */}}
+{{- /* Security contexts of the operator: they comply with the restricted Pod Security standard. */}}
 {{- define "perennial.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -74,7 +74,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{- /* Mistakes that a schema cannot see. */}}
+{{- /* Checks that values.schema.json cannot express. */}}
 {{- define "perennial.check" -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.config.leaderElection.enabled) }}
 {{- fail "replicas: two replicas without leader election would both act. Set config.leaderElection.enabled to true, or replicas to 1" }}

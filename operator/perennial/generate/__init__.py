@@ -1,1 +1,1 @@
-"""Everything that follows from the models: CRDs, RBAC, the chart's schema, reference pages."""
+"""Generates CRDs, RBAC rules, Helm values and reference pages from the models."""

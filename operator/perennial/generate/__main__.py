@@ -1,4 +1,4 @@
-"""`python -m perennial.generate [--check]`: write what follows from the models, or tell what is out of date."""
+"""`python -m perennial.generate [--check]`: write the generated files, or list those that are out of date."""
 
 import argparse
 import sys
@@ -10,12 +10,14 @@ _ROOT = Path(__file__).resolve().parents[3]
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check; return the exit status: 0 done or fresh, 1 something is out of date, 2 the wrong place."""
+    """Write or check; return the exit status: 0 done or up to date, 1 out of date, 2 wrong --root."""
     parser = argparse.ArgumentParser(
         prog="python -m perennial.generate", description="Write CRDs, the chart and reference pages from the models."
     )
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a file is out of date")
-    parser.add_argument("--root", type=Path, default=_ROOT, help="the repository; by default the one this runs in")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of date")
+    parser.add_argument(
+        "--root", type=Path, default=_ROOT, help="the repository; default: the one that contains this module"
+    )
     options = parser.parse_args(arguments)
     if not (options.root / "pyproject.toml").is_file():
         sys.stderr.write(f"{options.root} is not the repository: name it with --root\n")

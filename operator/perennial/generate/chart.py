@@ -1,4 +1,4 @@
-"""The generated files of the Helm chart: CRDs as templates, the rules of its roles, values and their schema."""
+"""Generates files of the Helm chart: CRD templates, RBAC rules, values and their schema."""
 
 from perennial.api.common.base import GROUP
 from perennial.generate import rbac
@@ -27,7 +27,7 @@ metadata:
 
 
 def chart_files() -> dict[str, str]:
-    """Return the text of every generated file of the chart, by path."""
+    """Return the text of every generated chart file, by its path in the repository."""
     return {
         f"{CHART}/values.yaml": values_yaml(),
         f"{CHART}/values.schema.json": values_schema(),
@@ -37,9 +37,9 @@ def chart_files() -> dict[str, str]:
 
 
 def crd_template(item: Definition) -> str:
-    """Return a CRD as a template: it can be left out, kept, and annotated by the chart's values.
+    """Return a CRD as a template that the values under `crds` can omit, keep on uninstall, and annotate.
 
-    It lies among the templates, since Helm never upgrades what lies in a chart's `crds` folder.
+    It is a template because Helm never upgrades the files in a chart's `crds` folder.
     """
     crd = definition(item)
     head = to_yaml({key: crd[key] for key in ("apiVersion", "kind")})

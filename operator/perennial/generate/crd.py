@@ -12,12 +12,12 @@ from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, 
 from perennial.generate.structural import Schema, structural, without_defaults
 
 MOST_BYTES = 200 * 1024
-"""Client-side `kubectl apply` stores the whole object in an annotation that may hold 256 KiB."""
+"""Client-side `kubectl apply` stores the whole object in an annotation, which is limited to 256 KiB."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `kubectl get`; those of priority 1 show with `-o wide`."""
+    """A column of `kubectl get`; priority 1 is shown with `-o wide` only."""
 
     name: str
     path: str
@@ -26,7 +26,7 @@ class Column:
     description: str = ""
 
     def dump(self) -> dict[str, Any]:
-        """Return the column as a CRD has it."""
+        """Return the column in the form of `additionalPrinterColumns`."""
         shown = {"name": self.name, "jsonPath": self.path, "type": self.type}
         shown |= {"description": self.description} if self.description else {}
         return {**shown, **({"priority": self.priority} if self.priority else {})}
@@ -44,7 +44,7 @@ AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 @dataclass(frozen=True)
 class Definition:
-    """What a CRD holds beside its schema."""
+    """A CRD without its schema: names, printer columns and subresources."""
 
     kind: Kind
     model: type[Model]
@@ -112,7 +112,7 @@ def definition(item: Definition, annotations: dict[str, str] | None = None) -> d
     """Return the CustomResourceDefinition of one resource.
 
     Raises:
-        ValueError: it is larger than kubectl can apply.
+        ValueError: the CRD exceeds `MOST_BYTES`.
     """
     kind = item.kind
     crd: dict[str, Any] = {
@@ -145,20 +145,20 @@ def definition(item: Definition, annotations: dict[str, str] | None = None) -> d
     size = len(json.dumps(crd, separators=(",", ":")))
     if size > MOST_BYTES:
         raise ValueError(
-            f"the CRD of {kind.kind} has {size} bytes; more than {MOST_BYTES} cannot be applied by everyone"
+            f"the CRD of {kind.kind} has {size} bytes; client-side kubectl apply supports at most {MOST_BYTES}"
         )
     return crd
 
 
 def root_schema(model: type[Model]) -> Schema:
-    """Return the schema of a whole object: the API server adds what it knows of metadata itself."""
+    """Return the schema of a whole object. The API server adds the fields of metadata."""
     schema = structural(model)
     properties = schema["properties"]
     properties["apiVersion"] = {"type": "string", "description": "Version of the schema: perennial.dev/v1alpha1."}
     properties["kind"] = {"type": "string", "description": "Kind of the resource."}
     properties["metadata"] = {"type": "object"}
-    # Until the operator has seen an object, no generation counts as observed: kstatus must not call it finished.
-    # That is the only default of a status: it holds what the operator wrote, and nothing that looks as if it had.
+    # With -1, kstatus does not consider an object current before the operator has processed it. Status has no other
+    # default, so that it holds only what the operator wrote.
     properties["status"] = {**without_defaults(properties["status"]), "default": {"observedGeneration": -1}}
     schema["required"] = ["spec"]
     return schema

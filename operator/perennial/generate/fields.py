@@ -1,4 +1,4 @@
-"""Schemas as tables of fields: one row each, with type, limits, default and meaning."""
+"""Renders schemas as Markdown tables with one row per field: type, limits, default and description."""
 
 import json
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ _WORDS: dict[str, str] = {
         (Quantity, "quantity"),
     )
 }
-"""Words for the patterns that many fields share."""
+"""Readable names of the patterns that many fields share."""
 HEAD = ("Field", "Type", "Default", "Meaning")
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a schema, wherever it lies."""
+    """One field of a schema, at any depth."""
 
     path: str
     schema: Schema
@@ -39,7 +39,7 @@ class Field:
 
 
 def fields(schema: Schema, path: str) -> Iterator[Field]:
-    """Yield every field below a schema node, in the order of the model."""
+    """Yield every field below a schema node, depth first, in schema order."""
     required = schema.get("required", ())
     for name, item in schema.get("properties", {}).items():
         yield Field(f"{path}.{name}" if path else name, item, name in required)
@@ -51,12 +51,12 @@ def fields(schema: Schema, path: str) -> Iterator[Field]:
 
 
 def field_table(schema: Schema, path: str) -> str:
-    """Return the table of all fields below a schema node."""
+    """Return a Markdown table of all fields below a schema node."""
     return table(HEAD, (_row(item) for item in fields(schema, path)))
 
 
 def rule_table(schema: Schema, path: str) -> str:
-    """Return the table of the rules that go beyond single fields, or nothing where there are none."""
+    """Return a Markdown table of the CEL rules below a schema node; empty if there are none."""
     rows = [(code(where or "(the resource)"), rule["message"]) for where, rule in _rules(schema, path)]
     return table(("Where", "Rule"), rows) if rows else ""
 
@@ -77,19 +77,19 @@ def _row(field: Field) -> tuple[str, str, str, str]:
 
 
 def _default(schema: Schema) -> str:
-    """Return the default of a plain value; that of an object shows in its fields."""
+    """Return the default of a scalar or list; the default of an object is shown in its fields."""
     default = schema.get("default")
     return "" if default is None or isinstance(default, dict) else code(json.dumps(default, ensure_ascii=False))
 
 
 def type_text(schema: Schema) -> str:
-    """Return what a value may be, in words."""
+    """Describe the type and limits of a field in words."""
     if "enum" in schema:
         return ", ".join(code(str(item)) for item in schema["enum"] if item is not None)
     if schema.get("pattern") in _WORDS:
         return _WORDS[schema["pattern"]]
     kind = schema.get("type", "any")
-    # Null means unset everywhere, and says nothing about the field.
+    # Null always means unset.
     base = " or ".join(item for item in kind if item != "null") if isinstance(kind, list) else str(kind)
     if base == "array":
         return f"list of {type_text(schema.get('items', {}))}{_most(schema, 'maxItems')}"

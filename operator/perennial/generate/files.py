@@ -1,4 +1,4 @@
-"""All generated files with their text, and how those on disk differ."""
+"""Lists all generated files, compares them with those on disk, and writes them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,25 +11,25 @@ from perennial.generate.text import MARK, to_yaml
 
 CRDS = "crds"
 FOLDERS = (CRDS, CRD_TEMPLATES, FOLDER)
-"""Folders in which every file is generated, so that one too many is stale."""
+"""Folders that contain generated files only: any other file in them is stale."""
 
 
 @dataclass(frozen=True)
 class Stale:
-    """A file on disk that is not what it should be."""
+    """A file on disk that differs from the generated one, and how."""
 
     path: str
     fault: str
 
 
 def generated() -> dict[str, str]:
-    """Return the text of every generated file, by its path in the repository."""
+    """Generate the text of every file, by its path in the repository."""
     crds = {f"{CRDS}/{item.kind.plural}.{GROUP}.yaml": f"# {MARK}\n{to_yaml(definition(item))}" for item in DEFINITIONS}
     return {**crds, **chart_files(), **reference_files()}
 
 
 def stale(root: Path, files: dict[str, str]) -> list[Stale]:
-    """Return the files below `root` that differ from what should be there, by path."""
+    """List the files below `root` that are missing, out of date or surplus, sorted by path."""
     wrong = [Stale(path, fault) for path, text in files.items() if (fault := _fault(root / path, text))]
     surplus = [
         Stale(path, "is not generated any more")
@@ -41,7 +41,7 @@ def stale(root: Path, files: dict[str, str]) -> list[Stale]:
 
 
 def write(root: Path, files: dict[str, str]) -> list[Stale]:
-    """Make the files below `root` what they should be; return what was changed."""
+    """Write changed files and delete surplus ones below `root`; return what was changed."""
     changed = stale(root, files)
     for item in changed:
         path = root / item.path

@@ -1,4 +1,4 @@
-"""The metrics as a table, read from the very objects that are exposed."""
+"""Lists the metrics, from the objects that expose them."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from perennial.training.controller import CONTROLLER as TRAINING
 
 @dataclass(frozen=True)
 class Metric:
-    """One family of time series."""
+    """One metric family."""
 
     name: str
     type: str
@@ -23,7 +23,7 @@ class Metric:
 
 
 def operator_metrics() -> tuple[Metric, ...]:
-    """Return the metrics of the operator itself, by name; those of the Python process have no prefix of ours."""
+    """List the operator's metrics by name, without those of the Python process, which lack our prefix."""
     metrics = Metrics()
     labels = {item._name: item._labelnames for item in vars(metrics).values() if hasattr(item, "_labelnames")}  # noqa: SLF001
     families = (family for family in metrics.registry.collect() if family.name.startswith("perennial_"))
@@ -38,7 +38,7 @@ def _exposed(name: str, kind: str) -> str:
 
 
 def resource_metrics() -> tuple[Metric, ...]:
-    """Return the gauges of single resources, by name, as a resource with everything in its status has them."""
+    """List the gauges of resources by name, taken from examples whose status has every field."""
     gauges: dict[str, Gauge] = {gauge.name: gauge for gauge in _gauges()}
     return tuple(
         Metric(name, "gauge", ("namespace", "name", *(label for label, _ in gauge.labels)), gauge.help)

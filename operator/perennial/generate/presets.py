@@ -1,15 +1,15 @@
-"""The model servers that the chart's values offer from the start. They are values: an installation may change each."""
+"""Runtime presets in the chart's default values. An installation may change, add or remove them."""
 
 from perennial.api.common.pod import EnvVar
 from perennial.api.contract.settings import RuntimePreset
 from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat
 
 _HEALTH = {"readiness": HttpProbe(path="/v2/health/ready"), "liveness": HttpProbe(path="/v2/health/live")}
-"""Of the Open Inference Protocol, version 2."""
+"""Probes of the Open Inference Protocol v2."""
 
 _NAME, _DIRECTORY = "$(PERENNIAL_MODEL_NAME)", "$(PERENNIAL_MODEL_DIR)"
 _GPU = "DCGM_FI_DEV_GPU_UTIL"
-"""Percent of the GPU in use, as NVIDIA's exporter names it."""
+"""GPU utilization in percent, from NVIDIA's DCGM exporter."""
 _TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:25.08-py3"
 _VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
 
@@ -19,7 +19,7 @@ def _format(name: str, *files: str, runs_code: bool = False) -> ModelFormat:
 
 
 def _mlserver(flavour: str, implementation: str, *formats: ModelFormat) -> RuntimePreset:
-    """Return MLServer for one library, inference in its own process: one pod is one worker, Kubernetes scales pods."""
+    """Return MLServer for one library. Inference runs in the server process, because Kubernetes scales by pods."""
     settings = {
         "MLSERVER_MODEL_NAME": _NAME,
         "MLSERVER_MODEL_IMPLEMENTATION": implementation,
@@ -54,15 +54,15 @@ _MLSERVER = RuntimePreset(
     port=8080,
     metrics_port=8082,
     directory=_NAME,
-    # The settings name the class that loads the model, which may be one that the model itself brings along.
+    # The settings name the class that loads the model, which may be part of the model.
     formats=(_format("mlserver", "model-settings.json", runs_code=True),),
     **_HEALTH,
 )
-"""MLServer for several models, each with its own settings beside it."""
+"""MLServer for several models, each with its own model-settings.json."""
 
 
 def _triton(directory: str, *formats: ModelFormat) -> RuntimePreset:
-    """Return Triton with one model in its repository, /mnt/models."""
+    """Return Triton with /mnt/models as its model repository."""
     return RuntimePreset(
         image=_TRITON_IMAGE,
         args=(
@@ -85,7 +85,7 @@ def _triton(directory: str, *formats: ModelFormat) -> RuntimePreset:
 _VLLM = RuntimePreset(
     image=_VLLM_IMAGE,
     args=(f"--model={_DIRECTORY}", f"--served-model-name={_NAME}", "--port=8080"),
-    # Everything comes from the model's folder: nothing is downloaded, nothing reported.
+    # Load from the model's folder only: no downloads, no telemetry.
     env=tuple(
         EnvVar(name=name, value="1") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_NO_USAGE_STATS")
     ),
@@ -100,7 +100,7 @@ _VLLM = RuntimePreset(
         "cache": "vllm:kv_cache_usage_perc",
         "gpu": _GPU,
     },
-    # Processes that share a model across GPUs pass tensors through it.
+    # Tensor-parallel processes exchange tensors through shared memory.
     shared_memory="8Gi",
     startup_seconds=1800,
 )
@@ -119,7 +119,7 @@ PRESETS: dict[str, RuntimePreset] = {
         _format("xgboost", "model.ubj", "model.json", "model.bst"),
     ),
     "mlserver-lightgbm": _mlserver("lightgbm", "mlserver_lightgbm.LightGBMModel", _format("lightgbm", "model.bst")),
-    # The MLmodel file names the module that loads it, which may be one that the model itself brings along.
+    # The MLmodel file names the module that loads the model, which may be part of the model.
     "mlserver-mlflow": _mlserver(
         "mlflow", "mlserver_mlflow.MLflowRuntime", _format("mlflow", "MLmodel", runs_code=True)
     ),
@@ -135,4 +135,4 @@ PRESETS: dict[str, RuntimePreset] = {
     "onnx": _triton(f"{_NAME}/1", _format("onnx", "model.onnx")),
     "vllm": _VLLM,
 }
-"""By the name that `spec.runtime.name` gives."""
+"""Presets by the name in `spec.runtime.name`."""

@@ -1,8 +1,8 @@
-"""What the operator and its users may do: one table, from which the chart's roles and the reference are made.
+"""RBAC rights of the operator and of users: the source of the chart's roles and of the reference page.
 
-The operator never reads Secrets or ConfigMaps, never writes a spec of its users' resources, and gives nobody rights.
-Its children carry `blockOwnerDeletion: false`, so it needs no right on finalizers even where
-OwnerReferencesPermissionEnforcement is on.
+The operator never reads Secrets or ConfigMaps, never writes the spec of a user's resource, and grants no rights. Its
+children have `blockOwnerDeletion: false`, so it needs no right on finalizers even if the admission plugin
+OwnerReferencesPermissionEnforcement is enabled.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ APPLY = ("create", "patch")
 
 @dataclass(frozen=True)
 class Right:
-    """Verbs on some kinds, with the reason for them."""
+    """Verbs on resources of one API group, and their purpose."""
 
     kinds: tuple[Kind, ...]
     verbs: tuple[str, ...]
@@ -40,57 +40,61 @@ class Right:
 
     @property
     def resources(self) -> tuple[str, ...]:
-        """Return the resources as RBAC names them."""
+        """Return plural names, with `/subresource` if there is one."""
         return tuple(f"{kind.plural}/{self.subresource}" if self.subresource else kind.plural for kind in self.kinds)
 
     @property
     def group(self) -> str:
-        """Return the API group, as RBAC names it.
+        """Return the API group of all kinds; empty for the core group.
 
         Raises:
-            ValueError: the kinds are of several API groups, which one rule would multiply.
+            ValueError: the kinds belong to several API groups.
         """
         groups = {kind.group for kind in self.kinds}
         if len(groups) != 1:
-            raise ValueError(f"one right must stay within one API group: {sorted(groups)}")
+            raise ValueError(f"a right must not span several API groups: {sorted(groups)}")
         return groups.pop()
 
 
 OPERATOR: tuple[Right, ...] = (
-    Right(RESOURCES, WATCH, "The resources that it works for. Their specs are their users' alone."),
-    Right(RESOURCES, ("update",), "What it saw and did.", subresource="status"),
+    Right(RESOURCES, WATCH, "Reads the resources. It never writes their specs."),
+    Right(RESOURCES, ("update",), "Writes the status of the resources.", subresource="status"),
     Right(
-        (JOB,), (*WATCH, *APPLY, "delete"), "Attempts of a TrainingJob; replaced ones and those beyond history.runs go."
+        (JOB,),
+        (*WATCH, *APPLY, "delete"),
+        "Creates the attempts of a TrainingJob; deletes replaced ones and those beyond history.",
     ),
     Right(
         (CRON_JOB,),
         (*WATCH, *APPLY, "delete"),
-        "Comparisons of a DriftMonitor; polls of a TrainingJob's inputs, which go when they are not wanted any more.",
+        "Schedules comparisons of a DriftMonitor and polls of a TrainingJob's inputs; deletes polls that are disabled.",
     ),
-    Right((DEPLOYMENT,), (*WATCH, *APPLY, "delete"), "Revisions of a ModelDeployment; replaced and failed ones go."),
-    Right((AUTOSCALER,), (*WATCH, *APPLY, "delete"), "Scaling of a revision; goes with it."),
-    Right((DISRUPTION_BUDGET,), (*WATCH, *APPLY), "Keeps a drained node from taking all pods that serve at once."),
-    Right((NETWORK_POLICY,), (*WATCH, *APPLY, "delete"), "Who may call a model; goes when the spec asks for none."),
+    Right(
+        (DEPLOYMENT,),
+        (*WATCH, *APPLY, "delete"),
+        "Creates the revisions of a ModelDeployment; deletes replaced and failed ones.",
+    ),
+    Right((AUTOSCALER,), (*WATCH, *APPLY, "delete"), "Scales a revision; deleted with it."),
+    Right((DISRUPTION_BUDGET,), (*WATCH, *APPLY), "Limits how many serving pods a node drain evicts at once."),
+    Right((NETWORK_POLICY,), (*WATCH, *APPLY, "delete"), "Limits who may call a model; deleted if the spec has none."),
     Right(
         (SERVICE,),
         (*WATCH, *APPLY),
-        "The stable address of a ModelDeployment; where the workers of a TrainingJob meet.",
+        "Provides the address of a ModelDeployment, and the addresses of a TrainingJob's workers.",
     ),
-    Right((POD,), ("list", "watch"), "Why a pod waits or failed, and what its agent left as termination message."),
-    Right((EVENT,), ("create",), "Transitions, as `kubectl describe` shows them."),
+    Right((POD,), ("list", "watch"), "Reads why a pod waits or has failed, and the agent's termination message."),
+    Right((EVENT,), ("create",), "Reports transitions to `kubectl describe`."),
 )
 
-LEADER_ELECTION: tuple[Right, ...] = (
-    Right((LEASE,), ("get", "create", "update"), "Which replica acts; in the operator's own namespace only."),
-)
+LEADER_ELECTION: tuple[Right, ...] = (Right((LEASE,), ("get", "create", "update"), "Elects the leader."),)
 
 VIEWER: tuple[Right, ...] = (
-    Right(RESOURCES, WATCH, "Look at the resources and their status."),
-    Right((MODEL_DEPLOYMENT,), ("get",), "Look at the number of replicas.", subresource="scale"),
+    Right(RESOURCES, WATCH, "Read the resources and their status."),
+    Right((MODEL_DEPLOYMENT,), ("get",), "Read the number of replicas.", subresource="scale"),
 )
 
 EDITOR: tuple[Right, ...] = (
-    Right(RESOURCES, CHANGE, "Make, change and delete resources; never their status."),
+    Right(RESOURCES, CHANGE, "Create, change and delete resources, but not their status."),
     Right((MODEL_DEPLOYMENT,), ("patch", "update"), "`kubectl scale`.", subresource="scale"),
 )
 
@@ -100,11 +104,11 @@ TEMPLATES: dict[str, tuple[Right, ...]] = {
     "perennial.rules.view": VIEWER,
     "perennial.rules.edit": EDITOR,
 }
-"""Named Helm templates, each with the rules of one role."""
+"""Rights by the name of their Helm template, one per role."""
 
 
 def template() -> str:
-    """Return the text of the chart's file with the rules of all roles."""
+    """Render the Helm templates with the rules of all roles."""
     return "\n".join(_definition(name, rights) for name, rights in TEMPLATES.items())
 
 

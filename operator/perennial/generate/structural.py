@@ -1,4 +1,4 @@
-"""From a pydantic model to a structural schema, the dialect of JSON schema that CRDs are written in."""
+"""Converts pydantic models to structural schemas, the dialect of JSON schema that CRDs require."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +16,11 @@ _RENAMED: dict[str, Callable[[Any], Schema]] = {
     "exclusiveMinimum": lambda value: {"minimum": value, "exclusiveMinimum": True},
     "exclusiveMaximum": lambda value: {"maximum": value, "exclusiveMaximum": True},
 }
-"""Keywords that OpenAPI 3.0, the base of CRDs, writes in another way."""
+"""Keywords that OpenAPI 3.0, on which CRDs are based, expresses differently."""
 
 
 def structural(model: type[Model]) -> Schema:
-    """Return the structural schema of a model: references resolved, nulls gone, static defaults kept."""
+    """Return the structural schema of a model: references resolved, nulls removed, static defaults kept."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.pop("$defs", {})
     return _node(schema, definitions)
@@ -34,7 +34,7 @@ def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         result |= _keyword(key, value, definitions)
     if rest.get(_INT_OR_STRING):
         result.pop("type", None)
-        # A number has no length, and these two keywords apply to the text form only.
+        # Neither keyword applies to the number form.
         result.pop("maxLength", None)
     if key_rule := _key_rule(whole):
         result[_RULES] = [*result.get(_RULES, ()), key_rule]
@@ -54,7 +54,7 @@ def _keyword(key: str, value: Any, definitions: dict[str, Schema]) -> Schema:
         case "additionalProperties":
             return {key: _node(value, definitions)} if isinstance(value, dict) else {}
         case "patternProperties":
-            raise ValueError("the API server drops patternProperties without a word; use x-perennial-key-pattern")
+            raise ValueError("the API server silently drops patternProperties; use x-perennial-key-pattern")
         case "prefixItems":
             raise ValueError("a tuple of fixed length has no structural schema; use a model instead")
         case _:
@@ -62,7 +62,7 @@ def _keyword(key: str, value: Any, definitions: dict[str, Schema]) -> Schema:
 
 
 def resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Follow references and take the one alternative that is not null; what stands beside them wins."""
+    """Follow references and choose the one alternative that is not null; keywords beside them take precedence."""
     current = schema
     while "$ref" in current or "anyOf" in current or "allOf" in current:
         beside = {key: value for key, value in current.items() if key not in {"$ref", "anyOf", "allOf"}}
@@ -81,7 +81,7 @@ def resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _key_rule(schema: Schema) -> Schema | None:
-    """Return the CEL rule that holds a map's keys to a pattern, which structural schemas cannot say."""
+    """Return the CEL rule that validates a map's keys, which structural schemas cannot express."""
     pattern, names = schema.get("x-perennial-key-pattern"), schema.get("propertyNames")
     if names is not None:
         return _key_length_rule(names)
@@ -94,9 +94,9 @@ def _key_rule(schema: Schema) -> Schema | None:
 
 
 def _key_length_rule(names: Schema) -> Schema:
-    """Return the CEL rule that bounds a map's keys: the API server drops `propertyNames` without a word."""
+    """Return the CEL rule that limits the length of a map's keys: the API server silently drops `propertyNames`."""
     if set(names) - {"type"} != {"maxLength"}:
-        raise ValueError(f"of a map's keys only the length can be bounded so far, not {sorted(names)}")
+        raise ValueError(f"only the length of a map's keys can be limited, not {sorted(names)}")
     longest = names["maxLength"]
     return {
         "rule": f"self.all(key, key.size() <= {longest})",
@@ -105,15 +105,15 @@ def _key_length_rule(names: Schema) -> Schema:
 
 
 def _default(schema: Schema) -> Any:
-    """Return the static default, or None where there is none.
+    """Return the static default without nulls, or None if there is none.
 
-    An object's default is written as `{}`-plus-what-differs by pydantic already; nulls inside it are not stored.
+    Pydantic already reduces the default of an object to the fields that differ from their own defaults.
     """
     return _without_nulls(schema.get("default"))
 
 
 def without_defaults(schema: Schema) -> Schema:
-    """Return the structural schema with no default anywhere in it."""
+    """Remove all defaults from a structural schema."""
     node = {key: value for key, value in schema.items() if key != "default"}
     if "properties" in node:
         node["properties"] = {name: without_defaults(item) for name, item in node["properties"].items()}

@@ -1,4 +1,4 @@
-"""The chart's values as models: values.yaml, its schema and its reference page are made from them."""
+"""Models of the chart's values: the source of values.yaml, its schema and its reference page."""
 
 from typing import Annotated, Any
 
@@ -10,163 +10,160 @@ from perennial.api.contract.settings import AgentConfigDefaults, OperatorConfig,
 from perennial.generate.presets import PRESETS
 
 Anything = dict[str, Any]
-"""Passed to Kubernetes as it stands; the API server checks it."""
+"""Passed to Kubernetes unchanged; the API server validates it."""
 
 Labels = dict[str, str]
 
 
 class Image(Model):
-    """The image of the operator, which is the agent's as well."""
+    """Image of the operator and the agent."""
 
     repository: Annotated[str, Field(min_length=1)] = Field(
-        "localhost/perennial", description="Registry and name. `make image` builds it; push it where nodes can pull."
+        "localhost/perennial",
+        description="Registry and name. `make image` builds it; push it to a registry that nodes can pull from.",
     )
     tag: str = Field("", description="Tag. Empty: the chart's appVersion.")
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = Field(
-        "", description="sha256:...; wins over the tag, and is what production should name."
+        "", description="sha256:...; takes precedence over the tag. Recommended in production."
     )
     pull_policy: PullPolicy | None = Field(
-        None, description="Always, IfNotPresent or Never. Unset: Kubernetes decides."
+        None, description="Always, IfNotPresent or Never. Unset: the default of Kubernetes."
     )
 
 
 class ChartAgent(AgentConfigDefaults):
-    """The agent's containers in users' pods."""
+    """Containers of the agent in users' pods."""
 
     image: Annotated[str, Field(max_length=512, pattern=r"^[^\s]*$")] = Field(
-        "", description="Image of the agent. Empty: the operator's own."
+        "", description="Image of the agent. Empty: the operator's image."
     )
 
 
 class ChartConfig(OperatorConfig):
-    """The operator's configuration file."""
+    """Configuration file of the operator."""
 
-    agent: ChartAgent = Field(ChartAgent(), description="The agent's containers in users' pods.")
+    agent: ChartAgent = Field(ChartAgent(), description="Containers of the agent in users' pods.")
     runtimes: dict[str, RuntimePreset] = Field(
         PRESETS,
-        description="Model servers that ModelDeployments choose by name. $(PERENNIAL_MODEL_NAME) and "
-        "$(PERENNIAL_MODEL_DIR) are replaced in args and in the values of env.",
+        description="Model servers that ModelDeployments select by name. $(PERENNIAL_MODEL_NAME) and "
+        "$(PERENNIAL_MODEL_DIR) are expanded in args and in the values of env.",
     )
 
 
 class Crds(Model):
-    """The CustomResourceDefinitions."""
+    """CustomResourceDefinitions."""
 
-    enabled: bool = Field(True, description="Install and upgrade them with the chart.")
-    keep: bool = Field(True, description="Leave them, and so everyone's resources, when the chart is uninstalled.")
-    annotations: Labels = Field({}, description="Annotations, such as argocd.argoproj.io/sync-options.")
+    enabled: bool = Field(True, description="Install and upgrade the CRDs with the chart.")
+    keep: bool = Field(True, description="Keep the CRDs, and with them all resources, when the chart is uninstalled.")
+    annotations: Labels = Field({}, description="Annotations of the CRDs, such as argocd.argoproj.io/sync-options.")
 
 
 class Rbac(Model):
-    """Roles."""
+    """RBAC."""
 
-    create: bool = Field(True, description="Make the operator's roles. false: somebody else grants its rights.")
-    aggregate: bool = Field(
-        True, description="Add the resources to the cluster's view, edit and admin roles, so that users may use them."
+    create: bool = Field(
+        True, description="Create the operator's roles and bindings. false: grant its rights separately."
     )
+    aggregate: bool = Field(True, description="Add the resources to the cluster roles view, edit and admin.")
 
 
 class ServiceAccount(Model):
-    """The operator's account."""
+    """ServiceAccount of the operator."""
 
-    create: bool = Field(True, description="Make it.")
-    name: str = Field("", description="Its name. Empty: the release's full name.")
-    annotations: Labels = Field({}, description="Its annotations.")
+    create: bool = Field(True, description="Create the ServiceAccount.")
+    name: str = Field("", description="Name. Empty: the full name of the release.")
+    annotations: Labels = Field({}, description="Annotations of the ServiceAccount.")
 
 
 class MetricsService(Model):
-    """A Service in front of /metrics."""
+    """Service for /metrics."""
 
-    enabled: bool = Field(True, description="Make it. `helm test` needs it.")
-    port: int = Field(8080, ge=1, le=65535, description="Its port.")
-    annotations: Labels = Field({}, description="Its annotations.")
+    enabled: bool = Field(True, description="Create the Service. `helm test` needs it.")
+    port: int = Field(8080, ge=1, le=65535, description="Port of the Service.")
+    annotations: Labels = Field({}, description="Annotations of the Service.")
 
 
 class ServiceMonitor(Model):
-    """For the Prometheus Operator."""
+    """ServiceMonitor of the Prometheus Operator."""
 
-    enabled: bool = Field(False, description="Make it; its CustomResourceDefinition must be there.")
-    interval: str = Field("30s", description="How often to scrape.")
-    labels: Labels = Field({}, description="Labels by which a Prometheus selects it.")
+    enabled: bool = Field(False, description="Create the ServiceMonitor; its CRD must be installed.")
+    interval: str = Field("30s", description="Scrape interval.")
+    labels: Labels = Field({}, description="Labels by which Prometheus selects it.")
 
 
 class Metrics(Model):
-    """How Prometheus reaches the operator."""
+    """Metrics of the operator."""
 
-    service: MetricsService = Field(MetricsService(), description="A Service in front of /metrics.")
-    service_monitor: ServiceMonitor = Field(ServiceMonitor(), description="For the Prometheus Operator.")
+    service: MetricsService = Field(MetricsService(), description="Service for /metrics.")
+    service_monitor: ServiceMonitor = Field(ServiceMonitor(), description="ServiceMonitor of the Prometheus Operator.")
 
 
 class NetworkPolicy(Model):
-    """Who may talk to the operator, and to whom it may talk."""
+    """NetworkPolicy of the operator."""
 
-    enabled: bool = Field(False, description="Make it.")
+    enabled: bool = Field(False, description="Create the NetworkPolicy.")
     ingress_from: Annotated[tuple[Anything, ...], Field(max_length=64)] = Field(
         (), description="Peers that may scrape /metrics. Empty: all."
     )
     api_server_ports: Annotated[tuple[int, ...], Field(max_length=16)] = Field(
-        (443, 6443), description="Ports of the API server, before and behind its Service. DNS is allowed as well."
+        (443, 6443), description="Ports of the API server: of its Service and of its endpoints. DNS is allowed as well."
     )
 
 
 class Approvals(Model):
-    """Approvals of rollouts, by annotation."""
+    """Approval of rollouts by annotation."""
 
     hold_to_user: bool = Field(
         True,
-        description="Make a ValidatingAdmissionPolicy by which nobody can approve under another's name.",
+        description="Create a ValidatingAdmissionPolicy: perennial.dev/approved-by must be the user who sets it.",
     )
 
 
 class PodDisruptionBudget(Model):
-    """Keeps a drained node from taking all replicas."""
+    """PodDisruptionBudget of the operator."""
 
-    enabled: bool = Field(True, description="Make it where there is more than one replica.")
-    max_unavailable: int = Field(1, ge=1, description="Replicas that may be gone at once.")
+    enabled: bool = Field(True, description="Create the PodDisruptionBudget if there is more than one replica.")
+    max_unavailable: int = Field(1, ge=1, description="Replicas that may be unavailable at once.")
 
 
 class Values(Model):
     """All values of the chart."""
 
-    name_override: str = Field("", description="Takes the place of the chart's name in names.")
-    fullname_override: str = Field("", description="Takes the place of the release's full name in names.")
-    image: Image = Field(Image(), description="The image of the operator, which is the agent's as well.")
+    name_override: str = Field("", description="Replaces the chart's name in object names.")
+    fullname_override: str = Field("", description="Replaces the full name of the release in object names.")
+    image: Image = Field(Image(), description="Image of the operator and the agent.")
     image_pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=8)] = Field(
         (), description="Secrets with registry credentials, in the release's namespace: [{name: registry}]."
     )
-    replicas: int = Field(2, ge=1, le=16, description="Replicas. One acts, the others stand by.")
-    config: ChartConfig = Field(
-        ChartConfig(), description="The operator's configuration: all of it goes into one file."
-    )
-    crds: Crds = Field(Crds(), description="The CustomResourceDefinitions.")
-    rbac: Rbac = Field(Rbac(), description="Roles.")
-    service_account: ServiceAccount = Field(ServiceAccount(), description="The operator's account.")
+    replicas: int = Field(2, ge=1, le=16, description="Number of replicas. One leads, the others stand by.")
+    config: ChartConfig = Field(ChartConfig(), description="Configuration file of the operator.")
+    crds: Crds = Field(Crds(), description="CustomResourceDefinitions.")
+    rbac: Rbac = Field(Rbac(), description="RBAC.")
+    service_account: ServiceAccount = Field(ServiceAccount(), description="ServiceAccount of the operator.")
     resources: ResourceRequirements = Field(
         ResourceRequirements(requests={"cpu": "100m", "memory": "256Mi"}, limits={"memory": "1Gi"}),
-        description="Requests and limits of the operator. It holds every resource in memory: some 20 KB each.",
+        description="Requests and limits of the operator. It keeps every resource in memory: about 20 KB each.",
     )
-    node_selector: Labels = Field({}, description="Labels that a node must have.")
+    node_selector: Labels = Field({}, description="Node labels that the pods require.")
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
-        (), description="Taints that the pods tolerate."
+        (), description="Tolerations of the pods."
     )
-    affinity: Anything = Field({}, description="As in a pod.")
+    affinity: Anything = Field({}, description="Affinity of the pods.")
     topology_spread_constraints: Annotated[tuple[Anything, ...], Field(max_length=16)] = Field(
-        (), description="As in a pod. Empty: replicas go to different nodes where they can."
+        (), description="Topology spread of the pods. Empty: prefer different nodes."
     )
-    priority_class_name: str = Field("", description="PriorityClass, such as system-cluster-critical.")
+    priority_class_name: str = Field("", description="PriorityClass of the pods, such as system-cluster-critical.")
     pod_annotations: Labels = Field({}, description="Annotations of the pods.")
     pod_labels: Labels = Field({}, description="Labels of the pods.")
     extra_env: Annotated[tuple[Anything, ...], Field(max_length=64)] = Field(
-        (), description="More environment variables, as in a pod: [{name: HTTPS_PROXY, value: ...}]."
+        (), description="Additional environment variables: [{name: HTTPS_PROXY, value: ...}]."
     )
     extra_args: Annotated[tuple[str, ...], Field(max_length=32)] = Field(
-        (), description="More arguments, such as --use-proxy-env."
+        (), description="Additional arguments, such as --use-proxy-env."
     )
-    metrics: Metrics = Field(Metrics(), description="How Prometheus reaches the operator.")
-    network_policy: NetworkPolicy = Field(
-        NetworkPolicy(), description="Who may talk to the operator, and to whom it may talk."
-    )
-    approvals: Approvals = Field(Approvals(), description="Approvals of rollouts, by annotation.")
+    metrics: Metrics = Field(Metrics(), description="Metrics of the operator.")
+    network_policy: NetworkPolicy = Field(NetworkPolicy(), description="NetworkPolicy of the operator.")
+    approvals: Approvals = Field(Approvals(), description="Approval of rollouts by annotation.")
     pod_disruption_budget: PodDisruptionBudget = Field(
-        PodDisruptionBudget(), description="Keeps a drained node from taking all replicas."
+        PodDisruptionBudget(), description="PodDisruptionBudget of the operator."
     )

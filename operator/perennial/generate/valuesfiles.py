@@ -1,4 +1,4 @@
-"""values.yaml with its comments, and values.schema.json, from the models of the chart's values."""
+"""Generates values.yaml with comments and values.schema.json from the models of the chart's values."""
 
 import json
 from typing import Any
@@ -16,13 +16,13 @@ _STEP = 2
 
 
 def values_yaml() -> str:
-    """Return values.yaml: every value with its default, under what it means."""
-    head = "\n".join(comment(f"Values of the chart. {MARK} Where a key stands in a comment, it is unset."))
+    """Render values.yaml: every value with its default, below its description."""
+    head = "\n".join(comment(f"Values of the chart. {MARK} A key in a comment is unset."))
     return head + "\n\n" + "\n".join(_section(Values(), name) for name in Values.model_fields)
 
 
 def _section(model: Model, name: str, indent: int = 0) -> str:
-    """Return the lines of one value."""
+    """Render one value with its description as a comment."""
     field, value = type(model).model_fields[name], getattr(model, name)
     lead = "\n".join(comment(field.description or "", indent))
     return f"{lead}\n{_value(field.alias or name, value, indent)}"
@@ -38,7 +38,7 @@ def _value(key: str, value: Any, indent: int) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it; whole numbers are written as such."""
+    """Convert a value to JSON types; floats without a fraction become integers."""
     if isinstance(value, Model):
         return plain(value.dump())
     if isinstance(value, dict):
@@ -49,23 +49,23 @@ def plain(value: Any) -> Any:
 
 
 def schema_of_values() -> Schema:
-    """Return the JSON schema of the values, without references and without unknown fields."""
+    """Return the JSON schema of the values, with references resolved and unknown fields forbidden."""
     schema = Values.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.pop("$defs", {})
     return _node(schema, definitions)
 
 
 def values_schema() -> str:
-    """Return values.schema.json: what Helm holds values to before it renders anything."""
+    """Render values.schema.json, which Helm validates values against before rendering."""
     strict = schema_of_values()
-    # Helm adds this one by itself when the chart is part of another.
-    strict["properties"]["global"] = {"type": "object", "description": "Values of a chart that this one is part of."}
+    # Helm adds `global` to the values of a subchart.
+    strict["properties"]["global"] = {"type": "object", "description": "Global values of a parent chart."}
     document = {"$schema": "http://json-schema.org/draft-07/schema#", "$comment": MARK, "title": "Values", **strict}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Return a node without references; what a model describes holds its own fields only."""
+    """Resolve the references of a node; objects of models forbid unknown fields."""
     whole = resolved(schema, definitions)
     node = {key: value for key, value in whole.items() if key in _KEPT}
     if "const" in whole:
@@ -87,7 +87,7 @@ def _is_optional(schema: Schema) -> bool:
 
 
 def _nullable(node: Schema) -> Schema:
-    """Return the node with null allowed: in a values file it means unset."""
+    """Allow null, which means unset in a values file."""
     kind = node.get("type")
     types = {"type": [*(kind if isinstance(kind, list) else [kind]), "null"]} if kind else {}
     return {**node, **types, **({"enum": [*node["enum"], None]} if "enum" in node else {})}

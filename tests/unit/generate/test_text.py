@@ -54,11 +54,11 @@ def test_the_schema_of_the_values_knows_every_field_and_no_other() -> None:
     ]
     limits = schema["properties"]["resources"]["properties"]["limits"]
     assert limits["additionalProperties"]["type"] == ["string", "number"]
-    assert schema["properties"]["affinity"] == {"type": "object", "description": "As in a pod."}
+    assert schema["properties"]["affinity"] == {"type": "object", "description": "Affinity of the pods."}
 
 
 def test_a_right_stays_within_one_group() -> None:
-    with pytest.raises(ValueError, match="one API group"):
+    with pytest.raises(ValueError, match="several API groups"):
         _ = Right((JOB, POD), ("get",), "Both.").group
 
 
@@ -66,4 +66,4 @@ def test_every_role_has_its_template() -> None:
     text = template()
 
     assert [name for name in TEMPLATES if f'{{{{- define "{name}" -}}}}' in text] == [*TEMPLATES]
-    assert "# Which replica acts; in the operator's own namespace only." in text
+    assert "# Elects the leader." in text
