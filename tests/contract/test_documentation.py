@@ -106,6 +106,14 @@ def test_examples_that_autoscale_can_do_so(item: Any) -> None:
     assert autoscaled(spec) or spec.autoscaling is None
 
 
+@pytest.mark.parametrize("path", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_of)
+def test_files_that_a_page_names_exist(path: Path) -> None:
+    named = re.findall(r"`([\w./-]+\.py)`", prose(path))
+    missing = [name for name in named if not (ROOT / name).exists() and not any(ROOT.glob(f"operator/**/{name}"))]
+
+    assert missing == []
+
+
 def test_decision_records_are_numbered_without_holes_and_listed() -> None:
     index = (ROOT / "docs/adr/README.md").read_text()
 
