@@ -21,6 +21,7 @@ PAGES = sorted(
 RECORDS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]*`")
 
 
 def name_of(path: Path) -> str:
@@ -38,7 +39,8 @@ def anchors(path: Path) -> set[str]:
 
 
 def links(path: Path) -> Iterator[tuple[Path, str]]:
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+    # A pattern in code, such as `[0-9](\.[0-9])`, is no link; the text of a link may be code.
+    for link in re.findall(r"\]\(([^)\s]+)\)", _CODE.sub("code", prose(path))):
         if not link.startswith(("http", "mailto:")) and "NNNN" not in link:
             target, _, anchor = link.partition("#")
             yield (path.parent / target).resolve() if target else path, anchor
