@@ -116,3 +116,18 @@ def test_scale_points_at_real_fields(item: Definition) -> None:
 
     assert (scale is not None) == (item.kind.kind == "ModelDeployment")
     assert set((scale or {}).values()) <= paths
+
+
+@each
+def test_kubectl_get_shows_no_column_as_wide_as_a_digest(item: Definition) -> None:
+    shown = [column.path for column in item.columns if column.priority == 0]
+
+    assert not [path for path in shown if path.endswith((".digest", ".message", "Uri", ".uri"))]
+
+
+def test_kubectl_get_shows_why_a_training_waits() -> None:
+    training = next(item for item in DEFINITIONS if item.kind.kind == "TrainingJob")
+
+    reason = next(column for column in training.columns if column.name == "Reason")
+
+    assert (reason.priority, reason.path) == (0, ".status.conditions[?(@.type=='Ready')].reason")
