@@ -1,4 +1,4 @@
-"""The CRDs on a real API server: what it accepts, what it refuses and how, and what it makes of the rest."""
+"""CRDs on a real API server: what it accepts, rejects with which message, and stores."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is committed is what the models say, and `--check` tells when it is not."""
+"""Committed generated files match the models, and `--check` reports those that do not."""
 
 import shutil
 from pathlib import Path

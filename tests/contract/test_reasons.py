@@ -1,4 +1,4 @@
-"""Whoever meets a reason finds it in the reference: every one in the reviewed cases is documented."""
+"""Every reason in the golden cases is documented in the reference."""
 
 from collections.abc import Iterator
 from pathlib import Path

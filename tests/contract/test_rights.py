@@ -41,7 +41,7 @@ FOREIGN = (
 
 
 def kinds_deleted() -> frozenset[Kind]:
-    """Return the kinds that the rooms' code deletes, read from the code itself."""
+    """The kinds that the controllers delete, read from their source."""
     calls = (
         node
         for controller in CONTROLLERS
