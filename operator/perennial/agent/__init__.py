@@ -1,1 +1,1 @@
-"""What runs in pods: fetch, publish, capture, drift. It answers only by exit code and termination message."""
+"""Commands that run in users' pods: fetch, publish, capture, poll, drift. They report by exit code and message."""

@@ -1,4 +1,4 @@
-"""`perennial agent <command>`: read the configuration, do the work, leave a message and an exit code."""
+"""`perennial agent <command>`: reads the configuration, runs the command, writes the termination message."""
 
 import json
 import logging
@@ -41,45 +41,45 @@ _MESSAGE_LENGTH = 1024
 def main(arguments: list[str]) -> int:
     """Run one command; return its exit code, one of `core.failures` or 0.
 
-    SIGTERM is expected to be blocked by then (see `perennial.__main__`); each command hears it in its own way.
+    SIGTERM must be blocked already (see `perennial.__main__`); each command handles it in its own way.
     """
     configure()
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         return fail(CONFIG_INVALID, f"usage: perennial agent {'|'.join(COMMANDS)}")
-    # Loaded late: the storage library takes a good part of a second.
+    # Imported late, since boto3 takes several hundred milliseconds.
     from perennial.agent.storage.errors import AgentError
 
     try:
-        message = _work(read_config(arguments[0]))
+        message = _run(read_config(arguments[0]))
     except BadConfig as error:
         return fail(CONFIG_INVALID, str(error))
     except AgentError as error:
         if error.failure is UNEXPECTED:
-            log.exception("the agent failed in a way that it does not know")
+            log.exception("unexpected failure")
         return fail(error.failure, error.message)
     except Exception as error:
-        log.exception("the agent failed in a way that it does not know")
+        log.exception("unexpected failure")
         return fail(UNEXPECTED, f"{type(error).__name__}: {error}")
     if message is not None:
-        leave(encode(message))
+        write_termination_message(encode(message))
     return 0
 
 
-def _work(config: object) -> AgentMessage | None:
-    """Do what the configuration says. Each part is loaded only when it is needed."""
+def _run(config: object) -> AgentMessage | None:
+    """Run the command of a configuration. Modules are imported only when needed."""
     if isinstance(config, CaptureConfig):
         from perennial.agent.capture.service import run as capture
 
-        capture(config)  # which hears SIGTERM in its event loop
+        capture(config)  # handles SIGTERM in its event loop
         return None
     from perennial.agent.storage.client import open_storage
 
     if isinstance(config, PublishConfig):
-        from perennial.agent.publish.command import publish_when_told
+        from perennial.agent.publish.command import publish_on_sigterm
 
-        # It stays blocked afterwards: whoever is impatient must not stop a publication half-way.
-        return publish_when_told(config, open_storage(config.storage), lambda: signal.sigwait({signal.SIGTERM}))
-    _end_when_told()
+        # SIGTERM stays blocked: a second one must not interrupt the upload.
+        return publish_on_sigterm(config, open_storage(config.storage), lambda: signal.sigwait({signal.SIGTERM}))
+    _exit_on_sigterm()
     if isinstance(config, DriftConfig):
         from perennial.agent.drift.command import run as compare
 
@@ -101,19 +101,19 @@ def _fetch(config: object) -> AgentMessage:
 
     if isinstance(config, FetchInputs):
         return fetch_inputs(config, open_storage(config.storage))
-    assert isinstance(config, FetchModel)  # noqa: S101 - the adapters name no other
+    assert isinstance(config, FetchModel)  # noqa: S101 - COMMANDS allows no other
     return fetch_models(config, open_storage(config.storage))
 
 
 class BadConfig(ValueError):
-    """The configuration cannot be used."""
+    """The configuration is missing or invalid."""
 
 
 def read_config(command: str) -> Any:
     """Return the configuration of a command from the environment.
 
     Raises:
-        BadConfig: it is missing or wrong; names the fields.
+        BadConfig: it is missing or invalid; the message names the fields.
     """
     text = os.environ.get(CONFIG_VARIABLE)
     if not text:
@@ -122,13 +122,13 @@ def read_config(command: str) -> Any:
         return COMMANDS[command].validate_python(json.loads(text))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
-        raise BadConfig(f"{CONFIG_VARIABLE} cannot be used: {wrong}") from error
+        raise BadConfig(f"{CONFIG_VARIABLE} is invalid: {wrong}") from error
     except (ValueError, RecursionError) as error:
         raise BadConfig(f"{CONFIG_VARIABLE} is not JSON: {error}") from error
 
 
 def encode(message: AgentMessage) -> str:
-    """Return a message's JSON of at most 4096 bytes; the least important parts are left out first."""
+    """Return a message as JSON of at most 4096 bytes, dropping the least important entries first."""
     text = message.model_dump_json(by_alias=True, exclude_none=True)
     while len(text.encode()) > MAX_BYTES and (shorter := _shorter(message)) is not None:
         message = shorter
@@ -137,7 +137,7 @@ def encode(message: AgentMessage) -> str:
 
 
 def _shorter(message: AgentMessage) -> AgentMessage | None:
-    """Return the message with a little less in it, or None when nothing may be left out."""
+    """Drop one entry, or None if nothing may be dropped."""
     if isinstance(message, Published) and message.metrics:
         kept = dict(list(message.metrics.items())[:-1])
         return message.model_copy(update={"metrics": kept, "metrics_dropped": message.metrics_dropped + 1})
@@ -150,39 +150,40 @@ def _shorter(message: AgentMessage) -> AgentMessage | None:
     return None
 
 
-def leave(text: str) -> None:
-    """Write the termination message where the kubelet looks for it."""
+def write_termination_message(text: str) -> None:
+    """Write the file that the kubelet reads the termination message from."""
     path = Path(os.environ.get(TERMINATION_VARIABLE, TERMINATION_LOG))
     try:
         path.write_bytes(text.encode())
     except OSError as error:
-        log.warning("the termination message could not be left in %s: %s", path, error)
+        log.warning("cannot write the termination message to %s: %s", path, error)
 
 
 def fail(failure: AgentFailure, message: str) -> int:
-    """Say what failed, in the log and in the message, and return the exit code."""
+    """Report a failure in log and termination message; return its exit code."""
     log.error("%s: %s; %s", failure.reason, message, failure.next_step)
-    leave(encode(Failure(reason=failure.reason, message=told(failure, message))))
+    write_termination_message(encode(Failure(reason=failure.reason, message=failure_message(failure, message))))
     return failure.code
 
 
-def told(failure: AgentFailure, message: str) -> str:
-    """Return what the message says: what happened, cut where it is long, and the next step, never cut."""
+def failure_message(failure: AgentFailure, message: str) -> str:
+    """Return what happened, truncated if long, followed by the next step in full."""
     clean = "".join(character if character.isprintable() else " " for character in message)
-    room = _MESSAGE_LENGTH - len(failure.next_step) - len("; ")
-    short = clean if len(clean) <= room else f"{clean[: room - 1]}…"
+    limit = _MESSAGE_LENGTH - len(failure.next_step) - len("; ")
+    short = clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
     return f"{short}; {failure.next_step}"
 
 
-def _end_when_told() -> None:
-    """End at once on SIGTERM, with a message. What was pulled stays, and is not pulled again."""
+def _exit_on_sigterm() -> None:
+    """Exit immediately on SIGTERM, with a message. Completed downloads are kept for the next try."""
     signal.signal(signal.SIGTERM, _on_signal)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _on_signal(_number: int, _frame: object) -> NoReturn:
-    # Written without the logger, which may be in the middle of a line.
-    line = json.dumps({"level": "error", "message": "stopped by SIGTERM before the work was done"})
+    # Not through the logger, which may be interrupted in the middle of a line.
+    line = json.dumps({"level": "error", "message": "stopped by SIGTERM before the command had finished"})
     os.write(sys.stderr.fileno(), f"{line}\n".encode())
-    leave(encode(Failure(reason=INTERRUPTED.reason, message=told(INTERRUPTED, "the agent was stopped"))))
+    text = failure_message(INTERRUPTED, "the agent was stopped")
+    write_termination_message(encode(Failure(reason=INTERRUPTED.reason, message=text)))
     os._exit(INTERRUPTED.code)

@@ -1,4 +1,4 @@
-"""Logs of the agent: one JSON object a line on standard error."""
+"""Log format of the agent: one JSON object per line on standard error."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ class JsonLines(logging.Formatter):
     """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return time, level, logger, message and exception as JSON."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -23,7 +23,7 @@ class JsonLines(logging.Formatter):
 
 
 def configure() -> None:
-    """Log everything of ours, and only warnings of the libraries."""
+    """Log the agent at info level and libraries at warning level."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""`perennial agent poll`: say what lies at the inputs by listing them. Nothing is read, so it costs next to nothing."""
+"""`perennial agent poll`: computes a digest of the inputs' listing, so that changes are found without downloads."""
 
 import hashlib
 import logging
@@ -11,12 +11,12 @@ log = logging.getLogger(__name__)
 
 
 def poll(config: PollConfig, store: ObjectStore) -> Polled:
-    """Return a digest over the URIs, names, sizes and ETags of all inputs' objects, and how much they are.
+    """Return a digest over URIs, names, sizes and ETags of all objects, their number and total size.
 
-    ETags stand for content: a file that was written again with the same bytes keeps its own with most storages.
+    Most storage keeps the ETag of a file that is overwritten with the same content.
 
     Raises:
-        AgentError: as `core.failures` tells. An empty prefix is no failure.
+        AgentError: as in `core.failures`. An empty prefix is not an error.
     """
     digest, files, size = hashlib.sha256(), 0, 0
     for item in config.inputs:
@@ -25,5 +25,5 @@ def poll(config: PollConfig, store: ObjectStore) -> Polled:
             digest.update(f"{found.relative}\0{found.size}\0{found.etag}\0".encode())
             files += 1
             size += found.size
-    log.info("the inputs hold %d files, %d bytes", files, size)
+    log.info("the inputs have %d files, %d bytes", files, size)
     return Polled(digest=f"sha256:{digest.hexdigest()}", files=files, bytes=size)

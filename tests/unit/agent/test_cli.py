@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perennial.agent.cli import encode, told
+from perennial.agent.cli import encode, failure_message
 from perennial.agent.publish.command import publish
 from perennial.agent.storage.client import ObjectStore, open_storage
 from perennial.agent.storage.errors import AgentError
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.mark.parametrize("failure", TABLE, ids=lambda failure: failure.reason)
 def test_a_failure_fits_and_keeps_its_next_step(failure: AgentFailure) -> None:
-    text = told(failure, "\U0001f4a5\n" * 5000)
+    text = failure_message(failure, "\U0001f4a5\n" * 5000)
 
     message = encode(Failure(reason=failure.reason, message=text))
 

@@ -1,1 +1,1 @@
-"""Published versions on disk: manifest, digests, safe paths, capacity."""
+"""Published versions: manifest, digests and safe paths."""

@@ -12,7 +12,7 @@ _CHUNK = 1 << 20
 def content_digest(files: Iterable[FileEntry]) -> str:
     """Return the digest of a set of files: `sha256:` over one line `<sha256> <size> <path>` each, sorted by path.
 
-    It depends on content and names only, so the same output of two runs has the same digest.
+    It depends on content and names only, so two runs with the same output have the same digest.
     """
     lines = sorted(((entry.path.encode(), entry) for entry in files), key=lambda line: line[0])
     total = hashlib.sha256()
@@ -22,7 +22,7 @@ def content_digest(files: Iterable[FileEntry]) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's content in hex, read in pieces of 1 MiB."""
+    """Return the sha256 of a file in hex. Memory stays bounded: it is read in chunks of 1 MiB."""
     with path.open("rb", buffering=0) as stream:
         total = hashlib.sha256()
         buffer = bytearray(_CHUNK)
@@ -33,5 +33,5 @@ def file_sha256(path: Path) -> str:
 
 
 def short(digest: str) -> str:
-    """Return the first twelve digits, which name a version's folder."""
+    """Return the first twelve hex digits: the name of a version's folder."""
     return digest.removeprefix("sha256:")[:12]

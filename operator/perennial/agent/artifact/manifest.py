@@ -1,4 +1,4 @@
-"""The manifest of a published version, and the records of pulled inputs: reading and checking them."""
+"""Reads and verifies the manifest of a published version; format of the record of downloaded inputs."""
 
 from typing import Protocol
 
@@ -12,20 +12,20 @@ from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, MANIFEST_INVA
 
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 64 * 2**20
-"""Largest manifest that is read, in bytes."""
+"""Size limit of a manifest, in bytes."""
 INPUT_RECORDS = TypeAdapter(tuple[InputManifest, ...])
-"""What `fetch` leaves for `publish`: one record for each input."""
+"""Written by `fetch` for `publish`: one record per input."""
 
 
 class SmallObjects(Protocol):
-    """What reading a manifest needs of storage."""
+    """The storage operation that reading a manifest needs."""
 
     def get_bytes(self, uri: str, limit: int) -> bytes:
-        """Return a small object."""
+        """Return the content of an object of at most `limit` bytes."""
 
 
 def read_manifest(store: SmallObjects, uri: str, digest: str) -> Manifest:
-    """Return the manifest of a version, if it is the one that is meant and its list of files fits its digest.
+    """Return the manifest of a version after checking its digest against the expected one and against its files.
 
     Raises:
         AgentError: ManifestInvalid, DigestMismatch, or as `core.failures` tells.
@@ -36,16 +36,16 @@ def read_manifest(store: SmallObjects, uri: str, digest: str) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise AgentError(MANIFEST_INVALID, f"{where} is no manifest: {place}: {first['msg']}"[:500]) from error
+        raise AgentError(MANIFEST_INVALID, f"{where} is not a valid manifest: {place}: {first['msg']}"[:500]) from error
     except AgentError as error:
         if error.failure is DATA_INVALID:
             raise AgentError(MANIFEST_INVALID, error.message) from error
         raise
     if manifest.digest != digest:
-        raise AgentError(DIGEST_MISMATCH, f"{where} says {manifest.digest[:19]}…, {digest[:19]}… was asked for")
+        raise AgentError(DIGEST_MISMATCH, f"{where} has digest {manifest.digest[:19]}…, expected {digest[:19]}…")
     if content_digest(manifest.files) != digest:
-        raise AgentError(DIGEST_MISMATCH, f"the files that {where} lists do not give its own digest")
+        raise AgentError(DIGEST_MISMATCH, f"the files listed in {where} do not match its digest")
     paths = {entry.path for entry in manifest.files}
     if len(paths) < len(manifest.files) or MANIFEST in paths:
-        raise AgentError(MANIFEST_INVALID, f"{where} lists a file twice, or itself")
+        raise AgentError(MANIFEST_INVALID, f"{where} lists a file twice, or lists itself")
     return manifest

@@ -1,4 +1,4 @@
-"""Names that come from storage or from the user's code, made safe before they touch the disk or are published."""
+"""Validates paths from storage or user code before they are written to disk or published."""
 
 import os
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from perennial.core.failures import UNSAFE_PATH
 
 _LONGEST_PART = 255
 _LONGEST_NAME = 1024
-"""Bytes of a whole key in S3."""
+"""Maximum length of an S3 key, in bytes."""
 _FORBIDDEN = frozenset({"", ".", ".."})
 _DELETE = "\x7f"
 
 
 def is_plain(relative: str) -> bool:
-    """Tell whether a name is a relative path of plain parts: nothing that another system could read otherwise."""
+    """Whether a name is a relative path that every system reads the same way."""
     try:
         length = len(relative.encode())
     except UnicodeEncodeError:
@@ -24,10 +24,10 @@ def is_plain(relative: str) -> bool:
 
 
 def safe_paths(root: Path, relatives: Iterable[str], uri: str) -> dict[str, Path]:
-    """Return the place under a folder of each object's relative name.
+    """Map each object's relative name to its path under a folder.
 
     Raises:
-        AgentError: UnsafePath, when a name would leave the folder, is no plain relative path, passes a link, or is
+        AgentError: UnsafePath, if a name would leave the folder, is not a plain relative path, passes a link, or is
             both a file and the folder of another.
     """
     places = {relative: safe_path(root, relative, uri) for relative in relatives}
@@ -35,19 +35,19 @@ def safe_paths(root: Path, relatives: Iterable[str], uri: str) -> dict[str, Path
         for parent in PurePosixPath(relative).parents:
             if str(parent) in places:
                 raise AgentError(
-                    UNSAFE_PATH, f"{uri} holds {str(parent)[:200]!r} both as an object and as the folder of another"
+                    UNSAFE_PATH, f"{uri} contains {str(parent)[:200]!r} both as an object and as the folder of another"
                 )
     return places
 
 
 def safe_path(root: Path, relative: str, uri: str) -> Path:
-    """Return the place of one object's relative name under a folder.
+    """Return the path of one object under a folder.
 
     Raises:
-        AgentError: UnsafePath, when the name would leave the folder, is no plain relative path, or passes a link.
+        AgentError: UnsafePath, if the name would leave the folder, is not a plain relative path, or passes a link.
     """
     if not is_plain(relative):
-        raise AgentError(UNSAFE_PATH, f"{uri} holds an object whose name is no plain path: {relative[:200]!r}")
+        raise AgentError(UNSAFE_PATH, f"{uri} contains an object with an unsafe name: {relative[:200]!r}")
     path = root
     for part in relative.split("/"):
         path = path / part
@@ -67,17 +67,17 @@ def _plain_part(part: str) -> bool:
 
 
 def shared_folder(path: Path) -> None:
-    """Make a folder that containers of other users in the pod may write to: they share only the pod's group."""
+    """Create a folder writable by the pod's other containers, which share its group but not its user."""
     path.mkdir(parents=True, exist_ok=True)
     try:
         path.chmod(0o2777)
     except PermissionError:
-        # Made by the kubelet or an earlier container with the right group already.
+        # Created by the kubelet or an earlier container, with the right group already.
         return
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a small file so that a reader sees all of it or none, whatever happens meanwhile."""
+    """Write a small file atomically: a reader sees all of it or none."""
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(data)
-    os.replace(part, path)  # noqa: PTH105 - says what it does
+    os.replace(part, path)  # noqa: PTH105 - names the guarantee

@@ -1,10 +1,10 @@
-"""`perennial agent capture`: passes a model server's traffic through unchanged, and writes down what was said.
+"""`perennial agent capture`: a proxy in front of the model server that records requests with their responses.
 
-    client ⇄ [tap] ⇄ server          bytes are forwarded as they come, before anything looks at them
-               │ copies
-            [listener]               parses both directions, pairs requests with responses
-               │ exchanges
-            [recorder]               bounded buffer; a thread turns it into files on S3
+    client ⇄ [proxy] ⇄ server        forwards bytes unchanged, before they are parsed
+                │ copies
+             [parser]                parses both directions, pairs requests with responses
+                │ exchanges
+             [recorder]              bounded buffer, written to S3 by a thread
 
-Nothing behind the tap can hold up or break a prediction: a record may be lost (and is counted), an answer never.
+Parser and recorder cannot delay or fail a prediction. Records may be dropped, which is counted; responses never are.
 """

@@ -1,4 +1,4 @@
-"""One request with its answer, and the line that is written of it."""
+"""A captured request with its response, and its JSON line."""
 
 import json
 import uuid
@@ -11,67 +11,67 @@ from perennial.agent.capture.redact import redacted, redacted_target
 from perennial.api.contract.commands import CaptureConfig
 
 OVERHEAD = 1024
-"""About what an exchange takes beside its bodies, in bytes."""
+"""Approximate size of an exchange without its bodies, in bytes."""
 _LONGEST_ID = 128
 _LONGEST_TARGET = 2048
 
 
 class Budget:
-    """Bytes that bodies may take in all: while they arrive, while they wait, while they are written."""
+    """Limit on the memory of all exchanges that are being received, buffered or written. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
-        """Give out at most `limit` bytes at a time."""
+        """Allow at most `limit` bytes at a time."""
         self._left = limit
         self._lock = Lock()
 
     def take(self, size: int) -> bool:
-        """Take bytes, if there are so many left."""
+        """Reserve bytes; False if fewer are left."""
         with self._lock:
             if size > self._left:
                 return False
             self._left -= size
             return True
 
-    def give_back(self, size: int) -> None:
-        """Give back what was taken."""
+    def release(self, size: int) -> None:
+        """Release reserved bytes."""
         with self._lock:
             self._left += size
 
 
 @dataclass
 class Message:
-    """One direction of an exchange, while it arrives."""
+    """Request or response, while it is received."""
 
     body: bytearray = field(default_factory=bytearray)
     truncated: bool = False
-    """The body was longer than is kept."""
+    """The body exceeded the size limit."""
     refused: bool = False
-    """There was no room for the body."""
+    """The memory budget had too little left for the body."""
     encoded: bool = False
     """The body is compressed."""
     framed: bool = False
-    """A header tells where the body ends; else the end of the connection does."""
+    """A header gives the length of the body; otherwise it ends with the connection."""
 
     def take(self, data: bytes, limit: int, budget: Budget) -> None:
-        """Keep a piece of the body, up to a limit of bytes in all and as long as there is room."""
-        room = limit - len(self.body)
-        if len(data) > room:
+        """Append a chunk of the body, up to `limit` bytes in total and as far as the budget allows."""
+        left = limit - len(self.body)
+        if len(data) > left:
             self.truncated = True
-            data = data[: max(room, 0)]
+            data = data[: max(left, 0)]
         if self.refused or not budget.take(len(data)):
             self.refused = True
             return
         self.body += data
 
     def header(self, name: bytes, value: bytes) -> None:
-        """Note what a header says about the body."""
+        """Evaluate a header about the body."""
         if name == b"content-encoding":
             self.encoded = value.strip().lower() != b"identity"
         elif name in (b"content-length", b"transfer-encoding"):
             self.framed = True
 
     def document(self) -> Any:
-        """Return the JSON of the body; None when it is cut, compressed, or no JSON."""
+        """Return the decoded JSON body; None if it is truncated, compressed or not JSON."""
         if self.truncated or self.encoded or not self.body:
             return None
         try:
@@ -82,7 +82,7 @@ class Message:
 
 @dataclass
 class Exchange:
-    """A request and its answer."""
+    """A request and its response."""
 
     request: Message = field(default_factory=Message)
     response: Message = field(default_factory=Message)
@@ -90,36 +90,36 @@ class Exchange:
     target: str = ""
     given_id: str = ""
     status: int = 0
-    wanted: bool = False
-    """It is to be recorded; for others no body is kept."""
-    asked: bool = False
-    """The whole request has come."""
+    sampled: bool = False
+    """It is recorded; otherwise no body is kept."""
+    request_complete: bool = False
+    """The whole request has been received."""
     wall: float = 0.0
-    """When it had come, in seconds since 1970."""
+    """Unix time when the request was complete, in seconds."""
     start: float = 0.0
     seconds: float = 0.0
-    """From the end of the request to the end of the answer."""
+    """Time from the end of the request to the end of the response."""
 
     @property
     def size(self) -> int:
-        """Return how much of the budget it holds, in bytes."""
+        """Bytes of the budget that it has reserved."""
         return len(self.request.body) + len(self.response.body) + OVERHEAD
 
     def add_target(self, piece: str) -> None:
-        """Add to the target, which may come in pieces and be of any length."""
+        """Append a chunk of the request target, up to a maximum length."""
         self.target = (self.target + piece)[:_LONGEST_TARGET]
 
     def name(self, value: bytes) -> None:
-        """Keep the caller's id of the request."""
+        """Set the caller's id of the request."""
         self.given_id = value.decode("latin-1")[:_LONGEST_ID]
 
 
 def line(exchange: Exchange, config: CaptureConfig) -> bytes:
-    """Return the JSON line of an exchange. Called in the writing thread, since parsing bodies takes time."""
+    """Encode an exchange as a JSON line. Called in the writer thread, since parsing bodies takes time."""
     names = frozenset(name.lower() for name in config.redact or ())
-    asked, answered = exchange.request.document(), exchange.response.document()
-    identity = _identity(exchange, asked)
-    asked, answered = redacted(asked, names), redacted(answered, names)
+    request, response = exchange.request.document(), exchange.response.document()
+    identity = _identity(exchange, request)
+    request, response = redacted(request, names), redacted(response, names)
     record = {
         "time": datetime.fromtimestamp(exchange.wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "id": identity,
@@ -131,17 +131,17 @@ def line(exchange: Exchange, config: CaptureConfig) -> bytes:
         "path": redacted_target(exchange.target, names),
         "status": exchange.status,
         "latencyMs": round(exchange.seconds * 1000, 3),
-        "request": asked,
-        "response": answered,
+        "request": request,
+        "response": response,
         **({"requestTruncated": True} if exchange.request.truncated else {}),
         **({"responseTruncated": True} if exchange.response.truncated else {}),
     }
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def _identity(exchange: Exchange, asked: Any) -> str:
-    """Return the caller's id of the request, by header or body, or a fresh one."""
+def _identity(exchange: Exchange, request: Any) -> str:
+    """Return the caller's id of the request, from header or body, or a new one."""
     given = exchange.given_id
-    if not given and isinstance(asked, dict) and isinstance(asked.get("id"), str):
-        given = asked["id"][:_LONGEST_ID]
+    if not given and isinstance(request, dict) and isinstance(request.get("id"), str):
+        given = request["id"][:_LONGEST_ID]
     return given or uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""Gathers exchanges in bounded memory, and writes them to storage from a thread."""
+"""Buffers exchanges in bounded memory and writes them to storage from a thread."""
 
 import logging
 import random
@@ -21,18 +21,18 @@ from perennial.api.contract.commands import CaptureConfig
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 4 * 2**20
-"""What is gathered is written when it reaches this, or half of the buffer, even before its time."""
+"""Buffered bytes at which a file is written before the flush interval ends; at most half of the buffer."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-_PIECE = 8
-"""Records that are made in one go: about as long as a prediction can wait for the interpreter without notice."""
-_BREATH_SECONDS = 0.001
+_CHUNK = 8
+"""Records encoded before yielding the interpreter: short enough not to delay predictions noticeably."""
+_YIELD_SECONDS = 0.001
 
 Put = Callable[[str, bytes, str], None]
 
 
 @dataclass
 class Counters:
-    """What happened so far."""
+    """Totals since the start."""
 
     captured: int = 0
     written: int = 0
@@ -41,7 +41,7 @@ class Counters:
 
 
 class Recorder:
-    """The buffer and its writer. `take` is called by the event loop and never waits for storage."""
+    """Buffer and writer thread. `take` is called by the event loop and never waits for storage."""
 
     def __init__(self, config: CaptureConfig, put: Put) -> None:
         """Write through `put(uri, data, content type)`."""
@@ -60,20 +60,20 @@ class Recorder:
         self.counters = Counters()
 
     def start(self) -> None:
-        """Start writing."""
+        """Start the writer thread."""
         self._thread.start()
 
     def wanted(self, method: str) -> bool:
-        """Tell whether a request is to be recorded: predictions are POSTs, and a share of them may be enough."""
+        """Whether to record a request: a random sample of POST requests."""
         share = self._config.sample
-        return method == "POST" and (share >= 1 or random.random() < share)  # noqa: S311 - sampling, no secret
+        return method == "POST" and (share >= 1 or random.random() < share)  # noqa: S311 - sampling, not security
 
     def lost(self) -> None:
-        """Count a record that could not be made."""
+        """Count a dropped record."""
         self._drop(1)
 
     def take(self, exchange: Exchange) -> None:
-        """Keep an exchange until it is written."""
+        """Buffer an exchange until it is written."""
         with self._wake:
             self._waiting.append(exchange)
             self._bytes += exchange.size
@@ -82,7 +82,7 @@ class Recorder:
                 self._wake.notify()
 
     def close(self, seconds: float) -> None:
-        """Write what is left, for at most so many seconds; count what could not be."""
+        """Write the buffered records within `seconds`; the rest is counted as dropped."""
         self._deadline = time.monotonic() + seconds
         self._closing.set()
         with self._wake:
@@ -90,7 +90,7 @@ class Recorder:
         self._thread.join(seconds)
         if self._thread.is_alive():
             left = self.counters.captured - self.counters.written - self.counters.dropped
-            log.error("about %d records could not be written before the end and are lost", max(left, 0))
+            log.error("about %d records were not written before the exit and are lost", max(left, 0))
 
     def _drop(self, count: int) -> None:
         with self._wake:
@@ -104,15 +104,15 @@ class Recorder:
                 try:
                     self._write(hour, exchanges)
                 except Exception:
-                    # This thread has to outlive any record.
+                    # The thread must survive any record.
                     log.exception("%d records are lost", len(exchanges))
                     self._drop(len(exchanges))
-                self.budget.give_back(sum(item.size for item in exchanges))
+                self.budget.release(sum(item.size for item in exchanges))
             if last:
                 return
 
     def _next(self) -> tuple[list[Exchange], bool]:
-        """Wait for the time or the size at which to write; return what is there, and whether it is the last."""
+        """Wait for the flush interval or size; return the buffered exchanges, and whether they are the last."""
         with self._wake:
             end = time.monotonic() + self._config.flush_seconds
             while (
@@ -125,45 +125,44 @@ class Recorder:
             return batch, self._closing.is_set()
 
     def _write(self, hour: str, batch: Sequence[Exchange]) -> None:
-        """Write one file; try again while storage fails, since what comes meanwhile is bounded by the budget."""
+        """Write one file, retrying while storage fails. The budget bounds what is buffered meanwhile."""
         lines = list(self._lines(batch))
         self._drop(len(batch) - len(lines))
-        data = encoded(lines, self._form, self._breathe)
+        data = encoded(lines, self._form, self._yield_control)
         self._number += 1
         leaf = f"{self._name}-{self._number:06}-{uuid.uuid4().hex[:8]}{SUFFIX[self._form]}"
         uri = join_uri(self._config.uri, f"{hour}/{leaf}")
-        if self._put_with_patience(uri, data):
+        if self._put_with_retry(uri, data):
             self.counters.written += len(lines)
             log.info("wrote %d records to %s", len(lines), uri)
         else:
             self._drop(len(lines))
-            log.error("%d records could not be written before the end and are lost", len(lines))
+            log.error("%d records were not written before the exit and are lost", len(lines))
 
     def _lines(self, batch: Sequence[Exchange]) -> Iterator[bytes]:
         for number, item in enumerate(batch):
-            if number % _PIECE == 0:
-                self._breathe()
+            if number % _CHUNK == 0:
+                self._yield_control()
             text = self._line(item)
             if text:
                 yield text
 
-    def _breathe(self) -> None:
-        """Let go of the interpreter, so that no prediction waits for records.
+    def _yield_control(self) -> None:
+        """Yield the interpreter, so that predictions do not wait for the encoding of records.
 
-        Not at the end, when no prediction is left to wait, nor when so much has come meanwhile that records would soon
-        be lost.
+        Not during shutdown, when there are no predictions, and not while the buffer is filling up.
         """
         if not self._closing.is_set() and self._bytes < self._batch_bytes:
-            time.sleep(_BREATH_SECONDS)
+            time.sleep(_YIELD_SECONDS)
 
     def _line(self, exchange: Exchange) -> bytes:
         try:
             return line(exchange, self._config)
         except (ValueError, RecursionError) as error:
-            log.warning("a record cannot be written as JSON: %s", type(error).__name__)
+            log.warning("cannot encode a record as JSON: %s", type(error).__name__)
             return b""
 
-    def _put_with_patience(self, uri: str, data: bytes) -> bool:
+    def _put_with_retry(self, uri: str, data: bytes) -> bool:
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -171,11 +170,11 @@ class Recorder:
             except AgentError as error:
                 self.counters.flush_errors += 1
                 log.warning(
-                    "capture cannot be written: %s: %s; %s", error.failure.reason, error, error.failure.next_step
+                    "cannot write captured records: %s: %s; %s", error.failure.reason, error, error.failure.next_step
                 )
             else:
                 return True
-            # A write that failed while all was well is tried once more when the end comes, and then as time allows.
+            # On shutdown a failing write is retried at once, and then until the deadline.
             if self._closing.is_set():
                 if time.monotonic() + pause > self._deadline:
                     return False
@@ -187,5 +186,5 @@ class Recorder:
 
 
 def _hour(exchange: Exchange) -> str:
-    """Return the folder of an exchange, by the hour (UTC) in which the request had come."""
+    """Return the partition of an exchange: the hour (UTC) in which its request was received."""
     return datetime.fromtimestamp(exchange.wall, UTC).strftime("date=%Y-%m-%d/hour=%H")

@@ -1,29 +1,29 @@
-"""Leaves out of a captured body what must not be kept: inputs, columns and keys by their names."""
+"""Removes keys, tensors and columns with configured names from captured bodies."""
 
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 _DEEPEST = 64
-"""Levels that are looked through; a body that nests deeper is not kept at all."""
+"""Maximum nesting depth; a deeper body is not recorded."""
 
 
 class TooDeep(ValueError):
-    """A body nests deeper than is looked through, so nobody can say what is in it."""
+    """A body is nested too deeply to be searched for names."""
 
 
 def redacted(document: Any, names: Collection[str]) -> Any:
-    """Return a decoded body without what goes by one of the names.
+    """Return a decoded body without the fields of the given names.
 
-    Left out are keys of objects at any depth, tensors of the Open Inference Protocol (objects with such a `name`), and
-    columns of MLflow's `dataframe_split`. What has no name, such as one number within a tensor, cannot be left out.
+    Removed are object keys at any depth, tensors of the Open Inference Protocol (objects with such a `name`), and
+    columns of MLflow's `dataframe_split`. Unnamed values, such as one number of a tensor, cannot be removed.
 
     Args:
         document: decoded JSON; it is not changed.
         names: in lower case.
 
     Raises:
-        TooDeep: it nests deeper than 64 levels.
+        TooDeep: it is nested deeper than 64 levels.
     """
     return _without(document, names, 0) if names else document
 
@@ -50,12 +50,12 @@ def _without(value: Any, names: Collection[str], depth: int) -> Any:
 
 
 def _is_named(item: Any, names: Collection[str]) -> bool:
-    """Tell whether a list's element is a tensor, or another named thing, that must go."""
+    """Whether an element of a list is an object whose `name` must be removed."""
     return isinstance(item, dict) and isinstance(item.get("name"), str) and item["name"].lower() in names
 
 
 def _frame(value: dict[str, Any], names: Collection[str]) -> dict[str, Any] | None:
-    """Return a table of columns and rows without the columns that must go, or None for anything else."""
+    """Return a `dataframe_split` without the named columns; None if there is nothing to remove."""
     match value:
         case {"columns": [*columns], "data": [*rows]}:
             kept = [place for place, name in enumerate(columns) if str(name).lower() not in names]

@@ -1,4 +1,4 @@
-"""The capture sidecar's life: listen, forward, answer the kubelet, drain, write the rest, end."""
+"""Lifecycle of the capture sidecar: serve proxy, health and metrics; on SIGTERM drain, flush and exit."""
 
 import asyncio
 import errno
@@ -11,83 +11,83 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 
-from perennial.agent.capture.listener import Listener
+from perennial.agent.capture.parser import ExchangeParser
+from perennial.agent.capture.proxy import ClientConnection
 from perennial.agent.capture.recorder import Counters, Recorder
-from perennial.agent.capture.tap import ClientHalf
-from perennial.agent.records.files import load
+from perennial.agent.records.files import warm_up
 from perennial.agent.storage.client import open_storage
 from perennial.api.contract.commands import CaptureConfig
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
-"""Time for open exchanges to end after SIGTERM; the kubelet has taken the pod out of the Service by then."""
+"""Time for open exchanges to end after SIGTERM."""
 FLUSH_SECONDS = 20.0
 _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0002
-_LOOK_EVERY = 0.05
+_POLL_SECONDS = 0.05
 _HEAD = b"HTTP/1.1 %s\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 _HELP = {
-    "captured": "Exchanges taken into the buffer.",
+    "captured": "Exchanges buffered.",
     "written": "Exchanges written to storage.",
-    "dropped": "Exchanges lost: no room, no parse, or no storage before the end.",
-    "flush_errors": "Writes to storage that failed and were tried again.",
+    "dropped": "Exchanges dropped: buffer full, parse error, or not written before the exit.",
+    "flush_errors": "Failed writes to storage; they are retried.",
 }
 
 
 class Service:
-    """The servers of one sidecar."""
+    """Proxy, health and metrics servers of one sidecar."""
 
     def __init__(self, config: CaptureConfig, recorder: Recorder) -> None:
-        """Forward from the listening port to the upstream port."""
+        """Forward `listen_port` to `upstream_port`; health and metrics are on the port after `listen_port`."""
         self._config, self._recorder = config, recorder
-        self._open: set[ClientHalf] = set()
+        self._connections: set[ClientConnection] = set()
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until SIGTERM, then drain and write the rest."""
+        """Serve until SIGTERM, then drain and flush."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        # Held back since the first line of `__main__`, so that none was lost before the loop could hear it.
+        # Blocked since the start of `__main__`, so that no signal is lost before the handler is installed.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         port = self._config.listen_port
-        tap = await loop.create_server(self._client, sock=listening(port))
-        told = await asyncio.start_server(self._tell, sock=listening(port + 1))
-        log.info("passing port %d on to %d", self._config.listen_port, self._config.upstream_port)
+        proxy = await loop.create_server(self._client, sock=listening(port))
+        status = await asyncio.start_server(self._serve_status, sock=listening(port + 1))
+        log.info("forwarding port %d to %d", self._config.listen_port, self._config.upstream_port)
         await self._stop.wait()
-        tap.close()
+        proxy.close()
         await self._drain()
-        told.close()
+        status.close()
         await asyncio.to_thread(self._recorder.close, FLUSH_SECONDS)
-        log.info("ended: %s", asdict(self._recorder.counters))
+        log.info("exiting: %s", asdict(self._recorder.counters))
 
-    def _client(self) -> ClientHalf:
+    def _client(self) -> ClientConnection:
         recorder = self._recorder
-        listener = Listener(self._config.max_body_bytes, recorder)
-        half = ClientHalf(self._config.upstream_port, listener, self._closed)
-        self._open.add(half)
-        return half
+        parser = ExchangeParser(self._config.max_body_bytes, recorder)
+        connection = ClientConnection(self._config.upstream_port, parser, self._closed)
+        self._connections.add(connection)
+        return connection
 
-    def _closed(self, half: ClientHalf) -> None:
-        self._open.discard(half)
-        if self._stop.is_set() and not self._open:
+    def _closed(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        if self._stop.is_set() and not self._connections:
             self._idle.set()
 
     async def _drain(self) -> None:
-        """Let open exchanges end, for a while; connections on which nothing is under way are closed at once."""
+        """Wait for open exchanges; idle connections are closed immediately, others after DRAIN_SECONDS."""
         end = asyncio.get_running_loop().time() + DRAIN_SECONDS
-        while self._open and asyncio.get_running_loop().time() < end:
-            for half in [half for half in self._open if half.idle]:
-                half.close()
+        while self._connections and asyncio.get_running_loop().time() < end:
+            for connection in [connection for connection in self._connections if connection.idle]:
+                connection.close()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), _LOOK_EVERY)
-        for half in tuple(self._open):
-            half.close()
+                await asyncio.wait_for(self._idle.wait(), _POLL_SECONDS)
+        for connection in tuple(self._connections):
+            connection.close()
 
-    async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer /healthz and /metrics; anything else is not found."""
+    async def _serve_status(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve /healthz and /metrics; anything else is 404."""
         try:
             first = await asyncio.wait_for(reader.readline(), 5)
             while (await asyncio.wait_for(reader.readline(), 5)).strip():
@@ -105,7 +105,7 @@ class Service:
 
 
 def metrics(counters: Counters) -> str:
-    """Return the counters in Prometheus' text format."""
+    """Render the counters in the Prometheus text format."""
     lines: list[str] = []
     for name, value in asdict(counters).items():
         metric = f"perennial_capture_{name}_total"
@@ -114,7 +114,7 @@ def metrics(counters: Counters) -> str:
 
 
 def listening(port: int) -> socket.socket:
-    """Return a socket that takes connections from everywhere, by IPv6 where the machine has it and by IPv4."""
+    """Open a listening socket on all addresses, dual-stack if IPv6 is available."""
     if socket.has_dualstack_ipv6():
         try:
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
@@ -126,12 +126,12 @@ def listening(port: int) -> socket.socket:
 
 def run(config: CaptureConfig) -> None:
     """Run the sidecar until SIGTERM."""
-    # The writing thread must not hold the interpreter for the usual 5 ms while a prediction waits.
+    # The writer thread must not hold the interpreter for the default 5 ms while a prediction waits.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    load(config.format or "JsonLines")
+    warm_up(config.format or "JsonLines")
     recorder = Recorder(config, open_storage(config.storage).put_bytes)
     recorder.start()
-    # What is loaded by now lives as long as the process; looking through it for cycles took 50 ms each time.
+    # Freeze the objects loaded so far: scanning them took 50 ms in every full collection.
     gc.collect()
     gc.freeze()
 

@@ -1,1 +1,1 @@
-"""`perennial agent drift`: compare a window with the reference, write the report, return a verdict."""
+"""`perennial agent drift`: compares current data with a reference, writes the report and the verdict."""

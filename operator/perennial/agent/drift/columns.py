@@ -1,4 +1,4 @@
-"""Which columns are compared, and as what; each becomes a pair of samples."""
+"""Selects the columns to compare and reads each of them as a pair of samples of one kind."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from perennial.stats.samples import Categorical, Numeric, numeric
 Kind = Literal["numeric", "categorical"]
 
 MOSTLY = 0.9
-"""Share of the texts of a column that must be numbers for it to be a numeric column with some bad values."""
+"""Share of numbers from which a text column counts as numeric; its other values count as missing."""
 _MANY_CATEGORIES = 10_000
 _MIN_EXPECTED = 5
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The columns of both sides, sorted into what is done with them.
+class ColumnSelection:
+    """Columns by availability.
 
     Attributes:
         compared: columns that both sides have.
-        absent: columns that were asked for and the current side lacks.
-        unknown: columns that were asked for and the reference lacks.
-        only_reference: further columns of the reference, such as the label.
-        only_current: further columns of the current side.
+        absent: columns in features.include that the current data lacks.
+        unknown: columns in features.include that the reference lacks.
+        only_reference: other columns of the reference, such as the label.
+        only_current: other columns of the current data.
     """
 
     compared: tuple[str, ...]
@@ -40,15 +40,15 @@ class Chosen:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """One column on both sides, as samples of one kind.
+class ColumnPair:
+    """One column of both sides, as samples of one kind.
 
     Attributes:
-        kind: numbers or categories.
-        reference: what the model learned from.
-        current: what it sees.
-        unreadable_reference: values of a numeric column that are no numbers; they count as missing.
-        unreadable_current: the same of the current side.
+        kind: kind of both samples.
+        reference: sample of the reference.
+        current: sample of the current data.
+        unreadable_reference: non-numeric values of a numeric column in the reference; they count as missing.
+        unreadable_current: the same in the current data.
     """
 
     kind: Kind
@@ -58,43 +58,43 @@ class Pair:
     unreadable_current: int = 0
 
 
-def choose_columns(features: Features, reference: Sequence[str], current: Collection[str]) -> Chosen:
-    """Sort the columns of both sides by what the features ask for, in the reference's order."""
+def select_columns(features: Features, reference: Sequence[str], current: Collection[str]) -> ColumnSelection:
+    """Select columns by spec.features, in the reference's order."""
     excluded = set(features.exclude or ())
     if features.include is None:
         known = [name for name in reference if name not in excluded]
-        return Chosen(
+        return ColumnSelection(
             compared=tuple(name for name in known if name in current),
             only_reference=tuple(name for name in known if name not in current),
             only_current=tuple(sorted(set(current) - set(reference) - excluded)),
         )
-    asked = [name for name in dict.fromkeys(features.include) if name not in excluded]
-    learned = [name for name in asked if name in reference]
-    return Chosen(
-        compared=tuple(name for name in learned if name in current),
-        absent=tuple(name for name in learned if name not in current),
-        unknown=tuple(name for name in asked if name not in reference),
+    included = [name for name in dict.fromkeys(features.include) if name not in excluded]
+    known = [name for name in included if name in reference]
+    return ColumnSelection(
+        compared=tuple(name for name in known if name in current),
+        absent=tuple(name for name in known if name not in current),
+        unknown=tuple(name for name in included if name not in reference),
     )
 
 
-def read_pair(name: str, reference: Table, current: Table, declared: Kind | None) -> Pair | str:
-    """Return a column of both sides as samples of one kind, or why it cannot be compared.
+def read_pair(name: str, reference: Table, current: Table, declared: Kind | None) -> ColumnPair | str:
+    """Return a column of both sides as samples of one kind, or the reason why it cannot be compared.
 
-    The kind is the declared one; else numbers if the reference holds numbers, or texts of which nine in ten are
-    numbers; booleans are categories unless the other side has numbers. Dates and times are not compared unless
-    declared as categories, since they always move on; neither are lists and records.
+    The kind is the declared one. Otherwise a column is numeric if the reference has numbers, or strings of which at
+    least 90 % are numbers; booleans are categorical unless the other side has numbers. Dates and times are compared
+    only if declared categorical, since they always increase; lists and records never.
 
     Raises:
-        AgentError: DataInvalid, when a file cannot be read.
+        AgentError: DataInvalid, if a file cannot be read.
     """
     if reference.nested(name) or current.nested(name):
-        return "it holds lists or records"
+        return "it contains lists or records"
     first, second = reference.column(name), current.column(name)
     if first.null_count() == first.len() and second.null_count() == second.len():
         return "both sides have no values"
     kind = declared or _kind_of(first, second)
     if kind is None:
-        return "it holds dates or times, which always move on (declare it as categorical to compare it)"
+        return "it contains dates or times, which always increase (declare it as categorical to compare it)"
     if kind == "numeric":
         return _numeric_pair(first, second)
     return _categorical_pair(first, second)
@@ -112,7 +112,7 @@ def _kind_of(reference: pl.Series, current: pl.Series) -> Kind | None:
 
 
 def _mostly_numbers(series: pl.Series) -> bool:
-    """Tell whether texts are numbers; a leading zero, as in 01234, marks a code and no number."""
+    """Whether strings are numbers. A leading zero, as in 01234, marks a code, not a number."""
     if series.dtype != pl.String:
         return False
     texts = series.drop_nulls().str.strip_chars()
@@ -120,13 +120,13 @@ def _mostly_numbers(series: pl.Series) -> bool:
     return codes == 0 and texts.cast(pl.Float64, strict=False).count() >= MOSTLY * texts.len()
 
 
-def _numeric_pair(reference: pl.Series, current: pl.Series) -> Pair:
+def _numeric_pair(reference: pl.Series, current: pl.Series) -> ColumnPair:
     (first, bad_first), (second, bad_second) = _numbers(reference), _numbers(current)
-    return Pair("numeric", numeric(first), numeric(second), bad_first, bad_second)
+    return ColumnPair("numeric", numeric(first), numeric(second), bad_first, bad_second)
 
 
 def _numbers(series: pl.Series) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], int]:
-    """Return the values as float64, NaN where there is none, and how many were no numbers."""
+    """Return the values as float64, NaN if missing, and the count of non-numeric values."""
     if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
         numbers = series.cast(pl.Float64)
     else:
@@ -136,13 +136,13 @@ def _numbers(series: pl.Series) -> tuple[np.ndarray[tuple[int], np.dtype[np.floa
     return numbers.fill_null(float("nan")).to_numpy(), bad
 
 
-def _categorical_pair(reference: pl.Series, current: pl.Series) -> Pair:
+def _categorical_pair(reference: pl.Series, current: pl.Series) -> ColumnPair:
     first, second = _texts(reference, current), _texts(current, reference)
     sides = [_frequencies(first, "reference"), _frequencies(second, "current")]
     joined = sides[0].join(sides[1], on="category", how="full", coalesce=True).fill_null(0).sort("category")
     if joined.height > _MANY_CATEGORIES:
-        joined = _gather_rare(joined)
-    return Pair(
+        joined = _merge_rare(joined)
+    return ColumnPair(
         "categorical",
         Categorical(_counts(joined, "reference"), missing=first.null_count()),
         Categorical(_counts(joined, "current"), missing=second.null_count()),
@@ -150,7 +150,7 @@ def _categorical_pair(reference: pl.Series, current: pl.Series) -> Pair:
 
 
 def _texts(series: pl.Series, other: pl.Series) -> pl.Series:
-    """Return the categories; texts beside booleans in lower case, so that True and true are one."""
+    """Return the categories as strings, in lower case if the other side has booleans: True equals true."""
     texts = as_text(series)
     return texts.str.to_lowercase() if other.dtype == pl.Boolean else texts
 
@@ -159,8 +159,8 @@ def _frequencies(texts: pl.Series, side: str) -> pl.DataFrame:
     return texts.drop_nulls().rename("category").value_counts(name=side).cast({side: pl.Int64})
 
 
-def _gather_rare(joined: pl.DataFrame) -> pl.DataFrame:
-    """Keep the frequent categories of millions, by the rule of `stats.binning.merge_rare`, before they reach Python."""
+def _merge_rare(joined: pl.DataFrame) -> pl.DataFrame:
+    """Merge rare categories as `stats.binning.merge_rare` does, before millions of them become Python objects."""
     first, second = int(joined["reference"].sum()), int(joined["current"].sum())
     share = min(first, second) / (first + second)
     frequent = (pl.col("reference") + pl.col("current")) * share >= _MIN_EXPECTED

@@ -1,7 +1,7 @@
-"""`perennial agent drift`: read both sides, compare them, write the report, end with a verdict.
+"""`perennial agent drift`: reads reference and current data, compares them, writes report and verdict.
 
-The walk: `drift_reference` and `drift_window` bring rows to disk (through `data`), `drift_columns` pairs the columns,
-`drift_features` judges them with `stats`, `report*` shows it, `drift_verdict` fits it into the termination message.
+`data.reference` and `data.window` store rows on disk, `columns` pairs the columns, `features` compares them with
+`stats`, `performance` runs the other checks, `report` renders the result, `verdict` fits it in the termination message.
 """
 
 import logging
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perennial.agent.drift.columns import choose_columns
+from perennial.agent.drift.columns import select_columns
 from perennial.agent.drift.data.files import Download, Store, read_tables, tables_under
 from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.drift.data.table import Table
 from perennial.agent.drift.data.window import Window, read_window, window_files
 from perennial.agent.drift.features import FeatureResult, compare_columns
-from perennial.agent.drift.performance.checks import Checked, run_checks
+from perennial.agent.drift.performance.checks import CheckResults, run_checks
 from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.model import DriftReport, Side
 from perennial.agent.drift.report.text import count
@@ -31,13 +31,13 @@ from perennial.core.times import format_time
 log = logging.getLogger(__name__)
 
 JOB_VARIABLE = "PERENNIAL_JOB"
-"""Name of the pod's Job, set from its label through the downward API; the verdict's identity."""
+"""Name of the pod's Job, from the downward API. It identifies the verdict."""
 _NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Current:
-    """The current side: its rows, and what else was met while reading them."""
+    """Current data: its rows, names of other columns, and notes for the report."""
 
     table: Table
     unwanted: tuple[str, ...] = ()
@@ -47,16 +47,16 @@ class Current:
 def run(
     config: DriftConfig, store: Store, now: datetime | None = None, job: str | None = None
 ) -> DriftVerdict | NoVerdict:
-    """Compare, write the report, and return the verdict, or why there is none.
+    """Compare, write the report, and return the verdict or the reason why there is none.
 
     Args:
-        config: what to compare and how.
-        store: storage of both sides and of the report.
-        now: end of the window. None: this moment.
-        job: name of the Job, which names the verdict and the report's folder. None: from PERENNIAL_JOB.
+        config: what to compare, and how.
+        store: storage for data and report.
+        now: end of the window. None: the current time.
+        job: name of the Job, used for the verdict and the report's folder. None: from PERENNIAL_JOB.
 
     Raises:
-        AgentError: as `core.failures` tells; among them DataInvalid and DigestMismatch.
+        AgentError: as in `core.failures`, such as DataInvalid and DigestMismatch.
     """
     moment = now or datetime.now(UTC)
     name = job or os.environ.get(JOB_VARIABLE) or f"{config.monitor}-by-hand"
@@ -72,7 +72,7 @@ def run(
         return report
     uri = None if config.report is None else _write(store, f"{config.report.rstrip('/')}/{name}", report)
     log.info(
-        "%s: %d of %d columns moved",
+        "%s: %d of %d columns drifted",
         "drift" if report.drifted else "no drift",
         report.drifted_features,
         report.compared_features,
@@ -83,7 +83,7 @@ def run(
 def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder: Path) -> DriftReport | NoVerdict:
     files = _current_files(store, config.current, now)
     if not files:
-        return no_verdict("WindowEmpty", _nothing(config.current))
+        return no_verdict("WindowEmpty", _empty_text(config.current))
     types = config.features.types or {}
     as_text = {name for name, kind in types.items() if kind == "categorical"}
     reference = read_reference(store, config.reference, _subfolder(folder, "reference"), as_text)
@@ -94,15 +94,15 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
     few = _too_few(config, reference, current)
     if few is not None:
         return few
-    chosen = choose_columns(config.features, reference.columns, (*current.table.columns, *current.unwanted))
-    if not chosen.compared:  # asking for columns that no request has is a wrong setting, not drift
+    chosen = select_columns(config.features, reference.columns, (*current.table.columns, *current.unwanted))
+    if not chosen.compared:  # a wrong features.include, not drift
         return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
-    outcome = compare_columns(chosen, reference, current.table, checks=config.checks, types=types)
-    if not outcome.features:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in outcome.not_compared[:_NAMES_SHOWN])
+    comparison = compare_columns(chosen, reference, current.table, checks=config.checks, types=types)
+    if not comparison.features:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in comparison.not_compared[:_NAMES_SHOWN])
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
-    checked = run_checks(config, store, reference, _subfolder(folder, "checks"), now)
-    return _report(config, reference, current, outcome, checked, now=now, job=job)
+    results = run_checks(config, store, reference, _subfolder(folder, "checks"), now)
+    return _report(config, reference, current, comparison, results, now=now, job=job)
 
 
 def _current_files(store: Store, current: str | CaptureWindow, now: datetime) -> list[Download]:
@@ -134,22 +134,22 @@ def _window_notes(window: Window) -> list[str]:
 def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdict | None:
     least = config.checks.min_rows
     if current.table.rows == 0:
-        return no_verdict("WindowEmpty", " ".join((_nothing(config.current), *current.notes)))
+        return no_verdict("WindowEmpty", " ".join((_empty_text(config.current), *current.notes)))
     for side, rows in (("reference", reference.rows), ("current data", current.table.rows)):
         if rows < least:
-            text = f"the {side} has {count(rows, 'row')}, checks.minRows asks for {least:,}: "
+            text = f"the {side} has {count(rows, 'row')}, but checks.minRows is {least:,}: "
             step = "wait for more requests, widen current.window or lower checks.minRows"
             return no_verdict("TooFewRows", text + step)
     return None
 
 
-def _nothing(current: str | CaptureWindow) -> str:
+def _empty_text(current: str | CaptureWindow) -> str:
     if isinstance(current, CaptureWindow):
         return (
             f"no requests to model {current.digest[:19]} were captured under {current.uri} in the last "
             f"{_period(current)}: send requests, widen current.window, or check the deployment's capture."
         )
-    return f"there are no rows under current.uri {current}: upload data or correct the URI."
+    return f"no rows found under current.uri {current}: upload data or correct the URI."
 
 
 def _period(window: CaptureWindow) -> str:
@@ -159,10 +159,11 @@ def _period(window: CaptureWindow) -> str:
 
 def _no_common(reference: Table, current: Current, features: Features) -> str:
     seen = (*current.table.columns, *current.unwanted)
-    asked = "" if features.include is None else f" features.include asks for {_some(features.include)}."
+    included = "" if features.include is None else f" features.include names {_some(features.include)}."
     return (
-        f"no column is on both sides. The reference has {_some(reference.columns)}; the current data has {_some(seen)}."
-        f"{asked} Give request tensors the names of the reference's columns, or correct features."
+        f"reference and current data have no column in common. The reference has {_some(reference.columns)}; "
+        f"the current data has {_some(seen)}."
+        f"{included} Give request tensors the names of the reference's columns, or correct features."
     )
 
 
@@ -175,14 +176,14 @@ def _report(
     config: DriftConfig,
     reference: Table,
     current: Current,
-    outcome: FeatureResult,
-    checked: Checked,
+    comparison: FeatureResult,
+    results: CheckResults,
     *,
     now: datetime,
     job: str,
 ) -> DriftReport:
-    moved = sum(feature.drifted for feature in outcome.features)
-    compared = len(outcome.features)
+    drifted = sum(feature.drifted for feature in comparison.features)
+    compared = len(comparison.features)
     share = float(config.checks.drift.share)
     return DriftReport(
         job=job,
@@ -192,19 +193,19 @@ def _report(
         deployment=config.deployment,
         run=config.run,
         digest=config.digest,
-        drifted=moved > 0 and moved / compared >= share,
-        drifted_features=moved,
+        drifted=drifted > 0 and drifted / compared >= share,
+        drifted_features=drifted,
         compared_features=compared,
         share_threshold=share,
         reference=_reference_side(config.reference, reference),
         current=_current_side(config.current, current.table),
-        features=outcome.features,
-        not_compared=outcome.not_compared,
-        quality_findings=outcome.findings,
-        checks=checked.reports,
-        labelled_rows=checked.labelled,
-        predicted_rows=checked.predicted,
-        notes=(*current.notes, *checked.notes),
+        features=comparison.features,
+        not_compared=comparison.not_compared,
+        quality_findings=comparison.findings,
+        checks=results.reports,
+        labelled_rows=results.labelled,
+        predicted_rows=results.predicted,
+        notes=(*current.notes, *results.notes),
     )
 
 
@@ -223,7 +224,7 @@ def _current_side(current: str | CaptureWindow, table: Table) -> Side:
 
 
 def _write(store: Store, prefix: str, report: DriftReport) -> str:
-    """Write both forms of the report, and return the URI of the one for people."""
+    """Write report.json and report.html; return the URI of the latter."""
     store.put_bytes(f"{prefix}/report.json", report.to_json(), "application/json")
     store.put_bytes(f"{prefix}/report.html", render(report).encode(), "text/html; charset=utf-8")
     return f"{prefix}/report.html"

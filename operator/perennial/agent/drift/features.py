@@ -1,11 +1,11 @@
-"""One column after the other: read it, judge it, describe it."""
+"""Compares the columns one by one: reads, measures and describes each."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from perennial.agent.drift.columns import Chosen, Kind, Pair, read_pair
+from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind, read_pair
 from perennial.agent.drift.data.table import Table
 from perennial.agent.drift.quality import quality_of, unknown_columns
 from perennial.agent.drift.report.model import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
@@ -20,18 +20,18 @@ from perennial.stats.samples import Numeric, Sample
 log = logging.getLogger(__name__)
 
 _LARGEST = 9e11
-"""Scores beyond say no more, and would not fit the verdict's numbers."""
+"""Scores are capped here, to fit the Decimal type of the verdict."""
 _TENTH = 10
 
 
 @dataclass(frozen=True)
 class FeatureResult:
-    """What all columns gave.
+    """Result for all columns.
 
     Attributes:
-        features: the columns that were compared, worst first.
-        not_compared: the others, with the reason.
-        findings: what is wrong with the data itself.
+        features: compared columns, most drift first.
+        not_compared: other columns, with the reason.
+        findings: problems with data quality.
     """
 
     features: tuple[FeatureReport, ...]
@@ -40,38 +40,38 @@ class FeatureResult:
 
 
 def compare_columns(
-    chosen: Chosen, reference: Table, current: Table, *, checks: Checks, types: Mapping[str, Kind]
+    chosen: ColumnSelection, reference: Table, current: Table, *, checks: Checks, types: Mapping[str, Kind]
 ) -> FeatureResult:
-    """Compare the columns one by one, so that memory holds a single one.
+    """Compare the columns one by one, with a single one in memory.
 
-    A column that was asked for and that the current side lacks counts as drifted: where the model learned from
-    values, it gets none. One that the reference lacks cannot be compared, and is a finding.
+    A column in features.include that the current data lacks counts as drifted: all of its values are missing. One
+    that the reference lacks cannot be compared and is a finding.
 
     Raises:
-        AgentError: DataInvalid, when a file cannot be read.
+        AgentError: DataInvalid, if a file cannot be read.
     """
     features: list[FeatureReport] = []
     left_out: list[NotCompared] = []
-    broken: list[str] = []
+    quality: list[str] = []
     names = (*chosen.compared, *chosen.absent)
     for done, name in enumerate(names, start=1):
         pair = read_pair(name, reference, current, types.get(name))
-        if isinstance(pair, Pair):
+        if isinstance(pair, ColumnPair):
             features.append(_feature(name, pair, checks.drift))
-            broken.extend(quality_of(name, pair, checks.quality))
+            quality.extend(quality_of(name, pair, checks.quality))
         else:
             left_out.append(NotCompared(name=name, reason=pair))
         if done % max(1, len(names) // _TENTH) == 0 or done == len(names):
             log.info("compared %d of %d columns", done, len(names))
     features = _corrected(features, checks.drift)
     features.sort(key=lambda item: (not item.drifted, -_order(item), item.name))
-    strange = unknown_columns(checks.quality, [feature.name for feature in features])
-    findings = (*_findings(chosen, features, checks), *broken, *strange)
+    unknown = unknown_columns(checks.quality, [feature.name for feature in features])
+    findings = (*_findings(chosen, features, checks), *quality, *unknown)
     return FeatureResult(tuple(features), (*left_out, *_further(chosen)), findings)
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:
-    """Hold p-values against the threshold that their number asks for; distances stay as they are."""
+    """Correct the threshold of p-values for multiple comparisons; distances are not affected."""
     tested = [feature for feature in features if feature.method in P_VALUES]
     if check.correction == "None" or not tested:
         return features
@@ -81,15 +81,15 @@ def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[Feature
         for limit in limits
     }
     return [
-        _held_against(feature, by_limit[feature.threshold], check.correction, len(tested))
+        _with_threshold(feature, by_limit[feature.threshold], check.correction, len(tested))
         if feature.method in P_VALUES
         else feature
         for feature in features
     ]
 
 
-def _held_against(feature: FeatureReport, limit: float, correction: str, tests: int) -> FeatureReport:
-    """Return a p-value's judgement at another threshold; one that equals it counts, as Benjamini and Hochberg ask."""
+def _with_threshold(feature: FeatureReport, limit: float, correction: str, tests: int) -> FeatureReport:
+    """Apply a corrected threshold to a p-value. Equality is drift, as defined by Benjamini and Hochberg."""
     drifted = feature.score <= limit
     badness = p_value_badness(feature.score, limit)
     sentence = feature.sentence if drifted == feature.drifted else f"No drift: {feature.sentence}"
@@ -108,19 +108,19 @@ def _order(feature: FeatureReport) -> float:
     return _LARGEST if feature.badness is None else feature.badness
 
 
-def _further(chosen: Chosen) -> list[NotCompared]:
+def _further(chosen: ColumnSelection) -> list[NotCompared]:
     return [
         *(NotCompared(name=name, reason="only the reference has it") for name in chosen.only_reference),
-        *(NotCompared(name=name, reason="only the current side has it") for name in chosen.only_current),
+        *(NotCompared(name=name, reason="only the current data has it") for name in chosen.only_current),
         *(
-            NotCompared(name=name, reason="features.include names it, the reference lacks it")
+            NotCompared(name=name, reason="features.include names it, but the reference lacks it")
             for name in chosen.unknown
         ),
     ]
 
 
-def _findings(chosen: Chosen, features: list[FeatureReport], checks: Checks) -> list[str]:
-    """Return what is wrong with the data, the gravest kind first."""
+def _findings(chosen: ColumnSelection, features: list[FeatureReport], checks: Checks) -> list[str]:
+    """Problems with data quality, the most severe kind first."""
     absent = [f"{name}: features.include names it, but the current data lacks it" for name in chosen.absent]
     unknown = [f"{name}: features.include names it, but the reference lacks it" for name in chosen.unknown]
     limit = None if checks.quality is None else checks.quality.max_missing
@@ -128,10 +128,10 @@ def _findings(chosen: Chosen, features: list[FeatureReport], checks: Checks) -> 
     return [*absent, *unknown, *missing, *_unreadable_findings(features)]
 
 
-def _missing_findings(chosen: Chosen, features: list[FeatureReport], limit: float) -> list[str]:
+def _missing_findings(chosen: ColumnSelection, features: list[FeatureReport], limit: float) -> list[str]:
     return [
         f"{feature.name}: {percent(feature.current.missing_share)} missing, {percent(feature.reference.missing_share)} "
-        f"in the reference; at most {percent(limit)} more are allowed"
+        f"in the reference; at most {percent(limit)} more allowed"
         for feature in sorted(features, key=lambda item: -item.current.missing_share)
         if feature.current.missing_share - feature.reference.missing_share > limit and feature.name not in chosen.absent
     ]
@@ -139,7 +139,7 @@ def _missing_findings(chosen: Chosen, features: list[FeatureReport], limit: floa
 
 def _unreadable_findings(features: list[FeatureReport]) -> list[str]:
     return [
-        f"{feature.name}: {percent(_unreadable(feature.current))} of the values are no numbers, "
+        f"{feature.name}: {percent(_unreadable(feature.current))} of the values are not numbers, "
         f"{percent(_unreadable(feature.reference))} in the reference"
         for feature in sorted(features, key=lambda item: -_unreadable(item.current))
         if _unreadable(feature.current) > _unreadable(feature.reference)
@@ -150,7 +150,7 @@ def _unreadable(side: ColumnSide) -> float:
     return side.unreadable / side.rows if side.rows else 0.0
 
 
-def _feature(name: str, pair: Pair, check: DriftCheck) -> FeatureReport:
+def _feature(name: str, pair: ColumnPair, check: DriftCheck) -> FeatureReport:
     threshold = None if check.threshold is None else float(check.threshold)
     result = compare(pair.reference, pair.current, method=check.method, threshold=threshold)
     reference = _side(pair.reference, pair.unreadable_reference)

@@ -1,4 +1,4 @@
-"""Whether the values of a column are what they may be: by constraints set, and by those the reference suggests."""
+"""Checks the values of a column against configured constraints, or constraints derived from the reference."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 
-from perennial.agent.drift.columns import Pair
+from perennial.agent.drift.columns import ColumnPair
 from perennial.agent.drift.report.text import number, percent
 from perennial.api.driftmonitor.checks import ColumnConstraint, QualityCheck
 from perennial.stats.samples import Categorical, Numeric, Sample
@@ -17,20 +17,20 @@ _ENOUGH_ROWS = 500
 _SIGMAS = 4.0
 _SHOWN = 3
 _NAMED_FROM = 5
-"""Rows from which a value is named: a rarer one may identify someone."""
+"""Minimum count of a value to be shown: a rarer one may identify a person."""
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """What the values of a column may be; None: anything.
+    """Constraint on the values of a column; None: no constraint.
 
     Attributes:
-        origin: who says so, for the finding.
-        low: smallest number.
-        high: largest number.
-        values: the categories there may be.
-        missing: largest share of missing values, in [0, 1].
-        tolerance: share of values that may be otherwise, in [0, 1].
+        origin: source of the constraint, for the text of findings.
+        low: minimum of numbers.
+        high: maximum of numbers.
+        values: allowed categories.
+        missing: maximum share of missing values, in [0, 1].
+        tolerance: share of values that may violate the constraint, in [0, 1].
     """
 
     origin: str
@@ -41,17 +41,19 @@ class Constraint:
     tolerance: float = 0.0
 
 
-def quality_of(name: str, pair: Pair, check: QualityCheck | None) -> list[str]:
-    """Return what is wrong with a column's values, as findings that name it."""
+def quality_of(name: str, pair: ColumnPair, check: QualityCheck | None) -> list[str]:
+    """Check one column; findings start with its name."""
     if check is None:
         return []
-    asked = [_asked(item) for item in check.columns if item.name == name]
-    suggested = [suggest(pair.reference)] if check.suggested and not asked else []
-    return [finding for constraint in (*asked, *suggested) for finding in _breaches(name, pair.current, constraint)]
+    configured = [_configured(item) for item in check.columns if item.name == name]
+    suggested = [suggest(pair.reference)] if check.suggested and not configured else []
+    return [
+        finding for constraint in (*configured, *suggested) for finding in _breaches(name, pair.current, constraint)
+    ]
 
 
 def unknown_columns(check: QualityCheck | None, names: Iterable[str]) -> list[str]:
-    """Return a finding for every constraint on a column that was not compared."""
+    """Return a finding for each constraint on a column that was not compared."""
     known = set(names)
     return [
         f"{item.name}: checks.quality.columns names it, but it is not among the compared columns"
@@ -61,17 +63,17 @@ def unknown_columns(check: QualityCheck | None, names: Iterable[str]) -> list[st
 
 
 def suggest(reference: Sample) -> Constraint:
-    """Return what the reference suggests.
+    """Derive a constraint from the reference.
 
-    Numbers that were never negative stay so; of at most a hundred categories all are known, where there were enough
-    rows to have met them; missing values are hardly more frequent than in the reference. One of a hundred may differ.
+    No negative numbers if it has none; no new category if it has at most 100 and enough rows to contain all; no
+    significantly higher share of missing values. 1 % of the values may violate it.
     """
     enough = reference.rows >= _ENOUGH_ROWS
     share = reference.missing_share
     missing = share + _SIGMAS * sqrt(max(share * (1 - share), 1 / max(reference.rows, 1)) / max(reference.rows, 1))
     few = isinstance(reference, Categorical) and reference.distinct <= _MANY_VALUES
     return Constraint(
-        origin="the reference suggests",
+        origin="the reference",
         low=0.0 if isinstance(reference, Numeric) and reference.size and reference.values[0] >= 0 else None,
         values=frozenset(reference.counts) if isinstance(reference, Categorical) and few and enough else None,
         missing=max(missing, share + _SUGGESTED_TOLERANCE) if enough else None,
@@ -79,9 +81,9 @@ def suggest(reference: Sample) -> Constraint:
     )
 
 
-def _asked(item: ColumnConstraint) -> Constraint:
+def _configured(item: ColumnConstraint) -> Constraint:
     return Constraint(
-        origin="checks.quality.columns asks for",
+        origin="checks.quality.columns",
         low=None if item.min is None else float(item.min),
         high=None if item.max is None else float(item.max),
         values=None if item.values is None else frozenset(item.values),
@@ -94,7 +96,7 @@ def _breaches(name: str, current: Sample, constraint: Constraint) -> list[str]:
     found = []
     if constraint.missing is not None and current.missing_share > constraint.missing:
         share, limit = percent(current.missing_share), percent(min(1.0, constraint.missing))
-        found.append(f"{name}: {share} missing, {constraint.origin} at most {limit}")
+        found.append(f"{name}: {share} missing; the maximum of {constraint.origin} is {limit}")
     if isinstance(current, Numeric):
         found.extend(_range_breaches(name, current, constraint))
     return [*found, *_value_breaches(name, current, constraint)]
@@ -105,10 +107,10 @@ def _range_breaches(name: str, current: Numeric, constraint: Constraint) -> list
     above = (
         0 if constraint.high is None else current.size - int(np.searchsorted(current.values, constraint.high, "right"))
     )
-    sides = ((below, "below", "least", constraint.low), (above, "above", "most", constraint.high))
+    sides = ((below, "below", "minimum", constraint.low), (above, "above", "maximum", constraint.high))
     return [
-        f"{name}: {percent(count / current.size)} of the values are {side} {number(limit)}, {constraint.origin} at "
-        f"{word} that"
+        f"{name}: {percent(count / current.size)} of the values are {side} {number(limit)}, the {word} of "
+        f"{constraint.origin}"
         for count, side, word, limit in sides
         if limit is not None and count > constraint.tolerance * current.size
     ]
@@ -125,4 +127,4 @@ def _value_breaches(name: str, current: Sample, constraint: Constraint) -> list[
     shown = [value[:32] for value, _ in sorted(frequent, key=lambda item: -item[1])[:_SHOWN]]
     named = f", such as {', '.join(shown)}" if shown else ""
     share, allowed = percent(total / current.size), len(constraint.values)
-    return [f"{name}: {share} of the values are none of the {allowed} that {constraint.origin}{named}"]
+    return [f"{name}: {share} of the values are not among the {allowed} of {constraint.origin}{named}"]

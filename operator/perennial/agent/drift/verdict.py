@@ -1,4 +1,4 @@
-"""From a report to the termination message: the worst columns, in 4,096 bytes, with nothing unprintable."""
+"""Summarises a report in the termination message: the columns with the most drift, in at most 4,096 bytes."""
 
 import json
 from decimal import Decimal
@@ -20,7 +20,7 @@ _LARGEST = 999_999_000_000.0
 
 
 def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
-    """Return the message; when names are too long for it, findings and then the least bad columns are left out."""
+    """Build the message. If it is too long, findings and the columns with the least drift are dropped."""
     features = [_score(feature) for feature in report.features[:_WORST]]
     findings = [cut(finding, _LINE) for finding in report.quality_findings[:_FINDINGS]]
     message = DriftVerdict(
@@ -46,7 +46,7 @@ def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
 
 
 def _shorter(message: DriftVerdict) -> DriftVerdict | None:
-    """Return the message without what matters least; what was decided stays."""
+    """Drop the least important entry; the results themselves are kept."""
     for name, least in (("quality_findings", 1), ("features", 3), ("scores", 4), ("features", 0), ("scores", 0)):
         items = getattr(message, name)
         if len(items) > least:
@@ -56,19 +56,19 @@ def _shorter(message: DriftVerdict) -> DriftVerdict | None:
 
 
 def no_verdict(reason: str, text: str) -> NoVerdict:
-    """Return the message of a comparison that had too little to judge."""
+    """Build the message of a comparison that had too little data for a verdict."""
     return NoVerdict(reason=reason, message=cut(text, _TEXT))
 
 
 def decimal_text(value: float) -> str:
-    """Return a number as `api.base.Decimal` wants it: six significant digits, at most ten decimals, no exponent."""
+    """Format a number as `api.common.base.Decimal`: six significant digits, at most ten decimals, no exponent."""
     bounded = 0.0 if value != value else min(max(value, -_LARGEST), _LARGEST)  # noqa: PLR0124  NaN is not itself
     text = f"{Decimal(f'{bounded:.6g}'):.10f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
 def cut(text: str, length: int) -> str:
-    """Return text without control characters and no longer than the length."""
+    """Replace control characters and truncate the text."""
     clean = "".join(character if character.isprintable() else "?" for character in text)
     return clean if len(clean) <= length else clean[: length - 1] + "…"
 
@@ -105,5 +105,5 @@ def _optional(value: float | None) -> str | None:
 
 
 def _size(message: DriftVerdict) -> int:
-    """Return the bytes of the message in the longest form that JSON may take: escaped, with spaces."""
+    """Size in bytes of the longest JSON encoding: non-ASCII characters escaped, with spaces."""
     return len(json.dumps(message.dump(), ensure_ascii=True).encode())

@@ -1,1 +1,1 @@
-"""`perennial agent fetch`: pull inputs or a published model and verify every byte."""
+"""`perennial agent fetch`: downloads inputs or a published model and checks it before it is loaded."""

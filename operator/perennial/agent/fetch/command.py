@@ -1,10 +1,10 @@
-"""`perennial agent fetch`: bring inputs, or one published version, to the pod's disk and check every byte."""
+"""`perennial agent fetch`: downloads inputs or a published version and verifies every file."""
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
-from perennial.agent.artifact.capacity import check_room
 from perennial.agent.artifact.digest import content_digest, file_sha256
 from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, read_manifest
 from perennial.agent.artifact.paths import replace_file, safe_path, safe_paths, shared_folder
@@ -17,16 +17,16 @@ from perennial.api.common.pod import Input
 from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.contract.messages import Fetched, PulledInput
-from perennial.core.failures import DIGEST_MISMATCH, OBJECT_NOT_FOUND
+from perennial.core.failures import DIGEST_MISMATCH, OBJECT_NOT_FOUND, OUT_OF_SPACE
 
 log = logging.getLogger(__name__)
 
 FILES_LISTED = 10_000
-"""Files of an input that the record names one by one; above, its digest alone stands for them."""
+"""Maximum number of files listed in an input's record; beyond it, only the digest is recorded."""
 
 
 def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
-    """Pull every input, write the parameters file and the record that `publish` reads.
+    """Download every input; write the parameters file and the record that `publish` reads.
 
     Raises:
         AgentError: as `core.failures` tells.
@@ -37,7 +37,7 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
         shared_folder(root / "output")
         hidden.mkdir(parents=True, exist_ok=True)
         replace_file(root / "params.json", json.dumps(config.parameters, indent=2, sort_keys=True).encode())
-    pulled = tuple(_pull(item, store, root / "inputs" / item.name) for item in config.inputs)
+    pulled = tuple(_fetch_input(item, store, root / "inputs" / item.name) for item in config.inputs)
     with naming(str(hidden)):
         replace_file(
             hidden / "inputs.json", INPUT_RECORDS.dump_json(tuple(record for record, _ in pulled), by_alias=True)
@@ -45,15 +45,15 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
     return Fetched(inputs=tuple(summary for _, summary in pulled))
 
 
-def _pull(item: Input, store: ObjectStore, folder: Path) -> tuple[InputManifest, PulledInput]:
-    """Pull one input; return its record and its summary."""
+def _fetch_input(item: Input, store: ObjectStore, folder: Path) -> tuple[InputManifest, PulledInput]:
+    """Download one input; return its record and its summary."""
     listed = list(store.list(item.uri))
     if not listed:
-        raise AgentError(OBJECT_NOT_FOUND, f"there is nothing at {item.uri} (input {item.name})")
+        raise AgentError(OBJECT_NOT_FOUND, f"no objects found at {item.uri} (input {item.name})")
     with naming(item.uri):
         shared_folder(folder)
         for name in (found.relative.rstrip("/") for found in listed if found.relative.endswith("/")):
-            # Written by clients that show folders, and by servers that keep empty ones.
+            # Folder markers, written by clients and servers that represent empty folders.
             safe_path(folder, name, item.uri).mkdir(parents=True, exist_ok=True)
     objects = [found for found in listed if found.relative and not found.relative.endswith("/")]
     places = safe_paths(folder, (found.relative for found in objects), item.uri)
@@ -76,24 +76,24 @@ def _pull(item: Input, store: ObjectStore, folder: Path) -> tuple[InputManifest,
 
 
 def fetch_models(config: FetchModel, store: ObjectStore) -> Fetched:
-    """Pull a version, and then each further one, under the same rules and into the same volume.
+    """Download a version and any further ones, under the same rules and into the same volume.
 
     Raises:
         AgentError: as `fetch_model`.
     """
     left = config.most_bytes
     first = ModelFolder(uri=config.uri, digest=config.digest, directory=config.directory)
-    for part in (first, *(config.more or ())):
-        manifest = fetch_model(config.model_copy(update={**dict(part), "most_bytes": left}), store)
+    for folder in (first, *(config.more or ())):
+        manifest = fetch_model(config.model_copy(update={**dict(folder), "most_bytes": left}), store)
         left = left - sum(entry.size for entry in manifest.files) if left is not None else None
     return Fetched()
 
 
 def fetch_model(config: FetchModel, store: ObjectStore) -> Manifest:
-    """Pull the files that a version's manifest lists, each checked by its sha256, and the manifest itself.
+    """Download the files listed in a version's manifest, verify their sha256, and write the manifest.
 
     Raises:
-        AgentError: DigestMismatch when anything differs from what was published; or as `core.failures` tells.
+        AgentError: DigestMismatch if a file differs from the published one; otherwise as in `core.failures`.
     """
     manifest = read_manifest(store, config.uri, config.digest)
     check_names(config, (entry.path for entry in manifest.files))
@@ -101,8 +101,8 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Manifest:
     places = safe_paths(folder, (entry.path for entry in manifest.files), config.uri)
     with naming(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-        there = in_parallel(lambda entry: _is_there(places[entry.path], entry), manifest.files, FILE_THREADS)
-        wanted = [entry for entry, found in zip(manifest.files, there, strict=True) if not found]
+        present = in_parallel(lambda entry: _is_present(places[entry.path], entry), manifest.files, FILE_THREADS)
+        wanted = [entry for entry, found in zip(manifest.files, present, strict=True) if not found]
     stored = {found.relative: found for found in store.list(join_uri(config.uri, ""))} if wanted else {}
     progress = Progress("model", len(wanted), sum(entry.size for entry in wanted))
 
@@ -110,25 +110,45 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Manifest:
         uri = join_uri(config.uri, entry.path)
         listed = stored.get(entry.path)
         if listed is None:
-            raise AgentError(OBJECT_NOT_FOUND, f"{uri} is in the manifest, but not in the storage")
+            raise AgentError(OBJECT_NOT_FOUND, f"{uri} is listed in the manifest, but does not exist")
         if listed.size != entry.size:
-            raise AgentError(DIGEST_MISMATCH, f"{uri} has {listed.size} bytes, {entry.size} were published")
+            raise AgentError(DIGEST_MISMATCH, f"{uri} has {listed.size} bytes, but {entry.size} were published")
         place = places[entry.path]
         store.download(uri, place, listed.size, listed.etag, expected=entry.sha256, advance=progress.advance)
         progress.file_done()
 
     with naming(str(folder)):
-        check_room(config, folder, sum(entry.size for entry in manifest.files), sum(entry.size for entry in wanted))
+        check_capacity(config, folder, sum(entry.size for entry in manifest.files), sum(entry.size for entry in wanted))
     for _ in in_parallel(one, wanted, FILE_THREADS):
         pass
     check_contents(config, places)
     with naming(str(folder)):
         replace_file(folder / MANIFEST, manifest.model_dump_json(by_alias=True, exclude_none=True).encode())
-    pulled = len(wanted)
-    log.info("model %s: %d files pulled, %d already there", config.digest, pulled, len(manifest.files) - pulled)
+    fetched = len(wanted)
+    log.info("model %s: %d files downloaded, %d already present", config.digest, fetched, len(manifest.files) - fetched)
     return manifest
 
 
-def _is_there(path: Path, entry: FileEntry) -> bool:
-    """Tell whether a file of an earlier try is whole."""
+def check_capacity(config: FetchModel, folder: Path, total: int, missing: int) -> None:
+    """Check that a model fits its volume, before the download starts.
+
+    Args:
+        config: `most_bytes` is the volume's size limit, if it has one.
+        folder: an existing folder on the volume.
+        total: size of the model, in bytes.
+        missing: bytes that are not downloaded yet.
+
+    Raises:
+        AgentError: OutOfSpace.
+    """
+    if config.most_bytes is not None and total > config.most_bytes:
+        limit = f"workspace.sizeLimit allows {config.most_bytes}"
+        raise AgentError(OUT_OF_SPACE, f"the model has {total} bytes, but {limit}")
+    free = shutil.disk_usage(folder).free
+    if missing > free:
+        raise AgentError(OUT_OF_SPACE, f"{missing} bytes of the model are missing, but the disk has only {free} free")
+
+
+def _is_present(path: Path, entry: FileEntry) -> bool:
+    """Whether an earlier try downloaded the file completely."""
     return path.is_file() and path.stat().st_size == entry.size and file_sha256(path) == entry.sha256

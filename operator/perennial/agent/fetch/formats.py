@@ -1,7 +1,7 @@
-"""Which models are refused before they are loaded: those that the runtime cannot load, and those that run code.
+"""Rejects models that the runtime cannot load, and pickles, before the server starts.
 
-What a loader does with a file is decided by its name and its first bytes, so that is what is looked at. This keeps
-pickles from being loaded unasked; it makes no runtime safe that loads code on purpose.
+Loaders choose by file name and first bytes, so the same is checked here. This prevents loading a pickle by accident;
+it does not sandbox runtimes that load code by design.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,15 +16,15 @@ from perennial.core.failures import FORMAT_REFUSED, PICKLE_REFUSED
 _PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".ckpt"})
 _PICKLE_START = b"\x80"
 _PICKLE_PROTOCOLS = frozenset({2, 3, 4, 5})
-"""The second byte of a pickle; older protocols are text, and known by their names alone."""
+"""Second byte of a pickle. Older protocols are text and recognised by file name only."""
 _ZIP_START = b"PK\x03\x04"
 _DATA_ONLY = frozenset({".safetensors"})
-"""Starts with a length, which may look like a pickle's first bytes."""
+"""These files start with a length, which may equal the first bytes of a pickle."""
 _NAMED = 5
 
 
 def check_names(config: ModelRules, paths: Iterable[str]) -> None:
-    """Refuse a model by the names of its files, before anything is downloaded.
+    """Reject a model by its file names, before anything is downloaded.
 
     Raises:
         AgentError: ModelFormatRefused, PickleRefused.
@@ -34,20 +34,21 @@ def check_names(config: ModelRules, paths: Iterable[str]) -> None:
     found = tuple(item for item in accepted if any(_matches(item, name) for name in names))
     if accepted and not found:
         wanted = "; ".join(f"{item.name} ({', '.join(item.files)})" for item in accepted)
-        raise AgentError(FORMAT_REFUSED, f"runtime {config.runtime} loads {wanted}; the model holds {_listed(names)}")
+        raise AgentError(
+            FORMAT_REFUSED, f"runtime {config.runtime} loads {wanted}; the model contains {_listed(names)}"
+        )
     if config.allow_pickle:
         return
     pickles = tuple(name for name in names if PurePosixPath(name).suffix.lower() in _PICKLE_SUFFIXES)
     if pickles:
-        raise AgentError(PICKLE_REFUSED, f"{_listed(pickles)}: loading a pickle runs whatever code it holds")
+        raise AgentError(PICKLE_REFUSED, f"{_listed(pickles)}: loading a pickle runs any code in it")
     coded = next((item for item in found if item.runs_code), None)
     if coded is not None:
-        said = f"the model is of the format {coded.name}, and loading it runs code that it brings along"
-        raise AgentError(PICKLE_REFUSED, said)
+        raise AgentError(PICKLE_REFUSED, f"loading a model of format {coded.name} runs code from the model")
 
 
 def check_contents(config: ModelRules, places: Mapping[str, Path]) -> None:
-    """Refuse pickles that go by another name, before the server starts.
+    """Reject pickles with other file names, by their first bytes.
 
     Raises:
         AgentError: PickleRefused.
@@ -56,9 +57,7 @@ def check_contents(config: ModelRules, places: Mapping[str, Path]) -> None:
         return
     pickles = tuple(name for name, place in places.items() if _holds_pickle(place))
     if pickles:
-        raise AgentError(
-            PICKLE_REFUSED, f"{_listed(pickles)}: holds a pickle, and loading one runs whatever code it holds"
-        )
+        raise AgentError(PICKLE_REFUSED, f"{_listed(pickles)}: contains a pickle, and loading one runs any code in it")
 
 
 def _matches(item: ModelFormat, name: str) -> bool:
@@ -73,7 +72,7 @@ def _holds_pickle(place: Path) -> bool:
         start = file.read(len(_ZIP_START))
     if start[:1] == _PICKLE_START and len(start) > 1:
         return start[1] in _PICKLE_PROTOCOLS
-    # What torch.save writes is a zip archive with a pickle in it.
+    # torch.save writes a zip archive that contains a pickle.
     return suffix == ".bin" and start == _ZIP_START
 
 

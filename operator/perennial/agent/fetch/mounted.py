@@ -1,4 +1,4 @@
-"""`perennial agent fetch` where there is nothing to fetch: the node has mounted the model, and it is only looked at."""
+"""`perennial agent fetch` for a model in an image volume: nothing is downloaded, the mounted files are checked."""
 
 import os
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from perennial.api.contract.commands import CheckModel
 from perennial.api.contract.messages import Fetched
 from perennial.core.failures import DATA_INVALID
 
-MOST_FILES = 100_000
+MAX_FILES = 100_000
 
 
 def check_model(config: CheckModel) -> Fetched:
-    """Hold the files of a mounted model to the same rules as one that is fetched.
+    """Check a mounted model against the same rules as a downloaded one.
 
     Raises:
-        AgentError: ModelFormatRefused, PickleRefused; DataInvalid for more files than a model can have.
+        AgentError: ModelFormatRefused, PickleRefused; DataInvalid for more than 100,000 files.
     """
     root = Path(config.directory)
-    files = list(islice(_files(root), MOST_FILES + 1))
-    if len(files) > MOST_FILES:
-        raise AgentError(DATA_INVALID, f"the model's image holds more than {MOST_FILES} files")
+    files = list(islice(_files(root), MAX_FILES + 1))
+    if len(files) > MAX_FILES:
+        raise AgentError(DATA_INVALID, f"the model's image contains more than {MAX_FILES} files")
     places = {path.relative_to(root).as_posix(): path for path in files}
     check_names(config, places)
     check_contents(config, places)
@@ -31,7 +31,7 @@ def check_model(config: CheckModel) -> Fetched:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Yield what a server could open; pipes and devices would hold up whoever reads them."""
+    """Yield regular files. Pipes and devices are skipped, since reading them may block."""
     for folder, _, names in os.walk(root, onerror=_fail):
         yield from (path for name in names if (path := Path(folder, name)).is_file())
 

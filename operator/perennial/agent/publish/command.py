@@ -24,7 +24,7 @@ from perennial.agent.storage.client import ObjectStore, join_uri, naming
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
 from perennial.agent.storage.progress import Progress
-from perennial.agent.storage.retry import Patience
+from perennial.agent.storage.retry import Retry
 from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.contract.messages import NothingToPublish, Published
@@ -34,24 +34,24 @@ from perennial.core.times import format_time
 log = logging.getLogger(__name__)
 
 READY_FILE = ".perennial/ready"
-"""Its presence tells the startup probe that SIGTERM will be heard."""
-PATIENCE_SECONDS = 240.0
-"""How long storage may be away: hours of training hang on it, and the pod's grace period is ten minutes at least."""
+"""Tells the startup probe that SIGTERM is handled from now on."""
+RETRY_SECONDS = 240.0
+"""How long storage may be unavailable. The pod's termination grace period is at least ten minutes."""
 _METRICS_TOLD = 32
 
 
-def publish_when_told(
+def publish_on_sigterm(
     config: PublishConfig, store: ObjectStore, wait: Callable[[], object]
 ) -> Published | NothingToPublish:
-    """Wait for the main container's end, then publish.
+    """Wait until the main container has ended, then publish.
 
     Args:
-        config: what the operator tells.
-        store: where to publish.
-        wait: returns when SIGTERM has come, whenever that was.
+        config: what to publish, and where.
+        store: target storage.
+        wait: returns once SIGTERM has been received, even before the call.
 
     Raises:
-        AgentError: as `core.failures` tells.
+        AgentError: as in `core.failures`.
     """
     root = Path(config.root)
     with naming(str(root)):
@@ -59,48 +59,48 @@ def publish_when_told(
         ready = root / READY_FILE
         ready.parent.mkdir(exist_ok=True)
         ready.touch()
-    log.info("waiting for the training to end")
+    log.info("waiting for training to end")
     with progress_server(root):
         wait()
     if os.environ.get(WORKER_VARIABLE, "0") != "0":
-        log.info("only the first worker publishes")
+        log.info("not the first worker: nothing to publish")
         return NothingToPublish()
     return publish(config, store)
 
 
 def publish(
-    config: PublishConfig, store: ObjectStore, patience_seconds: float = PATIENCE_SECONDS
+    config: PublishConfig, store: ObjectStore, retry_seconds: float = RETRY_SECONDS
 ) -> Published | NothingToPublish:
     """Publish the output folder under the digest of its content, manifest last.
 
     Raises:
-        AgentError: as `core.failures` tells.
+        AgentError: as in `core.failures`.
     """
     output = Path(config.root) / "output"
     names = output_files(output)
     if not names:
-        log.warning("%s is empty: there is nothing to publish", output)
+        log.warning("%s is empty: nothing to publish", output)
         return NothingToPublish()
     if MANIFEST in names:
-        raise AgentError(DATA_INVALID, f"the output holds a file named {MANIFEST}, which is reserved: rename it")
+        raise AgentError(DATA_INVALID, f"the output contains {MANIFEST}, a reserved name: rename it")
     entries = tuple(in_parallel(lambda name: _entry(output, name), names, FILE_THREADS))
     digest = content_digest(entries)
     version = join_uri(config.output, f"versions/{short(digest)}/")
     metrics = read_metrics(output / METRICS_FILE)
     manifest = _manifest(config, entries, digest, metrics)
-    patience = Patience(patience_seconds)
+    retry = Retry(retry_seconds)
 
-    known = patience(lambda: _is_published(store, version, digest))
-    _upload(store, output, version, entries, patience)
+    known = retry(lambda: _is_published(store, version, digest))
+    _upload(store, output, version, entries, retry)
     document = manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode()
     record = join_uri(config.output, f"runs/{config.run}.json")
-    patience(lambda: store.put_bytes(record, document, "application/json"))
+    retry(lambda: store.put_bytes(record, document, "application/json"))
     if not known:
         if CARD not in names:
             card = model_card(manifest).encode()
-            patience(lambda: store.put_bytes(join_uri(version, CARD), card, "text/markdown; charset=utf-8"))
-        # Last of all: where a manifest lies, the version is complete. The first run that made it stays its author.
-        patience(lambda: store.put_bytes(join_uri(version, MANIFEST), document, "application/json"))
+            retry(lambda: store.put_bytes(join_uri(version, CARD), card, "text/markdown; charset=utf-8"))
+        # The manifest comes last and marks the version as complete. A version keeps the manifest of its first run.
+        retry(lambda: store.put_bytes(join_uri(version, MANIFEST), document, "application/json"))
     size = sum(entry.size for entry in entries)
     log.info("published %s: %d files, %d bytes, %s%s", version, len(entries), size, digest, " (known)" if known else "")
     return Published(
@@ -119,7 +119,7 @@ def _entry(output: Path, name: str) -> FileEntry:
     try:
         return FileEntry(path=name, size=path.stat().st_size, sha256=file_sha256(path))
     except PermissionError as error:
-        raise AgentError(DATA_INVALID, f"{name!r} in the output cannot be read by the agent: chmod a+r it") from error
+        raise AgentError(DATA_INVALID, f"the agent cannot read {name!r} in the output: chmod a+r it") from error
 
 
 def _manifest(config: PublishConfig, files: tuple[FileEntry, ...], digest: str, metrics: dict[str, str]) -> Manifest:
@@ -140,43 +140,43 @@ def _manifest(config: PublishConfig, files: tuple[FileEntry, ...], digest: str, 
 
 
 def _inputs(record: Path) -> tuple[InputManifest, ...]:
-    """Return what `fetch` wrote down; the folder is shared with the user's container, so it may be anything."""
+    """Read the record written by `fetch`. It is untrusted: the training container can change it."""
     try:
         return INPUT_RECORDS.validate_json(record.read_bytes())
     except FileNotFoundError:
         return ()
     except (ValidationError, OSError) as error:
-        raise AgentError(DATA_INVALID, f"{record} was changed during the training: {type(error).__name__}") from error
+        raise AgentError(DATA_INVALID, f"{record} was changed during training: {type(error).__name__}") from error
 
 
 def _is_published(store: ObjectStore, version: str, digest: str) -> bool:
-    """Tell whether this very content has been published before."""
+    """Whether a version with the same content has been published before."""
     uri = join_uri(version, MANIFEST)
     if not store.exists(uri):
         return False
     try:
-        there = Manifest.model_validate_json(store.get_bytes(uri, MANIFEST_LIMIT)).digest
+        published = Manifest.model_validate_json(store.get_bytes(uri, MANIFEST_LIMIT)).digest
     except ValidationError:
-        log.warning("%s is no manifest and is replaced", uri)
+        log.warning("%s is not a valid manifest and is replaced", uri)
         return False
-    if there != digest:
-        raise AgentError(DIGEST_MISMATCH, f"{uri} belongs to {there}, not to {digest}; it is not overwritten")
+    if published != digest:
+        raise AgentError(DIGEST_MISMATCH, f"{uri} has digest {published}, not {digest}; it is not overwritten")
     return True
 
 
-def _upload(store: ObjectStore, output: Path, version: str, entries: tuple[FileEntry, ...], patience: Patience) -> None:
-    """Upload what is not there yet: an earlier attempt may have been cut off, or have left the same."""
-    sizes = patience(lambda: {found.relative: found.size for found in store.list(version)})
+def _upload(store: ObjectStore, output: Path, version: str, entries: tuple[FileEntry, ...], retry: Retry) -> None:
+    """Upload the files that an earlier, interrupted attempt has not uploaded."""
+    sizes = retry(lambda: {found.relative: found.size for found in store.list(version)})
     progress = Progress("publishing", len(entries), sum(entry.size for entry in entries))
 
     def one(entry: FileEntry) -> None:
         uri = join_uri(version, entry.path)
-        # Whoever changes an object without us loses its sha256, so publishing again mends a version.
+        # Overwriting an object by other means drops its sha256, so publishing again repairs the version.
         same = sizes.get(entry.path) == entry.size and store.uploaded_sha256(uri) == entry.sha256
         if not same:
             store.upload(output / entry.path, uri, entry.sha256)
         progress.advance(entry.size)
         progress.file_done()
 
-    for _ in in_parallel(lambda entry: patience(lambda: one(entry)), entries, FILE_THREADS):
+    for _ in in_parallel(lambda entry: retry(lambda: one(entry)), entries, FILE_THREADS):
         pass

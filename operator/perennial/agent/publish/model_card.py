@@ -1,7 +1,7 @@
-"""The model card of a published version: Markdown with a YAML head, in the form that Hugging Face reads.
+"""Model card of a published version: Markdown with YAML front matter in Hugging Face's format.
 
-It says what the manifest knows. What a model is for, and what it must not be used for, only its authors know; a
-README.md among the output takes its place.
+It contains what the manifest records. Intended use and limitations are known to the model's authors only: a README.md
+in the output replaces the generated card.
 """
 
 import json
@@ -14,7 +14,7 @@ _MOST_ROWS = 200
 
 
 def model_card(manifest: Manifest) -> str:
-    """Return the card of a version."""
+    """Render the card of a version."""
     sections = (
         _head(manifest),
         f"# {_plain(manifest.training_job)}\n\n{_summary(manifest)}",
@@ -22,24 +22,24 @@ def model_card(manifest: Manifest) -> str:
         _section("Training data", _table(("input", "location", "digest"), _data(manifest))),
         _section("Training", _table(("what", "value"), _training(manifest))),
         _section("Parameters", _table(("parameter", "value"), sorted(manifest.parameters.items()))),
-        _section("Intended use and limits", _UNKNOWN),
-        _section("Running it again", _AGAIN),
+        _section("Intended use and limitations", _UNKNOWN),
+        _section("Reproducing the run", _AGAIN),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
 _UNKNOWN = (
-    "Not stated. What the model is for, whom its mistakes may harm, and what it was not tested on, only its authors "
-    "can say: leave a README.md in the output of the training, and it takes the place of this card."
+    "Not stated. To describe intended use, risks and limitations, write a README.md to the training output: it "
+    "replaces this card."
 )
 _AGAIN = (
-    "manifest.json beside this card holds all that was recorded of the run: every file with its size and sha256, the "
-    "inputs file by file, and the settings. The digest of the image that really ran is in the TrainingJob's status."
+    "manifest.json in this folder records the run: every file with size and sha256, the files of each input, and the "
+    "settings. The digest of the image that ran is in the TrainingJob's status."
 )
 
 
 def _head(manifest: Manifest) -> str:
-    """Return the YAML head. Every value is written as JSON, which YAML contains, so that none can break out of it."""
+    """Render the front matter. Values are JSON, a subset of YAML, so that none can inject YAML."""
     tags = ["perennial", *([manifest.framework] if manifest.framework != "none" else [])]
     values: dict[str, object] = {"tags": tags}
     datasets = [item.name for item in manifest.inputs]
@@ -56,7 +56,7 @@ def _head(manifest: Manifest) -> str:
 
 
 def _number(text: str) -> float | str:
-    """Return a metric as a number where JSON has one for it."""
+    """Return a metric as a number if it is a JSON number."""
     try:
         value = json.loads(text, parse_constant=str)
     except ValueError:
@@ -67,10 +67,10 @@ def _number(text: str) -> float | str:
 def _summary(manifest: Manifest) -> str:
     size = sum(entry.size for entry in manifest.files)
     started = f", started by {_plain(manifest.trigger)}" if manifest.trigger else ""
-    chain = f" It belongs to the chain {_code(manifest.chain)}." if manifest.chain else ""
+    chain = f" Chain {_code(manifest.chain)}." if manifest.chain else ""
     job = _code(f"{manifest.namespace}/{manifest.training_job}")
     return (
-        f"Made by run {_code(manifest.run)} of TrainingJob {job}{started}, published {manifest.created}. "
+        f"Trained by run {_code(manifest.run)} of TrainingJob {job}{started}, published {manifest.created}. "
         f"{len(manifest.files)} files, {size} bytes, digest {_code(manifest.digest)}.{chain}"
     )
 
@@ -80,7 +80,7 @@ def _data(manifest: Manifest) -> list[tuple[str, str, str]]:
 
 
 def _training(manifest: Manifest) -> list[tuple[str, str]]:
-    """Return what was recorded of how the model was made, without what was not set."""
+    """Rows of the training section; settings that are not set are left out."""
     source = manifest.source
     command = [*(manifest.command or ()), *(manifest.args or ())]
     rows: list[tuple[str, str | None]] = [
@@ -106,7 +106,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a table, or nothing without rows; the longest ones are cut, since manifest.json has everything."""
+    """Render a table, or nothing without rows. Long tables are truncated: manifest.json has all rows."""
     kept = list(rows)
     if not kept:
         return ""
@@ -118,13 +118,13 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text as one line in which Markdown and HTML see nothing of their own."""
+    """Escape Markdown and HTML in a text, as one line."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return "".join(f"\\{character}" if character in "\\`*_[]<>&|#" else character for character in line)
 
 
 def _code(text: str) -> str:
-    """Return a text as code: what a user wrote is shown, never interpreted."""
+    """Render a text as inline code, so that it is not interpreted."""
     line = "".join(character if character.isprintable() else " " for character in text)
-    # A backtick cannot be escaped within code, and a bar would end the cell.
+    # A backtick cannot be escaped in inline code, and a bar would end the table cell.
     return f"`{line.replace('`', chr(39)).replace('|', chr(92) + '|')}`" if line.strip() else ""

@@ -1,6 +1,6 @@
-"""Tells the operator how far the training is: `GET :9464/progress`, from the file progress.json that the code keeps.
+"""Serves training progress to the operator at `GET :9464/progress`, read from the training code's progress.json.
 
-The file and whoever asks are untrusted: reads are bounded, and a client that is slow only keeps others from asking.
+File and clients are untrusted: reads are bounded, and a slow client is disconnected after two seconds.
 """
 
 import json
@@ -29,17 +29,17 @@ _LIMIT = 65_536
 _CLIENT_SECONDS = 2.0
 
 
-class Board:
-    """The newest progress, with the time that is left by the pace since the first one that was seen."""
+class ProgressReader:
+    """Reads the current progress; estimates the time left from the rate since the first read."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read from a file that may come, change, or be nonsense."""
+        """Read from a file that may be missing or invalid at any time."""
         self._path = path
         self._clock = clock
         self._first: tuple[float, int] | None = None
 
     def read(self) -> TrainingProgress | None:
-        """Return the progress, or None where the file tells of none."""
+        """Return the progress, or None if the file is missing or invalid."""
         try:
             document = json.loads(_bytes_of(self._path))
             metrics = metrics_of(document.get("metrics") or {})
@@ -54,7 +54,7 @@ class Board:
         )
 
     def _eta(self, found: TrainingProgress) -> int | None:
-        """Return the seconds until the last step, once it can be told how fast the steps follow each other."""
+        """Estimate the seconds until the last step; None until the rate is known."""
         now = self._clock()
         if self._first is None or found.step < self._first[1]:
             self._first = (now, found.step)
@@ -65,16 +65,16 @@ class Board:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """Return the content of a small regular file; never waits for a pipe, and never follows a link.
+    """Read a small regular file without blocking on a pipe or following a link.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no such file.
+        ValueError: it is not a regular file, or too large.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("no regular file")
+            raise ValueError("not a regular file")
         data = file.read(_LIMIT + 1)
     if len(data) > _LIMIT:
         raise ValueError("too large")
@@ -83,18 +83,18 @@ def _bytes_of(path: Path) -> bytes:
 
 @contextmanager
 def progress_server(root: Path, port: int = PROGRESS_PORT) -> Iterator[int | None]:
-    """Serve the progress until the context ends; yields the port, or None where it cannot be had.
+    """Serve progress until the context ends; yields the port, or None if it cannot be bound.
 
-    The code shares the pod's network and may want the port for itself: then its progress is not told.
+    The training code shares the pod's network and may use the port itself. Then progress is not available.
     """
-    board = Board(root / Path(PROGRESS_FILE).name)
+    progress = ProgressReader(root / Path(PROGRESS_FILE).name)
     try:
-        server = _Server(port, board)
+        server = _Server(port, progress)
     except OSError as error:
-        log.warning("progress is not told: port %d cannot be used: %s", port, error)
+        log.warning("progress is not available: cannot listen on port %d: %s", port, error)
         yield None
         return
-    # Looked at ten times a second, since publishing begins only when it has ended.
+    # Polled every 0.1 s for shutdown, since publishing waits for it.
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="progress", daemon=True)
     thread.start()
     try:
@@ -108,8 +108,8 @@ class _Server(HTTPServer):
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     request_queue_size = 8
 
-    def __init__(self, port: int, board: Board) -> None:
-        self.board = board
+    def __init__(self, port: int, progress: ProgressReader) -> None:
+        self.progress = progress
         super().__init__(("", port), _Handler)
 
     def server_bind(self) -> None:
@@ -118,7 +118,7 @@ class _Server(HTTPServer):
         super().server_bind()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that break off."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,8 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _CLIENT_SECONDS
 
     def do_GET(self) -> None:
-        """Answer with the progress as JSON, 404 where there is none."""
-        found = self.server.board.read() if self.path == PROGRESS_PATH else None
+        """Respond with progress as JSON, or 404 if there is none."""
+        found = self.server.progress.read() if self.path == PROGRESS_PATH else None
         body = found.model_dump_json(by_alias=True, exclude_none=True).encode() if found is not None else b""
         fits = 0 < len(body) <= MAX_BYTES
         self.send_response(HTTPStatus.OK if fits else HTTPStatus.NOT_FOUND)
@@ -138,4 +138,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Log nothing: one line every fifteen seconds tells nobody anything."""
+        """Log no requests: the operator sends one every fifteen seconds."""

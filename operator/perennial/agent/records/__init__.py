@@ -1,1 +1,1 @@
-"""Files of captured requests, written by `capture` and read by `drift`: JSON lines, or Parquet with the same fields."""
+"""File formats of captured requests, written by `capture` and read by `drift`: JSON lines or Parquet."""

@@ -1,4 +1,4 @@
-"""The files that capture writes: JSON lines, or Parquet with the same fields as columns."""
+"""Encodes captured records as JSON lines, or as Parquet with the same fields as columns."""
 
 import gzip
 from collections.abc import Callable, Sequence
@@ -10,22 +10,24 @@ SUFFIX: dict[Format, str] = {"JsonLines": ".jsonl.gz", "Parquet": ".parquet"}
 CONTENT_TYPE: dict[Format, str] = {"JsonLines": "application/gzip", "Parquet": "application/vnd.apache.parquet"}
 
 
-def load(form: Format) -> None:
-    """Load what a form needs, and use it once: both take a while, and predictions should not wait for it."""
+def warm_up(form: Format) -> None:
+    """Import and run the encoder once: the first use of polars is slow and would delay predictions."""
     if form == "Parquet":
-        pass
+        from perennial.agent.records import parquet
+
+        parquet.encoded([])
 
 
-def encoded(lines: Sequence[bytes], form: Format, breathe: Callable[[], None] = lambda: None) -> bytes:
-    """Return a file that holds records.
+def encoded(lines: Sequence[bytes], form: Format, yield_control: Callable[[], None] = lambda: None) -> bytes:
+    """Return the content of a file with the records.
 
     Args:
         lines: one JSON object each, as `exchange.line` makes them.
-        form: of the file.
-        breathe: called between pieces of work; lets other threads run.
+        form: file format.
+        yield_control: called between chunks, to let other threads run.
     """
     if form == "JsonLines":
         return gzip.compress(b"".join(lines), compresslevel=1)
     from perennial.agent.records import parquet
 
-    return parquet.encoded(lines, breathe)
+    return parquet.encoded(lines, yield_control)

@@ -1,4 +1,4 @@
-"""Captured records as Parquet, with the same fields as columns. Loaded only where wanted, since polars takes memory."""
+"""Captured records as Parquet. Imported only for this format, since polars needs memory."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 _BODIES = ("request", "response")
-"""Kept as JSON text in Parquet: their shape is the callers', and differs from row to row."""
+"""Stored as JSON text: their structure differs from row to row."""
 _SCHEMA: dict[str, Any] = {
     "time": pl.Datetime("ms", "UTC"),
     "id": pl.String,
@@ -27,15 +27,15 @@ _SCHEMA: dict[str, Any] = {
     "responseTruncated": pl.Boolean,
 }
 _ROWS = 512
-"""Read at a time, so that memory stays bounded."""
-_PIECE = 16
-"""Rows that become columns in one go, during which no other thread runs."""
+"""Rows read at a time, to bound memory."""
+_CHUNK = 16
+"""Rows converted at a time; meanwhile no other thread runs."""
 
 
-def encoded(lines: Sequence[bytes], breathe: Callable[[], None] = lambda: None) -> bytes:
-    """Return a file that holds records, given as `exchange.line` makes them; `breathe` is called between pieces."""
-    pieces = (lines[at : at + _PIECE] for at in range(0, max(1, len(lines)), _PIECE))
-    frame = pl.concat([_piece(piece, breathe) for piece in pieces])
+def encoded(lines: Sequence[bytes], yield_control: Callable[[], None] = lambda: None) -> bytes:
+    """Encode records from `exchange.line`; `yield_control` is called between chunks."""
+    chunks = (lines[at : at + _CHUNK] for at in range(0, max(1, len(lines)), _CHUNK))
+    frame = pl.concat([_chunk(chunk, yield_control) for chunk in chunks])
     times = frame.with_columns(
         pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC")
     )
@@ -44,8 +44,8 @@ def encoded(lines: Sequence[bytes], breathe: Callable[[], None] = lambda: None) 
     return buffer.getvalue()
 
 
-def _piece(lines: Sequence[bytes], breathe: Callable[[], None]) -> pl.DataFrame:
-    breathe()
+def _chunk(lines: Sequence[bytes], yield_control: Callable[[], None]) -> pl.DataFrame:
+    yield_control()
     rows = [_row(json.loads(line)) for line in lines]
     return pl.DataFrame(rows, schema={**_SCHEMA, "time": pl.String}, orient="row")
 
@@ -62,10 +62,10 @@ def _cell(record: dict[str, Any], name: str) -> Any:
 
 
 def parquet_lines(path: Path) -> Iterator[bytes]:
-    """Yield the records of a Parquet file in the form that JSON lines have.
+    """Yield the records of a Parquet file as JSON lines.
 
     Raises:
-        polars.exceptions.PolarsError: it is no such file.
+        polars.exceptions.PolarsError: it is not a valid file of captured records.
     """
     scan = pl.scan_parquet(path).select(*_SCHEMA)
     start = 0

@@ -1,4 +1,4 @@
-"""Objects in S3-compatible storage: listing, small reads and writes, uploads. Large reads are in `transfer`."""
+"""Client for S3-compatible storage: listing, small reads and writes, uploads. Large downloads are in `transfer`."""
 
 import os
 import ssl
@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from perennial.agent.storage.errors import BROKEN_STREAMS, AgentError, classify
-from perennial.agent.storage.presigned import QuickReader
+from perennial.agent.storage.presigned import PresignedReader
 from perennial.agent.storage.transfer import Advance, Source, download
 from perennial.api.common.pod import Storage
 from perennial.core.failures import CONFIG_INVALID, DATA_INVALID, OBJECT_NOT_FOUND, TLS_FAILED
@@ -37,14 +37,14 @@ class ObjectInfo:
     etag: str
     last_modified: datetime
     relative: str
-    """Path below the URI that was listed; for a single object its last part."""
+    """Path below the listed URI; for a single object the last segment of its key."""
 
 
 def split_uri(uri: str) -> tuple[str, str]:
     """Return bucket and key of `s3://bucket/key`.
 
     Raises:
-        AgentError: the text is no such URI.
+        AgentError: the text is not an S3 URI.
     """
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
@@ -60,7 +60,7 @@ def join_uri(uri: str, path: str) -> str:
 
 @contextmanager
 def naming(uri: str) -> Iterator[None]:
-    """Turn whatever is raised inside into an AgentError that names the URI."""
+    """Convert any exception raised inside to an AgentError that names the URI."""
     try:
         yield
     except Exception as error:
@@ -68,21 +68,21 @@ def naming(uri: str) -> Iterator[None]:
 
 
 class ObjectStore:
-    """The storage that a resource's `storage` field describes. Safe for several threads."""
+    """S3-compatible storage as configured by a resource's `storage` field. Thread-safe."""
 
-    def __init__(self, client: Any, quick: QuickReader | None = None) -> None:
-        """Wrap a boto3 S3 client, which may be used from several threads."""
+    def __init__(self, client: Any, presigned: PresignedReader | None = None) -> None:
+        """Wrap a boto3 S3 client, which is thread-safe; `presigned` speeds up small downloads."""
         self._client = client
-        self._quick = quick
+        self._presigned = presigned
 
     def list(self, uri: str) -> Iterator[ObjectInfo]:
         """Yield the objects of a URI, by key.
 
-        `s3://b/a/` yields what lies under `a/`. `s3://b/a` yields the object `a`, or if there is none, what lies
-        under `a/`; never `a-b`.
+        `s3://b/a/` yields the objects under `a/`. `s3://b/a` yields the object `a` or, if there is none, the
+        objects under `a/`; never `a-b`.
 
         Raises:
-            AgentError: the storage refuses, or does not answer. An empty prefix yields nothing.
+            AgentError: the request fails. An empty prefix is not an error.
         """
         bucket, key = split_uri(uri)
         if key and not key.endswith("/"):
@@ -97,11 +97,11 @@ class ObjectStore:
                     yield _info(item, item["Key"][len(key) :])
 
     def exists(self, uri: str) -> bool:
-        """Tell whether the object itself is there."""
+        """Whether the object itself exists; a prefix with objects below it does not count."""
         return self._first(uri) is not None
 
     def _first(self, uri: str) -> ObjectInfo | None:
-        """Return the object itself: of all keys that begin with its key, its own is listed first."""
+        """Return the object, if it exists. Of all keys with this prefix, the key itself is listed first."""
         bucket, key = split_uri(uri)
         with naming(uri):
             found = self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
@@ -111,7 +111,7 @@ class ObjectStore:
         """Return the content of an object of at most `limit` bytes.
 
         Raises:
-            AgentError: DataInvalid when it is larger; ObjectNotFound; or as `core.failures` tells.
+            AgentError: DataInvalid if it is larger; ObjectNotFound; otherwise as in `core.failures`.
         """
         bucket, key = split_uri(uri)
         with naming(uri):
@@ -120,7 +120,7 @@ class ObjectStore:
                 with answer["Body"] as body:
                     if answer["ContentLength"] > limit:
                         raise AgentError(
-                            DATA_INVALID, f"{uri} has {answer['ContentLength']} bytes; at most {limit} are read"
+                            DATA_INVALID, f"{uri} has {answer['ContentLength']} bytes; the limit is {limit}"
                         )
                     try:
                         return bytes(body.read())
@@ -140,9 +140,10 @@ class ObjectStore:
         expected: str | None = None,
         advance: Advance = lambda _: None,
     ) -> str:
-        """Write an object to a file, resuming what an earlier try left, and return its sha256 in hex.
+        """Download an object to a file, resuming an earlier try, and return its sha256 in hex.
 
-        With `expected`, a file with another sha256 never appears. `advance` is told of bytes as they come.
+        With `expected`, the file is created only if its sha256 matches. `advance` is called with the number of bytes
+        as they arrive.
 
         Raises:
             AgentError: as `core.failures` tells.
@@ -151,28 +152,28 @@ class ObjectStore:
         if size is None:
             found = self._first(uri)
             if found is None:
-                raise AgentError(OBJECT_NOT_FOUND, f"{uri} is not there")
+                raise AgentError(OBJECT_NOT_FOUND, f"{uri} does not exist")
             size, etag = found.size, found.etag
         source = Source(bucket, key, size, etag)
         with naming(uri):
-            data = self._quick.read(source) if self._quick else None
+            data = self._presigned.read(source) if self._presigned else None
             return download(self._client, source, path, expected=expected, advance=advance, content=data)
 
     def put_bytes(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        """Write a small object."""
+        """Upload a small object in one request."""
         bucket, key = split_uri(uri)
         with naming(uri):
             self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
     def upload(self, path: Path, uri: str, sha256: str | None = None) -> None:
-        """Write a file of any size, in parts where it is large; keep its sha256 beside it when it is given."""
+        """Upload a file of any size, large ones by multipart upload; store `sha256` as object metadata."""
         bucket, key = split_uri(uri)
         extra = {"Metadata": {_SHA256: sha256}} if sha256 else None
         with naming(uri):
             self._client.upload_file(str(path), bucket, key, ExtraArgs=extra, Config=_UPLOAD)
 
     def uploaded_sha256(self, uri: str) -> str | None:
-        """Return the sha256 that `upload` kept beside an object; None without one, or without the object."""
+        """Return the sha256 stored by `upload`; None if there is none, or no such object."""
         bucket, key = split_uri(uri)
         with naming(uri):
             try:
@@ -185,15 +186,15 @@ class ObjectStore:
 
 
 def open_storage(storage: Storage) -> ObjectStore:
-    """Return the storage that is described, with the credentials of the environment.
+    """Open the configured storage with credentials from the environment.
 
     Raises:
-        AgentError: the certificates cannot be read, or the description cannot be used.
+        AgentError: the CA certificates cannot be read, or the configuration is invalid.
     """
     authority = _authority()
     style = {} if storage.addressing == "auto" else {"addressing_style": storage.addressing}
     try:
-        # A session of its own: the default one keeps the credentials that it saw first.
+        # A new session, since the default one caches the first credentials it finds.
         client = boto3.Session().client(
             "s3",
             endpoint_url=storage.endpoint,
@@ -206,28 +207,28 @@ def open_storage(storage: Storage) -> ObjectStore:
                 read_timeout=30,
                 retries={"mode": "standard", "total_max_attempts": 3},
                 s3=style,
-                # Many S3-compatible servers do not know the newer checksums; every file's sha256 is checked by us.
+                # Many S3-compatible servers lack the newer checksums; the agent verifies sha256 itself.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
     except ValueError as error:
         raise AgentError(
-            CONFIG_INVALID, f"the storage at {storage.endpoint or 'AWS'} cannot be used: {error}"
+            CONFIG_INVALID, f"invalid storage configuration for {storage.endpoint or 'AWS'}: {error}"
         ) from error
-    return ObjectStore(client, QuickReader(client, authority, CONNECTIONS))
+    return ObjectStore(client, PresignedReader(client, authority, CONNECTIONS))
 
 
 def _authority() -> str | None:
-    """Return the file with the certificates to trust, if one is set and can be read."""
+    """Return the path of the CA certificates, if set, after checking that they can be loaded."""
     path = os.environ.get("AWS_CA_BUNDLE")
     if not path:
         return None
     try:
         ssl.create_default_context(cafile=path)
-    except OSError as error:  # which an unreadable certificate is too
+    except OSError as error:  # includes ssl.SSLError for invalid certificates
         raise AgentError(
-            TLS_FAILED, f"storage.caConfigMap has no usable certificates under the key ca.crt ({path}: {error})"
+            TLS_FAILED, f"storage.caConfigMap has no valid certificates under the key ca.crt ({path}: {error})"
         ) from error
     return path
 

@@ -1,4 +1,4 @@
-"""Every way in which storage or the disk can fail, brought to one row of `core.failures`."""
+"""Maps errors of storage and disk to the rows of `core.failures`."""
 
 import errno
 import ssl
@@ -45,8 +45,8 @@ _CODES: dict[str, AgentFailure] = {
 }
 _SERVER_ERROR = 500
 _TRY_AGAIN = frozenset({408, 409, 412, 416, 429})
-"""Too slow, too much at once, or the object changed while it was read."""
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Timeout, throttling, or an object that changed during the download."""
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 BROKEN_STREAMS: tuple[type[Exception], ...] = (
     boto.ResponseStreamingError,
@@ -64,14 +64,14 @@ BROKEN_STREAMS: tuple[type[Exception], ...] = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
 )
-"""What is raised when a transfer that had begun breaks off; reading on from there is worth a try."""
+"""Raised when a transfer is interrupted; it can be resumed from the last byte received."""
 
 
 class AgentError(Exception):
-    """The agent cannot go on. Carries the row of the table and what happened, where."""
+    """A command failed. Carries the row of `core.failures` and a message with the details."""
 
     def __init__(self, failure: AgentFailure, message: str) -> None:
-        """Keep both; `str()` gives the message alone."""
+        """`str()` of the error is the message alone."""
         super().__init__(message)
         self.failure = failure
         self.message = message
@@ -86,39 +86,39 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], AgentFailure, str], ...] = 
             boto.CredentialRetrievalError,
         ),
         ACCESS_DENIED,
-        "there are no credentials for {uri}: set storage.secretName",
+        "no credentials for {uri}: set storage.secretName",
     ),
-    ((boto.SSLError, ssl.SSLError, http.SSLError), TLS_FAILED, "no trusted connection to the storage of {uri}"),
+    ((boto.SSLError, ssl.SSLError, http.SSLError), TLS_FAILED, "TLS connection to the storage of {uri} failed"),
     (
         (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError),
         ENDPOINT_UNREACHABLE,
-        "the storage of {uri} does not answer",
+        "cannot connect to the storage of {uri}",
     ),
-    ((ResponseParserError,), ENDPOINT_UNREACHABLE, "what answers for {uri} does not speak S3"),
-    (BROKEN_STREAMS, TRANSFER_FAILED, "the transfer of {uri} broke off"),
-    ((boto.ParamValidationError, boto.InvalidRegionError), CONFIG_INVALID, "{uri} cannot be used"),
+    ((ResponseParserError,), ENDPOINT_UNREACHABLE, "the endpoint of {uri} does not respond with the S3 protocol"),
+    (BROKEN_STREAMS, TRANSFER_FAILED, "the transfer of {uri} was interrupted"),
+    ((boto.ParamValidationError, boto.InvalidRegionError), CONFIG_INVALID, "{uri} is invalid"),
 )
-"""What was raised, the row it belongs to, and what is said; the first that fits counts."""
+"""Exception types, their row and their message; the first match applies."""
 
 
 def classify(error: BaseException, uri: str) -> AgentError:
-    """Return the agent's own error for anything that was raised while working on a URI."""
+    """Convert any exception raised while accessing a URI."""
     if isinstance(error, AgentError):
         return error
     if isinstance(error, boto.ClientError):
-        return _refusal(error, uri)
+        return _error_response(error, uri)
     if isinstance(error, S3UploadFailedError) and error.__context__ is not None:
         return classify(error.__context__, uri)
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return AgentError(OUT_OF_SPACE, f"no room left while writing {uri}: {error.strerror}")
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return AgentError(OUT_OF_SPACE, f"disk full while writing {uri}: {error.strerror}")
     for kinds, failure, said in _KINDS:
         if isinstance(error, kinds):
             return AgentError(failure, f"{said.format(uri=uri)}: {_brief(error)}")
-    return AgentError(UNEXPECTED, f"{type(error).__name__} while working on {uri}: {_brief(error)}")
+    return AgentError(UNEXPECTED, f"{type(error).__name__} while accessing {uri}: {_brief(error)}")
 
 
-def _refusal(error: boto.ClientError, uri: str) -> AgentError:
-    """Return what an answer of the storage means."""
+def _error_response(error: boto.ClientError, uri: str) -> AgentError:
+    """Convert an error response of the storage."""
     response = error.response
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -127,9 +127,9 @@ def _refusal(error: boto.ClientError, uri: str) -> AgentError:
     if failure is None and (status >= _SERVER_ERROR or status in _TRY_AGAIN or code in {"SlowDown", "RequestTimeout"}):
         failure = TRANSFER_FAILED
     if failure is None and code == str(status):
-        # Nothing in the answer but its status: a server that speaks another protocol, such as TLS on this port.
+        # A status without an S3 error code: a server of another protocol, such as TLS on this port.
         failure = ENDPOINT_UNREACHABLE
-    return AgentError(failure or UNEXPECTED, f"{uri}: the storage answered {status or code}: {_brief(said)}")
+    return AgentError(failure or UNEXPECTED, f"{uri}: the storage responded {status or code}: {_brief(said)}")
 
 
 def _brief(text: object) -> str:

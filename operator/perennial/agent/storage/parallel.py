@@ -1,4 +1,4 @@
-"""Work on many items by several threads."""
+"""Parallel work on many items with threads."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,16 +9,16 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 FILE_THREADS = 12
-"""Files that are read or written at the same time."""
+"""Number of files transferred concurrently."""
 
 
 def in_parallel(
     work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int, stop: Event | None = None
 ) -> Iterator[_Result]:
-    """Yield the results in the order of the items. After the first error nothing new is begun.
+    """Yield the results in the order of the items. After the first error no further item is started.
 
-    What runs at that moment is waited for only when there is a way to stop it: the event, which is set then. Else it
-    may be an hour of transfer, while the agent is about to end.
+    With `stop`, the event is set on error and running items are awaited. Without it they are not awaited: a transfer
+    may take an hour, while the agent is about to exit.
     """
     pool = ThreadPoolExecutor(threads)
     try:

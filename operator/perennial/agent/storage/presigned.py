@@ -1,8 +1,8 @@
-"""Many small objects, at less than half of the CPU time that botocore takes for each.
+"""Downloads of small objects through presigned URLs, at less than half of botocore's CPU time.
 
-A request through botocore costs over a millisecond of CPU, several times what a small object itself takes. Here
-botocore only signs the URL; the request goes straight to a connection pool. Whatever is not a plain success is left
-to the ordinary way, which knows how to retry and what each refusal means.
+A botocore request takes over a millisecond of CPU time, several times that of transferring a small object. Here
+botocore only signs the URL, and urllib3 sends the request. On anything but success the caller falls back to botocore,
+which retries and classifies errors.
 """
 
 from typing import Any
@@ -12,19 +12,19 @@ import urllib3
 
 from perennial.agent.storage.transfer import Source
 
-MOST_BYTES = 2**20
+MAX_BYTES_PRESIGNED = 2**20
 _SECONDS = 600
 _TIMEOUT = urllib3.Timeout(connect=5, read=15)
 _OK = 200
 
 
-class QuickReader:
-    """Reads small objects with signed URLs. Safe for several threads."""
+class PresignedReader:
+    """Downloads small objects through presigned URLs. Thread-safe."""
 
     def __init__(self, client: Any, authority: str | None, connections: int) -> None:
-        """Sign with a boto3 S3 client; trust the certificates of a file, or the system's."""
+        """Sign with a boto3 S3 client; trust the CA certificates in a file, or the system's if None."""
         self._client = client
-        # Behind a proxy only botocore's own pool knows the way.
+        # Proxies are supported by botocore's own pool only.
         self._pool = (
             None
             if getproxies()
@@ -34,15 +34,15 @@ class QuickReader:
         )
 
     def read(self, source: Source) -> bytes | None:
-        """Return the content of a small object, or None where the ordinary way has to be taken."""
-        if self._pool is None or not source.etag or not 0 < source.size <= MOST_BYTES:
+        """Return the content of a small object, or None if the caller must use botocore."""
+        if self._pool is None or not source.etag or not 0 < source.size <= MAX_BYTES_PRESIGNED:
             return None
         wanted = {"Bucket": source.bucket, "Key": source.key}
         try:
             url = self._client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=_SECONDS)
             answer = self._pool.request("GET", url, headers={"If-Match": source.etag, "Accept-Encoding": "identity"})
         except Exception:
-            # The ordinary way meets the same, and says what it is.
+            # botocore will hit the same error and report it.
             return None
         data = bytes(answer.data)
         return data if answer.status == _OK and len(data) == source.size else None

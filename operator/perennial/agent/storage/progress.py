@@ -1,4 +1,4 @@
-"""Progress in the log: how much, how fast, how long still."""
+"""Logs the progress of a transfer: amount, rate and estimated time left."""
 
 import logging
 import time
@@ -10,33 +10,33 @@ _EVERY = 2.0
 
 
 class Progress:
-    """Counts files and bytes of one transfer; safe for several threads."""
+    """Progress of one transfer. Thread-safe."""
 
     def __init__(self, what: str, files: int, size: int) -> None:
-        """Start the clock."""
+        """Start the clock; `size` is the total in bytes."""
         self._what, self._files, self._size = what, files, size
         self._done_files = self._done_bytes = 0
-        self._start = self._said = time.monotonic()
+        self._start = self._logged = time.monotonic()
         self._lock = Lock()
 
     def advance(self, size: int) -> None:
-        """Count bytes, also within a file: one large model must not look like a standstill."""
+        """Count bytes as they arrive, so that a single large file shows progress."""
         with self._lock:
             self._done_bytes += size
-            self._say()
+            self._log()
 
     def file_done(self) -> None:
-        """Count one file."""
+        """Count one completed file."""
         with self._lock:
             self._done_files += 1
-            self._say()
+            self._log()
 
-    def _say(self) -> None:
-        """Say how far it is, not more often than every two seconds, and once at the end."""
+    def _log(self) -> None:
+        """Log at most every two seconds, and once at the end."""
         now = time.monotonic()
-        if now - self._said < _EVERY and self._done_files < self._files:
+        if now - self._logged < _EVERY and self._done_files < self._files:
             return
-        self._said = now
+        self._logged = now
         seconds = max(now - self._start, 1e-6)
         rate = self._done_bytes / seconds
         left = max(0.0, (self._size - self._done_bytes) / rate) if rate else 0.0

@@ -1,4 +1,4 @@
-"""Waiting for storage that is away for a while, where giving up would cost more than waiting."""
+"""Retry with exponential backoff while storage is unavailable."""
 
 import logging
 import time
@@ -14,19 +14,19 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 _Result = TypeVar("_Result")
 
 
-class Patience:
-    """Tries work again while its failures may pass, until nothing has succeeded for some time."""
+class Retry:
+    """Retries operations that fail with a retriable error, until none has succeeded for some time."""
 
     def __init__(self, seconds: float) -> None:
-        """Give up after so many seconds without a success."""
+        """Give up after `seconds` without a success of any operation."""
         self._seconds = seconds
         self._last_success = time.monotonic()
 
     def __call__(self, work: Callable[[], _Result]) -> _Result:
-        """Return the result of the work.
+        """Run an operation and return its result.
 
         Raises:
-            AgentError: it failed for good, or for too long.
+            AgentError: the error is not retriable, or the time is up.
         """
         pause = _FIRST_PAUSE
         while True:
@@ -36,7 +36,7 @@ class Patience:
                 silent = time.monotonic() - self._last_success
                 if not error.failure.retriable or silent + pause > self._seconds:
                     raise
-                log.warning("%s; trying again in %.1f s", error.message, pause)
+                log.warning("%s; retrying in %.1f s", error.message, pause)
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:

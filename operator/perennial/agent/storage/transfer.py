@@ -1,11 +1,11 @@
-"""Fast downloads with bounded memory, that go on where an earlier try was cut off.
+"""Resumable parallel downloads with bounded memory.
 
-A large object is read in ranges by several threads, each through one reused buffer, straight to its place in the
-file, while the caller's thread hashes the ranges in order as they come. A journal beside the partial file keeps which
-ranges are there, for which version of the object. A small object is one stream, hashed as it is written.
+A large object is downloaded in ranges by several threads, each writing through one reused buffer to the range's offset
+in the file, while the caller's thread hashes completed ranges in order. A journal next to the partial file records the
+completed ranges and the object's version. A small object is one stream, hashed as it is written.
 
-Nothing is flushed to the disk, which would take longer than to pull it. What the kernel has taken outlives the
-process; it does not outlive the machine's crash, so a journal counts only until the machine starts again.
+There is no fsync, which would take longer than the download. Written data survives the process but not a crash of the
+machine, so a journal is valid until the next boot only.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 RANGE_BYTES = 32 * 2**20
 BUFFER_BYTES = 256 * 1024
-"""Small enough to stay in a core's cache between socket, file and hash: with 1 MiB it took a third longer."""
+"""Fits in a core's cache between socket, file and hash: 1 MiB took a third longer."""
 RANGE_THREADS = 4
 _TRIES = 5
-"""Breaks in a row, with less than a buffer's worth of bytes between them, after which a transfer is given up."""
+"""Consecutive interruptions, each with less than a buffer of progress, after which a transfer fails."""
 _FIRST_PAUSE = 0.2
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -40,7 +40,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Source:
-    """An object, as it was listed. With an ETag, a version that changes meanwhile is refused by the storage."""
+    """An object as listed. With an ETag, the download fails if the object changes meanwhile."""
 
     bucket: str
     key: str
@@ -49,23 +49,23 @@ class Source:
 
     @property
     def uri(self) -> str:
-        """Return its URI."""
+        """Location as `s3://bucket/key`."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True)
 class Range:
-    """Bytes `start` to `end`, the latter not included."""
+    """Byte range from `start` to `end`, exclusive."""
 
     start: int
     end: int
 
 
 class Journal:
-    """Which ranges of a partial file are there. Safe for several threads."""
+    """Completed ranges of a partial file, persisted next to it. Thread-safe."""
 
     def __init__(self, path: Path, source: Source) -> None:
-        """Read what an earlier try left, if it was for the same content."""
+        """Load the journal of an earlier try, if it is for the same version of the object."""
         self._path = path
         self._identity = {
             "uri": source.uri,
@@ -86,23 +86,23 @@ class Journal:
             return set()
 
     def missing(self, ranges: Iterable[Range]) -> set[Range]:
-        """Return the ranges that are still to be read."""
+        """Return the ranges that are not complete."""
         return {item for item in ranges if item.start not in self._done}
 
     def add(self, item: Range) -> None:
-        """Note that a range is complete."""
+        """Record that a range is complete."""
         with self._lock:
             self._done.add(item.start)
             self._path.write_text(json.dumps({"source": self._identity, "done": sorted(self._done)}))
 
-    def forget(self) -> None:
-        """Begin anew, or be done."""
+    def clear(self) -> None:
+        """Delete the journal, to restart or after completion."""
         self._done, self.resumed = set(), False
         self._path.unlink(missing_ok=True)
 
 
 def _boot() -> str:
-    """Return what tells one start of the machine from another; empty where the kernel does not say."""
+    """Return the kernel's boot id; empty if unavailable."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -118,35 +118,35 @@ def download(
     advance: Advance = lambda _: None,
     content: bytes | None = None,
 ) -> str:
-    """Write an object to `path` and return its sha256 in hex. The file appears only when it is whole.
+    """Download an object to `path` and return its sha256 in hex. The file is created only when complete.
 
     Args:
         client: a boto3 S3 client.
-        source: what to read.
-        path: where to write; what is there is replaced.
-        expected: the sha256 in hex that it must have. Otherwise no file appears.
-        advance: told of bytes as they come.
-        content: the content, if it has been read already.
+        source: object to download.
+        path: target file; an existing one is replaced.
+        expected: sha256 in hex that the content must have, otherwise no file is created.
+        advance: called with the number of bytes as they arrive.
+        content: the content, if already downloaded.
 
     Raises:
-        AgentError: TransferFailed, after several breaks without progress; DigestMismatch.
-        Exception: what boto3 raises when the storage refuses.
+        AgentError: TransferFailed, after several interruptions without progress; DigestMismatch.
+        Exception: what boto3 raises for error responses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of fixed length, since a name may have all of the 255 bytes that the file system allows.
+    # Hashed to a fixed length, since the name itself may have the maximum of 255 bytes.
     stem = f".{hashlib.sha256(path.name.encode()).hexdigest()[:32]}"
     part, journal = path.with_name(f"{stem}.part"), Journal(path.with_name(f"{stem}.journal"), source)
     digest = _keep(content, part, advance) if content is not None else _fill(client, source, part, journal, advance)
     if expected not in (None, digest) and journal.resumed:
-        # What an earlier try left may be damaged, and nobody's deed.
-        log.warning("%s does not have its sha256 after it was resumed; it is read again from the start", source.uri)
-        journal.forget()
+        # The data of the earlier try may be damaged.
+        log.warning("sha256 mismatch after resuming %s; downloading it again from the start", source.uri)
+        journal.clear()
         digest = _fill(client, source, part, journal, advance)
-    journal.forget()
+    journal.clear()
     if expected not in (None, digest):
         part.unlink()
         raise AgentError(
-            DIGEST_MISMATCH, f"{source.uri} has sha256 {digest[:12]}…, {str(expected)[:12]}… was published"
+            DIGEST_MISMATCH, f"{source.uri} has sha256 {digest[:12]}…, but {str(expected)[:12]}… was published"
         )
     part.replace(path)
     return digest
@@ -163,10 +163,10 @@ def _keep(content: bytes, part: Path, advance: Advance) -> str:
 
 
 def _fill(client: Any, source: Source, part: Path, journal: Journal, advance: Advance) -> str:
-    """Write the object to the partial file; return its sha256."""
+    """Download the object to the partial file; return its sha256."""
     resumes = journal.resumed and part.exists() and part.stat().st_size == source.size
     if not resumes:
-        journal.forget()
+        journal.clear()
     handle = os.open(part, _FLAGS | (0 if resumes else os.O_TRUNC), 0o664)
     try:
         if source.size <= RANGE_BYTES:
@@ -180,11 +180,11 @@ def _fill(client: Any, source: Source, part: Path, journal: Journal, advance: Ad
 def _fill_in_one(client: Any, source: Source, handle: int, advance: Advance) -> str:
     total = hashlib.sha256()
 
-    def hear(data: memoryview) -> None:
+    def received(data: memoryview) -> None:
         total.update(data)
         advance(len(data))
 
-    _read_range(client, source, handle, Range(0, source.size), hear)
+    _read_range(client, source, handle, Range(0, source.size), received)
     return total.hexdigest()
 
 
@@ -193,14 +193,14 @@ def _fill_in_ranges(client: Any, source: Source, handle: int, journal: Journal, 
     missing = journal.missing(ranges)
     stop = Event()
 
-    def hear(data: memoryview) -> None:
+    def received(data: memoryview) -> None:
         if stop.is_set():
-            raise AgentError(TRANSFER_FAILED, f"another part of {source.uri} failed")
+            raise AgentError(TRANSFER_FAILED, f"another range of {source.uri} failed")
         advance(len(data))
 
     def one(item: Range) -> Range:
         if item in missing:
-            _read_range(client, source, handle, item, hear)
+            _read_range(client, source, handle, item, received)
             journal.add(item)
         else:
             advance(item.end - item.start)
@@ -217,37 +217,38 @@ def _fill_in_ranges(client: Any, source: Source, handle: int, journal: Journal, 
     return total.hexdigest()
 
 
-def _read_range(client: Any, source: Source, handle: int, item: Range, hear: Callable[[memoryview], None]) -> None:
-    """Read one range; after a break, go on behind the last byte that came."""
+def _read_range(client: Any, source: Source, handle: int, item: Range, received: Callable[[memoryview], None]) -> None:
+    """Download one range, resuming after an interruption behind the last byte received."""
     at, tries = item.start, 0
     while at < item.end:
         before = at
         try:
-            at = _stream(client, source, handle, Range(at, item.end), hear)
-            problem: object = f"the storage ended the answer {item.end - at} bytes early"
-        except _Broken as broken:
-            at, problem = broken.at, broken.__cause__
+            at = _stream(client, source, handle, Range(at, item.end), received)
+            problem: object = f"the response ended {item.end - at} bytes early"
+        except _Interrupted as interrupted:
+            at, problem = interrupted.at, interrupted.__cause__
         if at == item.end:
             return
         tries = 1 if at - before >= BUFFER_BYTES else tries + 1
-        log.warning("%s broke off at byte %d: %s", source.uri, at, problem)
+        log.warning("transfer of %s interrupted at byte %d: %s", source.uri, at, problem)
         if tries == _TRIES:
             raise AgentError(
-                TRANSFER_FAILED, f"{source.uri} broke off {_TRIES} times at byte {at} of {source.size}: {problem}"
+                TRANSFER_FAILED,
+                f"transfer of {source.uri} interrupted {_TRIES} times at byte {at} of {source.size}: {problem}",
             )
         time.sleep(_FIRST_PAUSE * 2 ** (tries - 1))
 
 
-class _Broken(Exception):
-    """A stream broke off after byte `at`."""
+class _Interrupted(Exception):
+    """A stream was interrupted at offset `at`."""
 
     def __init__(self, at: int) -> None:
         super().__init__(at)
         self.at = at
 
 
-def _stream(client: Any, source: Source, handle: int, item: Range, hear: Callable[[memoryview], None]) -> int:
-    """Write what comes to its place; return the offset behind the last byte."""
+def _stream(client: Any, source: Source, handle: int, item: Range, received: Callable[[memoryview], None]) -> int:
+    """Write a stream to its offset in the file; return the offset behind the last byte."""
     at = item.start
     wanted: dict[str, Any] = {"Bucket": source.bucket, "Key": source.key}
     if (item.start, item.end) != (0, source.size):
@@ -261,24 +262,24 @@ def _stream(client: Any, source: Source, handle: int, item: Range, hear: Callabl
             stream = _unbuffered(body)
             while at < item.end and (count := stream.readinto(buffer[: item.end - at])):
                 write_all(handle, buffer[:count], at)
-                hear(buffer[:count])
+                received(buffer[:count])
                 at += count
     except BROKEN_STREAMS as error:
-        raise _Broken(at) from error
+        raise _Interrupted(at) from error
     return at
 
 
 def _unbuffered(body: Any) -> Any:
-    """Return the reader under botocore's and urllib3's, which fills our buffer without two copies on the way.
+    """Return the HTTPResponse under botocore's and urllib3's wrappers, which avoids two copies of the data.
 
-    They keep it private, so where it is not what is expected the ordinary one serves, at a third more CPU time.
+    The attributes are private: if they are not as expected, the wrapper is returned, at a third more CPU time.
     """
     inner = getattr(getattr(body, "_raw_stream", None), "_fp", None)
     return inner if isinstance(inner, HTTPResponse) else body
 
 
 def write_all(handle: int, data: memoryview, offset: int) -> None:
-    """Write all of it: the kernel may take less at once."""
+    """Write all of the data: one pwrite may write less."""
     while data:
         count = os.pwrite(handle, data, offset)
         data, offset = data[count:], offset + count

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from perennial.agent.drift.columns import Chosen, Pair, choose_columns, read_pair
+from perennial.agent.drift.columns import ColumnPair, ColumnSelection, read_pair, select_columns
 from perennial.agent.drift.data.files import read_tables, tables_under
 from perennial.agent.drift.data.table import as_text
 from perennial.api.driftmonitor.resource import Features
@@ -31,14 +31,14 @@ def pair(tmp_path):
 
 
 def test_without_features_all_common_columns_are_compared():
-    chosen = choose_columns(Features(exclude=("id",)), ["id", "b", "a", "label"], ["a", "b", "id", "new"])
-    assert chosen == Chosen(compared=("b", "a"), only_reference=("label",), only_current=("new",))
+    chosen = select_columns(Features(exclude=("id",)), ["id", "b", "a", "label"], ["a", "b", "id", "new"])
+    assert chosen == ColumnSelection(compared=("b", "a"), only_reference=("label",), only_current=("new",))
 
 
 def test_with_include_only_these_are_compared_and_absent_ones_are_told():
     features = Features(include=("a", "b", "ghost", "id", "a"), exclude=("id",))
-    chosen = choose_columns(features, ["a", "b", "c", "id"], ["a", "c", "id"])
-    assert chosen == Chosen(compared=("a",), absent=("b",), unknown=("ghost",))
+    chosen = select_columns(features, ["a", "b", "c", "id"], ["a", "c", "id"])
+    assert chosen == ColumnSelection(compared=("a",), absent=("b",), unknown=("ghost",))
 
 
 def test_numbers(pair):
@@ -117,7 +117,7 @@ def test_dates_can_be_declared_as_categories(pair):
 
 def test_a_side_without_any_values_is_compared_as_missing(pair):
     result = pair([1.0] * 20, [None] * 20)
-    assert isinstance(result, Pair)
+    assert isinstance(result, ColumnPair)
     assert compare(result.reference, result.current).method == "missing"
 
 
@@ -134,7 +134,7 @@ def test_many_thousand_categories_are_gathered_without_changing_the_result(pair)
     generator = np.random.default_rng(0)
     first, second = (generator.zipf(1.2, 30_000) % 10**9 for _ in range(2))
     result = pair([f"c{value}" for value in first], [f"c{value}" for value in second])
-    assert isinstance(result, Pair)
+    assert isinstance(result, ColumnPair)
     assert RARE in result.reference.counts
     assert result.reference.distinct < 1000
     assert result.reference.size == result.current.size == 30_000

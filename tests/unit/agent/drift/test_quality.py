@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from perennial.agent.drift.columns import Pair
+from perennial.agent.drift.columns import ColumnPair
 from perennial.agent.drift.quality import quality_of, unknown_columns
 from perennial.api.driftmonitor.checks import ColumnConstraint, QualityCheck
 from perennial.stats.samples import Categorical, numeric
@@ -11,11 +11,11 @@ PLANS = Categorical({"basic": 700, "plus": 300})
 
 
 def numbers(reference, current):
-    return Pair("numeric", numeric(reference), numeric(current))
+    return ColumnPair("numeric", numeric(reference), numeric(current))
 
 
 def texts(reference, current):
-    return Pair("categorical", reference, current)
+    return ColumnPair("categorical", reference, current)
 
 
 def asked(**constraint):
@@ -30,21 +30,21 @@ HALF_MISSING = np.where(np.arange(1000) % 2, np.nan, AGES)
     ("check", "pair", "finding"),
     [
         (asked(min="0"), numbers(AGES, AGES - 8),
-         "c: 10.4% of the values are below 0, checks.quality.columns asks for at least that"),
+         "c: 10.4% of the values are below 0, the minimum of checks.quality.columns"),
         (asked(max="70"), numbers(AGES, AGES),
-         "c: 10.8% of the values are above 70, checks.quality.columns asks for at most that"),
+         "c: 10.8% of the values are above 70, the maximum of checks.quality.columns"),
         (asked(max="70", tolerance="0.2"), numbers(AGES, AGES), None),
         (asked(min="0", max="79"), numbers(AGES, AGES), None),
         (asked(max_missing="0.1"), numbers(AGES, HALF_MISSING),
-         "c: 50% missing, checks.quality.columns asks for at most 10%"),
+         "c: 50% missing; the maximum of checks.quality.columns is 10%"),
         (asked(values=("basic",)), texts(PLANS, PLANS),
-         "c: 30% of the values are none of the 1 that checks.quality.columns asks for, such as plus"),
+         "c: 30% of the values are not among the 1 of checks.quality.columns, such as plus"),
         (SUGGESTED, numbers(AGES, AGES - 8),
-         "c: 10.4% of the values are below 0, the reference suggests at least that"),
+         "c: 10.4% of the values are below 0, the minimum of the reference"),
         (SUGGESTED, numbers(AGES - 8, AGES - 9), None),
-        (SUGGESTED, numbers(AGES, HALF_MISSING), "c: 50% missing, the reference suggests at most 1%"),
+        (SUGGESTED, numbers(AGES, HALF_MISSING), "c: 50% missing; the maximum of the reference is 1%"),
         (SUGGESTED, texts(PLANS, Categorical({"basic": 90, "gold": 10})),
-         "c: 10% of the values are none of the 2 that the reference suggests, such as gold"),
+         "c: 10% of the values are not among the 2 of the reference, such as gold"),
         (SUGGESTED, texts(PLANS, Categorical({"basic": 996, "gold": 4})), None),
         (SUGGESTED, texts(Categorical({"a": 20}), Categorical({"b": 20})), None),  # too few rows to know all
         (None, numbers(AGES, AGES - 8), None),

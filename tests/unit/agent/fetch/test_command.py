@@ -152,7 +152,7 @@ def test_no_keys_at_all(s3: S3Server, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_an_endpoint_where_nothing_listens(tmp_path: Path) -> None:
     store = open_storage(Storage(endpoint="http://127.0.0.1:9", addressing="path"))
 
-    with pytest.raises(AgentError, match="does not answer") as caught:
+    with pytest.raises(AgentError, match="cannot connect to the storage") as caught:
         fetch_inputs(inputs(tmp_path, "s3://abc/a/"), store)
 
     assert caught.value.failure.reason == "EndpointUnreachable"
@@ -172,7 +172,7 @@ def test_several_models_share_the_volume_and_the_rules(s3: S3Server, store: Obje
     fetch_models(config(second, 200), store)
     assert (tmp_path / "models/first/model.bin").read_bytes() == b"x" * 100
     assert (tmp_path / "models/second/model.bin").read_bytes() == b"y" * 100
-    with pytest.raises(AgentError, match=r"100 bytes, and the volume may hold 99") as caught:
+    with pytest.raises(AgentError, match=r"100 bytes, but workspace.sizeLimit allows 99") as caught:
         fetch_models(config(second, 199), store)
     assert caught.value.failure.reason == "OutOfSpace"
     with pytest.raises(AgentError) as caught:

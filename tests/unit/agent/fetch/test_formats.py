@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perennial.agent.artifact.capacity import check_room
+from perennial.agent.fetch.command import check_capacity
 from perennial.agent.fetch.formats import check_contents, check_names
 from perennial.agent.fetch.mounted import check_model
 from perennial.agent.storage.errors import AgentError
@@ -62,7 +62,9 @@ def test_names(runtime: str | None, files: list[str], failure: AgentFailure | No
 
 
 def test_what_is_refused_is_named_and_bounded() -> None:
-    with pytest.raises(AgentError, match=r"loads joblib \(model.joblib\); pickle .*the model holds a0, .* and 95 more"):
+    with pytest.raises(
+        AgentError, match=r"loads joblib \(model.joblib\); pickle .*the model contains a0, .* and 95 more"
+    ):
         check_names(config("mlserver-sklearn"), [f"a{number}" for number in range(100)])
     with pytest.raises(AgentError, match="no files"):
         check_names(config("onnx"), [])
@@ -115,8 +117,8 @@ def test_a_mounted_model_is_held_to_the_same_rules(tmp_path: Path) -> None:
 )
 def test_room(tmp_path: Path, most: int | None, whole: int, missing: int, refused: bool) -> None:
     if not refused:
-        check_room(config(most=most), tmp_path, whole, missing)
+        check_capacity(config(most=most), tmp_path, whole, missing)
         return
     with pytest.raises(AgentError) as caught:
-        check_room(config(most=most), tmp_path, whole, missing)
+        check_capacity(config(most=most), tmp_path, whole, missing)
     assert caught.value.failure is OUT_OF_SPACE

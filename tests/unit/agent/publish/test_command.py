@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from perennial.agent.cli import encode, main
-from perennial.agent.publish.command import READY_FILE, publish, publish_when_told, read_metrics
+from perennial.agent.publish.command import READY_FILE, publish, publish_on_sigterm, read_metrics
 from perennial.agent.storage.client import ObjectStore, open_storage
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig
@@ -57,7 +57,7 @@ def test_only_the_first_worker_publishes(
 
     settings = config(s3, tmp_path, bucket)
 
-    assert isinstance(publish_when_told(settings, open_storage(settings.storage), lambda: None), kind)
+    assert isinstance(publish_on_sigterm(settings, open_storage(settings.storage), lambda: None), kind)
     assert bool(s3.keys(bucket)) == (worker == "0")
 
 

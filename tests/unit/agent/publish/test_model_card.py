@@ -79,7 +79,7 @@ def test_what_is_not_known_is_left_out() -> None:
     assert head(card) == {"tags": ["perennial"]}
     assert "## Evaluation" not in card
     assert "## Training data" not in card
-    assert "## Intended use and limits\n\nNot stated." in card
+    assert "## Intended use and limitations\n\nNot stated." in card
 
 
 def test_what_a_user_wrote_is_shown_and_never_interpreted() -> None:

@@ -9,7 +9,7 @@ from perennial.agent.artifact.paths import safe_paths
 from perennial.agent.publish.output import output_files, read_metrics
 from perennial.agent.storage import retry as patience_module
 from perennial.agent.storage.errors import AgentError
-from perennial.agent.storage.retry import Patience
+from perennial.agent.storage.retry import Retry
 from perennial.core.failures import ACCESS_DENIED, TRANSFER_FAILED
 
 
@@ -40,7 +40,7 @@ def test_links_that_leave_or_loop_or_point_nowhere_are_refused(tmp_path: Path, t
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(AgentError, match="'pipe' in the output is no file but a named pipe"):
+    with pytest.raises(AgentError, match="'pipe' in the output is a named pipe, not a file"):
         output_files(tmp_path)
 
 
@@ -78,10 +78,10 @@ def test_what_may_pass_is_tried_again_and_what_cannot_is_not(monkeypatch: pytest
             raise answer
         return answer
 
-    assert Patience(60)(work) == 7
+    assert Retry(60)(work) == 7
     answers[:] = [AgentError(ACCESS_DENIED, "no"), 7]
     with pytest.raises(AgentError, match="no"):
-        Patience(60)(work)
+        Retry(60)(work)
     answers[:] = [AgentError(TRANSFER_FAILED, "away"), 7]
     with pytest.raises(AgentError, match="away"):
-        Patience(0)(work)
+        Retry(0)(work)

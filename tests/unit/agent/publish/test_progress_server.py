@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from perennial.agent.publish.progress_server import Board, progress_server
+from perennial.agent.publish.progress_server import ProgressReader, progress_server
 from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, TrainingProgress
 
 
@@ -25,9 +25,9 @@ class Hand:
         return self.now
 
 
-def board(folder: Path, document: Any, clock: Hand | None = None) -> Board:
+def progress(folder: Path, document: Any, clock: Hand | None = None) -> ProgressReader:
     (folder / "progress.json").write_text(document if isinstance(document, str) else json.dumps(document))
-    return Board(folder / "progress.json", clock or Hand())
+    return ProgressReader(folder / "progress.json", clock or Hand())
 
 
 def get(port: int | None, path: str = "/progress") -> Any:
@@ -38,25 +38,25 @@ def get(port: int | None, path: str = "/progress") -> Any:
 def test_what_the_code_wrote_is_told(tmp_path: Path) -> None:
     document = {"step": 3, "total": 10, "metrics": {"loss": 0.5, "epoch": {"f1": 1}, "note": "ok"}, "eta": 7, "more": 1}
 
-    found = board(tmp_path, document).read()
+    found = progress(tmp_path, document).read()
 
     assert found == TrainingProgress(step=3, total=10, metrics={"loss": "0.5", "epoch.f1": "1", "note": "ok"}, eta=7)
 
 
 def test_the_time_that_is_left_follows_from_the_pace(tmp_path: Path) -> None:
     clock = Hand()
-    watched = board(tmp_path, {"step": 10, "total": 100}, clock)
+    watched = progress(tmp_path, {"step": 10, "total": 100}, clock)
     first = watched.read()
     assert first is not None
     assert first.eta is None
 
     clock.now += 20
-    board(tmp_path, {"step": 20, "total": 100})
+    progress(tmp_path, {"step": 20, "total": 100})
     later = watched.read()
     assert later is not None
     assert later.eta == 160
 
-    board(tmp_path, {"step": 5, "total": 100})  # it began anew
+    progress(tmp_path, {"step": 5, "total": 100})  # it began anew
     again = watched.read()
     assert again is not None
     assert again.eta is None
@@ -79,11 +79,11 @@ def test_the_time_that_is_left_follows_from_the_pace(tmp_path: Path) -> None:
     ],
 )
 def test_nonsense_tells_nothing(tmp_path: Path, document: str) -> None:
-    assert board(tmp_path, document).read() is None
+    assert progress(tmp_path, document).read() is None
 
 
 def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
-    watched = Board(tmp_path / "progress.json")
+    watched = ProgressReader(tmp_path / "progress.json")
     assert watched.read() is None
     os.mkfifo(tmp_path / "progress.json")
     assert watched.read() is None
@@ -95,7 +95,7 @@ def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
 def test_many_metrics_are_cut_and_the_answer_always_fits(tmp_path: Path) -> None:
     metrics = {f"{number:03}" + "m" * 60: "v" * 32 for number in range(500)}
 
-    found = board(tmp_path, {"step": 1, "metrics": metrics}).read()
+    found = progress(tmp_path, {"step": 1, "metrics": metrics}).read()
 
     assert found is not None
     assert len(found.metrics) == MOST_PROGRESS_METRICS
@@ -106,7 +106,7 @@ def test_it_is_served_at_one_path_only(tmp_path: Path) -> None:
     with progress_server(tmp_path, port=0) as port:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             get(port)
-        board(tmp_path, {"step": 1})
+        progress(tmp_path, {"step": 1})
         assert get(port) == {"step": 1, "metrics": {}}
         for path in ("/", "/progress/", "/../etc/passwd"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
@@ -114,7 +114,7 @@ def test_it_is_served_at_one_path_only(tmp_path: Path) -> None:
 
 
 def test_a_client_that_says_nothing_does_not_stop_the_others(tmp_path: Path) -> None:
-    board(tmp_path, {"step": 1})
+    progress(tmp_path, {"step": 1})
     with progress_server(tmp_path, port=0) as port, socket.create_connection(("127.0.0.1", port or 0)):
         assert get(port)["step"] == 1
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from perennial.agent.records.files import encoded
 from perennial.agent.records.parquet import parquet_lines
 from perennial.api.contract.commands import CaptureConfig
 
+ROOT = Path(__file__).parents[4]
 NAMES = frozenset({"ssn", "date of birth"})
 
 
@@ -133,3 +137,17 @@ def test_a_large_file_is_made_in_pieces_between_which_predictions_go_on(
     path = tmp_path / "records.parquet"
     path.write_bytes(data)
     assert [json.loads(found)["request"] for found in parquet_lines(path)] == [{"n": number} for number in range(count)]
+
+
+def test_warming_up_loads_the_encoder_before_the_first_record() -> None:
+    program = (
+        "import sys; from perennial.agent.records.files import warm_up; warm_up('{}'); print('polars' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+    loaded = {
+        form: subprocess.run(
+            [sys.executable, "-c", program.format(form)], check=True, capture_output=True, text=True, env=environment
+        ).stdout.strip()
+        for form in ("JsonLines", "Parquet")
+    }
+    assert loaded == {"JsonLines": "False", "Parquet": "True"}

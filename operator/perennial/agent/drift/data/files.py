@@ -1,4 +1,4 @@
-"""From files in storage to rows on disk: Parquet as it is, CSV and JSON lines turned into Parquet once."""
+"""Downloads files and stores their rows on disk: Parquet unchanged, CSV and JSON lines converted to Parquet."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from typing import IO, Protocol
 
 import polars as pl
 
-from perennial.agent.drift.data.table import Part, PartWriter, Scalar, Table, part_of, unreadable
+from perennial.agent.drift.data.table import Partition, PartitionWriter, Scalar, Table, partition_of, unreadable
 from perennial.agent.storage.errors import AgentError
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 
@@ -23,7 +23,7 @@ _PARQUET = (".parquet", ".pq")
 _CSV = (".csv",)
 _LINES = (".jsonl", ".ndjson", ".json")
 _MISSING = ["", "NaN", "nan", "null", "NULL", "None"]
-"""What CSV writers put for a missing value. Not NA, which is also a country, a continent and a surname."""
+"""Values that mean missing in CSV. Not NA, which is also a country code and a surname."""
 _COPY_BYTES = 1 << 20
 MAX_LINE = 64 << 20
 
@@ -53,24 +53,24 @@ class StoredObject(Protocol):
 
 
 class Store(Protocol):
-    """What comparing needs of storage; `agent.storage.ObjectStore` is it, tests have one in memory."""
+    """Storage operations that comparisons need. Implemented by `agent.storage.client.ObjectStore`."""
 
     def list(self, uri: str) -> Iterator[StoredObject]:
         """Yield the objects under a URI."""
 
     def get_bytes(self, uri: str, limit: int) -> bytes:
-        """Return a small object."""
+        """Return the content of an object of at most `limit` bytes."""
 
     def download(self, uri: str, path: Path, size: int | None = None, etag: str | None = None) -> str:
-        """Write an object to a file and return its sha256 in hex."""
+        """Download an object to a file and return its sha256 in hex."""
 
     def put_bytes(self, uri: str, data: bytes, content_type: str) -> None:
-        """Write a small object."""
+        """Upload a small object."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """An object to read, under the name that messages use."""
+    """An object to download."""
 
     uri: str
     size: int
@@ -79,21 +79,21 @@ class Download:
 
 
 def uri_of(listed: str, key: str) -> str:
-    """Return the URI of a key in the bucket of the URI that was listed."""
+    """Return the URI of a key in the bucket of a listed URI."""
     return f"s3://{listed.removeprefix('s3://').split('/', 1)[0]}/{key}"
 
 
 def is_table(name: str) -> bool:
-    """Tell whether a file holds rows, by its name; hidden files and markers such as _SUCCESS do not."""
+    """Whether a file has rows, by its name; hidden files and markers such as _SUCCESS have not."""
     leaf = name.rsplit("/", 1)[-1]
     return not leaf.startswith((".", "_")) and leaf.removesuffix(".gz").lower().endswith(_PARQUET + _CSV + _LINES)
 
 
 def tables_under(store: Store, uri: str) -> list[Download]:
-    """Return the readable files under a URI, by name.
+    """Return the files with rows under a URI, sorted by name.
 
     Raises:
-        AgentError: DataInvalid, when there are objects but none of a readable kind; or what storage raises.
+        AgentError: DataInvalid, if there are objects but none in a supported format; or what storage raises.
     """
     listed = [item for item in store.list(uri) if not item.key.endswith("/")]
     found = [Download(uri_of(uri, item.key), item.size, item.etag) for item in listed if is_table(item.key)]
@@ -106,31 +106,34 @@ def tables_under(store: Store, uri: str) -> list[Download]:
 
 
 def read_tables(store: Store, files: Sequence[Download], folder: Path, as_text: Collection[str]) -> Table:
-    """Download files and return their rows.
+    """Download files and return their rows as a table.
 
     Args:
-        store: where the files are.
-        files: what to read.
-        folder: an empty folder for downloads and parts; needs room for all of them.
-        as_text: columns whose CSV values stay text, so that a zip code keeps its leading zero.
+        store: storage of the files.
+        files: files to read.
+        folder: an empty folder for downloads and partitions; needs capacity for all of them.
+        as_text: columns whose CSV values are not parsed, so that a zip code keeps its leading zero.
 
     Raises:
-        AgentError: DataInvalid, naming the file that cannot be read; DigestMismatch is left to the caller, who
-            knows what the file should have been; or what storage raises.
+        AgentError: DataInvalid, naming the file that cannot be read; or what storage raises.
     """
-    parts: list[Part] = []
+    partitions: list[Partition] = []
     for number, item in enumerate(files):
         path = folder / f"{number:06}"
         store.download(item.uri, path, item.size, item.etag)
-        parts.extend(to_parts(path, item.uri, as_text))
+        partitions.extend(to_partitions(path, item.uri, as_text))
         log.info(
-            "read %s (%d of %d files, %d rows so far)", item.uri, number + 1, len(files), sum(p.rows for p in parts)
+            "read %s (%d of %d files, %d rows so far)",
+            item.uri,
+            number + 1,
+            len(files),
+            sum(p.rows for p in partitions),
         )
-    return Table(tuple(parts))
+    return Table(tuple(partitions))
 
 
-def to_parts(path: Path, origin: str, as_text: Collection[str]) -> Iterable[Part]:
-    """Turn one downloaded file into parts; the download itself is used up.
+def to_partitions(path: Path, origin: str, as_text: Collection[str]) -> Iterable[Partition]:
+    """Convert one downloaded file to partitions; the download itself is moved or deleted.
 
     Raises:
         AgentError: DataInvalid, naming the file.
@@ -139,17 +142,17 @@ def to_parts(path: Path, origin: str, as_text: Collection[str]) -> Iterable[Part
     if name.endswith(".gz"):
         path, name = _unpack(path, origin), name.removesuffix(".gz")
     if name.endswith(_PARQUET):
-        return [part_of(path, origin)]
+        return [partition_of(path, origin)]
     if path.stat().st_size == 0:
         path.unlink()
         return []
-    parts = _csv(path, origin, as_text) if name.endswith(_CSV) else _lines(path, origin)
+    partitions = _csv(path, origin, as_text) if name.endswith(_CSV) else _lines(path, origin)
     path.unlink()
-    return parts
+    return partitions
 
 
 def read_lines(stream: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | None]:
-    """Yield the lines of a file, None for one that is too long to be a record; blank lines are left out."""
+    """Yield the non-blank lines of a file, None for one longer than MAX_LINE."""
     while line := stream.readline(MAX_LINE):
         if len(line) == MAX_LINE and not line.endswith(b"\n"):
             while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
@@ -170,8 +173,8 @@ def _unpack(path: Path, origin: str) -> Path:
     return unpacked
 
 
-def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Part]:
-    """Turn CSV into Parquet; the types come from all rows, since one text far down makes a column text."""
+def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Partition]:
+    """Convert CSV to Parquet. Types are inferred from all rows, since a single string makes a column text."""
     target = path.with_suffix(".parquet")
     try:
         scan = pl.scan_csv(
@@ -186,11 +189,11 @@ def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Part]:
         return []
     except pl.exceptions.PolarsError as error:
         raise unreadable(origin, error) from error
-    return [part_of(target, origin)]
+    return [partition_of(target, origin)]
 
 
-def _lines(path: Path, origin: str) -> list[Part]:
-    """Turn JSON lines into Parquet, fast when every column keeps to one type, line by line when not."""
+def _lines(path: Path, origin: str) -> list[Partition]:
+    """Convert JSON lines to Parquet: fast if each column has one type, otherwise line by line."""
     target = path.with_suffix(".parquet")
     try:
         pl.scan_ndjson(path, infer_schema_length=None).sink_parquet(target, compression="lz4")
@@ -199,21 +202,21 @@ def _lines(path: Path, origin: str) -> list[Part]:
         if unreadable(origin, error).failure is OUT_OF_SPACE:
             raise unreadable(origin, error) from error
         return _mixed_lines(path, origin)
-    return [part_of(target, origin)]
+    return [partition_of(target, origin)]
 
 
-def _mixed_lines(path: Path, origin: str) -> list[Part]:
+def _mixed_lines(path: Path, origin: str) -> list[Partition]:
     folder = path.with_suffix(".rows")
     folder.mkdir()
-    writer = PartWriter(folder, origin)
+    writer = PartitionWriter(folder, origin)
     with path.open("rb") as stream:
         for number, line in enumerate(read_lines(stream), start=1):
             writer.add({name: [value] for name, value in _record(line, number, origin).items()}, rows=1)
-    return list(writer.finish().parts)
+    return list(writer.finish().partitions)
 
 
 def _record(line: bytes | None, number: int, origin: str) -> dict[str, Scalar]:
-    """Return the scalars of one line; lists and records inside it are left out: no distribution is theirs."""
+    """Return the scalars of one line; nested lists and records are left out, as they cannot be compared."""
     try:
         record = json.loads(line or b"")
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What really happened: labels from files, joined to predictions by identity."""
+"""Reads labels from files and joins them to predictions by id."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import polars as pl
 
 from perennial.agent.drift.data.files import Store, read_tables, tables_under
 from perennial.agent.drift.data.predictions import ID, LABEL
-from perennial.agent.drift.data.table import Part, Table, as_text
+from perennial.agent.drift.data.table import Partition, Table, as_text
 from perennial.agent.drift.report.text import count
 from perennial.api.driftmonitor.checks import GroundTruth
 from perennial.stats.intervals import Undefined
@@ -17,13 +17,13 @@ _TIME = "@time"
 
 
 @dataclass(frozen=True)
-class Joined:
-    """Predictions beside what really happened.
+class LabelledPredictions:
+    """Predictions with their labels.
 
     Attributes:
-        frame: one row for each prediction; LABEL is null where no label came.
-        labelled: rows with a label.
-        notes: duplicates and the like, as sentences.
+        frame: one row per prediction; LABEL is null if there is no label.
+        labelled: number of rows with a label.
+        notes: sentences for the report, such as duplicates.
     """
 
     frame: pl.DataFrame
@@ -36,56 +36,62 @@ class Joined:
         return self.labelled / self.frame.height if self.frame.height else 0.0
 
 
-def join_truth(
-    predictions: pl.DataFrame, truth: GroundTruth, store: Store, wanted: Collection[str], folder: Path
-) -> Joined:
-    """Return the predictions with their labels.
+def join_labels(
+    predictions: pl.DataFrame, source: GroundTruth, store: Store, wanted: Collection[str], folder: Path
+) -> LabelledPredictions:
+    """Join labels to predictions.
 
-    A prediction that was asked for several times counts once, by its last answer. Of several labels of one identity the
-    newest counts. Labels of other predictions are passed over file by file, so that memory holds one file's columns.
+    Of several predictions with one id the last is used, of several labels the newest. Files are filtered one by one, so
+    that memory holds the columns of a single file.
 
     Args:
-        predictions: with ID.
-        truth: where the labels are.
+        predictions: with the column ID.
+        source: location and columns of the labels.
         store: storage.
-        wanted: further columns, taken from the labels where the predictions lack them.
+        wanted: further columns, taken from the label files if the predictions lack them.
         folder: an empty folder for downloads.
 
     Raises:
-        Undefined: there are no labels at all, or a column is missing; the message names it.
+        Undefined: there are no label files, or a column is missing; the message names it.
         AgentError: DataInvalid, naming a file; or what storage raises.
     """
     if ID not in predictions.columns:
-        raise Undefined(f"predictions have no column {truth.id or truth.key} to join labels by: set groundTruth.id")
+        raise Undefined(f"predictions have no column {source.id or source.key} to join labels by: set groundTruth.id")
     known = predictions.filter(pl.col(ID).is_not_null())
     single = known.unique(subset=ID, keep="last", maintain_order=True)
     repeated = known.height - single.height
-    files = tables_under(store, truth.uri)
+    files = tables_under(store, source.uri)
     if not files:
-        raise Undefined(f"there are no files under groundTruth.uri {truth.uri}")
-    table = read_tables(store, files, folder, {truth.key})
-    for name in (truth.key, truth.label, *([truth.time] if truth.time else [])):
+        raise Undefined(f"no files found under groundTruth.uri {source.uri}")
+    table = read_tables(store, files, folder, {source.key})
+    for name in (source.key, source.label, *([source.time] if source.time else [])):
         if name not in table.columns:
             raise Undefined(f"groundTruth has no column {name}: it has {', '.join(table.columns[:8])}")
     further = [name for name in sorted(wanted) if name in table.columns and name not in single.columns]
-    pieces = [_labels(part, truth, further, single.get_column(ID)) for part in table.parts]
-    labels = pl.concat(_alike(pieces), how="vertical_relaxed")
-    newest = (labels.sort(_TIME, maintain_order=True) if truth.time else labels).unique(
+    pieces = [_labels(partition, source, further, single.get_column(ID)) for partition in table.partitions]
+    labels = pl.concat(_with_common_type(pieces), how="vertical_relaxed")
+    newest = (labels.sort(_TIME, maintain_order=True) if source.time else labels).unique(
         subset=ID, keep="last", maintain_order=True
     )
     joined = single.join(newest.drop(_TIME), on=ID, how="left", maintain_order="left")
     labelled = joined.height - joined.get_column(LABEL).null_count()
-    return Joined(joined, labelled, tuple(_notes(predictions.height - known.height, repeated, labels, newest)))
+    return LabelledPredictions(
+        joined, labelled, tuple(_notes(predictions.height - known.height, repeated, labels, newest))
+    )
 
 
-def _labels(part: Part, truth: GroundTruth, further: list[str], ids: pl.Series) -> pl.DataFrame:
-    """Return the labels of one file that belong to a prediction."""
-    table = Table((part,))
-    time = _order(table.column(truth.time)) if truth.time else pl.repeat(None, part.rows, dtype=pl.Float64, eager=True)
+def _labels(partition: Partition, source: GroundTruth, further: list[str], ids: pl.Series) -> pl.DataFrame:
+    """Return the labels in one partition that belong to a prediction."""
+    table = Table((partition,))
+    time = (
+        _order(table.column(source.time))
+        if source.time
+        else pl.repeat(None, partition.rows, dtype=pl.Float64, eager=True)
+    )
     frame = pl.DataFrame(
         [
-            as_text(table.column(truth.key)).alias(ID),
-            table.column(truth.label).alias(LABEL),
+            as_text(table.column(source.key)).alias(ID),
+            table.column(source.label).alias(LABEL),
             time.alias(_TIME),
             *(as_text(table.column(name)).alias(name) for name in further),
         ]
@@ -94,7 +100,7 @@ def _labels(part: Part, truth: GroundTruth, further: list[str], ids: pl.Series) 
 
 
 def _order(times: pl.Series) -> pl.Series:
-    """Return times of any kind as numbers that grow with time; what cannot be read comes before all others."""
+    """Convert times of any type to numbers in time order; null if they cannot be parsed, which sorts first."""
     if times.dtype.is_numeric():
         return times.cast(pl.Float64)
     if times.dtype == pl.String:
@@ -104,8 +110,8 @@ def _order(times: pl.Series) -> pl.Series:
     return times.cast(pl.Datetime("us")).cast(pl.Int64).cast(pl.Float64)
 
 
-def _alike(pieces: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Bring the labels of all files to one type: numbers beside texts become texts."""
+def _with_common_type(pieces: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Cast the labels of all files to a common type: numbers become text if any file has text."""
     kinds = {piece.schema[LABEL] for piece in pieces if piece.height}
     if len(kinds) <= 1 or all(kind.is_numeric() for kind in kinds):
         return [piece for piece in pieces if piece.height] or pieces[:1]
@@ -115,14 +121,14 @@ def _alike(pieces: list[pl.DataFrame]) -> list[pl.DataFrame]:
 def _notes(unnamed: int, repeated: int, labels: pl.DataFrame, newest: pl.DataFrame) -> list[str]:
     notes = []
     if unnamed:
-        notes.append(f"{count(unnamed, 'prediction')} had no id and cannot be joined to ground truth.")
+        notes.append(f"{count(unnamed, 'prediction')} had no id and cannot be joined to ground source.")
     if repeated:
-        notes.append(f"{count(repeated, 'prediction')} repeated an id; the last answer counts.")
+        notes.append(f"{count(repeated, 'prediction')} repeated an id; the last response is used.")
     double = labels.height - newest.height
     if double:
         differing = labels.group_by(ID).agg(pl.col(LABEL).n_unique().alias("kinds")).filter(pl.col("kinds") > 1).height
         notes.append(
-            f"{count(double, 'label')} came again for the same id, with another value for {count(differing, 'id')}; "
-            "the newest counts."
+            f"{count(double, 'label')} repeated an id, with different values for {count(differing, 'id')}; the newest "
+            "is used."
         )
     return notes

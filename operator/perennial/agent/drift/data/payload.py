@@ -1,4 +1,4 @@
-"""From the body of a prediction request to columns: what the model was asked about."""
+"""Parses bodies of prediction requests and responses into columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,33 +7,33 @@ from math import prod
 from perennial.agent.drift.data.table import Scalar
 
 MAX_WIDTH = 4096
-"""Columns that one tensor may make. A wider one is an image or an embedding, for which column drift says nothing."""
+"""Maximum number of columns of a tensor. Drift per column is meaningless for wider ones: images and embeddings."""
 
 
 class MalformedPayload(ValueError):
-    """The body is in none of the formats that are understood, or contradicts itself."""
+    """The body is in no supported format, or inconsistent."""
 
 
 @dataclass(frozen=True)
 class Payload:
-    """Rows of one request: as many values for every column."""
+    """Rows of one request: all columns have `rows` values."""
 
     columns: Mapping[str, Sequence[Scalar]]
     rows: int
 
 
 def parse_payload(body: object) -> Payload:
-    """Return the rows of a request.
+    """Parse the rows of a request.
 
-    Understood are the Open Inference Protocol v2 (`inputs`: a list of tensors) and three forms of MLflow's
+    Supported are the Open Inference Protocol v2 (`inputs`: a list of tensors) and three forms of MLflow's
     scoring protocol (`dataframe_split`, `dataframe_records`, `inputs`: named columns). A tensor of shape [n] or
-    [n, 1] is one column of its name; one of shape [n, d] is d columns, `<name>.0` to `<name>.<d-1>`.
+    [n, 1] is one column with its name; one of shape [n, d] is d columns, `<name>.0` to `<name>.<d-1>`.
 
     Args:
         body: decoded JSON.
 
     Raises:
-        MalformedPayload: the body has another form, says in a few words which.
+        MalformedPayload: the body is in no supported format; the message says what is wrong.
     """
     match body:
         case {"inputs": [*tensors]}:
@@ -48,16 +48,16 @@ def parse_payload(body: object) -> Payload:
 
 
 def parse_answer(body: object) -> Payload:
-    """Return the rows of an answer: one for each row of its request.
+    """Parse the rows of a response: one per row of its request.
 
-    Understood are the Open Inference Protocol v2 (`outputs`: a list of tensors) and MLflow's `predictions`: a list of
-    values, of lists of equal length, or of records. Columns are named as those of requests; MLflow's is `predictions`.
+    Supported are the Open Inference Protocol v2 (`outputs`: a list of tensors) and MLflow's `predictions`: a list of
+    values, of lists of equal length, or of records. Columns are named as in requests; MLflow's is `predictions`.
 
     Args:
         body: decoded JSON.
 
     Raises:
-        MalformedPayload: the body has another form, says in a few words which.
+        MalformedPayload: the body is in no supported format; the message says what is wrong.
     """
     match body:
         case {"outputs": [*tensors]}:
@@ -91,7 +91,7 @@ def _of_tensor(name: str, shape: Sequence[object], data: object) -> Mapping[str,
         raise MalformedPayload(f"tensor {name[:64]} is wider than {MAX_WIDTH}")
     values = _flatten(data)
     if len(values) != sizes[0] * width:
-        raise MalformedPayload(f"tensor {name[:64]} has {len(values)} values, its shape says {sizes[0] * width}")
+        raise MalformedPayload(f"tensor {name[:64]} has {len(values)} values, but its shape has {sizes[0] * width}")
     if width == 1:
         return {name: values}
     return {f"{name}.{index}": values[index::width] for index in range(width)}
@@ -124,7 +124,7 @@ def _column(values: object) -> Sequence[Scalar]:
 
 
 def _flatten(data: object) -> list[Scalar]:
-    """Return the scalars of nested lists in row-major order, without recursion: the nesting is not ours."""
+    """Return the scalars of nested lists in row-major order. Not recursive, since the depth is untrusted."""
     if not isinstance(data, list):
         raise MalformedPayload("data is not a list")
     flat = data

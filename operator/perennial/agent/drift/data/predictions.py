@@ -1,4 +1,4 @@
-"""What the model predicted, and for whom: one row for each prediction, from captured answers or from files."""
+"""Reads predictions with their ids from captured responses or from files, one row per prediction."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ import polars as pl
 
 from perennial.agent.drift.data.files import Store, read_tables, tables_under
 from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_answer, parse_payload
-from perennial.agent.drift.data.table import PartWriter, Scalar, Table, as_text
+from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table, as_text
 from perennial.agent.drift.data.window import Record, read_records, since_of, window_files
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.core.times import parse_duration
@@ -20,7 +20,7 @@ ID = "@id"
 OUTPUT = "@output"
 GROUP = "@group"
 LABEL = "@label"
-"""Columns of our own; the sign keeps them apart from those of the data."""
+"""Internal columns; the @ avoids collisions with columns of the data."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Predicted:
     """Predictions of a window.
 
     Attributes:
-        frame: one row for each; ID as text, OUTPUT (or OUTPUT.0, OUTPUT.1, ... for several values), GROUP, and the
-            further columns that were wanted and that the data has.
-        notes: what else was met, as sentences.
+        frame: one row per prediction: ID as text, OUTPUT (or OUTPUT.0, OUTPUT.1, ... for several values), GROUP, and
+            the further columns wanted, as far as they exist.
+        notes: sentences for the report.
     """
 
     frame: pl.DataFrame
@@ -40,17 +40,17 @@ class Predicted:
 def read_predictions(
     config: DriftConfig, store: Store, wanted: Collection[str], folder: Path, now: datetime
 ) -> Predicted:
-    """Return the predictions that are judged: those of the window that ended when labels were due.
+    """Read the predictions to evaluate: with ground truth, those of the window that ended `groundTruth.delay` ago.
 
     Args:
-        config: where they are, and what of an answer is the prediction.
+        config: location of the data, and how to read predictions.
         store: storage.
-        wanted: further columns of the requests, such as attributes.
+        wanted: further columns of the requests, such as protected attributes.
         folder: an empty folder for downloads.
-        now: the present.
+        now: current time.
 
     Raises:
-        Undefined: no prediction can be found in the data; the message says why.
+        Undefined: no predictions found; the message says why.
         AgentError: DataInvalid, naming a file; or what storage raises.
     """
     if isinstance(config.current, CaptureWindow):
@@ -60,19 +60,19 @@ def read_predictions(
 
 
 def output_columns(names: Sequence[str], output: str | None) -> dict[str, str]:
-    """Return which columns hold the prediction, and how they are called from here on.
+    """Map the columns with the prediction to their internal names.
 
     Args:
-        names: columns of an answer.
-        output: the one that is asked for; None: the only one there is.
+        names: columns of a response.
+        output: predictions.output; None: the only output.
 
     Raises:
-        Undefined: there is none of that name, or several and none was asked for.
+        Undefined: there is no output of that name, or several and none was chosen.
     """
     tensors = dict.fromkeys(_tensor(name) for name in names)
     chosen = output or next(iter(tensors), "")
     if output is None and len(tensors) > 1:
-        raise Undefined(f"answers hold several outputs ({', '.join(list(tensors)[:5])}): set predictions.output")
+        raise Undefined(f"responses have several outputs ({', '.join(list(tensors)[:5])}): set predictions.output")
     found = {name: OUTPUT + name.removeprefix(chosen) for name in names if name == chosen or _tensor(name) == chosen}
     if not found:
         raise Undefined(f"there is no output {chosen}: set predictions.output to one of {', '.join(list(tensors)[:5])}")
@@ -80,7 +80,7 @@ def output_columns(names: Sequence[str], output: str | None) -> dict[str, str]:
 
 
 def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -> pl.DataFrame:
-    """Return the predictions in files, whose columns hold id, prediction, and what is wanted.
+    """Read predictions from files with columns for id, prediction, and further columns wanted.
 
     Raises:
         Undefined: predictions.output is not set, or no column has that name.
@@ -93,19 +93,19 @@ def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -
     chosen = output_columns(present or table.columns[:5], output)
     frame = pl.DataFrame([table.column(name).alias(alias) for name, alias in chosen.items()])
     further = [table.column(name) for name in sorted(wanted) if name in table.columns]
-    return frame.with_columns(*further, *_marks(config, table))
+    return frame.with_columns(*further, *_key_columns(config, table))
 
 
-def _marks(config: DriftConfig, table: Table) -> list[pl.Series]:
-    truth = config.ground_truth
-    identity = (truth.id or truth.key) if truth else None
+def _key_columns(config: DriftConfig, table: Table) -> list[pl.Series]:
+    labels = config.ground_truth
+    identity = (labels.id or labels.key) if labels else None
     named = ((ID, identity), (GROUP, config.predictions.group))
-    return [as_text(table.column(name)).alias(mark) for mark, name in named if name and name in table.columns]
+    return [as_text(table.column(name)).alias(alias) for alias, name in named if name and name in table.columns]
 
 
 def _texts(config: DriftConfig) -> set[str]:
-    truth = config.ground_truth
-    return {truth.id or truth.key} if truth else set()
+    labels = config.ground_truth
+    return {labels.id or labels.key} if labels else set()
 
 
 def _from_capture(
@@ -113,7 +113,7 @@ def _from_capture(
 ) -> Predicted:
     until = now - parse_duration(config.ground_truth.delay) if config.ground_truth else now
     files = window_files(store, window, until)
-    writer = PartWriter(folder, window.uri)
+    writer = PartitionWriter(folder, window.uri)
     causes: Counter[str] = Counter()
     since = since_of(window, until)
     for record in read_records(store, window, files, folder / "download", since=since, until=until):
@@ -131,18 +131,18 @@ def _from_capture(
         raise Undefined(f"no predictions from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC{_first(causes)}")
     notes = (f"Left out of predictions: {_listed(causes)}.",) if causes else ()
     return Predicted(
-        pl.DataFrame([table.column(name) for name in table.columns]).with_columns(_text_marks(table)), notes
+        pl.DataFrame([table.column(name) for name in table.columns]).with_columns(_key_columns_as_text(table)), notes
     )
 
 
-def _text_marks(table: Table) -> list[pl.Series]:
+def _key_columns_as_text(table: Table) -> list[pl.Series]:
     return [as_text(table.column(name)) for name in (ID, GROUP) if name in table.columns]
 
 
 def _rows(record: Record, config: DriftConfig, wanted: set[str]) -> Payload:
     asked, answered = parse_payload(record.request), parse_answer(record.response)
     if asked.rows != answered.rows:
-        raise MalformedPayload(f"{answered.rows} answers to {asked.rows} rows")
+        raise MalformedPayload(f"{answered.rows} predictions for {asked.rows} rows")
     outputs = output_columns(list(answered.columns), config.predictions.output)
     columns: dict[str, Sequence[Scalar]] = {alias: answered.columns[name] for name, alias in outputs.items()}
     columns.update({name: values for name, values in asked.columns.items() if name in wanted})
@@ -160,7 +160,7 @@ def _identities(record: Record, config: DriftConfig, asked: Payload) -> Sequence
 
 
 def _tensor(name: str) -> str:
-    """Return the tensor that a column belongs to: `p` for `p.0`."""
+    """Return the name of a column's tensor: `p` for `p.0`."""
     head, dot, tail = name.rpartition(".")
     return head if dot and tail.isdigit() else name
 

@@ -1,4 +1,4 @@
-"""The files of the reference: a prefix of the user's, or what the serving model was trained on."""
+"""Reads the reference: files under a URI, or the training inputs of the served model."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -20,23 +20,23 @@ _CHANGED = "publish the data under a new prefix and train again, or set referenc
 
 
 def read_reference(store: Store, reference: str | RunReference, folder: Path, as_text: Collection[str]) -> Table:
-    """Return the rows of the reference.
+    """Read the reference as a table.
 
     Args:
-        store: where it is.
-        reference: a URI, or the version whose training inputs are meant.
-        folder: an empty folder for downloads and parts.
-        as_text: columns whose CSV values stay text.
+        store: storage of the reference.
+        reference: a URI, or the version whose training inputs are the reference.
+        folder: an empty folder for downloads and partitions.
+        as_text: columns whose CSV values are not parsed.
 
     Raises:
-        AgentError: ObjectNotFound, when there is nothing; ManifestInvalid; DigestMismatch, when a file is not what
-            the run learned from; DataInvalid, naming the file; or what storage raises.
+        AgentError: ObjectNotFound, if there are no files; ManifestInvalid; DigestMismatch, if a file has changed since
+            training; DataInvalid, naming the file; or what storage raises.
     """
     if isinstance(reference, RunReference):
         return _read_inputs(store, reference, folder, as_text)
     files = tables_under(store, reference)
     if not files:
-        raise AgentError(OBJECT_NOT_FOUND, f"there is nothing under reference.uri {reference}")
+        raise AgentError(OBJECT_NOT_FOUND, f"no objects found under reference.uri {reference}")
     return read_tables(store, files, folder, as_text)
 
 
@@ -46,12 +46,12 @@ def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: C
     tables = [item for item in files if is_table(item.uri)]
     if not tables:
         raise AgentError(DATA_INVALID, f"input {chosen.name} of the run has no Parquet, CSV or JSON lines files")
-    checked = _Checked(store, {item.uri: item.sha256 for item in files})
-    return read_tables(checked, tables, folder, as_text)
+    verifying = _VerifyingStore(store, {item.uri: item.sha256 for item in files})
+    return read_tables(verifying, tables, folder, as_text)
 
 
-class _Checked:
-    """Storage whose downloads must have the content that the run learned from."""
+class _VerifyingStore:
+    """Storage that verifies downloads against the sha256 recorded at training."""
 
     def __init__(self, store: Store, expected: dict[str, str | None]) -> None:
         self._store = store
@@ -61,12 +61,12 @@ class _Checked:
         self.put_bytes = store.put_bytes
 
     def download(self, uri: str, path: Path, size: int | None = None, etag: str | None = None) -> str:
-        """Write an object to a file and return its sha256, if it is what was recorded."""
+        """Download an object and verify its sha256."""
         actual = self._store.download(uri, path, size, etag)
         expected = self._expected.get(uri)
         if expected is not None and actual != expected:
             path.unlink(missing_ok=True)
-            raise AgentError(DIGEST_MISMATCH, f"the reference changed since the training: {uri}; {_CHANGED}")
+            raise AgentError(DIGEST_MISMATCH, f"the reference has changed since training: {uri}; {_CHANGED}")
         return actual
 
 
@@ -85,27 +85,27 @@ def _chosen(manifest: Manifest, name: str | None) -> InputManifest:
 
 
 def _listed(store: Store, chosen: InputManifest) -> list[Download]:
-    """Return exactly the files that the run learned from, as they lie in storage now.
+    """Return the files of a run's input that its manifest lists.
 
     Raises:
-        AgentError: DigestMismatch, when one is gone or has another size.
+        AgentError: DigestMismatch, if one is missing or has another size.
     """
     present = {item.relative: item for item in store.list(chosen.uri)}
     files: list[Download] = []
     for entry in chosen.files:
         item = present.get(entry.path)
         if item is None or item.size != entry.size:
-            state = "is gone" if item is None else f"has {item.size} bytes instead of {entry.size}"
+            state = "is missing" if item is None else f"has {item.size} bytes instead of {entry.size}"
             raise AgentError(
-                DIGEST_MISMATCH, f"the reference changed since the training: {entry.path} {state}; {_CHANGED}"
+                DIGEST_MISMATCH, f"the reference has changed since training: {entry.path} {state}; {_CHANGED}"
             )
         files.append(Download(uri_of(chosen.uri, item.key), item.size, item.etag, entry.sha256))
     return files
 
 
 def _unlisted(store: Store, chosen: InputManifest, folder: Path) -> list[Download]:
-    """Return all files of an input that was too large to be listed, if together they still have its digest."""
-    log.info("input %s has too many files to be listed one by one: hashing all of them", chosen.name)
+    """Return all files of an input that the manifest does not list, after verifying their common digest."""
+    log.info("the manifest does not list the files of input %s: verifying their common digest", chosen.name)
     path = folder / "hashing"
     entries: list[FileEntry] = []
     files: list[Download] = []
@@ -119,7 +119,7 @@ def _unlisted(store: Store, chosen: InputManifest, folder: Path) -> list[Downloa
         path.unlink()
     if content_digest(_in_order(entries)) != chosen.digest:
         raise AgentError(
-            DIGEST_MISMATCH, f"the reference changed since the training: files under {chosen.uri}; {_CHANGED}"
+            DIGEST_MISMATCH, f"the reference has changed since training: files under {chosen.uri}; {_CHANGED}"
         )
     return files
 

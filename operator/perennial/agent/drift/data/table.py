@@ -1,6 +1,6 @@
-"""Rows on disk, read one column at a time: memory grows with one column, not with the table.
+"""Tables in Parquet partitions on disk, read one column at a time to bound memory.
 
-`data` turns files into parts, `drift_window` turns captured requests into parts; `drift_columns` reads them.
+`data.files` and `data.window` write partitions; `columns` reads them.
 """
 
 import re
@@ -15,16 +15,16 @@ from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 from perennial.stats.samples import number_text
 
 Scalar = float | int | bool | str | None
-ROWS_PER_PART = 65_536
-_NO_ROOM = re.compile(r"\(os error (27|28|122)\)")
-"""File too large, no space left, quota exceeded: polars tells of them only in its message."""
+ROWS_PER_PARTITION = 65_536
+_DISK_FULL = re.compile(r"\(os error (27|28|122)\)")
+"""EFBIG, ENOSPC and EDQUOT, which polars reports in its message only."""
 MAX_TEXT = 256
-"""Longer texts are cut: a category's name is shown in reports, and a body of text is no category."""
+"""Maximum length of a category, which is shown in reports; longer strings are truncated."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One Parquet file on disk, and the object that it came from."""
+class Partition:
+    """One Parquet file on disk; `origin` is the URI that errors name."""
 
     path: Path
     origin: str
@@ -34,33 +34,33 @@ class Part:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one side, in files on disk."""
+    """Rows of one side, in partitions that may differ in columns and types."""
 
-    parts: tuple[Part, ...]
+    partitions: tuple[Partition, ...]
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return sum(part.rows for part in self.parts)
+        return sum(partition.rows for partition in self.partitions)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that any part has, in the order in which they are met."""
-        return tuple(dict.fromkeys(name for part in self.parts for name in part.schema))
+        """Names of the columns of all partitions, in order of first occurrence."""
+        return tuple(dict.fromkeys(name for partition in self.partitions for name in partition.schema))
 
     def nested(self, name: str) -> bool:
-        """Tell whether a column holds lists or records in some part."""
-        return any(name in part.schema and part.schema[name].is_nested() for part in self.parts)
+        """Whether a column has lists or records in any partition."""
+        return any(name in partition.schema and partition.schema[name].is_nested() for partition in self.partitions)
 
     def column(self, name: str) -> pl.Series:
-        """Return all values of a column; rows of parts that lack it are null.
+        """Return all values of a column; null in partitions that lack it.
 
-        Parts that disagree on the type are brought to a common one: numbers beside text become text.
+        Different types are cast to a common one: numbers become text if any partition has text.
 
         Raises:
-            AgentError: DataInvalid, when a file cannot be read; it is named.
+            AgentError: DataInvalid, naming a file that cannot be read.
         """
-        pieces = [_piece(part, name) for part in self.parts]
+        pieces = [_piece(partition, name) for partition in self.partitions]
         if not pieces:
             return pl.Series(name, [], dtype=pl.Null)
         known = {piece.dtype for piece in pieces if piece.dtype != pl.Null}
@@ -70,60 +70,60 @@ class Table:
         return pl.concat([piece.to_frame() for piece in pieces], how="vertical_relaxed").to_series()
 
 
-class PartWriter:
-    """Gathers rows in memory and writes them out as parts, so that memory stays bounded."""
+class PartitionWriter:
+    """Buffers rows and writes them to partitions of bounded size."""
 
     def __init__(self, folder: Path, origin: str) -> None:
         self._folder = folder
         self._origin = origin
         self._values: dict[str, list[Scalar]] = {}
         self._rows = 0
-        self._parts: list[Part] = []
+        self._partitions: list[Partition] = []
 
     def add(self, columns: Mapping[str, Sequence[Scalar]], rows: int) -> None:
-        """Add rows: as many values for each column. Columns that are not named are null in these rows."""
+        """Append rows. Each column has `rows` values; columns not given are null."""
         for name, values in columns.items():
             held = self._values.setdefault(name, [])
             held.extend([None] * (self._rows - len(held)))
             held.extend(values)
         self._rows += rows
-        if self._rows >= ROWS_PER_PART:
+        if self._rows >= ROWS_PER_PARTITION:
             self._write()
 
     def finish(self) -> Table:
-        """Write what is left and return all rows."""
+        """Write the remaining rows and return the table."""
         if self._rows:
             self._write()
-        return Table(tuple(self._parts))
+        return Table(tuple(self._partitions))
 
     def _write(self) -> None:
         rows, values = self._rows, self._values
         self._rows, self._values = 0, {}
         padded = {name: [*held, *([None] * (rows - len(held)))] for name, held in values.items()}
         frame = pl.DataFrame([series_of(name, held) for name, held in padded.items()])
-        path = self._folder / f"rows-{len(self._parts):06}.parquet"
+        path = self._folder / f"rows-{len(self._partitions):06}.parquet"
         try:
             frame.write_parquet(path, compression="lz4")
         except pl.exceptions.PolarsError as error:
             raise unreadable(self._origin, error) from error
-        self._parts.append(Part(path, self._origin, frame.schema, rows))
+        self._partitions.append(Partition(path, self._origin, frame.schema, rows))
 
 
-def part_of(path: Path, origin: str) -> Part:
-    """Return a Parquet file as a part.
+def partition_of(path: Path, origin: str) -> Partition:
+    """Open a Parquet file as a partition.
 
     Raises:
-        AgentError: DataInvalid, when it cannot be read.
+        AgentError: DataInvalid, if it cannot be read.
     """
     try:
         scan = pl.scan_parquet(path, glob=False)
-        return Part(path, origin, scan.collect_schema(), int(scan.select(pl.len()).collect().item()))
+        return Partition(path, origin, scan.collect_schema(), int(scan.select(pl.len()).collect().item()))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(origin, error) from error
 
 
 def series_of(name: str, values: Sequence[Scalar]) -> pl.Series:
-    """Return JSON scalars as a series: booleans, else numbers as Float64, else everything as text."""
+    """Convert JSON scalars to a series: Boolean, Float64 or String, the first that fits all values."""
     kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pl.Series(name, [None] * len(values), dtype=pl.Null)
@@ -135,7 +135,7 @@ def series_of(name: str, values: Sequence[Scalar]) -> pl.Series:
 
 
 def as_text(series: pl.Series) -> pl.Series:
-    """Return the values as texts: whole numbers without a point, so that 1 and 1.0 are the same category."""
+    """Convert values to strings. Whole numbers have no decimal point, so that 1 and 1.0 are one category."""
     if series.dtype.is_float() or series.dtype.is_decimal():
         numbers = series.cast(pl.Float64)
         whole = numbers.is_finite() & (numbers == numbers.round()) & (numbers.abs() < 2.0**53)
@@ -145,20 +145,20 @@ def as_text(series: pl.Series) -> pl.Series:
 
 
 def unreadable(origin: str, error: Exception) -> AgentError:
-    """Return the failure of a file that cannot be read, with the reason in one line; or of a disk that is full."""
+    """Build the error of a file that cannot be read, or of a full disk."""
     reason = " ".join(str(error).split())[:200]
-    if _NO_ROOM.search(reason):
-        return AgentError(OUT_OF_SPACE, f"no room left for the rows of {origin}: {reason}")
+    if _DISK_FULL.search(reason):
+        return AgentError(OUT_OF_SPACE, f"disk full while writing the rows of {origin}: {reason}")
     return AgentError(DATA_INVALID, f"{origin} cannot be read: {reason}")
 
 
-def _piece(part: Part, name: str) -> pl.Series:
-    if name not in part.schema:
-        return pl.repeat(None, part.rows, dtype=pl.Null, eager=True).alias(name)
+def _piece(partition: Partition, name: str) -> pl.Series:
+    if name not in partition.schema:
+        return pl.repeat(None, partition.rows, dtype=pl.Null, eager=True).alias(name)
     try:
-        return pl.scan_parquet(part.path, glob=False).select(pl.col(name)).collect().to_series()
+        return pl.scan_parquet(partition.path, glob=False).select(pl.col(name)).collect().to_series()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise unreadable(part.origin, error) from error
+        raise unreadable(partition.origin, error) from error
 
 
 def _number(value: Scalar) -> float | None:

@@ -1,4 +1,4 @@
-"""The captured requests of the last hours, as rows: what the model was asked."""
+"""Reads the captured requests of a time window as rows."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ from polars.exceptions import PolarsError
 
 from perennial.agent.drift.data.files import Download, Store, log, read_lines, uri_of
 from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_payload
-from perennial.agent.drift.data.table import PartWriter, Scalar, Table, unreadable
+from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table, unreadable
 from perennial.agent.records.files import SUFFIX
 from perennial.agent.records.parquet import parquet_lines
 from perennial.api.contract.commands import CaptureWindow
@@ -33,7 +33,7 @@ Skipped = Literal["malformed", "of another model", "not answered with 200", "out
 
 @dataclass(frozen=True)
 class Record:
-    """A request with its answer, as decoded JSON."""
+    """A request with its response, as decoded JSON."""
 
     id: str
     request: object
@@ -42,13 +42,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Window:
-    """What a window held.
+    """Content of a window.
 
     Attributes:
-        table: rows of the columns that were wanted.
-        requests: records that gave rows.
-        skipped: records that gave none, by cause.
-        unwanted: names of further columns, at most 1,000.
+        table: rows, with the wanted columns.
+        requests: number of records used.
+        skipped: number of other records, by cause.
+        unwanted: names of other columns, at most 1,000.
     """
 
     table: Table
@@ -58,10 +58,10 @@ class Window:
 
 
 def window_files(store: Store, window: CaptureWindow, now: datetime) -> list[Download]:
-    """Return the capture files that can hold requests of the window, by name.
+    """Return the capture files that may have requests of the window, sorted by name.
 
-    A file lies in the partition of the hour in which it was written, and clocks differ: one hour more is looked at
-    on both ends, and the records' own times decide.
+    Files are partitioned by hour, and clocks differ: one more hour is listed on both ends, and records are then
+    filtered by their own times.
     """
     first = _hour(since_of(window, now)) - _HOUR
     last = _hour(now) + _HOUR
@@ -82,20 +82,20 @@ def read_window(
     now: datetime,
     wanted: Collection[str],
 ) -> Window:
-    """Read capture files and return the rows of the requests in the window.
+    """Read the requests of the window from capture files.
 
     Args:
-        store: where the files are.
-        window: how far back, and of which model.
-        files: what `window_files` found.
-        folder: an empty folder for downloads and parts.
+        store: storage of the files.
+        window: length and model.
+        files: result of `window_files`.
+        folder: an empty folder for downloads and partitions.
         now: end of the window.
-        wanted: columns to keep, so that what clients send cannot fill the disk.
+        wanted: columns to keep; others are dropped, so that clients cannot fill the disk.
 
     Raises:
-        AgentError: DataInvalid, naming a file that is not gzip; or what storage raises.
+        AgentError: DataInvalid, naming a file that cannot be decoded; or what storage raises.
     """
-    writer = PartWriter(folder, window.uri)
+    writer = PartitionWriter(folder, window.uri)
     skipped: Counter[Skipped] = Counter()
     unwanted: dict[str, None] = {}
     requests = 0
@@ -118,18 +118,18 @@ def read_records(
     since: datetime,
     until: datetime | None = None,
 ) -> Iterator[Record | Skipped]:
-    """Yield the answered requests of a window, and for each other record why it is left out.
+    """Yield the successful requests of a window, and for each other record the cause of skipping it.
 
     Args:
-        store: where the files are.
-        window: of which model.
-        files: what `window_files` found.
-        path: where a file lies while it is read.
+        store: storage of the files.
+        window: names the model.
+        files: result of `window_files`.
+        path: temporary file for downloads.
         since: start of the window.
-        until: its end, exclusive. None: whatever clocks say, nothing is too new.
+        until: end of the window, exclusive. None: no end, so that clock skew drops no records.
 
     Raises:
-        AgentError: DataInvalid, naming a file that is not gzip; or what storage raises.
+        AgentError: DataInvalid, naming a file that cannot be decoded; or what storage raises.
     """
     for number, item in enumerate(files, start=1):
         for line in _file_lines(store, item, path):
@@ -160,7 +160,7 @@ def _record_of(line: bytes | None, digest: str, since: datetime, until: datetime
 
 
 def _cause(time: str, since: datetime, until: datetime | None, *, of_model: bool, status: int) -> Skipped | None:
-    """Return why a record is left out, or None."""
+    """Return why a record is skipped, if it is."""
     try:
         moment = parse_time(time)
     except ValueError:
@@ -173,7 +173,7 @@ def _cause(time: str, since: datetime, until: datetime | None, *, of_model: bool
 
 
 def _payload_of(record: Record) -> Payload | Skipped:
-    """Return the rows of one record, or why it has none."""
+    """Return the rows of a record, or why it is skipped."""
     if record.request is None:
         return "without a body"
     try:
@@ -197,7 +197,7 @@ def _file_lines(store: Store, item: Download, path: Path) -> Iterator[bytes | No
 
 
 def since_of(window: CaptureWindow, now: datetime) -> datetime:
-    """Return the start of the window that ends now."""
+    """Return the start of a window that ends at `now`."""
     return now - min(timedelta(seconds=window.seconds), _LONGEST)
 
 

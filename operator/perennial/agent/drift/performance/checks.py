@@ -1,4 +1,4 @@
-"""The checks of performance and fairness: each is judged by itself, and one that cannot be says why."""
+"""Runs the performance and fairness checks. A check that cannot be evaluated reports the reason."""
 
 import logging
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from perennial.agent.drift.data.files import Store
-from perennial.agent.drift.data.labels import join_truth
+from perennial.agent.drift.data.labels import join_labels
 from perennial.agent.drift.data.predictions import LABEL, frame_of_files, read_predictions
 from perennial.agent.drift.data.table import Table
 from perennial.agent.drift.performance.estimates import run_estimates
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What the checks gave.
+class CheckResults:
+    """Results of all checks.
 
     Attributes:
-        reports: one for each check, failed ones first.
-        labelled: predictions with a label; None without ground truth.
-        predicted: predictions; None when none were read.
-        notes: what else was met, as sentences.
+        reports: one per check, failed ones first.
+        labelled: number of predictions with a label; None without ground truth.
+        predicted: number of predictions; None if none were read.
+        notes: sentences for the report.
     """
 
     reports: tuple[CheckReport, ...] = ()
@@ -44,64 +44,64 @@ class Checked:
     notes: tuple[str, ...] = ()
 
 
-def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> Checked:
-    """Judge performance and fairness.
+def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> CheckResults:
+    """Run all checks.
 
     Args:
-        config: the checks, and where predictions and labels are.
+        config: checks, and location of predictions and labels.
         store: storage.
-        reference: what the model learned from, for drops.
+        reference: reference data, for checks with maxDrop.
         folder: an empty folder for downloads.
-        now: the present.
+        now: current time.
 
     Raises:
         AgentError: DataInvalid, naming a file that cannot be read; or what storage raises.
     """
-    judged_by_truth = _by_truth(config, store, reference, _made(folder, "truth"), now)
-    estimates, notes = run_estimates(config, store, reference, _made(folder, "estimates"), now)
-    reports = sorted((*judged_by_truth.reports, *estimates), key=lambda item: not item.failed)
+    labelled = _labelled_checks(config, store, reference, _subfolder(folder, "labelled"), now)
+    estimates, notes = run_estimates(config, store, reference, _subfolder(folder, "estimates"), now)
+    reports = sorted((*labelled.reports, *estimates), key=lambda item: not item.failed)
     if reports:
         failed = sum(report.failed for report in reports)
         log.info("%d of %d checks of performance and fairness failed", failed, len(reports))
-    return replace(judged_by_truth, reports=tuple(reports), notes=(*judged_by_truth.notes, *notes))
+    return replace(labelled, reports=tuple(reports), notes=(*labelled.notes, *notes))
 
 
-def _by_truth(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> Checked:
+def _labelled_checks(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> CheckResults:
     checks = config.checks
     if not (checks.performance or checks.fairness):
-        return Checked()
+        return CheckResults()
     attributes = {name for check in checks.fairness for name in check.attributes}
     wanted = attributes | {name for name in (config.ground_truth.id if config.ground_truth else None,) if name}
     try:
         frame, labelled, notes = _read(config, store, wanted, folder, now)
     except Undefined as error:
-        return Checked(tuple(_unjudged(config, str(error))))
+        return CheckResults(tuple(_not_evaluated(config, str(error))))
     reports = [
         *(_performance(check, config, frame, reference) for check in checks.performance),
         *(_fairness(check, config, frame) for check in checks.fairness),
     ]
-    return Checked(tuple(reports), labelled, frame.height, notes)
+    return CheckResults(tuple(reports), labelled, frame.height, notes)
 
 
 def state_of(reports: Sequence[CheckReport], kind: str) -> bool | None:
-    """Return whether a check of a kind failed; None when none was asked for, or none could be judged."""
-    judged_ones = [report for report in reports if report.check == kind and report.value is not None]
-    return any(report.failed for report in judged_ones) if judged_ones else None
+    """Whether a check of a kind failed; None if there is none, or none could be evaluated."""
+    evaluated = [report for report in reports if report.check == kind and report.value is not None]
+    return any(report.failed for report in evaluated) if evaluated else None
 
 
 def _read(
     config: DriftConfig, store: Store, wanted: set[str], folder: Path, now: datetime
 ) -> tuple[pl.DataFrame, int | None, tuple[str, ...]]:
-    predicted = read_predictions(config, store, wanted, _made(folder, "predictions"), now)
-    truth = config.ground_truth
-    if truth is None:
+    predicted = read_predictions(config, store, wanted, _subfolder(folder, "predictions"), now)
+    labels = config.ground_truth
+    if labels is None:
         return predicted.frame, None, predicted.notes
-    joined = join_truth(predicted.frame, truth, store, wanted, _made(folder, "labels"))
+    joined = join_labels(predicted.frame, labels, store, wanted, _subfolder(folder, "labels"))
     coverage = f"{percent(joined.coverage)} of {count(joined.frame.height, 'prediction')} have a label."
     return joined.frame, joined.labelled, (*predicted.notes, coverage, *joined.notes)
 
 
-def _made(folder: Path, name: str) -> Path:
+def _subfolder(folder: Path, name: str) -> Path:
     path = folder / name
     path.mkdir()
     return path
@@ -114,7 +114,7 @@ def _performance(check: PerformanceCheck, config: DriftConfig, frame: pl.DataFra
     try:
         rows = rows_of(frame, check.metric, config.predictions, check.k)
         if rows.size < config.checks.min_rows:
-            raise Undefined(f"{count(rows.size, 'labelled row')}, checks.minRows asks for {config.checks.min_rows:,}")
+            raise Undefined(f"{count(rows.size, 'labelled row')}, but checks.minRows is {config.checks.min_rows:,}")
         found = measure(check.metric, rows)
         failed, before = limits.broken_by(found), None
         if check.max_drop is not None:
@@ -129,11 +129,11 @@ def _performance(check: PerformanceCheck, config: DriftConfig, frame: pl.DataFra
 def _reference_frame(config: DriftConfig, reference: Table) -> pl.DataFrame:
     label = config.ground_truth.label if config.ground_truth else ""
     if label not in reference.columns:
-        raise Undefined(f"the reference has no column {label} to measure a drop from: set min or max instead")
+        raise Undefined(f"maxDrop needs labels in the reference, but it has no column {label}: set min or max instead")
     try:
         frame = frame_of_files(reference, config, ())
     except Undefined as error:
-        raise Undefined(f"the reference holds no predictions to measure a drop from ({error})") from error
+        raise Undefined(f"maxDrop needs predictions in the reference ({error})") from error
     return frame.with_columns(reference.column(label).alias(LABEL))
 
 
@@ -142,7 +142,7 @@ def _fairness(check: FairnessCheck, config: DriftConfig, frame: pl.DataFrame) ->
     named = " & ".join(check.attributes)
     blank = CheckReport(check="fairness", metric=check.metric, subject=named, limit=limits.words)
     try:
-        rows = judged(frame, config.predictions, check.attributes, truth=check.needs_truth)
+        rows = judged(frame, config.predictions, check.attributes, labelled=check.needs_truth)
         blank = blank.model_copy(update={"groups": _groups(rows, check), "rows": int(rows.favourable.size)})
         found = disparity(check.metric, rows, check.privileged, least=check.min_group_rows)
     except Undefined as error:
@@ -164,7 +164,7 @@ def _groups(rows: Judged, check: FairnessCheck) -> tuple[GroupReport, ...]:
 
 
 def _fair_limits(check: FairnessCheck) -> Limits:
-    """Return the limits that are set, or the usual ones: four fifths for ratios, a tenth for differences."""
+    """Configured limits, or the defaults: the four-fifths rule for ratios, 0.1 for differences."""
     if check.min is not None or check.max is not None:
         return Limits.of(check.min, check.max)
     if check.metric == "disparateImpact":
@@ -174,7 +174,7 @@ def _fair_limits(check: FairnessCheck) -> Limits:
     return Limits(-0.1 if is_signed(check.metric) else None, 0.1)
 
 
-def _unjudged(config: DriftConfig, why: str) -> list[CheckReport]:
+def _not_evaluated(config: DriftConfig, why: str) -> list[CheckReport]:
     return [
         *(CheckReport(check="performance", metric=check.metric, why=why) for check in config.checks.performance),
         *(

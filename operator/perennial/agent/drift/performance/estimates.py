@@ -1,4 +1,4 @@
-"""Estimated performance: what calibrated probabilities of the newest window say, before any label comes."""
+"""Estimates performance on the newest window without labels, from calibrated probabilities."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,14 +21,14 @@ from perennial.stats.intervals import Undefined
 from perennial.stats.samples import Floats
 
 _CAVEAT = (
-    "Estimated figures hold while inputs move and what they mean stays the same; a change of that meaning "
-    "(concept drift) shows in labels only."
+    "Estimates account for changes of the inputs, not for changes of the relation between inputs and outcome "
+    "(concept drift), which only labels show."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class _Basis:
-    """What estimates are made from."""
+    """Data of the estimates, and notes for the report."""
 
     rows: Expected
     notes: tuple[str, ...]
@@ -37,12 +37,12 @@ class _Basis:
 def run_estimates(
     config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime
 ) -> tuple[tuple[CheckReport, ...], tuple[str, ...]]:
-    """Return one report for each check, and notes on how far they can be trusted.
+    """Return one report per check, and notes on the calibration.
 
     Args:
-        config: the checks, and where predictions are.
+        config: checks, and location of predictions.
         store: storage.
-        reference: what the model learned from; with predictions and labels it calibrates the probabilities.
+        reference: reference data; used for calibration if it has predictions and labels.
         folder: an empty folder for downloads.
         now: end of the window.
 
@@ -56,7 +56,7 @@ def run_estimates(
         basis = _basis(config, store, reference, folder, now)
     except Undefined as error:
         return tuple(_blank(check).model_copy(update={"why": str(error)}) for check in checks), ()
-    return tuple(_judge(check, basis.rows) for check in checks), basis.notes
+    return tuple(_evaluate(check, basis.rows) for check in checks), basis.notes
 
 
 def _basis(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> _Basis:
@@ -64,25 +64,25 @@ def _basis(config: DriftConfig, store: Store, reference: Table, folder: Path, no
     frame = read_predictions(newest, store, (), folder, now).frame
     scores = positive_scores(frame, config.predictions)
     if scores.size < config.checks.min_rows:
-        raise Undefined(f"{scores.size:,} predictions, checks.minRows asks for {config.checks.min_rows:,}")
+        raise Undefined(f"{scores.size:,} predictions, but checks.minRows is {config.checks.min_rows:,}")
     said = np.asarray(scores >= float(config.predictions.threshold))
     try:
-        known, truth = _known(config, reference)
-        learned = calibrate(known, truth) if calibration_helps(known, truth) else None
+        known, outcomes = _known(config, reference)
+        learned = calibrate(known, outcomes) if calibration_helps(known, outcomes) else None
     except Undefined as error:
-        note = f"Estimated from probabilities taken at their word, since they could not be calibrated: {error}."
+        note = f"Estimated from the model's own probabilities without calibration: {error}."
         return _Basis(Expected(scores, scores, said), (note, _CAVEAT))
     if learned is None:
-        note = "Estimated from the model's own probabilities: they are as well calibrated on the reference as can be."
+        note = "Estimated from the model's own probabilities: calibration on the reference does not improve them."
         return _Basis(Expected(scores, scores, said), (note, _CAVEAT))
     return _Basis(Expected(scores, learned.apply(scores), said), (_covered(learned, scores), _CAVEAT))
 
 
 def _known(config: DriftConfig, reference: Table) -> tuple[Floats, Bools]:
-    """Return the model's probabilities on the reference, and whether each came true."""
+    """Return the model's probabilities on the reference, and the outcomes."""
     label = config.ground_truth.label if config.ground_truth else None
     if label is None or label not in reference.columns:
-        raise Undefined("the reference holds no labels under groundTruth.label")
+        raise Undefined("the reference has no labels in the column groundTruth.label")
     frame = frame_of_files(reference, config, ()).with_columns(reference.column(label).alias(LABEL))
     rows = classified(frame.drop_nulls(), config.predictions)
     if rows.positive is None:
@@ -92,10 +92,10 @@ def _known(config: DriftConfig, reference: Table) -> tuple[Floats, Bools]:
 
 def _covered(learned: Calibration, scores: Floats) -> str:
     share = percent(learned.covers(scores))
-    return f"Estimated from probabilities calibrated on the reference, which has the range of {share} of them."
+    return f"Estimated from probabilities calibrated on the reference; {share} of them lie within its range."
 
 
-def _judge(check: EstimatedCheck, rows: Expected) -> CheckReport:
+def _evaluate(check: EstimatedCheck, rows: Expected) -> CheckReport:
     limits = Limits.of(check.min, check.max)
     blank = _blank(check)
     try:

@@ -1,4 +1,4 @@
-"""The part of report.html about performance and fairness."""
+"""Performance and fairness sections of report.html."""
 
 from html import escape
 
@@ -33,24 +33,24 @@ _NAMES = {
 }
 _RATES = {
     "selection": "Favourable decisions",
-    "truePositive": "… among those who deserved one",
-    "falsePositive": "… among those who did not",
-    "precision": "Deserved, among favourable decisions",
+    "truePositive": "… of those labelled favourable",
+    "falsePositive": "… of those labelled otherwise",
+    "precision": "Labelled favourable, of favourable decisions",
 }
 
 
 def checks_section(report: DriftReport) -> str:
-    """Return the section, or nothing when no such check was asked for."""
+    """Render the sections; empty without such checks."""
     if not report.checks:
         return ""
     performance = [check for check in report.checks if check.check == "performance"]
     fairness = [check for check in report.checks if check.check == "fairness"]
     estimated = [check for check in report.checks if check.check == "estimated"]
-    guess = '<p class="soft">Without labels, from calibrated probabilities; see the notes for how far to trust it.</p>'
+    guess = '<p class="soft">Estimated without labels, from calibrated probabilities; see the notes.</p>'
     return (
-        (f"<h2>How well the model predicts</h2>{_coverage(report)}{_table(performance)}" if performance else "")
-        + (f"<h2>How well it probably predicts</h2>{guess}{_table(estimated)}" if estimated else "")
-        + (f"<h2>How groups are treated</h2>{_table(fairness)}" if fairness else "")
+        (f"<h2>Performance</h2>{_coverage(report)}{_table(performance)}" if performance else "")
+        + (f"<h2>Estimated performance</h2>{guess}{_table(estimated)}" if estimated else "")
+        + (f"<h2>Fairness</h2>{_table(fairness)}" if fairness else "")
         + "".join(_groups(check) for check in fairness if check.groups)
     )
 
@@ -59,11 +59,11 @@ def _coverage(report: DriftReport) -> str:
     if report.labelled_rows is None or not report.predicted_rows:
         return ""
     share = percent(report.labelled_rows / report.predicted_rows)
-    return f'<p class="soft">The truth is known of {share} of {count(report.predicted_rows, "prediction")}.</p>'
+    return f'<p class="soft">{share} of {count(report.predicted_rows, "prediction")} have a label.</p>'
 
 
 def _table(checks: list[CheckReport]) -> str:
-    head = "<tr><th>Figure</th><th>Value</th><th>95 % interval</th><th>Wanted</th><th>Rows</th><th></th></tr>"
+    head = "<tr><th>Metric</th><th>Value</th><th>95 % interval</th><th>Limit</th><th>Rows</th><th></th></tr>"
     rows = "".join(_row(check) for check in checks)
     return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
@@ -71,11 +71,13 @@ def _table(checks: list[CheckReport]) -> str:
 def _row(check: CheckReport) -> str:
     name = _NAMES.get(check.metric, check.metric) + (f" · {check.subject}" if check.subject else "")
     if check.value is None or check.low is None:
-        why = f"not judged: {check.why or 'it has no value'}"
+        why = f"not evaluated: {check.why or 'no value'}"
         return f'<tr><td>{escape(name)}</td><td colspan="5" class="soft">{escape(why)}</td></tr>'
-    high = "any" if check.high is None else number(check.high)
+    high = "∞" if check.high is None else number(check.high)
     before = f", {number(check.reference)} on the reference" if check.reference is not None else ""
-    state = '<span class="bad">beyond the limit</span>' if check.failed else '<span class="good">holds</span>'
+    state = (
+        '<span class="bad">beyond the limit</span>' if check.failed else '<span class="good">within the limit</span>'
+    )
     return (
         f"<tr><td>{escape(name)}</td><td>{number(check.value)}{before}</td><td>{number(check.low)} to {high}</td>"
         f"<td>{escape(check.limit)}</td><td>{check.rows:,}</td><td>{state}</td></tr>"

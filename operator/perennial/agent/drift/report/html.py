@@ -1,4 +1,4 @@
-"""report.html: one file that a person reads on a phone or prints; every text from the data is escaped."""
+"""Renders report.html: a single file without scripts. All text from the data is escaped."""
 
 from html import escape
 
@@ -9,7 +9,7 @@ from perennial.agent.drift.report.text import count, number, percent
 from perennial.api.driftmonitor.status import p_value_text
 
 PLOTS = 200
-"""Columns with a plot; a report of thousands of columns would not open on a phone."""
+"""Maximum number of columns with a plot, to bound the size of the page."""
 
 _METHODS = {
     "psi": "PSI",
@@ -50,7 +50,7 @@ white-space:nowrap;color:var(--soft)}.key{display:inline-block;width:1.2em;heigh
 
 
 def render(report: DriftReport) -> str:
-    """Return the page."""
+    """Render the page."""
     title = f"{report.monitor}: {_headline(report)}"
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -70,17 +70,17 @@ def render(report: DriftReport) -> str:
 
 def _headline(report: DriftReport) -> str:
     verdict = "drift" if report.drifted else "no drift"
-    return f"{verdict}, {report.drifted_features} of {count(report.compared_features, 'column')} moved"
+    return f"{verdict}, {report.drifted_features} of {count(report.compared_features, 'column')} drifted"
 
 
 def _head(report: DriftReport) -> str:
     colour = "bad" if report.drifted else "good"
     verdict = "The data has drifted" if report.drifted else "The data has not drifted"
-    model = f"{report.run or 'a version given by its digest'} ({(report.digest or 'digest unknown')[:19]})"
+    model = f"{report.run or 'unknown'} ({(report.digest or 'digest unknown')[:19]})"
     facts = [
         ("Monitor", f"{report.namespace}/{report.monitor}"),
         ("Deployment", report.deployment),
-        ("Model of run", model),
+        ("Training run", model),
         ("Reference", f"{count(report.reference.rows, 'row')}, {report.reference.description}: {report.reference.uri}"),
         ("Current", f"{count(report.current.rows, 'row')}, {report.current.description}: {report.current.uri}"),
         ("Compared", f"{report.time}, job {report.job}"),
@@ -88,8 +88,8 @@ def _head(report: DriftReport) -> str:
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     return (
         f'<h1 class="{colour}">{verdict}</h1>'
-        f"<p>{report.drifted_features} of {count(report.compared_features, 'column')} moved beyond their threshold; "
-        f"the whole counts as drifted from a share of {percent(report.share_threshold)}.</p><dl>{listed}</dl>"
+        f"<p>{report.drifted_features} of {count(report.compared_features, 'column')} drifted; "
+        f"the verdict is drift from a share of {percent(report.share_threshold)}.</p><dl>{listed}</dl>"
     )
 
 
@@ -97,7 +97,7 @@ def _quality(report: DriftReport) -> str:
     if not report.quality_findings:
         return ""
     items = "".join(f"<li>{escape(finding)}</li>" for finding in report.quality_findings)
-    return f'<h2>The data itself</h2><ul class="bad">{items}</ul>'
+    return f'<h2>Data quality</h2><ul class="bad">{items}</ul>'
 
 
 def _columns(report: DriftReport) -> str:
@@ -110,14 +110,14 @@ def _columns(report: DriftReport) -> str:
         else ""
     )
     return (
-        "<h2>Columns, worst first</h2>"
-        f'<p class="soft">{key("reference")} what the model learned from<br>{key("current")} what it sees now</p>'
+        "<h2>Columns, most drift first</h2>"
+        f'<p class="soft">{key("reference")} reference<br>{key("current")} current data</p>'
         f'<div class="cards">{cards}</div>{rest}'
     )
 
 
 def _card(feature: FeatureReport) -> str:
-    state = '<span class="bad">drifted</span>' if feature.drifted else '<span class="good">as before</span>'
+    state = '<span class="bad">drifted</span>' if feature.drifted else '<span class="good">no drift</span>'
     drawing = plot(feature.name, feature.bars) if feature.bars else ""
     return (
         f'<article class="{"drifted" if feature.drifted else "steady"}"><h3>{escape(feature.name)} · {state}</h3>'
@@ -153,7 +153,7 @@ def _missing(side: ColumnSide) -> str:
         text
         for amount, text in (
             (side.infinite, f"{side.infinite:,} infinite"),
-            (side.unreadable, f"{side.unreadable:,} no numbers"),
+            (side.unreadable, f"{side.unreadable:,} not numeric"),
         )
         if amount
     ]
@@ -188,7 +188,7 @@ def _left_out(report: DriftReport) -> str:
     if not report.not_compared:
         return ""
     items = "".join(f"<li>{escape(item.name)}: {escape(item.reason)}</li>" for item in report.not_compared)
-    return f"<h2>Columns that were not compared</h2><ul>{items}</ul>"
+    return f"<h2>Columns not compared</h2><ul>{items}</ul>"
 
 
 def _notes(report: DriftReport) -> str:

@@ -1,6 +1,6 @@
-"""report.json: everything that one comparison found. The HTML report is drawn from it and from nothing else.
+"""Format of report.json: the complete result of one comparison, from which report.html is rendered.
 
-Its JSON Schema is `DriftReport.model_json_schema()`; `schemaVersion` grows when a change would mislead a reader.
+Its JSON Schema is `DriftReport.model_json_schema()`; `schemaVersion` is increased by incompatible changes.
 """
 
 from typing import Literal
@@ -11,45 +11,48 @@ from perennial.api.common.base import Model, Timestamp
 
 
 class Bars(Model):
-    """One histogram for both sides: shares, each side adding up to 1."""
+    """Histogram of both sides, as shares that add up to 1 for each side."""
 
-    labels: tuple[str, ...] = Field((), description="Name of each bar, for categories.")
+    labels: tuple[str, ...] = Field((), description="Category of each bar; empty for numeric ranges.")
     edges: tuple[float, ...] = Field(
-        (), description="Edges of the bars, one more than bars, for ranges. The outer bars hold what lies beyond."
+        (),
+        description="Edges of the bars, one more than bars, for numeric ranges. The outer bars include values beyond.",
     )
     reference: tuple[float, ...] = Field(description="Share of the reference in each bar.")
-    current: tuple[float, ...] = Field(description="Share of the current side in each bar.")
+    current: tuple[float, ...] = Field(description="Share of the current data in each bar.")
 
 
 class NumberSummary(Model):
-    """Numbers in a nutshell, in the unit of the column."""
+    """Summary statistics, in the unit of the column."""
 
-    mean: float = Field(description="Average.")
-    standard_deviation: float = Field(description="Standard deviation, over n.")
-    minimum: float = Field(description="Smallest value.")
-    first_quartile: float = Field(description="A quarter of the values are at most this.")
-    median: float = Field(description="Half of the values are at most this.")
-    third_quartile: float = Field(description="Three quarters of the values are at most this.")
-    maximum: float = Field(description="Largest value.")
+    mean: float = Field(description="Mean.")
+    standard_deviation: float = Field(description="Population standard deviation (divisor n).")
+    minimum: float = Field(description="Minimum.")
+    first_quartile: float = Field(description="First quartile.")
+    median: float = Field(description="Median.")
+    third_quartile: float = Field(description="Third quartile.")
+    maximum: float = Field(description="Maximum.")
 
 
 class ColumnSide(Model):
     """One column on one side."""
 
-    rows: int = Field(description="Rows, with or without a value.")
-    missing: int = Field(description="Rows without a usable value: null, NaN, infinite, or no number where one is due.")
-    missing_share: float = Field(description="The same as a share of the rows, in [0, 1].")
-    infinite: int = Field(0, description="Infinite values among the missing.")
-    unreadable: int = Field(0, description="Values of a numeric column that are no numbers, among the missing.")
-    distinct: int = Field(description="Distinct values.")
-    numbers: NumberSummary | None = Field(None, description="Only for numeric columns with values.")
+    rows: int = Field(description="Number of rows, with or without a value.")
+    missing: int = Field(
+        description="Rows without a usable value: null, NaN, infinite, or not a number in a numeric column."
+    )
+    missing_share: float = Field(description="Share of these rows, in [0, 1].")
+    infinite: int = Field(0, description="Number of infinite values, included in missing.")
+    unreadable: int = Field(0, description="Number of non-numeric values in a numeric column, included in missing.")
+    distinct: int = Field(description="Number of distinct values.")
+    numbers: NumberSummary | None = Field(None, description="Summary of a numeric column with values.")
 
 
 class FeatureReport(Model):
-    """What the comparison of one column found."""
+    """Result of comparing one column."""
 
     name: str = Field(description="Column.")
-    kind: Literal["numeric", "categorical"] = Field(description="As what it was compared.")
+    kind: Literal["numeric", "categorical"] = Field(description="Kind as which it was compared.")
     method: str = Field(description="As in checks.drift.method, or missing (compares the shares of missing values).")
     score: float = Field(description="The p-value for ks and chi2, otherwise a distance.")
     statistic: float = Field(description="Test statistic: D for ks, chi-square for chi2; otherwise equal to score.")
@@ -62,77 +65,81 @@ class FeatureReport(Model):
     why: str = Field(description="Reason for the choice of method and threshold.")
     sentence: str = Field(description="What has changed, as one sentence.")
     reference: ColumnSide = Field(description="The column in the reference.")
-    current: ColumnSide = Field(description="The column on the current side.")
-    bars: Bars | None = Field(None, description="Histogram; unset where none can be drawn.")
+    current: ColumnSide = Field(description="The column in the current data.")
+    bars: Bars | None = Field(None, description="Histogram. Unset if it cannot be drawn.")
 
 
 class GroupReport(Model):
-    """What one group of people gets."""
+    """Rates of one group."""
 
-    group: str = Field(description="Its name: values of the attributes.")
-    rows: int = Field(description="Its rows.")
+    group: str = Field(description="Name of the group: values of the attributes.")
+    rows: int = Field(description="Number of rows.")
     rates: dict[str, tuple[float, float, float]] = Field(
-        description="selection, truePositive, falsePositive, precision: the rate and its 95 % interval, each in [0, 1]."
+        description="Rates selection, truePositive, falsePositive, precision: value and 95 % interval, each in [0, 1]."
     )
 
 
 class CheckReport(Model):
-    """What one check of performance or fairness gave."""
+    """Result of one performance or fairness check."""
 
-    check: Literal["performance", "estimated", "fairness"] = Field(description="Its kind.")
-    metric: str = Field(description="Its figure.")
-    subject: str | None = Field(None, description="For fairness: attributes, and the groups compared.")
-    value: float | None = Field(None, description="The figure. Unset: it has no value, see why.")
-    low: float | None = Field(None, description="Lower end of its 95 % interval.")
-    high: float | None = Field(None, description="Upper end of its 95 % interval; unset where it has no bound.")
-    reference: float | None = Field(None, description="The same on the reference, where a drop is checked.")
-    limit: str = Field("", description="What it was held against, in words.")
+    check: Literal["performance", "estimated", "fairness"] = Field(description="Kind of the check.")
+    metric: str = Field(description="Metric.")
+    subject: str | None = Field(None, description="For fairness: attributes and the groups compared.")
+    value: float | None = Field(None, description="Value of the metric. Unset: see why.")
+    low: float | None = Field(None, description="Lower bound of its 95 % confidence interval.")
+    high: float | None = Field(None, description="Upper bound of its 95 % confidence interval. Unset: infinite.")
+    reference: float | None = Field(None, description="Value on the reference, for checks with maxDrop.")
+    limit: str = Field("", description="Limit, as text.")
     failed: bool = Field(False, description="Whether the whole interval is beyond the limit.")
-    rows: int = Field(0, description="Rows that it was computed from.")
-    why: str | None = Field(None, description="Why it has no value.")
-    groups: tuple[GroupReport, ...] = Field((), description="For fairness: every group with enough rows.")
+    rows: int = Field(0, description="Number of rows it was computed from.")
+    why: str | None = Field(None, description="Why there is no value.")
+    groups: tuple[GroupReport, ...] = Field((), description="For fairness: groups with enough rows.")
 
 
 class NotCompared(Model):
-    """A column that was left out."""
+    """A column that was not compared."""
 
     name: str = Field(description="Column.")
-    reason: str = Field(description="Why it was left out.")
+    reason: str = Field(description="Reason.")
 
 
 class Side(Model):
-    """Where the data of one side came from."""
+    """Source of one side's data."""
 
-    uri: str = Field(description="Where it was read from.")
-    description: str = Field(description="What it is, in words.")
-    rows: int = Field(description="Rows.")
+    uri: str = Field(description="URI of the data.")
+    description: str = Field(description="Description of the data.")
+    rows: int = Field(description="Number of rows.")
 
 
 class DriftReport(Model):
-    """What one comparison found."""
+    """Result of one comparison."""
 
     schema_version: Literal[1] = Field(1, description="Version of this format.")
-    job: str = Field(description="Name of the Job that compared; the identity of its verdict.")
-    time: Timestamp = Field(description="When it was found.")
+    job: str = Field(description="Name of the Job, which identifies the verdict.")
+    time: Timestamp = Field(description="Time of the comparison.")
     namespace: str = Field(description="Namespace of the DriftMonitor.")
     monitor: str = Field(description="Name of the DriftMonitor.")
-    deployment: str = Field(description="ModelDeployment that is watched.")
-    run: str | None = Field(None, description="Training run of the serving model.")
-    digest: str | None = Field(None, description="Digest of the serving model.")
-    drifted: bool = Field(description="Whether the whole has drifted.")
-    drifted_features: int = Field(description="Columns that have drifted.")
-    compared_features: int = Field(description="Columns that were compared.")
-    share_threshold: float = Field(description="Share of drifted columns from which the whole has drifted.")
-    reference: Side = Field(description="What the model learned from.")
-    current: Side = Field(description="What it sees.")
-    features: tuple[FeatureReport, ...] = Field(description="The columns, worst first.")
-    not_compared: tuple[NotCompared, ...] = Field((), description="Columns that were left out.")
-    quality_findings: tuple[str, ...] = Field((), description="What is wrong with the data itself.")
-    checks: tuple[CheckReport, ...] = Field((), description="Performance, estimated or not, and fairness.")
-    labelled_rows: int | None = Field(None, description="Predictions of which the truth is known.")
-    predicted_rows: int | None = Field(None, description="Predictions that performance and fairness are about.")
-    notes: tuple[str, ...] = Field((), description="What else is worth knowing, such as records that were skipped.")
+    deployment: str = Field(description="Name of the monitored ModelDeployment.")
+    run: str | None = Field(None, description="Training run of the served model.")
+    digest: str | None = Field(None, description="Digest of the served model.")
+    drifted: bool = Field(description="Whether the share of drifted columns reaches shareThreshold.")
+    drifted_features: int = Field(description="Number of drifted columns.")
+    compared_features: int = Field(description="Number of compared columns.")
+    share_threshold: float = Field(description="Share of drifted columns from which the verdict is drift.")
+    reference: Side = Field(description="Reference data.")
+    current: Side = Field(description="Current data.")
+    features: tuple[FeatureReport, ...] = Field(description="Compared columns, most drift first.")
+    not_compared: tuple[NotCompared, ...] = Field((), description="Other columns.")
+    quality_findings: tuple[str, ...] = Field((), description="Problems with data quality.")
+    checks: tuple[CheckReport, ...] = Field(
+        (), description="Results of performance, estimated performance and fairness checks."
+    )
+    labelled_rows: int | None = Field(None, description="Number of predictions with a label.")
+    predicted_rows: int | None = Field(
+        None, description="Number of predictions evaluated for performance and fairness."
+    )
+    notes: tuple[str, ...] = Field((), description="Further information, such as skipped records.")
 
     def to_json(self) -> bytes:
-        """Return the report as JSON."""
+        """Serialise the report as indented JSON."""
         return self.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode()

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: no script, no file beside it, colours from the page's style sheet where there is one."""
+"""Plots as inline SVG without scripts, coloured by the page's style sheet."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,11 +9,11 @@ from perennial.agent.drift.report.text import number, percent
 _WIDTH = 320
 _HEIGHT = 90
 _FILL = {"reference": "#9db2cc", "current": "#c2410c"}
-"""Colours for viewers that drop the style sheet; a browser takes the sheet's, light or dark."""
+"""Fallback colours for viewers that ignore style sheets."""
 
 
 def plot(name: str, bars: Bars) -> str:
-    """Return the histogram of a column: the reference as an area, the current side as a line; or a row per category."""
+    """Plot a column: for ranges the reference as an area and current data as a line, otherwise a row per category."""
     return _rows(bars) if bars.labels else _steps(name, bars)
 
 
@@ -65,7 +65,7 @@ def _short(value: float) -> str:
 
 
 def key(side: str) -> str:
-    """Return the little square that explains a side's colour."""
+    """Render a legend entry with the colour of a side."""
     return (
         '<svg class="key" width="20" height="10" viewBox="0 0 20 10" aria-hidden="true">'
         f'<rect class="{side}" fill="{_FILL[side]}" width="20" height="10"/></svg>'

@@ -1,4 +1,4 @@
-"""Sentences and numbers that a person understands."""
+"""Formats numbers, and sentences that describe a change."""
 
 from perennial.agent.drift.report.model import Bars, ColumnSide, NumberSummary
 
@@ -8,7 +8,7 @@ _OTHERS = "(others)"
 
 
 def describe(*, drifted: bool, method: str, reference: ColumnSide, current: ColumnSide, bars: Bars | None) -> str:
-    """Return what has changed in a column, as one sentence."""
+    """Describe the change of a column in one sentence."""
     if method == "missing":
         return f"{percent(reference.missing_share)} of the values were missing, now {percent(current.missing_share)}."
     if reference.numbers and current.numbers and not (bars and bars.labels):
@@ -23,7 +23,7 @@ def describe(*, drifted: bool, method: str, reference: ColumnSide, current: Colu
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage: 12.5%, and never 0% for something or 100% for not quite all."""
+    """Format a share as a percentage: 12.5%. Never 0% for more than nothing, nor 100% for less than all."""
     if 0 < share < 0.001:  # noqa: PLR2004
         return "under 0.1%"
     if 0.999 < share < 1:  # noqa: PLR2004
@@ -32,7 +32,7 @@ def percent(share: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with at most four significant digits, without an exponent where that is readable."""
+    """Format a number with four significant digits, without an exponent from 1e-4 up to 1e6."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:  # noqa: PLR2004
         text = f"{value:,.{_decimals(value)}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
@@ -40,7 +40,7 @@ def number(value: float) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """Return an amount with its noun: 1 column, 2 columns."""
+    """Format an amount with its noun: 1 column, 2 columns."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
 
 

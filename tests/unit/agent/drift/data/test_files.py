@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from perennial.agent.drift.data.files import Download, is_table, read_tables, tables_under
-from perennial.agent.drift.data.table import PartWriter, Table
+from perennial.agent.drift.data.table import PartitionWriter, Table
 from perennial.agent.storage.errors import AgentError, classify
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 from tests.unit.agent.drift.store import MemoryStore, csv, parquet
@@ -172,20 +172,20 @@ def test_a_download_is_bound_to_the_listed_content(tmp_path):
 
 
 def test_parts_are_written_before_memory_fills(tmp_path, monkeypatch):
-    monkeypatch.setattr("perennial.agent.drift.data.table.ROWS_PER_PART", 3)
-    writer = PartWriter(tmp_path, "s3://capture/")
+    monkeypatch.setattr("perennial.agent.drift.data.table.ROWS_PER_PARTITION", 3)
+    writer = PartitionWriter(tmp_path, "s3://capture/")
     writer.add({"x": [1, 2]}, 2)
     writer.add({"y": ["a", None]}, 2)
     writer.add({}, 1)
     table = writer.finish()
-    assert [part.rows for part in table.parts] == [4, 1]
+    assert [partition.rows for partition in table.partitions] == [4, 1]
     assert table.rows == 5
     assert table.column("x").to_list() == [1.0, 2.0, None, None, None]
     assert table.column("y").to_list() == [None, None, "a", None, None]
 
 
 def test_nothing_written_is_an_empty_table(tmp_path):
-    table = PartWriter(tmp_path, "s3://capture/").finish()
+    table = PartitionWriter(tmp_path, "s3://capture/").finish()
     assert (table.rows, table.columns, table.column("x").len()) == (0, (), 0)
 
 

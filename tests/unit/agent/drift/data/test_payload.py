@@ -47,7 +47,7 @@ def test_formats(body, columns):
         ({"inputs": [tensor([], [1])]}, "no usable shape"),
         ({"inputs": [tensor([-1], [1])]}, "no usable shape"),
         ({"inputs": [tensor([True], [1])]}, "no usable shape"),
-        ({"inputs": [tensor([3], [1, 2])]}, "2 values, its shape says 3"),
+        ({"inputs": [tensor([3], [1, 2])]}, "2 values, but its shape has 3"),
         ({"inputs": [tensor([1, 5000], [0] * 5000)]}, "wider than 4096"),
         ({"inputs": [tensor([2], [1, [2]])]}, "mixes"),
         ({"inputs": [tensor([1], [{"a": 1}])]}, "itself a list"),

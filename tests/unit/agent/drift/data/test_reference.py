@@ -82,7 +82,7 @@ def test_a_reference_that_changed_since_the_training_is_refused(tmp_path, change
             del store.objects[TRAIN + "b.csv"]
     kind, text = failure(store, reference, tmp_path)
     assert kind is DIGEST_MISMATCH
-    assert "the reference changed since the training" in text
+    assert "the reference has changed since training" in text
     assert "train again" in text
 
 
@@ -131,4 +131,4 @@ def test_something_else_in_its_place_is_no_manifest(tmp_path, content):
     store.objects[f"{VERSION}manifest.json"] = content
     kind, text = failure(store, reference, tmp_path)
     assert kind is MANIFEST_INVALID
-    assert f"{VERSION}manifest.json is no manifest" in text
+    assert f"{VERSION}manifest.json is not a valid manifest" in text

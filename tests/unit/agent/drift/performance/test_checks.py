@@ -135,7 +135,7 @@ def test_late_double_and_missing_labels_are_counted(tmp_path):
     message, report = judge(store, settings(tmp_path, (AUC,), ground_truth=truth))
     assert message.labelled_rows == ROWS - 100
     assert any("83.3% of 600 predictions have a label" in note for note in report.notes)
-    assert any("50 labels came again for the same id, with another value for 50 ids" in note for note in report.notes)
+    assert any("50 labels repeated an id, with different values for 50 ids" in note for note in report.notes)
     _, clean = judge(store_of(chance, group, {"id": ids(), "churned": label}), settings(tmp_path, (AUC,)))
     assert report.checks[0].value < clean.checks[0].value - 0.02  # the newer labels count
 
@@ -176,10 +176,10 @@ def test_labels_in_csv_and_an_id_among_the_request(tmp_path):
     ("change", "words"),
     [
         ({"ground_truth": GroundTruth(uri=LABELS, label="nope", delay="1d")}, "groundTruth has no column nope"),
-        ({"ground_truth": GroundTruth(uri="s3://none/", label="churned", delay="1d")}, "no files under"),
+        ({"ground_truth": GroundTruth(uri="s3://none/", label="churned", delay="1d")}, "no files found under"),
         ({"ground_truth": GroundTruth(uri=LABELS, label="churned", delay="9d")}, "no predictions from"),
         ({"predictions": Predictions(output="q")}, "no output q: set predictions.output to one of p"),
-        ({"predictions": Predictions(positive="yes")}, "yes is none of the classes 0, 1"),
+        ({"predictions": Predictions(positive="yes")}, "yes is not one of the classes 0, 1"),
         ({"checks": Checks(min_rows=50, performance=(PerformanceCheck(metric="r2", max_drop="0.1"),))}, "no column"),
     ],
 )
@@ -197,7 +197,7 @@ def test_too_few_labels_are_no_verdict(tmp_path):
     store = store_of(chance, group, {"id": ids(20), "churned": label[:20]})
     message, _ = judge(store, settings(tmp_path, (AUC,)))
     assert message.degraded is None
-    assert message.scores[0].why == "20 labelled rows, checks.minRows asks for 50"
+    assert message.scores[0].why == "20 labelled rows, but checks.minRows is 50"
 
 
 def test_a_drop_from_the_reference_is_measured_where_the_reference_has_predictions(tmp_path):
@@ -306,7 +306,7 @@ def test_without_labels_in_the_reference_probabilities_are_taken_at_their_word(t
     checks = Checks(estimated=(EstimatedCheck(metric="rocAuc", min="0.5"),))
     message, report = judge(store, settings(tmp_path, checks=checks, truth=False))
     assert message.likely_degraded is False
-    assert any("taken at their word" in note for note in report.notes)
+    assert any("own probabilities without calibration" in note for note in report.notes)
 
 
 def test_classes_alone_allow_no_estimate(tmp_path):
@@ -318,7 +318,7 @@ def test_classes_alone_allow_no_estimate(tmp_path):
     checks = Checks(estimated=(EstimatedCheck(metric="accuracy", min="0.5"),))
     message, _ = judge(store, settings(tmp_path, checks=checks, truth=False))
     assert message.likely_degraded is None
-    assert message.scores[0].why == "estimates need probabilities, and predictions are classes"
+    assert message.scores[0].why == "estimates need probabilities, but predictions are classes"
 
 
 def test_numbers(tmp_path):

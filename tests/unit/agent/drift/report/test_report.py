@@ -110,7 +110,7 @@ def test_the_page_says_what_was_found():
     text = page(feature(), quality_findings=("age: broken",), notes=("2 records skipped.",),
                 not_compared=(NotCompared(name="label", reason="only the reference has it"),)).text  # fmt: skip
     for words in (
-        "The data has drifted", "1 of 1 column moved", "Values are higher.", "3% (1 infinite, 2 no numbers)",
+        "The data has drifted", "1 of 1 column drifted", "Values are higher.", "3% (1 infinite, 2 not numeric)",
         "Kolmogorov–Smirnov test: D = 0.4, p = 1e-07 (threshold 0.001)", "age: broken",
         "label: only the reference has it",
         "2 records skipped.", "churn-3 (sha256:aaaaaaaaaaaa)", "team/churn-drift", "captured requests",
@@ -133,7 +133,7 @@ def test_a_test_shows_statistic_and_p_value_and_a_distance_itself(changes, told)
 def test_a_quiet_page():
     text = page(feature(drifted=False), drifted=False, drifted_features=0).text
     assert "The data has not drifted" in text
-    assert "as before" in text
+    assert "age · no drift" in text
     assert "The data itself" not in text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perennial.agent.capture.exchange import Budget, Exchange, line
-from perennial.agent.capture.listener import Listener
+from perennial.agent.capture.parser import ExchangeParser
 from perennial.agent.capture.recorder import Recorder
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import CaptureConfig
@@ -60,14 +60,14 @@ def reply(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 def test_an_answer_before_the_request_is_whole_does_not_shift_the_pairs() -> None:
     kept = Kept()
-    listener = Listener(1000, kept)
+    parser = ExchangeParser(1000, kept)
     first = ask(b'{"n":1}')
 
-    listener.from_client(first[:-3])
-    listener.from_server(reply(b'{"too":"large"}', b"413 Too Large"))
-    listener.from_client(first[-3:])
-    listener.from_client(ask(b'{"n":2}'))
-    listener.from_server(reply(b'{"a":2}'))
+    parser.from_client(first[:-3])
+    parser.from_server(reply(b'{"too":"large"}', b"413 Too Large"))
+    parser.from_client(first[-3:])
+    parser.from_client(ask(b'{"n":2}'))
+    parser.from_server(reply(b'{"a":2}'))
 
     assert [(record["request"], record["response"]) for record in kept.records] == [({"n": 2}, {"a": 2})]
     assert kept.losses == 1
@@ -75,23 +75,23 @@ def test_an_answer_before_the_request_is_whole_does_not_shift_the_pairs() -> Non
 
 def test_an_interim_answer_is_not_the_answer() -> None:
     kept = Kept()
-    listener = Listener(1000, kept)
+    parser = ExchangeParser(1000, kept)
 
-    listener.from_client(ask(b"{}"))
-    listener.from_server(b"HTTP/1.1 100 Continue\r\n\r\n")
-    listener.from_server(reply(b'{"a":1}'))
+    parser.from_client(ask(b"{}"))
+    parser.from_server(b"HTTP/1.1 100 Continue\r\n\r\n")
+    parser.from_server(reply(b'{"a":1}'))
 
     assert [(record["status"], record["response"]) for record in kept.records] == [(200, {"a": 1})]
 
 
 def test_after_head_it_no_longer_guesses_where_answers_end() -> None:
     kept = Kept()
-    listener = Listener(1000, kept)
+    parser = ExchangeParser(1000, kept)
 
-    listener.from_client(ask(b"", b"HEAD"))
-    listener.from_server(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")
-    listener.from_client(ask(b'{"n":1}'))
-    listener.from_server(reply(b'{"a":1}'))
+    parser.from_client(ask(b"", b"HEAD"))
+    parser.from_server(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")
+    parser.from_client(ask(b'{"n":1}'))
+    parser.from_server(reply(b'{"a":1}'))
 
     assert kept.records == []
 
@@ -99,14 +99,14 @@ def test_after_head_it_no_longer_guesses_where_answers_end() -> None:
 @pytest.mark.parametrize("piece", [1, 7, 1000])
 def test_pieces_of_any_size_give_the_same(piece: int) -> None:
     kept = Kept()
-    listener = Listener(1000, kept)
+    parser = ExchangeParser(1000, kept)
     asked, answered = ask(b'{"id":"i","n":1}'), b'HTTP/1.1 200 OK\r\n\r\n{"open":"end"}'
 
     for at in range(0, len(asked), piece):
-        listener.from_client(asked[at : at + piece])
+        parser.from_client(asked[at : at + piece])
     for at in range(0, len(answered), piece):
-        listener.from_server(answered[at : at + piece])
-    listener.server_ended()
+        parser.from_server(answered[at : at + piece])
+    parser.server_ended()
 
     (record,) = kept.records
     assert (record["id"], record["path"], record["response"]) == ("i", "/infer", {"open": "end"})
@@ -114,27 +114,27 @@ def test_pieces_of_any_size_give_the_same(piece: int) -> None:
 
 def test_bodies_under_way_count_and_are_given_back() -> None:
     kept = Kept(limit=3000)
-    listeners = [Listener(10_000, kept) for _ in range(3)]
+    parsers = [ExchangeParser(10_000, kept) for _ in range(3)]
 
-    for listener in listeners:
-        listener.from_client(ask(b"1" * 1500))
-    for listener in listeners:
-        listener.from_server(reply(b"{}"))
-        listener.stop()
+    for parser in parsers:
+        parser.from_client(ask(b"1" * 1500))
+    for parser in parsers:
+        parser.from_server(reply(b"{}"))
+        parser.stop()
 
     assert len(kept.exchanges) == 1
     assert kept.losses == 2
     for exchange in kept.exchanges:
-        kept.budget.give_back(exchange.size)
+        kept.budget.release(exchange.size)
     assert kept.all_given_back
 
 
 def test_a_connection_that_ends_counts_what_it_had_asked() -> None:
     kept = Kept()
-    listener = Listener(1000, kept)
-    listener.from_client(ask(b"{}") * 3)
+    parser = ExchangeParser(1000, kept)
+    parser.from_client(ask(b"{}") * 3)
 
-    listener.stop()
+    parser.stop()
 
     assert (kept.losses, kept.all_given_back) == (3, True)
 
@@ -151,9 +151,9 @@ def test_storage_that_is_back_gets_what_waited() -> None:
 
     recorder = Recorder(CONFIG.model_copy(update={"flush_seconds": 0.01}), put)
     recorder.start()
-    listener = Listener(1000, recorder)
-    listener.from_client(ask(b"{}"))
-    listener.from_server(reply(b"{}"))
+    parser = ExchangeParser(1000, recorder)
+    parser.from_client(ask(b"{}"))
+    parser.from_server(reply(b"{}"))
     assert tried.wait(10)
 
     recorder.close(10)

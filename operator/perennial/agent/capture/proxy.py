@@ -1,16 +1,16 @@
-"""Forwards bytes between a client and the model server, one connection to one, with back-pressure both ways."""
+"""Forwards bytes between client and model server, one upstream connection per client, with back-pressure."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from typing import cast
 
-from perennial.agent.capture.listener import Listener
+from perennial.agent.capture.parser import ExchangeParser
 
 log = logging.getLogger(__name__)
 
 HIGH_WATER = 256 * 1024
-"""Bytes that may wait for a slow reader before the other side is asked to pause."""
+"""Bytes buffered for a slow reader before reading from the other side pauses."""
 _LINGER_SECONDS = 1.0
 _BODY = b'{"error":"the model server does not answer"}'
 _UNAVAILABLE = (
@@ -19,13 +19,13 @@ _UNAVAILABLE = (
 )
 
 
-class Half(asyncio.Protocol):
-    """One of the two connections; everything that arrives goes to the other one first."""
+class Connection(asyncio.Protocol):
+    """One of the two connections. Data is forwarded to the peer first, then passed to the parser."""
 
-    def __init__(self, heard: Callable[[bytes], None]) -> None:
-        """Tell `heard` of all that was forwarded."""
-        self._heard = heard
-        self.peer: Half | None = None
+    def __init__(self, parse: Callable[[bytes], None]) -> None:
+        """Call `parse` with all forwarded data."""
+        self._parse = parse
+        self.peer: Connection | None = None
         self.transport: asyncio.Transport | None = None
         self.gone = False
         self._early: list[bytes] = []
@@ -34,12 +34,12 @@ class Half(asyncio.Protocol):
         self._reading = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport and set its buffer limit."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
 
-    def join(self, peer: "Half") -> None:
-        """Forward to a peer from now on, beginning with what came before it was there."""
+    def join(self, peer: "Connection") -> None:
+        """Forward to a peer from now on, starting with data received before it was connected."""
         self.peer = peer
         early, self._early = self._early, []
         for data in early:
@@ -49,7 +49,7 @@ class Half(asyncio.Protocol):
         self._read_or_pause()
 
     def data_received(self, data: bytes) -> None:
-        """Forward, then listen."""
+        """Forward the data, or buffer it until the peer is connected."""
         if self.peer is not None:
             self._forward(data)
         else:
@@ -59,15 +59,15 @@ class Half(asyncio.Protocol):
     def _forward(self, data: bytes) -> None:
         if self.peer is not None:
             self.peer.write(data)
-        self._heard(data)
+        self._parse(data)
 
     def write(self, data: bytes) -> None:
-        """Send to this side, if it is still there."""
+        """Send to this side, unless it is closed."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
 
     def eof_received(self) -> bool:
-        """Pass a half-close on, and keep this side open: the other direction may still flow."""
+        """Forward a half-close and keep this side open for the other direction."""
         if self.peer is None:
             self._early_end = True
         else:
@@ -80,22 +80,22 @@ class Half(asyncio.Protocol):
             transport.write_eof()
 
     def pause_writing(self) -> None:
-        """This side is slow: read no more from the other."""
+        """Pause reading from the peer, since this side is slow."""
         if self.peer is not None:
             self.peer.peer_slow(True)
 
     def resume_writing(self) -> None:
-        """This side has caught up."""
+        """Resume reading from the peer."""
         if self.peer is not None:
             self.peer.peer_slow(False)
 
     def peer_slow(self, slow: bool) -> None:
-        """Leave what comes in the kernel's buffer while the other side is slow, so that the sender feels it."""
+        """Pause or resume reading, so that TCP flow control slows the sender."""
         self._peer_slow = slow
         self._read_or_pause()
 
     def _read_or_pause(self) -> None:
-        """Read unless the other side is slow, or not there yet while something waits for it already."""
+        """Read unless the peer is slow, or data is buffered because it is not connected yet."""
         reading = not self._peer_slow and not (self.peer is None and self._early)
         if self.transport is None or self.transport.is_closing() or reading == self._reading:
             return
@@ -106,42 +106,44 @@ class Half(asyncio.Protocol):
             self.transport.pause_reading()
 
     def close(self) -> None:
-        """Close once everything written has been sent."""
+        """Close after sending everything written."""
         if self.transport is not None:
             self.transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
-        """Close the other side once it has what was written to it."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Close the peer after sending everything written to it."""
         self.gone = True
         if self.peer is not None:
             self.peer.close()
 
 
-class ClientHalf(Half):
-    """The client's side: opens the connection to the server, and answers 502 when there is none."""
+class ClientConnection(Connection):
+    """The client's side: connects to the model server, or responds 502."""
 
-    def __init__(self, upstream_port: int, listener: Listener, closed: Callable[["ClientHalf"], None]) -> None:
-        """Forward to a port of this pod."""
-        super().__init__(listener.from_client)
-        self._port, self._listener, self._closed = upstream_port, listener, closed
+    def __init__(
+        self, upstream_port: int, parser: ExchangeParser, closed: Callable[["ClientConnection"], None]
+    ) -> None:
+        """Forward to a port of this pod; `closed` is called when the client has disconnected."""
+        super().__init__(parser.from_client)
+        self._port, self._parser, self._closed = upstream_port, parser, closed
         self._connecting: asyncio.Task[None] | None = None
         self._refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connect to the server."""
+        """Start connecting to the model server."""
         super().connection_made(transport)
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: ServerHalf(self, self._listener), "127.0.0.1", self._port)
+            await loop.create_connection(lambda: UpstreamConnection(self, self._parser), "127.0.0.1", self._port)
         except OSError as error:
-            log.warning("the model server does not answer on port %d: %s", self._port, error)
+            log.warning("cannot connect to the model server on port %d: %s", self._port, error)
             self._refuse()
 
     def _refuse(self) -> None:
-        """Answer 502, and read on for a moment: closing on unread bytes would reset the connection, answer and all."""
+        """Respond 502 and keep reading briefly: closing with unread data would reset the connection."""
         self._refused = True
         self._early.clear()
         self._read_or_pause()
@@ -152,35 +154,35 @@ class ClientHalf(Half):
 
     @property
     def idle(self) -> bool:
-        """Tell whether it is certain that no request is under way."""
-        return self._listener.idle
+        """Whether no request is in flight."""
+        return self._parser.idle
 
     def data_received(self, data: bytes) -> None:
-        """Forward, or take no notice when there is nobody to forward to."""
+        """Forward the data, or discard it after a 502."""
         if not self._refused:
             super().data_received(data)
 
     def eof_received(self) -> bool:
-        """Pass it on; without a server this was all."""
+        """Forward a half-close, or close after a 502."""
         return False if self._refused else super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop listening and let the server know."""
+        """Stop the parser and close the upstream connection."""
         super().connection_lost(exc)
-        self._listener.stop()
+        self._parser.stop()
         self._closed(self)
 
 
-class ServerHalf(Half):
+class UpstreamConnection(Connection):
     """The model server's side."""
 
-    def __init__(self, client: ClientHalf, listener: Listener) -> None:
-        """Tell the listener what the server answers."""
-        super().__init__(listener.from_server)
-        self._client, self._listener = client, listener
+    def __init__(self, client: ClientConnection, parser: ExchangeParser) -> None:
+        """Pass responses to the parser."""
+        super().__init__(parser.from_server)
+        self._client, self._parser = client, parser
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Join the two halves, unless the client has left meanwhile."""
+        """Join both connections, unless the client has disconnected."""
         super().connection_made(transport)
         if self._client.gone:
             self.close()
@@ -189,10 +191,10 @@ class ServerHalf(Half):
         self._client.join(self)
 
     def eof_received(self) -> bool:
-        """A server that ends its side is done with the connection: close, once everything has been passed on."""
+        """Close the connection: a server that ends its stream sends no further response."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The last answer may have had no length."""
-        self._listener.server_ended()
+        """Complete a response that ends with the connection."""
+        self._parser.server_ended()
         super().connection_lost(exc)
