@@ -1,4 +1,4 @@
-"""From values and categories to counts that two sides share."""
+"""Counts values and categories of two samples in common cells."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,10 +17,10 @@ class Table:
     """Counts of the same cells on both sides.
 
     Attributes:
-        labels: one for each cell.
+        labels: one per cell.
         reference: rows of the reference in each cell, shape (cells,).
-        current: rows of the current side in each cell, shape (cells,).
-        rare: the last cell gathers the rare categories.
+        current: rows of the current data in each cell, shape (cells,).
+        rare: whether the last cell merges the rare categories.
     """
 
     labels: tuple[str, ...]
@@ -35,11 +35,11 @@ class Table:
 
 
 def quantile_edges(values: Floats, bins: int = BINS) -> Floats:
-    """Return the inner edges of bins that hold about equal shares of the values; the outer bins are open.
+    """Return the inner edges of bins with about equal shares of the values; the outer bins are open.
 
     Edges are values of the sample (the inverse of its distribution function at 1/bins, 2/bins, ...), and a bin
-    holds its upper edge: (a, b]. A value that fills more than one bin gets a bin of its own, so that a constant
-    column, or one that is mostly zero, shows a change to either side.
+    holds its upper edge: (a, b]. A value that fills more than one bin gets a bin of its own, so that changes
+    in both directions are detected in a constant column, or one that is mostly zero.
 
     Args:
         values: the reference, sorted, shape (n,), n >= 1.
@@ -73,13 +73,13 @@ def binned(reference: Floats, current: Floats, edges: Floats) -> Table:
 
 
 def pooled_edges(reference: Floats, current: Floats, bins: int = BINS) -> Floats:
-    """Return the quantile edges of both sides together: for tests, which must not favour a side."""
+    """Return the quantile edges of the pooled samples: for tests, which treat both sides alike."""
     both, _ = merged(reference, current)
     return quantile_edges(both, bins)
 
 
 def tabulated(reference: Categorical, current: Categorical) -> Table:
-    """Return the counts of both sides for every category that either has, in the order of their names."""
+    """Return the counts of both sides for every category of either, sorted by name."""
     labels = tuple(sorted({*reference.counts, *current.counts}))
     return Table(
         labels,
@@ -89,11 +89,11 @@ def tabulated(reference: Categorical, current: Categorical) -> Table:
 
 
 def merge_rare(table: Table) -> Table:
-    """Gather the categories of which the smaller side would have fewer than five rows, if both were alike.
+    """Merge categories with an expected count below five on the smaller side, if both sides were alike.
 
-    Cochran's rule for the chi-square approximation, with the expectation from both sides pooled: it treats both
-    alike, so it does not bias the comparison. New and vanished categories that matter stay visible: either
-    they are frequent enough to stand alone, or their rows show in the gathered cell.
+    Cochran's rule for the chi-square approximation, with the expectation from both sides pooled: it is
+    symmetric, so it does not bias the comparison. New and vanished categories stay visible: frequent ones keep their
+    cell, others add to the merged cell.
     """
     pooled = table.reference + table.current
     total = int(pooled.sum())

@@ -1,4 +1,4 @@
-"""How well classes are predicted: figures with the influence of every row (see `intervals`)."""
+"""Classification metrics, each with the influence values of its rows (see `intervals`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Classified:
     Attributes:
         truth: index of the true class, shape (n,).
         predicted: index of the predicted class, shape (n,).
-        scores: probability of each class, shape (n, k), k >= 2; None when only classes are known.
-        positive: index of the class that binary figures are about; None for more than two classes.
+        scores: probability of each class, shape (n, k), k >= 2; None if only classes are known.
+        positive: index of the positive class; None for more than two classes.
     """
 
     truth: Counts
@@ -37,7 +37,7 @@ class Classified:
 
     @property
     def present(self) -> tuple[int, ...]:
-        """Classes that the truth or a prediction has, ascending."""
+        """Classes that occur in labels or predictions, ascending."""
         return tuple(int(item) for item in np.union1d(self.truth, self.predicted))
 
     def probabilities(self) -> Floats:
@@ -47,12 +47,12 @@ class Classified:
             Undefined: only classes are known.
         """
         if self.scores is None:
-            raise Undefined("it needs probabilities, and there are only classes")
+            raise Undefined("it needs probabilities, but predictions are classes")
         return self.scores
 
 
 def binary(truth: Counts, scores: Floats, threshold: float = 0.5) -> Classified:
-    """Return rows of two classes: class 1 is predicted where its probability reaches the threshold.
+    """Return rows of two classes: class 1 is predicted if its probability is at least the threshold.
 
     Args:
         truth: 0 or 1, shape (n,).
@@ -64,12 +64,12 @@ def binary(truth: Counts, scores: Floats, threshold: float = 0.5) -> Classified:
 
 
 def accuracy(rows: Classified) -> Figure:
-    """Share of rows whose class is predicted, in [0, 1]."""
+    """Share of rows with the correct class, in [0, 1]."""
     return of_mean((rows.truth == rows.predicted).astype(np.float64))
 
 
 def precision(rows: Classified) -> Figure:
-    """Share of the rows predicted as a class that are of it; for more than two classes the average over classes.
+    """TP / (TP + FP); the macro average for more than two classes.
 
     0 for a class that is never predicted, as in scikit-learn with zero_division=0.
     """
@@ -77,17 +77,17 @@ def precision(rows: Classified) -> Figure:
 
 
 def recall(rows: Classified) -> Figure:
-    """Share of the rows of a class that are predicted as it; for more than two classes the average over classes."""
+    """TP / (TP + FN); the macro average for more than two classes."""
     return _per_class(rows, lambda true, said: (true & said, true))
 
 
 def f1(rows: Classified) -> Figure:
-    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); the average over classes for more than two."""
+    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); the macro average for more than two classes."""
     return _per_class(rows, lambda true, said: (2 * (true & said), true.astype(np.int64) + said))
 
 
 def log_loss(rows: Classified) -> Figure:
-    """Mean of -ln p of the true class, in nats, [0, inf). Probabilities are kept 2.2e-16 away from 0 and 1."""
+    """Mean of -ln p of the true class, in nats, [0, inf). Probabilities are clipped to 2.2e-16 from 0 and 1."""
     scores = rows.probabilities()
     clipped = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
     return of_mean(-np.log(clipped[np.arange(rows.size), rows.truth]))
@@ -96,7 +96,7 @@ def log_loss(rows: Classified) -> Figure:
 def brier(rows: Classified) -> Figure:
     """Mean squared difference of probability and truth, in [0, 1]; for more than two classes summed over them, [0, 2].
 
-    Source: Brier, Monthly Weather Review 78 (1950); for two classes the positive class alone, as is usual.
+    Source: Brier, Monthly Weather Review 78 (1950); for two classes the positive class only, as is usual.
     """
     scores = rows.probabilities()
     if rows.positive is not None:
@@ -106,11 +106,11 @@ def brier(rows: Classified) -> Figure:
 
 
 def calibration_error(rows: Classified) -> Figure:
-    """Expected calibration error: how far probabilities are from what happens, averaged over rows, in [0, 1].
+    """Expected calibration error: mean difference of predicted probability and observed frequency, in [0, 1].
 
-    Ten bins of equal width over the positive class's probability (for more than two classes: over the predicted
-    class's, which is then right or wrong): sum over bins of |sum(probability - hit)| / n. Source: Naeini, Cooper and
-    Hauskrecht, AAAI (2015). It is never below 0, so small samples are overrated.
+    Ten bins of equal width over the positive class's probability (for more than two classes: over the
+    predicted class's): sum over bins of |sum(probability - hit)| / n. Source: Naeini, Cooper and
+    Hauskrecht, AAAI (2015). It is biased upward for small samples.
     """
     scores = rows.probabilities()
     if rows.positive is not None:
@@ -126,8 +126,8 @@ def calibration_error(rows: Classified) -> Figure:
 def roc_auc(rows: Classified) -> Figure:
     """Probability that a row of the class has a higher score than one of another, ties half; [0, 1].
 
-    The Mann-Whitney statistic; for more than two classes the average of each against the rest. Its interval is DeLong's
-    (Biometrics 44 (1988)).
+    The Mann-Whitney statistic; for more than two classes the macro average of one against the rest. The interval is
+    DeLong's (Biometrics 44 (1988)).
     """
     return _ranked(rows, _roc_auc)
 
@@ -136,7 +136,7 @@ def pr_auc(rows: Classified) -> Figure:
     """Average precision: the precision at the score of every row of the class, averaged; [0, 1].
 
     The area under the precision-recall curve without interpolation, as scikit-learn's average_precision_score. For more
-    than two classes the average of each against the rest.
+    than two classes the macro average of one against the rest.
     """
     return _ranked(rows, _average_precision)
 
@@ -144,7 +144,7 @@ def pr_auc(rows: Classified) -> Figure:
 def _per_class(
     rows: Classified, split: Callable[[Bools, Bools], tuple[NDArray[np.generic], NDArray[np.generic]]]
 ) -> Figure:
-    """Return the figure of the positive class, or the average over all classes that occur."""
+    """Return the metric of the positive class, or the macro average over all classes that occur."""
     if not rows.size:
         raise Undefined("there are no rows")
     kinds = rows.present if rows.positive is None else (rows.positive,)
@@ -168,7 +168,7 @@ def _ranked(rows: Classified, measure: Callable[[Bools, Floats], Figure]) -> Fig
 
 def _require_both(hit: Bools) -> None:
     if not hit.any() or hit.all():
-        raise Undefined("all rows are of one class")
+        raise Undefined("all labels are of one class")
 
 
 def _roc_auc(hit: Bools, scores: Floats) -> Figure:
@@ -182,9 +182,9 @@ def _roc_auc(hit: Bools, scores: Floats) -> Figure:
 
 
 def _average_precision(hit: Bools, scores: Floats) -> Figure:
-    """Return the average precision; a row touches its own precision and that of every lower score."""
+    """Average precision. A row influences its own precision and that of every lower score."""
     if not hit.any():
-        raise Undefined("no row is of the class")
+        raise Undefined("no label is of the class")
     order = np.argsort(-scores, kind="stable")
     sorted_hit, sorted_scores = hit[order].astype(np.float64), scores[order]
     last = np.append(np.flatnonzero(np.diff(sorted_scores)), hit.size - 1)

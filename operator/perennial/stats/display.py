@@ -1,4 +1,4 @@
-"""What a report shows of a column: its summary, and one histogram for both sides."""
+"""Summary statistics and histograms for reports."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ _SMALLEST_GROUP = 5
 
 @dataclass(frozen=True)
 class Summary:
-    """A numeric sample in a few numbers, in the unit of its values.
+    """Summary of a numeric sample, in the unit of its values.
 
     Attributes:
-        mean: average.
-        spread: standard deviation over n.
-        low: smallest value.
+        mean: arithmetic mean.
+        spread: population standard deviation (divisor n).
+        low: minimum.
         quartiles: first quartile, median, third quartile.
-        high: largest value.
+        high: maximum.
     """
 
     mean: float
@@ -37,10 +37,10 @@ class Histogram:
     """Shares of both sides in the same bars.
 
     Attributes:
-        labels: one for each bar, for categories; empty for ranges.
-        edges: one more than bars, for ranges; empty for categories. The outer bars also hold what lies beyond.
+        labels: one per bar for categories; empty for ranges.
+        edges: one more than bars for ranges; empty for categories. The outer bars include values beyond.
         reference: share of the reference in each bar, each in [0, 1].
-        current: share of the current side in each bar, each in [0, 1].
+        current: share of the current data in each bar, each in [0, 1].
     """
 
     labels: tuple[str, ...]
@@ -50,7 +50,7 @@ class Histogram:
 
 
 def summarise(sample: Numeric) -> Summary | None:
-    """Return the summary of a sample, or None when it has no values or they are too large to add up."""
+    """Summarise a sample; None if it has no values, or their sum overflows."""
     if not sample.size:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -62,7 +62,7 @@ def summarise(sample: Numeric) -> Summary | None:
 
 
 def histogram(reference: Sample, current: Sample) -> Histogram | None:
-    """Return the bars of a column, or None when a side has no values or the range cannot be drawn."""
+    """Build the histogram of a column; None if a side has no values, or the range is empty or infinite."""
     if not (reference.size and current.size):
         return None
     if isinstance(reference, Numeric) and isinstance(current, Numeric):
@@ -97,7 +97,7 @@ def _between(values: Floats, inner: Floats) -> Counts:
 
 
 def _of_categories(reference: Categorical, current: Categorical, *, by_value: bool) -> Histogram:
-    """Return the largest categories; those of few rows stay unnamed, since a rare name may identify someone."""
+    """Show the largest categories. Rare ones are merged, since their names may identify a person."""
     table = tabulated(reference, current)
     shares = table.reference / reference.size + table.current / current.size
     order = [int(index) for index in np.lexsort((np.arange(table.cells), -shares))]

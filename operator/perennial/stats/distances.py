@@ -1,4 +1,4 @@
-"""How far apart two distributions are: numbers with a unit, that do not grow with the sample."""
+"""Distances between two distributions: effect sizes that do not grow with the sample size."""
 
 import numpy as np
 from scipy.special import rel_entr
@@ -12,10 +12,10 @@ _HUGE = 1e100
 def psi(reference: Counts, current: Counts) -> float:
     """Population stability index of two rows of counts.
 
-    PSI = sum over cells of (c - r) * ln(c / r), r and c the shares of the cell. Symmetric, no unit, in [0, inf).
-    Cells that are empty on both sides are left out. If then a cell is empty on one side, half a row is added to
-    every cell of both sides (Jeffreys' prior), which keeps the index finite; without an empty cell it is the
-    textbook value. Source: Siddiqi, Credit Risk Scorecards (2006); it equals the Jeffreys divergence.
+    PSI = sum over cells of (c - r) * ln(c / r), r and c the shares of the cell. Symmetric, no unit, in [0, inf). Cells
+    that are empty on both sides are ignored. If a cell is empty on one side, half a row is added to every cell of both
+    sides (Jeffreys' prior), which keeps the index finite; otherwise it is the textbook value. Source: Siddiqi, Credit
+    Risk Scorecards (2006); it equals the Jeffreys divergence.
 
     Args:
         reference: counts, shape (cells,), with at least one row.
@@ -88,7 +88,7 @@ def l_infinity(reference: Counts, current: Counts) -> float:
 
 
 def robust(gap: float, n: int, m: int) -> float:
-    """Return max(0, gap - 1.8 * sqrt((n + m) / (n * m))): a largest gap less what chance makes of it.
+    """Return max(0, gap - 1.8 * sqrt((n + m) / (n * m))): a largest gap corrected for the sample sizes.
 
     1.8 is about the 0.997 quantile of the Kolmogorov distribution. Source: deequ, Distance.scala, and SageMaker Model
     Monitor's comparison_method Robust.
@@ -99,7 +99,7 @@ def robust(gap: float, n: int, m: int) -> float:
 def wasserstein(reference: Floats, current: Floats) -> float:
     """Wasserstein-1 distance of two sorted samples, in the unit of the values.
 
-    W1 = integral of |F_reference(x) - F_current(x)| dx: the average way that a value has to move. Symmetric, in
+    W1 = integral of |F_reference(x) - F_current(x)| dx: the mean distance that values have to move. Symmetric, in
     [0, inf). The same as scipy.stats.wasserstein_distance.
 
     Args:
@@ -120,8 +120,8 @@ def normed_wasserstein(reference: Floats, current: Floats) -> float:
     """Wasserstein-1 distance in standard deviations of the reference.
 
     W1 / max(s, 0.001), s the reference's standard deviation over n (not n - 1). No unit, in [0, inf); moving a
-    sample by one standard deviation gives 1. The floor keeps a constant reference from dividing by zero; it is
-    Evidently's, so that both agree.
+    sample by one standard deviation gives 1. The floor avoids division by zero for a constant reference; its value
+    is Evidently's, so that results agree.
 
     Args:
         reference: sorted finite values, shape (n,), n >= 1.
@@ -132,14 +132,14 @@ def normed_wasserstein(reference: Floats, current: Floats) -> float:
     """
     _require_values(reference, current)
     peak = max(abs(float(edge)) for edge in (reference[0], reference[-1], current[0], current[-1]))
-    if peak > _HUGE:  # squares would overflow: measure in units of the largest value
+    if peak > _HUGE:  # squares would overflow: scale by the largest value
         reference, current = reference / peak, current / peak
         return wasserstein(reference, current) / max(float(np.std(reference)), SPREAD_FLOOR / peak)
     return wasserstein(reference, current) / max(float(np.std(reference)), SPREAD_FLOOR)
 
 
 def _occupied(reference: Counts, current: Counts) -> tuple[Floats, Floats]:
-    """Return both sides as floats, without the cells that both leave empty."""
+    """Return both sides as floats, without the cells that are empty on both."""
     if reference.shape != current.shape:
         raise ValueError(f"counts of different cells: shapes {reference.shape} and {current.shape}")
     if not (reference.sum() and current.sum()):

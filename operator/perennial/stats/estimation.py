@@ -1,11 +1,10 @@
-"""Performance without labels: what calibrated probabilities say of themselves (CBPE).
+"""Confidence-based performance estimation (CBPE): expected metrics from calibrated probabilities, without labels.
 
-If a row of probability c really is of the class with probability c, the expected numbers of true and false positives
-and negatives follow from the probabilities alone, and with them every figure. The name, confidence-based performance
-estimation, is NannyML's.
+If probabilities are calibrated, the expected numbers of true and false positives and negatives follow from them, and
+so do all metrics. The name is NannyML's.
 
-It holds while inputs move and what they mean stays the same. It sees nothing of concept drift, and nothing of inputs
-unlike all that the probabilities were calibrated on.
+It accounts for changes of the inputs (covariate shift). It does not detect concept drift, and is unreliable for inputs
+outside of the range that the probabilities were calibrated on.
 """
 
 from collections.abc import Callable
@@ -25,11 +24,11 @@ _FOLDS = 2
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A step-free map from what a model says to what happens.
+    """Monotonic, piecewise linear map from predicted probabilities to observed frequencies.
 
     Attributes:
-        said: probabilities of the model, ascending, shape (k,).
-        happened: how often the class followed, not descending, shape (k,).
+        said: predicted probabilities, ascending, shape (k,).
+        happened: observed frequency of the class, non-decreasing, shape (k,).
     """
 
     said: Floats
@@ -40,22 +39,22 @@ class Calibration:
         return np.asarray(np.interp(scores, self.said, self.happened))
 
     def covers(self, scores: Floats) -> float:
-        """Return the share of scores within the range that was seen when calibrating, in [0, 1]."""
+        """Return the share of scores within the range of the calibration data, in [0, 1]."""
         return float(np.mean((scores >= self.said[0]) & (scores <= self.said[-1]))) if scores.size else 0.0
 
 
 def calibrate(scores: Floats, truth: Bools) -> Calibration:
-    """Fit an isotonic calibration: the ascending function of the score with the least squared error.
+    """Fit an isotonic regression of the outcome on the score.
 
     Args:
-        scores: what the model said, shape (n,), n >= 2.
-        truth: whether the row was of the class, shape (n,).
+        scores: predicted probabilities, shape (n,), n >= 2.
+        truth: whether each row is of the positive class, shape (n,).
 
     Raises:
         Undefined: all rows are of one class.
     """
     if truth.all() or not truth.any():
-        raise Undefined("all rows of the reference are of one class")
+        raise Undefined("all labels of the reference are of one class")
     said, place, rows = np.unique(scores, return_inverse=True, return_counts=True)
     shares = np.bincount(place, weights=truth.astype(np.float64)) / rows
     happened = np.asarray(isotonic_regression(shares, weights=rows.astype(np.float64)).x)
@@ -63,7 +62,7 @@ def calibrate(scores: Floats, truth: Bools) -> Calibration:
 
 
 def calibration_helps(scores: Floats, truth: Bools) -> bool:
-    """Tell whether calibrating on one half of the rows lowers the squared error on the other, both ways together."""
+    """Whether calibration lowers the squared error in two-fold cross-validation."""
     half = np.arange(scores.size) % _FOLDS == 0
     before = after = 0.0
     for fitted, held in ((half, ~half), (~half, half)):
@@ -78,12 +77,12 @@ def calibration_helps(scores: Floats, truth: Bools) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Expected:
-    """Rows whose truth is not known.
+    """Rows without labels.
 
     Attributes:
-        scores: what the model says, shape (n,); it orders the rows, and losses are about it.
-        chance: probability of the positive class after calibration, shape (n,).
-        said: the positive class is predicted, shape (n,).
+        scores: predicted probabilities, shape (n,); used for ranking and losses.
+        chance: calibrated probability of the positive class, shape (n,).
+        said: whether the positive class is predicted, shape (n,).
     """
 
     scores: Floats
@@ -92,12 +91,12 @@ class Expected:
 
 
 def expected(name: EstimatedName, rows: Expected, confidence: float = CONFIDENCE) -> Estimate:
-    """Return the figure that is to be expected, with the interval in which chance would leave the real one.
+    """Estimate a metric, with the confidence interval of the realised one.
 
-    The interval holds only if the calibration does: it knows nothing of what the calibration may have wrong.
+    The interval assumes a correct calibration: it does not include its error.
 
     Raises:
-        Undefined: there are no rows, or the figure has no value there.
+        Undefined: there are no rows, or the metric is undefined on them.
     """
     if not rows.scores.size:
         raise Undefined("there are no rows")
@@ -107,7 +106,7 @@ def expected(name: EstimatedName, rows: Expected, confidence: float = CONFIDENCE
 
 
 def _figure(rows: Expected, value: float, if_true: Floats, if_false: Floats) -> Figure:
-    """Return a figure whose rows each have an influence that depends on the unknown truth: its mean square counts."""
+    """Return a figure whose influence values are the root mean square over the unknown outcome."""
     square = rows.chance * if_true**2 + (1 - rows.chance) * if_false**2
     return Figure(value, np.sqrt(square), int(rows.scores.size))
 

@@ -1,7 +1,7 @@
-"""Whether groups are treated alike: rates of groups, their differences and ratios, with intervals.
+"""Fairness metrics: differences and ratios of group rates, with confidence intervals.
 
-Two conventions live side by side. *Signed* figures compare a group with a privileged one (unprivileged - privileged, or
-unprivileged / privileged) and keep the direction; *unsigned* ones take the widest gap between any two groups.
+*Signed* metrics compare each group with the privileged one (unprivileged - privileged, or unprivileged / privileged)
+and keep the direction; *unsigned* ones are the largest difference between any two groups.
 """
 
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from perennial.stats.intervals import (
 
 @dataclass(frozen=True)
 class Disparity:
-    """One figure of fairness.
+    """Value of one fairness metric.
 
     Attributes:
-        name: which.
+        name: the metric.
         estimate: its value and interval.
-        group: the group that gets least (for signed figures: the one compared).
-        versus: the group that it was compared with.
+        group: the group compared; for unsigned metrics one of the two extremes.
+        versus: the group it is compared with.
     """
 
     name: FairnessName
@@ -46,7 +46,7 @@ def disparity(
     least: int = MIN_GROUP,
     confidence: float = CONFIDENCE,
 ) -> Disparity:
-    """Return one figure of fairness.
+    """Compute a fairness metric.
 
     Args:
         name: a signed figure needs the privileged group; with several others, the one that deviates most is taken.
@@ -68,7 +68,7 @@ def disparity(
 
 
 def is_signed(name: FairnessName) -> bool:
-    """Tell whether a figure compares with a privileged group and keeps the direction."""
+    """Whether a metric compares with a privileged group and keeps the direction."""
     return name in _SIGNED
 
 
@@ -113,10 +113,10 @@ def _worst_signed(
     name: FairnessName, rows: Judged, groups: tuple[str, ...], privileged: str | None, confidence: float
 ) -> Disparity:
     if privileged is None:
-        raise Undefined(f"{name} needs the privileged group")
+        raise Undefined(f"{name} needs a privileged group")
     others = [group for group in groups if group != privileged]
     if privileged not in groups or not others:
-        raise Undefined(f"it needs {privileged} and one more group, and only these have enough rows: {_some(groups)}")
+        raise Undefined(f"it needs {privileged} and another group, but only these have enough rows: {_some(groups)}")
     stricter = 1 - (1 - confidence) / len(others)
     pairwise = _SIGNED[name]
     found = [Disparity(name, pairwise(rows, group, privileged, stricter), group, privileged) for group in others]
@@ -134,7 +134,7 @@ def _widest(name: FairnessName, rows: Judged, groups: tuple[str, ...], confidenc
 def _extremes(name: FairnessName, rows: Judged, groups: tuple[str, ...], rate: Rate, confidence: float) -> Disparity:
     values = {group: rate_of(rows, group, rate).value for group in groups}
     least, most = min(groups, key=values.__getitem__), max(groups, key=values.__getitem__)
-    if least == most:  # all alike: any pair shows it
+    if least == most:  # all rates are equal: any pair will do
         least, most = groups[:2]
     if name == "demographicParityRatio":
         return Disparity(name, _selection_ratio(rows, least, most, confidence), least, most)
@@ -147,7 +147,7 @@ def _some(groups: tuple[str, ...]) -> str:
 
 
 def _deviation(name: FairnessName, value: float) -> float:
-    """Return how far a figure is from equality, the same for a ratio and its inverse."""
+    """Return the deviation from equality, the same for a ratio and its inverse."""
     if name in ("disparateImpact", "demographicParityRatio"):
         return inf if value <= 0 else max(value, 1 / value)
     return abs(value)

@@ -1,4 +1,4 @@
-"""Groups of people, and the rates at which each gets what is decided."""
+"""Groups by protected attributes, and their rates of decisions and outcomes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from perennial.stats.intervals import CONFIDENCE, Estimate, Figure, Undefined, e
 Bools = NDArray[np.bool_]
 Rate = Literal["selection", "truePositive", "falsePositive", "precision"]
 MIN_GROUP = 30
-"""Rows under which a group is not judged: its rates are chance, and its people may be recognised."""
+"""Minimum rows of a group: smaller ones have unreliable rates, and their members may be identified."""
 SEPARATOR = " & "
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Rows with a decision, and what is known of the people behind them.
+    """Rows with decision, group and, if known, label.
 
     Attributes:
-        favourable: the decision is the favourable one, shape (n,).
-        deserved: the truth is the favourable one, shape (n,); None while no truth is known.
-        groups: group of each row, shape (n,), as texts; "" for rows whose group is unknown, which are left out.
+        favourable: whether the decision is favourable, shape (n,).
+        deserved: whether the label is favourable, shape (n,); None without labels.
+        groups: group of each row as text, shape (n,); "" if unknown, such rows are ignored.
     """
 
     favourable: Bools
@@ -33,12 +33,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class GroupRates:
-    """What one group gets.
+    """Rates of one group.
 
     Attributes:
-        group: its name.
-        rows: its rows.
-        rates: rates that are defined, each in [0, 1], with intervals.
+        group: name of the group.
+        rows: number of rows.
+        rates: rates in [0, 1] with intervals; undefined ones are left out.
     """
 
     group: str
@@ -47,7 +47,7 @@ class GroupRates:
 
 
 def crossed(attributes: Sequence[NDArray[np.str_]]) -> NDArray[np.str_]:
-    """Return the groups of several attributes' intersections, such as "F & 60+"; unknown where any is unknown.
+    """Return the intersections of several attributes, such as "F & 60+"; unknown if any attribute is.
 
     Args:
         attributes: each of shape (n,), at least one.
@@ -60,13 +60,13 @@ def crossed(attributes: Sequence[NDArray[np.str_]]) -> NDArray[np.str_]:
 
 
 def large_groups(rows: Judged, least: int = MIN_GROUP) -> tuple[str, ...]:
-    """Return the groups with at least so many rows, by name."""
+    """Return the groups with at least `least` rows, sorted by name."""
     names, counts = np.unique(rows.groups, return_counts=True)
     return tuple(str(name) for name, count in zip(names, counts, strict=True) if name != "" and count >= least)
 
 
 def group_rates(rows: Judged, least: int = MIN_GROUP, confidence: float = CONFIDENCE) -> tuple[GroupRates, ...]:
-    """Return the rates of every group that is large enough."""
+    """Return the rates of every group with at least `least` rows."""
     found = []
     for group in large_groups(rows, least):
         rates: dict[Rate, Estimate] = {}
@@ -82,15 +82,15 @@ def group_rates(rows: Judged, least: int = MIN_GROUP, confidence: float = CONFID
 def rate_of(rows: Judged, group: str, name: Rate) -> Figure:
     """Return a rate of a group.
 
-    selection: P(favourable decision). truePositive: the same among those who deserve it. falsePositive: among those who
-    do not. precision: P(deserved) among those who got it.
+    selection: P(favourable decision). truePositive: the same, given a favourable label. falsePositive: the same, given
+    an unfavourable label. precision: P(favourable label | favourable decision).
     """
     inside = rows.groups == group
     if name == "selection":
         part, whole = rows.favourable & inside, inside
     else:
         if rows.deserved is None:
-            raise Undefined(f"{name} rates need ground truth")
+            raise Undefined(f"{name} rates need labels")
         whole = {
             "truePositive": inside & rows.deserved,
             "falsePositive": inside & ~rows.deserved,

@@ -1,10 +1,9 @@
-"""How sure a figure is: intervals from influence values, the same way for every measure.
+"""Confidence intervals from influence values, computed the same way for every metric.
 
-The influence of a row is how much the figure would move, per row, if a little more weight lay on that row. The figure
-of a random sample then varies by std(influence) / sqrt(n) (Hampel, J. Am. Stat. Assoc. 69 (1974); Efron's infinitesimal
-jackknife). For the area under the ROC curve this is DeLong's method, for a share the textbook's. Nothing is drawn at
-random, so the same data gives the same interval; and two models measured on the same rows are compared row by row,
-which takes out what both have in common.
+The influence of a row is the derivative of the metric with respect to the row's weight, times n. The standard error is
+std(influence) / sqrt(n) (Hampel, J. Am. Stat. Assoc. 69 (1974); Efron's infinitesimal jackknife). For the area under
+the ROC curve this is DeLong's method, for a share the textbook formula. There is no resampling, so results are
+deterministic. Two models on the same rows are compared row by row, which removes their common variance.
 """
 
 from collections.abc import Sequence
@@ -20,17 +19,17 @@ CONFIDENCE = 0.95
 
 
 class Undefined(ValueError):
-    """A figure has no value on these rows; the message says why, in a few words."""
+    """A metric has no value on these rows; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A figure of a sample, and what each row does to it.
+    """Value of a metric on a sample, with the influence of each row.
 
     Attributes:
-        value: the figure.
-        influence: of each row, shape (n,), in the figure's unit; their mean is 0 up to rounding.
-        rows: rows that the figure is about, at most n; a group's share is about the group's rows only.
+        value: the value.
+        influence: influence of each row, shape (n,), in the metric's unit; the mean is 0 up to rounding.
+        rows: number of rows that the metric covers, at most n; for a rate of a group, the rows of the group.
     """
 
     value: float
@@ -39,19 +38,19 @@ class Figure:
 
     @property
     def error(self) -> float:
-        """Standard error, in the figure's unit."""
+        """Standard error, in the metric's unit."""
         size = self.influence.size
         return float(np.sqrt(np.mean(self.influence**2) / size)) if size else inf
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the interval in which the whole population's lies with the given confidence.
+    """Value of a metric with its confidence interval.
 
     Attributes:
-        value: the figure of the sample.
-        low: lower end of the interval.
-        high: upper end of the interval.
+        value: value on the sample.
+        low: lower bound of the interval.
+        high: upper bound of the interval.
     """
 
     value: float
@@ -72,20 +71,20 @@ def of_mean(values: Floats) -> Figure:
 
 
 def of_ratio(parts: Floats, wholes: Floats) -> Figure:
-    """Return sum(parts) / sum(wholes), both of shape (n,); a share of some rows has 1 for each of them in wholes.
+    """Return sum(parts) / sum(wholes), both of shape (n,). For a share, `wholes` is 1 for the rows it covers.
 
     Raises:
-        Undefined: the wholes add up to nothing.
+        Undefined: the sum of wholes is 0.
     """
     total = float(np.sum(wholes))
     if not total:
-        raise Undefined("there are no rows of the kind that it is about")
+        raise Undefined("there are no rows of the required kind")
     ratio = float(np.sum(parts)) / total
     return Figure(ratio, (parts - ratio * wholes) * (wholes.size / total), int(np.count_nonzero(wholes)))
 
 
 def average(figures: Sequence[Figure], weights: Sequence[float] | None = None) -> Figure:
-    """Return the weighted sum of figures of the same rows; without weights, their average."""
+    """Return the weighted sum of figures on the same rows; without weights, their mean."""
     shares = [1 / len(figures)] * len(figures) if weights is None else weights
     value = sum(share * item.value for share, item in zip(shares, figures, strict=True))
     influence = np.zeros_like(figures[0].influence)
@@ -95,10 +94,10 @@ def average(figures: Sequence[Figure], weights: Sequence[float] | None = None) -
 
 
 def difference(first: Figure, second: Figure) -> Figure:
-    """Return first - second, of figures of the same rows: paired.
+    """Return the paired difference first - second of figures on the same rows.
 
     Raises:
-        ValueError: they are of different rows.
+        ValueError: they have different numbers of rows.
     """
     if first.influence.size != second.influence.size:
         raise ValueError("a paired difference needs figures of the same rows")
@@ -106,7 +105,7 @@ def difference(first: Figure, second: Figure) -> Figure:
 
 
 def unpaired(first: Figure, second: Figure, confidence: float = CONFIDENCE) -> Estimate:
-    """Return first - second with its interval, of figures of independent rows, such as last month's and today's."""
+    """Return the difference first - second of figures on independent samples, with its interval."""
     value = first.value - second.value
     reach = normal_quantile(confidence) * sqrt(first.error**2 + second.error**2)
     return Estimate(value, value - reach, value + reach)
@@ -118,12 +117,12 @@ def estimate(
     """Return a figure with its interval.
 
     Args:
-        figure: what was measured.
+        figure: value and influence.
         confidence: probability that the interval holds the true value, in (0, 1).
-        low: the smallest value that the figure can have; the interval is cut there.
-        high: the largest.
-        share: the figure is a share of rows, or behaves like one: Wilson's interval is taken, at the number of
-            rows that gives this standard error, which stays honest near 0 and 1 where the plain one has no width.
+        low: smallest possible value; bounds the interval.
+        high: largest possible value.
+        share: use Wilson's interval, at the number of rows that gives this standard error. It stays valid near 0
+            and 1, where the normal interval has no width.
     """
     z = normal_quantile(confidence)
     if share and 0 <= figure.value <= 1:
@@ -133,25 +132,27 @@ def estimate(
 
 
 def ratio_estimate(part: Figure, whole: Figure, confidence: float = CONFIDENCE) -> Estimate:
-    """Return part / whole of two positive figures of the same rows, the interval taken on the scale of logarithms.
+    """Return part / whole of two non-negative figures on the same rows, with an interval on the log scale.
+
+    A part of 0 gives the interval [0, inf).
 
     Raises:
-        Undefined: the whole is 0. A part of 0 gives 0, with an interval up to infinity: nothing is known of it.
+        Undefined: the whole is 0.
     """
     if whole.value <= 0:
-        raise Undefined("the rate that it is divided by is 0")
+        raise Undefined("the rate in the denominator is 0")
     if part.value <= 0:
         return Estimate(0.0, 0.0, inf)
     value = part.value / whole.value
     relative = Figure(0.0, part.influence / part.value - whole.influence / whole.value)
     reach = normal_quantile(confidence) * relative.error
-    if not isfinite(reach) or log(value) + reach > 700:  # noqa: PLR2004 - beyond, exp overflows
+    if not isfinite(reach) or log(value) + reach > 700:  # noqa: PLR2004 - exp overflows beyond
         return Estimate(value, 0.0, inf)
     return Estimate(value, value * exp(-reach), value * exp(reach))
 
 
 def normal_quantile(confidence: float) -> float:
-    """Return the standard errors on each side of an interval of this confidence: 1.96 for 0.95."""
+    """Return the half-width of a normal interval in standard errors: 1.96 for 0.95."""
     if not 0 < confidence < 1:
         raise ValueError("confidence must lie between 0 and 1")
     return float(stats.norm.isf((1 - confidence) / 2))

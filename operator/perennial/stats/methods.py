@@ -1,4 +1,4 @@
-"""The methods that compare one column: what each of them measures, and how much of that is chance."""
+"""Methods of comparing one column: score, statistic, and the score expected by chance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ FEW_DISTINCT = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """What a method gave: its statistic, its score, and the score that chance alone makes (0 for p-values)."""
+    """Result of a method: statistic, score, and the noise level of the score (0 for p-values)."""
 
     statistic: float
     score: float
@@ -39,7 +39,7 @@ class Measured:
 
 
 def measure(method: Method, reference: Sample, current: Sample) -> Measured:
-    """Return what a method gives for two samples of the same kind."""
+    """Apply a method to two samples of the same kind."""
     if isinstance(reference, Numeric) and isinstance(current, Numeric) and method in _OF_VALUES:
         return _OF_VALUES[method](reference, current)
     table = as_compared(reference, current, method)
@@ -63,7 +63,7 @@ def _of_cells(method: Method, table: Table) -> Measured:
 
 
 def _of_gap(gap: float, n: int, m: int, *, robust: bool) -> Measured:
-    """Return the largest gap as it is, or less what chance makes of it (deequ's correction)."""
+    """Return the largest gap, with `robust` corrected for the sample sizes as in deequ."""
     return Measured(gap, distances.robust(gap, n, m), 0.0) if robust else Measured(gap, gap, noise.gap_noise(n, m))
 
 
@@ -98,14 +98,14 @@ _OF_VALUES: dict[Method, Callable[[Numeric, Numeric], Measured]] = {
     "linf": _measure_linf,
     "linf-robust": _measure_robust,
 }
-"""Methods that look at the values themselves where there are numbers; all others look at cells."""
+"""Methods that use numeric values directly; all others use counts in cells."""
 
 
 def as_compared(reference: Sample, current: Sample, method: Method) -> Table:
     """Return the cells that psi, js and chi2 compare.
 
-    Categories with the rare ones gathered; for numbers the deciles of the reference as bins, or those of both
-    sides for chi2, since a small reference's own deciles would make every current sample look different.
+    For categories one cell each, rare ones merged. For numbers the deciles of the reference, for chi2 of the pooled
+    samples: deciles of a small reference alone would inflate the false positive rate.
     """
     if isinstance(reference, Numeric) and isinstance(current, Numeric):
         if not is_discrete(reference, current):
@@ -119,7 +119,7 @@ def as_compared(reference: Sample, current: Sample, method: Method) -> Table:
 
 
 def is_discrete(reference: Sample, current: Sample) -> bool:
-    """Tell whether numbers repeat so much that they are better seen as categories, such as 0 and 1."""
+    """Whether numbers have so few distinct values, such as 0 and 1, that they are compared as categories."""
     if not (isinstance(reference, Numeric) and isinstance(current, Numeric)):
         return False
     if max(reference.distinct, current.distinct) > FEW_DISTINCT:

@@ -1,4 +1,4 @@
-"""Many tests at once: how far the threshold of each must fall so that chance alone stays rare."""
+"""Correction of the threshold for multiple comparisons."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,17 +7,17 @@ Correction = Literal["None", "Bonferroni", "BenjaminiHochberg"]
 
 
 def corrected(p_values: Sequence[float], alpha: float, correction: Correction) -> float:
-    """Return the threshold that each p-value is to be held against.
+    """Return the corrected threshold for each p-value.
 
-    Bonferroni: alpha / k for k tests; the chance of any false alarm is at most alpha, however the tests hang together.
-    Benjamini-Hochberg: i * alpha / k for the largest i whose i-th smallest p-value is at most that (or alpha / k when
-    there is none); the expected share of false alarms among the alarms is at most alpha. Source: J. R. Stat. Soc. B 57
+    Bonferroni: alpha / k for k tests; the family-wise error rate is at most alpha, for any dependence of the tests.
+    Benjamini-Hochberg: i * alpha / k for the largest i whose i-th smallest p-value is at most that (or alpha / k if
+    there is none); the false discovery rate is at most alpha. Source: J. R. Stat. Soc. B 57
     (1995).
 
     Args:
         p_values: each in [0, 1]; at least one.
         alpha: in [0, 1].
-        correction: which.
+        correction: the method.
     """
     tests = len(p_values)
     if correction == "None":

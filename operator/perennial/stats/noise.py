@@ -1,8 +1,8 @@
-"""How large a distance chance alone makes: the value that two samples of one distribution rarely exceed.
+"""Noise level of distances: the value that two samples of one distribution exceed with probability alpha only.
 
-A distance between two samples is never zero, and the smaller they are, the larger it is. Held against a fixed
-threshold, small windows would always look as if they had drifted: PSI with ten bins exceeds 0.1 in 85 of 100
-windows of 100 rows in which nothing has changed. So a default threshold is never below the noise given here.
+The distance between two samples is positive even without drift, and larger for smaller samples. With a fixed threshold
+small windows would cause false alarms: PSI with ten bins exceeds 0.1 in 85 of 100 windows of 100 rows without drift.
+So default thresholds are raised to the noise level.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ _GRID = 256
 def psi_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
     """Return the PSI that two samples of n and m rows in `cells` cells exceed with probability alpha.
 
-    PSI of unchanged data is about (1/n + 1/m) * chi-square with cells - 1 degrees of freedom: both divergences
+    Without drift PSI is about (1/n + 1/m) * chi-square with cells - 1 degrees of freedom: both divergences
     in it are, to second order, half a chi-square statistic. Source: Yurdakul and Naranjo, J. Risk Model
     Validation 14 (2020). No unit, in [0, inf); 0 for a single cell.
     """
@@ -25,7 +25,7 @@ def psi_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
 
 
 def jensen_shannon_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
-    """Return the Jensen-Shannon distance (base 2) that unchanged samples exceed with probability alpha.
+    """Return the Jensen-Shannon distance (base 2) that samples without drift exceed with probability alpha.
 
     The divergence in nats is, to second order, an eighth of the same chi-square as for PSI; the distance is its
     root in bits. No unit, in [0, 1]; 0 for a single cell.
@@ -35,7 +35,7 @@ def jensen_shannon_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> fl
 
 
 def hellinger_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
-    """Return the Hellinger distance that unchanged samples exceed with probability alpha.
+    """Return the Hellinger distance that samples without drift exceed with probability alpha.
 
     Its square is, to second order, an eighth of the same chi-square as for PSI. No unit, in [0, 1].
     """
@@ -43,7 +43,7 @@ def hellinger_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
 
 
 def gap_noise(n: int, m: int, alpha: float = ALPHA) -> float:
-    """Return the largest gap that unchanged samples exceed with a probability of at most alpha.
+    """Return the largest gap that samples without drift exceed with a probability of at most alpha.
 
     sqrt(1/n + 1/m) times the quantile of the Kolmogorov distribution: exact in the limit for distribution functions.
     A single cell's share is the difference of two such gaps and varies less than the widest of them does. In [0, 1].
@@ -52,18 +52,18 @@ def gap_noise(n: int, m: int, alpha: float = ALPHA) -> float:
 
 
 def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) -> float:
-    """Return the Wasserstein-1 distance that samples as these exceed with probability alpha, if unchanged.
+    """Return the Wasserstein-1 distance that samples like these exceed with probability alpha without drift.
 
-    Then sqrt(n * m / (n + m)) * W1 tends to the integral of |B(F(x))| dx, B a Brownian bridge (del Barrio, Gine
-    and Matran, Ann. Probab. 27 (1999)). Mean and variance of that integral follow from the covariance of |B| in
-    closed form; a lognormal distribution with the same two gives the quantile (a little too large for small
-    alpha, so on the safe side), cut at what it would be if the whole bridge moved as one, which is the largest
-    possible. F is taken from both sides pooled, on a grid that is finest in the tails.
+    Without drift, sqrt(n * m / (n + m)) * W1 tends to the integral of |B(F(x))| dx, B a Brownian bridge (del Barrio,
+    Gine and Matran, Ann. Probab. 27 (1999)). Mean and variance of that integral follow from the covariance of |B| in
+    closed form; a lognormal distribution with the same two gives the quantile (slightly too large for small alpha,
+    which is conservative), bounded by its maximum, that of a fully correlated bridge. F is estimated from the pooled
+    samples, on a grid that is finest in the tails.
 
     Args:
         reference: sorted finite values, shape (n,), n >= 1.
         current: sorted finite values, shape (m,), m >= 1.
-        alpha: probability of more, in (0, 1).
+        alpha: probability of exceeding the result, in (0, 1).
 
     Returns:
         A distance in the unit of the values, in [0, inf); 0 when all values are equal.
@@ -86,7 +86,7 @@ def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) 
 
 
 def _levels(size: int) -> Floats:
-    """Return probabilities in ascending order, dense near 0 and 1, as far out as a sample of the size sees."""
+    """Return ascending probabilities, dense near 0 and 1, up to 1 / size from them."""
     reach = np.log(max(size, 2))
     return np.asarray(1 / (1 + np.exp(-np.linspace(-reach, reach, _GRID))))
 

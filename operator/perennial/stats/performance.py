@@ -1,4 +1,4 @@
-"""Performance by name: what resources ask for, measured with an interval, alone or one model against another."""
+"""Performance metrics by name, with confidence intervals, for one model or as the difference of two."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ Rows = Classified | Regressed | Ranked
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that can be asked for.
+    """A performance metric.
 
     Attributes:
-        compute: from rows to the figure.
-        rows: the kind of rows that it is about.
+        compute: computes value and influence from rows.
+        rows: type of rows that it needs.
         higher_is_better: False for losses and errors.
         low: smallest possible value.
         high: largest possible value.
-        share: it is a share of rows or behaves like one, so that Wilson's interval fits.
+        share: whether Wilson's interval applies.
     """
 
     compute: Callable[..., Figure]
@@ -52,41 +52,43 @@ METRICS: dict[MetricName, Metric] = {
     "ndcg": Metric(regression.ndcg, Ranked, share=True),
 }
 if set(METRICS) != set(get_args(MetricName)):
-    raise AssertionError("every metric's name has a metric, and the reverse")
+    raise AssertionError("METRICS must match MetricName")
 
 
 def figure(name: MetricName, rows: Rows) -> Figure:
-    """Return a metric of rows, with the influence of each.
+    """Compute a metric, with the influence of each row.
 
     Raises:
-        Undefined: it has no value there, or is not about such rows; the message says why.
+        Undefined: it has no value on these rows, or needs another type; the message says why.
     """
     metric = METRICS[name]
     if not isinstance(rows, metric.rows):
-        raise Undefined(f"{name} is about {metric.rows.__name__.lower()} rows, these are {type(rows).__name__.lower()}")
+        raise Undefined(
+            f"{name} needs {metric.rows.__name__.lower()} rows, but these are {type(rows).__name__.lower()}"
+        )
     if not rows.size:
         raise Undefined("there are no rows")
     return metric.compute(rows)
 
 
 def measure(name: MetricName, rows: Rows, confidence: float = CONFIDENCE) -> Estimate:
-    """Return a metric with its interval.
+    """Compute a metric with its confidence interval.
 
     Raises:
-        Undefined: it has no value there; the message says why.
+        Undefined: it has no value on these rows; the message says why.
     """
     metric = METRICS[name]
     return estimate(figure(name, rows), confidence, low=metric.low, high=metric.high, share=metric.share)
 
 
 def paired_gain(name: MetricName, candidate: Rows, stable: Rows, confidence: float = CONFIDENCE) -> Estimate:
-    """Return by how much a candidate is better than the stable model on the same rows, in the same order.
+    """Return the improvement of a candidate over the stable model on the same rows, in the same order.
 
-    Positive is better, also for losses and errors. Paired, so that what is hard for both cancels out.
+    Positive is better, also for losses and errors. Paired, so that common variance cancels out.
 
     Raises:
-        Undefined: the metric has no value there.
-        ValueError: the rows are not the same.
+        Undefined: the metric has no value on these rows.
+        ValueError: the numbers of rows differ.
     """
     sign = 1.0 if METRICS[name].higher_is_better else -1.0
     gain = difference(figure(name, candidate), figure(name, stable))
@@ -94,10 +96,10 @@ def paired_gain(name: MetricName, candidate: Rows, stable: Rows, confidence: flo
 
 
 def gain(name: MetricName, current: Rows, reference: Rows, confidence: float = CONFIDENCE) -> Estimate:
-    """Return by how much rows are predicted better than other, independent rows; positive is better.
+    """Return the improvement of current over independent reference rows; positive is better.
 
     Raises:
-        Undefined: the metric has no value there.
+        Undefined: the metric has no value on these rows.
     """
     first, second = figure(name, current), figure(name, reference)
     better, worse = (first, second) if METRICS[name].higher_is_better else (second, first)

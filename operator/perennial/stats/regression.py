@@ -1,4 +1,4 @@
-"""How well numbers are predicted, and how well rows are ordered: figures with the influence of every row."""
+"""Regression and ranking metrics, each with the influence values of its rows (see `intervals`)."""
 
 from dataclasses import dataclass
 
@@ -28,13 +28,13 @@ class Regressed:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Rows that were ordered within groups, such as the results of one search.
+    """Ranked lists, such as search results.
 
     Attributes:
-        relevance: how good a row really is, shape (n,), at least 0.
-        scores: by which the model orders, higher first, shape (n,).
-        groups: the group of each row, as numbers from 0 on, shape (n,).
-        k: places that count, from the top.
+        relevance: true relevance of each row, shape (n,), at least 0.
+        scores: predicted score, shape (n,); higher ranks first.
+        groups: index of each row's list, from 0, shape (n,).
+        k: number of top ranks evaluated.
     """
 
     relevance: Floats
@@ -44,7 +44,7 @@ class Ranked:
 
     @property
     def size(self) -> int:
-        """Number of groups: they, and not the rows, are independent of each other."""
+        """Number of lists, which are the independent units."""
         return int(np.unique(self.groups).size)
 
 
@@ -61,9 +61,9 @@ def rmse(rows: Regressed) -> Figure:
 
 
 def mape(rows: Regressed) -> Figure:
-    """Mean of |error| / |truth|, 1 for 100 %; rows whose truth is 0 are left out, since they have no relative error.
+    """Mean of |error| / |truth|, 1 for 100 %; rows with truth 0 are left out, since their relative error is undefined.
 
-    scikit-learn divides by 2.2e-16 there; without such rows both agree.
+    scikit-learn divides by 2.2e-16 for such rows; otherwise results agree.
     """
     kept = rows.truth != 0
     relative = np.zeros(rows.size)
@@ -75,13 +75,13 @@ def r2(rows: Regressed) -> Figure:
     """Share of the truth's variance that is explained, 1 - SSE / SST, in (-inf, 1].
 
     Raises:
-        Undefined: the truth does not vary.
+        Undefined: the truth is constant.
     """
     if not rows.size:
         raise Undefined("there are no rows")
     spread = (rows.truth - np.mean(rows.truth)) ** 2
     if not np.any(spread > 0):
-        raise Undefined("the truth is the same in all rows")
+        raise Undefined("all labels are equal")
     left = of_ratio((rows.truth - rows.predicted) ** 2, spread)
     return Figure(1 - left.value, -left.influence, left.rows)
 
@@ -89,9 +89,9 @@ def r2(rows: Regressed) -> Figure:
 def ndcg(rows: Ranked) -> Figure:
     """Normalised discounted cumulative gain at k, averaged over groups, in [0, 1].
 
-    The sum of relevance / log2(place + 1) over the first k places, divided by the best that an order can reach; linear
-    gain and ties averaged, as scikit-learn's ndcg_score. A group without any relevant row counts as 0. Its
-    influence has one value for each group. Source: Jarvelin and Kekalainen, ACM Trans. Inf. Syst. 20 (2002).
+    The sum of relevance / log2(place + 1) over the first k places, divided by the ideal order's; linear gain and
+    averaged ties, as scikit-learn's ndcg_score. A list without any relevant row counts as 0. There is one
+    influence value per list. Source: Jarvelin and Kekalainen, ACM Trans. Inf. Syst. 20 (2002).
 
     Raises:
         Undefined: there are no groups.

@@ -1,4 +1,4 @@
-"""A column of one side, cleaned and counted: what all measures start from."""
+"""Samples of one column, cleaned: the input of all statistics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Numeric:
-    """A numeric column: its finite values, sorted, and how many rows had none.
+    """Numeric sample: sorted finite values, and counts of other rows.
 
     Attributes:
         values: finite values in ascending order, shape (n,), float64.
         missing: rows without a value (null or NaN).
-        infinite: rows with plus or minus infinity; no distance can use them, so they count as missing too.
+        infinite: rows with plus or minus infinity; counted as missing, since distances cannot use them.
     """
 
     values: Floats
@@ -48,7 +48,7 @@ class Numeric:
 
 @dataclass(frozen=True, eq=False)
 class Categorical:
-    """A categorical column: how often each category occurs, and how many rows had none.
+    """Categorical sample: counts of categories and of missing values.
 
     Attributes:
         counts: category to number of rows, every number at least 1.
@@ -83,7 +83,7 @@ Sample = Numeric | Categorical
 
 
 def numeric(values: ArrayLike) -> Numeric:
-    """Return the sample of numbers of any shape; NaN is missing, infinities are set aside.
+    """Build a sample from numbers of any shape; NaN counts as missing, infinities are counted separately.
 
     Raises:
         ValueError: a value is not a number.
@@ -101,8 +101,8 @@ def merged(first: Floats, second: Floats) -> tuple[Floats, Counts]:
     """Merge two sorted samples without sorting again.
 
     Returns:
-        All values in ascending order, shape (n + m,), and how many of the first sample lie up to each place. Among
-        equal values the order is of no meaning.
+        All values in ascending order, shape (n + m,), and the number of values of the first sample up to each
+        position. The order of equal values is unspecified.
     """
     places = np.searchsorted(second, first, side="right") + np.arange(first.size)
     from_first = np.zeros(first.size + second.size, dtype=bool)
@@ -114,7 +114,7 @@ def merged(first: Floats, second: Floats) -> tuple[Floats, Counts]:
 
 
 def quantiles(values: Floats, levels: ArrayLike) -> Floats:
-    """Return quantiles of a sorted sample, linear between values, as numpy.quantile does but without a search.
+    """Return quantiles of a sorted sample, linear between values, as numpy.quantile, but without sorting.
 
     Args:
         values: sorted, shape (n,), n >= 1.
@@ -131,14 +131,14 @@ def quantiles(values: Floats, levels: ArrayLike) -> Floats:
 
 
 def as_categories(sample: Numeric) -> Categorical:
-    """Return a numeric sample as categories, one for each distinct value, in ascending order."""
+    """Convert a numeric sample to categories, one per distinct value, in ascending order."""
     values, counts = np.unique(sample.values, return_counts=True)
     named = {number_text(value): int(count) for value, count in zip(values, counts, strict=True)}
     return Categorical(named, missing=sample.missing + sample.infinite)
 
 
 def number_text(value: float) -> str:
-    """Return a number as a category's name: whole numbers without a point, so that 1 and 1.0 are one."""
+    """Format a number as a category. Whole numbers have no decimal point, so that 1 and 1.0 are one."""
     number = float(value)
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
 

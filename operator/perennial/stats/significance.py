@@ -1,4 +1,4 @@
-"""Whether two samples could come from one distribution: p-values, which shrink as samples grow."""
+"""Significance tests of whether two samples come from one distribution."""
 
 import warnings
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Significance:
 
     Attributes:
         statistic: D in [0, 1] for Kolmogorov-Smirnov, chi-square in [0, inf).
-        p_value: chance of a statistic this large if nothing had changed, in [0, 1].
+        p_value: probability of a statistic at least this large without drift, in [0, 1].
     """
 
     statistic: float
@@ -31,8 +31,8 @@ def kolmogorov_smirnov(reference: Floats, current: Floats) -> Significance:
 
     D = max |F_reference(x) - F_current(x)|. p is asymptotic, as of scipy.stats.ks_2samp(method="asymp"): from the
     distribution of the one-sample statistic at the effective size n * m / (n + m). Up to n * m = 10,000 it is exact,
-    as of method="exact", since the asymptotic one is far too small there: it calls two samples of two values
-    certain to differ. With many ties p is too large, never too small.
+    as of method="exact", since the asymptotic one is far too small there: it is 0 for two samples of two
+    values. With many ties p is conservative.
 
     Args:
         reference: sorted finite values, shape (n,), n >= 1.
@@ -46,7 +46,7 @@ def kolmogorov_smirnov(reference: Floats, current: Floats) -> Significance:
     small, large = sorted((reference, current), key=lambda side: side.size)
     distance = _largest_gap(small, large)
     if small.size * large.size <= _EXACT:
-        with warnings.catch_warnings():  # where rounding defeats the exact sum, scipy gives the asymptotic p instead
+        with warnings.catch_warnings():  # scipy falls back to the asymptotic p if the exact sum loses precision
             warnings.simplefilter("ignore", RuntimeWarning)
             exact = stats.ks_2samp(reference, current, method="exact")
         return Significance(distance, float(exact.pvalue))
@@ -58,9 +58,9 @@ def kolmogorov_smirnov(reference: Floats, current: Floats) -> Significance:
 def chi_square(reference: Counts, current: Counts) -> Significance:
     """Pearson's chi-square test of homogeneity of two rows of counts, without continuity correction.
 
-    Sum over sides and cells of (observed - expected)^2 / expected, expected from the pooled shares; cells - 1
-    degrees of freedom. Both sides are samples: neither is taken for the truth, so a new category is no division
-    by zero. The same as scipy.stats.chi2_contingency([reference, current], correction=False).
+    Sum over sides and cells of (observed - expected)^2 / expected, expected from the pooled shares; cells - 1 degrees
+    of freedom. Both sides are treated as samples, so a new category causes no division by zero. The same as
+    scipy.stats.chi2_contingency([reference, current], correction=False).
 
     Args:
         reference: counts, shape (cells,), with at least one row.
@@ -87,11 +87,11 @@ def chi_square(reference: Counts, current: Counts) -> Significance:
 
 
 def homogeneity(table: Table) -> Significance:
-    """Chi-square test of a table whose rare categories are gathered, sound when even these are few.
+    """Chi-square test of a table with merged rare categories, valid for small counts in the merged cell.
 
-    When the gathered cell is expected to hold fewer than five rows of the smaller side, chi-square overrates a
-    single row in it. Then that cell is tested against all others by Fisher's exact test, the others by
-    chi-square, and the smaller of the two p-values is doubled (Bonferroni).
+    If the merged cell has an expected count below five on the smaller side, chi-square overstates single rows in it.
+    Then that cell is tested against all others by Fisher's exact test, the others by chi-square, and the smaller of
+    the two p-values is doubled (Bonferroni).
 
     Raises:
         ValueError: a side has no rows.
@@ -120,9 +120,9 @@ def largest_gap(reference: Floats, current: Floats) -> float:
 
 
 def _largest_gap(small: Floats, large: Floats) -> float:
-    """Return the largest gap of two distribution functions, looked for at the jumps of the first.
+    """Return the largest gap of two distribution functions, evaluated at the jumps of the first.
 
-    Where the first leads, the gap is widest right after one of its jumps; where it lags, right before one.
+    If the first is above, the gap is largest right after one of its jumps; if below, right before one.
     """
     after = np.searchsorted(small, small, side="right") / small.size
     after -= np.searchsorted(large, small, side="right") / large.size

@@ -98,13 +98,13 @@ def test_a_perfect_sample_is_no_proof_of_perfection():
 @pytest.mark.parametrize(
     ("name", "rows", "words"),
     [
-        ("rocAuc", binary(np.array([1, 1]), np.array([0.2, 0.9])), "all rows are of one class"),
-        ("prAuc", binary(np.array([0, 0]), np.array([0.2, 0.9])), "no row is of the class"),
+        ("rocAuc", binary(np.array([1, 1]), np.array([0.2, 0.9])), "all labels are of one class"),
+        ("prAuc", binary(np.array([0, 0]), np.array([0.2, 0.9])), "no label is of the class"),
         ("logLoss", Classified(np.array([0, 1]), np.array([0, 1])), "needs probabilities"),
         ("accuracy", binary(np.array([], dtype=int), np.array([])), "no rows"),
-        ("r2", Regressed(np.ones(3), np.ones(3)), "the same in all rows"),
-        ("mape", Regressed(np.zeros(3), np.ones(3)), "no rows of the kind"),
-        ("mae", binary(np.array([0, 1]), np.array([0.2, 0.9])), "regressed rows, these are classified"),
+        ("r2", Regressed(np.ones(3), np.ones(3)), "all labels are equal"),
+        ("mape", Regressed(np.zeros(3), np.ones(3)), "no rows of the required kind"),
+        ("mae", binary(np.array([0, 1]), np.array([0.2, 0.9])), "regressed rows, but these are classified"),
     ],
 )
 def test_what_has_no_value_says_why(name, rows, words):
