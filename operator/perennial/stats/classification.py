@@ -73,17 +73,17 @@ def precision(rows: Classified) -> Figure:
 
     0 for a class that is never predicted, as in scikit-learn with zero_division=0.
     """
-    return _per_class(rows, lambda true, said: (true & said, said))
+    return _per_class(rows, lambda true, predicted: (true & predicted, predicted))
 
 
 def recall(rows: Classified) -> Figure:
     """TP / (TP + FN); the macro average for more than two classes."""
-    return _per_class(rows, lambda true, said: (true & said, true))
+    return _per_class(rows, lambda true, predicted: (true & predicted, true))
 
 
 def f1(rows: Classified) -> Figure:
     """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); the macro average for more than two classes."""
-    return _per_class(rows, lambda true, said: (2 * (true & said), true.astype(np.int64) + said))
+    return _per_class(rows, lambda true, predicted: (2 * (true & predicted), true.astype(np.int64) + predicted))
 
 
 def log_loss(rows: Classified) -> Figure:
@@ -114,11 +114,11 @@ def calibration_error(rows: Classified) -> Figure:
     """
     scores = rows.probabilities()
     if rows.positive is not None:
-        said, hit = scores[:, rows.positive], rows.truth == rows.positive
+        predicted, hit = scores[:, rows.positive], rows.truth == rows.positive
     else:
-        said, hit = scores[np.arange(rows.size), rows.predicted], rows.truth == rows.predicted
-    bins = np.clip(np.ceil(said * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = said - hit
+        predicted, hit = scores[np.arange(rows.size), rows.predicted], rows.truth == rows.predicted
+    bins = np.clip(np.ceil(predicted * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
+    gaps = predicted - hit
     signs = np.sign(np.bincount(bins, weights=gaps, minlength=CALIBRATION_BINS))
     return of_mean(signs[bins] * gaps)
 

@@ -27,20 +27,20 @@ class Calibration:
     """Monotonic, piecewise linear map from predicted probabilities to observed frequencies.
 
     Attributes:
-        said: predicted probabilities, ascending, shape (k,).
-        happened: observed frequency of the class, non-decreasing, shape (k,).
+        predicted: predicted probabilities, ascending, shape (k,).
+        observed: observed frequency of the class, non-decreasing, shape (k,).
     """
 
-    said: Floats
-    happened: Floats
+    predicted: Floats
+    observed: Floats
 
     def apply(self, scores: Floats) -> Floats:
         """Return calibrated probabilities: linear between the points, constant beyond them."""
-        return np.asarray(np.interp(scores, self.said, self.happened))
+        return np.asarray(np.interp(scores, self.predicted, self.observed))
 
     def covers(self, scores: Floats) -> float:
         """Return the share of scores within the range of the calibration data, in [0, 1]."""
-        return float(np.mean((scores >= self.said[0]) & (scores <= self.said[-1]))) if scores.size else 0.0
+        return float(np.mean((scores >= self.predicted[0]) & (scores <= self.predicted[-1]))) if scores.size else 0.0
 
 
 def calibrate(scores: Floats, truth: Bools) -> Calibration:
@@ -55,10 +55,10 @@ def calibrate(scores: Floats, truth: Bools) -> Calibration:
     """
     if truth.all() or not truth.any():
         raise Undefined("all labels of the reference are of one class")
-    said, place, rows = np.unique(scores, return_inverse=True, return_counts=True)
+    predicted, place, rows = np.unique(scores, return_inverse=True, return_counts=True)
     shares = np.bincount(place, weights=truth.astype(np.float64)) / rows
-    happened = np.asarray(isotonic_regression(shares, weights=rows.astype(np.float64)).x)
-    return Calibration(said, np.clip(happened, 0.0, 1.0))
+    observed = np.asarray(isotonic_regression(shares, weights=rows.astype(np.float64)).x)
+    return Calibration(predicted, np.clip(observed, 0.0, 1.0))
 
 
 def calibration_helps(scores: Floats, truth: Bools) -> bool:
@@ -82,12 +82,12 @@ class Expected:
     Attributes:
         scores: predicted probabilities, shape (n,); used for ranking and losses.
         chance: calibrated probability of the positive class, shape (n,).
-        said: whether the positive class is predicted, shape (n,).
+        predicted: whether the positive class is predicted, shape (n,).
     """
 
     scores: Floats
     chance: Floats
-    said: Bools
+    predicted: Bools
 
 
 def expected(name: EstimatedName, rows: Expected, confidence: float = CONFIDENCE) -> Estimate:
@@ -125,23 +125,23 @@ def _ratio(rows: Expected, parts: tuple[Floats, Floats], wholes: tuple[Floats, F
 
 
 def _accuracy(rows: Expected) -> Figure:
-    said = rows.said.astype(np.float64)
-    return _mean(rows, said, 1 - said)
+    predicted = rows.predicted.astype(np.float64)
+    return _mean(rows, predicted, 1 - predicted)
 
 
 def _precision(rows: Expected) -> Figure:
-    said, none = rows.said.astype(np.float64), np.zeros(rows.scores.size)
-    return _ratio(rows, (said, none), (said, said))
+    predicted, none = rows.predicted.astype(np.float64), np.zeros(rows.scores.size)
+    return _ratio(rows, (predicted, none), (predicted, predicted))
 
 
 def _recall(rows: Expected) -> Figure:
-    said, none = rows.said.astype(np.float64), np.zeros(rows.scores.size)
-    return _ratio(rows, (said, none), (np.ones_like(said), none))
+    predicted, none = rows.predicted.astype(np.float64), np.zeros(rows.scores.size)
+    return _ratio(rows, (predicted, none), (np.ones_like(predicted), none))
 
 
 def _f1(rows: Expected) -> Figure:
-    said, none = rows.said.astype(np.float64), np.zeros(rows.scores.size)
-    return _ratio(rows, (2 * said, none), (1 + said, said))
+    predicted, none = rows.predicted.astype(np.float64), np.zeros(rows.scores.size)
+    return _ratio(rows, (2 * predicted, none), (1 + predicted, predicted))
 
 
 def _log_loss(rows: Expected) -> Figure:

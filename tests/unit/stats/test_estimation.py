@@ -55,7 +55,7 @@ def test_calibration_is_undone_exaggeration():
     wrong = chance**3
     learned = calibrate(wrong, truth == 1)
     assert np.abs(learned.apply(wrong) - chance).mean() < 0.02
-    assert np.all(np.diff(learned.happened) >= 0)
+    assert np.all(np.diff(learned.observed) >= 0)
     assert learned.covers(np.array([-1.0, 0.2])) == 0.5
 
 

@@ -28,7 +28,7 @@ def read_manifest(store: SmallObjects, uri: str, digest: str) -> Manifest:
     """Return the manifest of a version after checking its digest against the expected one and against its files.
 
     Raises:
-        AgentError: ManifestInvalid, DigestMismatch, or as `core.failures` tells.
+        AgentError: ManifestInvalid, DigestMismatch, or as in `core.failures`.
     """
     where = join_uri(uri, MANIFEST)
     try:

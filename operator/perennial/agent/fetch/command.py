@@ -29,7 +29,7 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
     """Download every input; write the parameters file and the record that `publish` reads.
 
     Raises:
-        AgentError: as `core.failures` tells.
+        AgentError: as in `core.failures`.
     """
     root = Path(config.root)
     hidden = root / ".perennial"

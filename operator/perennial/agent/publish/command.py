@@ -1,7 +1,7 @@
-"""`perennial agent publish`: the native sidecar that publishes what the training left.
+"""`perennial agent publish`: the native sidecar that publishes the output of training.
 
-The kubelet signals it when the main container has ended; with which exit code it cannot know. So it publishes whatever
-is in the output folder, and the operator accepts the version only when the training ended well (see
+The kubelet sends SIGTERM after the main container has ended, but not its exit code. So the sidecar publishes the output
+in any case, and the operator accepts the version only if training succeeded (see
 docs/adr/0003-the-agent-publishes-the-operator-accepts.md).
 """
 

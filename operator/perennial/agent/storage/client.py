@@ -146,7 +146,7 @@ class ObjectStore:
         as they arrive.
 
         Raises:
-            AgentError: as `core.failures` tells.
+            AgentError: as in `core.failures`.
         """
         bucket, key = split_uri(uri)
         if size is None:

@@ -111,9 +111,9 @@ def classify(error: BaseException, uri: str) -> AgentError:
         return classify(error.__context__, uri)
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return AgentError(OUT_OF_SPACE, f"disk full while writing {uri}: {error.strerror}")
-    for kinds, failure, said in _KINDS:
+    for kinds, failure, text in _KINDS:
         if isinstance(error, kinds):
-            return AgentError(failure, f"{said.format(uri=uri)}: {_brief(error)}")
+            return AgentError(failure, f"{text.format(uri=uri)}: {_brief(error)}")
     return AgentError(UNEXPECTED, f"{type(error).__name__} while accessing {uri}: {_brief(error)}")
 
 
@@ -122,14 +122,14 @@ def _error_response(error: boto.ClientError, uri: str) -> AgentError:
     response = error.response
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = response.get("Error", {}).get("Message") or code
+    detail = response.get("Error", {}).get("Message") or code
     failure = _CODES.get(code) or _CODES.get(str(status))
     if failure is None and (status >= _SERVER_ERROR or status in _TRY_AGAIN or code in {"SlowDown", "RequestTimeout"}):
         failure = TRANSFER_FAILED
     if failure is None and code == str(status):
         # A status without an S3 error code: a server of another protocol, such as TLS on this port.
         failure = ENDPOINT_UNREACHABLE
-    return AgentError(failure or UNEXPECTED, f"{uri}: the storage responded {status or code}: {_brief(said)}")
+    return AgentError(failure or UNEXPECTED, f"{uri}: the storage responded {status or code}: {_brief(detail)}")
 
 
 def _brief(text: object) -> str:

@@ -65,17 +65,17 @@ def _basis(config: DriftConfig, store: Store, reference: Table, folder: Path, no
     scores = positive_scores(frame, config.predictions)
     if scores.size < config.checks.min_rows:
         raise Undefined(f"{scores.size:,} predictions, but checks.minRows is {config.checks.min_rows:,}")
-    said = np.asarray(scores >= float(config.predictions.threshold))
+    predicted = np.asarray(scores >= float(config.predictions.threshold))
     try:
         known, outcomes = _known(config, reference)
         learned = calibrate(known, outcomes) if calibration_helps(known, outcomes) else None
     except Undefined as error:
         note = f"Estimated from the model's own probabilities without calibration: {error}."
-        return _Basis(Expected(scores, scores, said), (note, _CAVEAT))
+        return _Basis(Expected(scores, scores, predicted), (note, _CAVEAT))
     if learned is None:
         note = "Estimated from the model's own probabilities: calibration on the reference does not improve them."
-        return _Basis(Expected(scores, scores, said), (note, _CAVEAT))
-    return _Basis(Expected(scores, learned.apply(scores), said), (_covered(learned, scores), _CAVEAT))
+        return _Basis(Expected(scores, scores, predicted), (note, _CAVEAT))
+    return _Basis(Expected(scores, learned.apply(scores), predicted), (_covered(learned, scores), _CAVEAT))
 
 
 def _known(config: DriftConfig, reference: Table) -> tuple[Floats, Bools]:

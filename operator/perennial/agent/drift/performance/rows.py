@@ -59,13 +59,13 @@ def classified(frame: pl.DataFrame, predictions: Predictions) -> Classified:
     names = predictions.classes or _BINARY
     scores = probabilities(frame, predictions)
     if scores is None:
-        said = as_text(_single(frame))
-        names = tuple(sorted({*truth.unique(), *said.unique()}))
+        classes = as_text(_single(frame))
+        names = tuple(sorted({*truth.unique(), *classes.unique()}))
         if len(names) <= 2 and predictions.positive not in names:  # noqa: PLR2004 - two classes
             text = f"neither labels nor predictions contain class {predictions.positive}, only {_some(names)}"
             raise Undefined(f"{text}: set predictions.positive")
         positive = names.index(predictions.positive) if len(names) <= 2 else None  # noqa: PLR2004
-        return Classified(_indices(truth, names), _indices(said, names), None, positive)
+        return Classified(_indices(truth, names), _indices(classes, names), None, positive)
     if len(names) > 2:  # noqa: PLR2004
         return Classified(_indices(truth, names), scores.argmax(axis=1), scores)
     positive = _position(predictions, names)
