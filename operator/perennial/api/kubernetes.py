@@ -1,7 +1,6 @@
-"""The parts of Kubernetes' own objects that the rooms read, parsed once.
+"""The parts of built-in Kubernetes objects that controllers read.
 
-Everything is optional with a default: these objects come from other controllers, and a field that is missing
-is no reason to fail.
+Every field has a default: these objects come from other controllers, and a missing field must not fail a reconcile.
 """
 
 from typing import Annotated, Any
@@ -19,7 +18,7 @@ Meta = ObjectMeta
 
 
 class OwnerReference(Model):
-    """Who an object belongs to."""
+    """Reference from a child to its owner."""
 
     kind: str = ""
     name: str = ""
@@ -38,14 +37,14 @@ class Terminated(Model):
 
 
 class Waiting(Model):
-    """Why a container does not run yet."""
+    """Why a container is not running yet."""
 
     reason: str = ""
     message: str = ""
 
 
 class Running(Model):
-    """Since when a container runs."""
+    """Since when a container has been running."""
 
     started_at: str | None = None
 
@@ -59,7 +58,7 @@ class ContainerState(Model):
 
 
 class ContainerStatus(Model):
-    """What the kubelet says of one container."""
+    """Status of one container, as reported by the kubelet."""
 
     name: str = ""
     ready: bool = False
@@ -72,7 +71,7 @@ class ContainerStatus(Model):
 
     @property
     def ended(self) -> Terminated | None:
-        """Return how the container ended: now, or before its present restart."""
+        """End of the container, or of its previous instance if it was restarted."""
         return self.state.terminated or self.last_state.terminated
 
 
@@ -91,18 +90,18 @@ KubeConditions = Annotated[tuple[KubeCondition, ...], BeforeValidator(_or_empty_
 
 
 def condition(conditions: tuple[KubeCondition, ...], kind: str) -> KubeCondition | None:
-    """Return the condition of a type, or None."""
+    """Find the condition of a type."""
     return next((item for item in conditions if item.type == kind), None)
 
 
 def holds(conditions: tuple[KubeCondition, ...], kind: str) -> bool:
-    """Tell whether a condition is there and true."""
+    """Tell whether a condition is present and True."""
     found = condition(conditions, kind)
     return found is not None and found.status == "True"
 
 
 class PodStatus(Model):
-    """What the kubelet and the scheduler say of a pod."""
+    """Status of a pod, as reported by the kubelet and the scheduler."""
 
     phase: str = "Pending"
     reason: str = ""
@@ -121,28 +120,28 @@ class Pod(Model):
 
     @property
     def containers(self) -> tuple[ContainerStatus, ...]:
-        """Return the statuses of all containers, init containers first."""
+        """Statuses of all containers, init containers first."""
         return (*self.status.init_container_statuses, *self.status.container_statuses)
 
     def container(self, name: str) -> ContainerStatus | None:
-        """Return the status of one container, or None while the kubelet has said nothing of it."""
+        """Status of one container; None until the kubelet reports it."""
         return next((item for item in self.containers if item.name == name), None)
 
     @property
     def unschedulable(self) -> str | None:
-        """Return the scheduler's words when no node fits, else None."""
+        """Message of the scheduler when no node fits, else None."""
         found = condition(self.status.conditions, "PodScheduled")
         return found.message if found is not None and found.status == "False" else None
 
     @property
     def disrupted(self) -> str | None:
-        """Return why Kubernetes took the pod away (preemption, eviction, node loss), else None."""
+        """Why Kubernetes disrupted the pod (preemption, eviction, node loss), else None."""
         found = condition(self.status.conditions, "DisruptionTarget")
         return f"{found.reason}: {found.message}" if found is not None and found.status == "True" else None
 
 
 class JobStatus(Model):
-    """What the Job controller says of a Job."""
+    """Status of a Job."""
 
     active: int = 0
     succeeded: int = 0
@@ -153,7 +152,7 @@ class JobStatus(Model):
 
 
 class JobSpec(Model):
-    """The part of a Job's spec that is read back."""
+    """Fields of a Job's spec that the operator reads."""
 
     suspend: bool = False
     completions: int = 1
@@ -174,13 +173,13 @@ class Job(Model):
 
     @property
     def failed(self) -> KubeCondition | None:
-        """Return the Failed condition when it holds, else None."""
+        """The Failed condition if it is True, else None."""
         found = condition(self.status.conditions, "Failed")
         return found if found is not None and found.status == "True" else None
 
 
 class DeploymentStatus(Model):
-    """What the Deployment controller says of a Deployment."""
+    """Status of a Deployment."""
 
     observed_generation: int = 0
     replicas: int = 0
@@ -191,7 +190,7 @@ class DeploymentStatus(Model):
 
 
 class DeploymentSpec(Model):
-    """The part of a Deployment's spec that the operator reads back."""
+    """Fields of a Deployment's spec that the operator reads."""
 
     replicas: int = 1
 
@@ -205,7 +204,7 @@ class Deployment(Model):
 
 
 class CronJobStatus(Model):
-    """What the CronJob controller says of a CronJob."""
+    """Status of a CronJob."""
 
     last_schedule_time: str | None = None
     last_successful_time: str | None = None

@@ -37,7 +37,7 @@ def _condition(kind: str, part: str) -> str:
 
 
 READY = Column("Ready", _condition("Ready", "status"), description="Whether the resource does what its spec says.")
-REASON = Column("Reason", _condition("Ready", "reason"), priority=1)
+REASON = Column("Reason", _condition("Ready", "reason"), description="Why it is ready, or not.")
 MESSAGE = Column("Message", _condition("Ready", "message"), priority=1)
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
@@ -61,7 +61,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         (
             Column("Phase", ".status.phase", description="Summary for people."),
             READY,
-            Column("Reason", _condition("Ready", "reason"), description="Why the resource is ready, or not yet."),
+            REASON,
             Column("Runs", ".status.runCount", "integer", description="Runs started so far."),
             Column("Step", ".status.currentRun.progress.step", "integer", priority=1),
             Column("Of", ".status.currentRun.progress.total", "integer", priority=1),
@@ -78,12 +78,12 @@ DEFINITIONS: tuple[Definition, ...] = (
         "md",
         (
             READY,
-            Column("Phase", ".status.phase", description="Summary for people."),
-            Column("Replicas", ".status.readyReplicas", "integer", description="Pods that answer."),
-            Column("Run", ".status.stable.run", description="Training run whose model serves."),
-            Column("URL", ".status.url", description="Where predictions are answered, inside the cluster."),
-            Column("Digest", ".status.stable.digest", priority=1),
             REASON,
+            Column("Phase", ".status.phase", description="Summary for people."),
+            Column("Replicas", ".status.readyReplicas", "integer", description="Number of ready pods."),
+            Column("Run", ".status.stable.run", priority=1, description="Training run of the stable revision."),
+            Column("URL", ".status.url", priority=1, description="Address for predictions inside the cluster."),
+            Column("Digest", ".status.stable.digest", priority=1),
             MESSAGE,
             AGE,
         ),
@@ -96,11 +96,11 @@ DEFINITIONS: tuple[Definition, ...] = (
         (
             READY,
             Column("Phase", ".status.phase", description="Summary of the conditions."),
-            Column("Schedule", ".spec.schedule"),
+            REASON,
             Column("Drifted", _condition("Drifted", "status"), description="Whether the newest verdict found drift."),
             Column("Last run", ".status.lastRun.time", "date"),
+            Column("Schedule", ".spec.schedule", priority=1),
             Column("Report", ".status.reportUri", priority=1),
-            REASON,
             MESSAGE,
             AGE,
         ),

@@ -1,7 +1,7 @@
-"""What is written on children beside their labels, so that they can be understood without the status.
+"""The record of a revision in the annotations of its Deployment.
 
-A status edited or emptied by hand then loses no model that serves, and a revision that the present spec no longer
-describes keeps its port and its agent.
+It makes a Deployment readable without `status`: a status that was edited or emptied loses no model that serves, and a
+revision that the present spec no longer describes keeps its port and its agent image.
 """
 
 from pydantic import ValidationError
@@ -21,7 +21,7 @@ from perennial.serving.observe import ModelVersion
 
 
 def annotations_of(revision: Revision, port: int, agent_image: str) -> dict[str, str]:
-    """Return the annotations of a revision's Deployment."""
+    """Write the record of a revision."""
     return {
         MODEL_URI_ANNOTATION: revision.uri,
         MODEL_DIGEST_ANNOTATION: revision.digest,
@@ -33,7 +33,7 @@ def annotations_of(revision: Revision, port: int, agent_image: str) -> dict[str,
 
 
 def recorded_revision(deployment: Deployment, since: str) -> Revision | None:
-    """Return the revision that a Deployment serves by its own record, or None where that cannot be read."""
+    """Read the revision from the record of its Deployment; None where the record is missing or invalid."""
     annotations = deployment.metadata.annotations
     try:
         version = ModelVersion(
@@ -56,11 +56,11 @@ def recorded_revision(deployment: Deployment, since: str) -> Revision | None:
 
 
 def recorded_port(deployment: Deployment) -> int | None:
-    """Return the port that takes the requests of a Deployment's pods, or None where that cannot be read."""
+    """Read the port that takes requests; None where the record is missing or invalid."""
     text = deployment.metadata.annotations.get(PORT_ANNOTATION, "")
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= 65535 else None  # noqa: PLR2004
 
 
 def recorded_agent(deployment: Deployment) -> str | None:
-    """Return the agent's image that a Deployment was made with."""
+    """Read the image of the agent containers."""
     return deployment.metadata.annotations.get(AGENT_IMAGE_ANNOTATION)

@@ -1,205 +1,117 @@
-"""The Deployment of a revision: fetch the model, serve it, and capture what is asked and answered."""
+"""The children of a rollout state: what to apply and what to delete."""
 
-from typing import Any
+from perennial.api.contract.settings import OperatorConfig
+from perennial.api.modeldeployment.resource import ModelDeployment, Revision
+from perennial.core.decision import Action, Apply, Delete
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, NETWORK_POLICY, Raw
+from perennial.serving.annotations import recorded_agent, recorded_port
+from perennial.serving.children.autoscaler import autoscaled, autoscaler
+from perennial.serving.children.deployment import deployment
+from perennial.serving.children.metadata import selector_of
+from perennial.serving.children.network_policy import network_policy
+from perennial.serving.children.server import Plan
+from perennial.serving.children.service import disruption_budget, service
+from perennial.serving.revision import traffic_port
+from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.steps import wanted_replicas
 
-from perennial.api.common.pod import Workspace
-from perennial.api.contract.commands import MODEL_DIR, CaptureConfig, CheckModel, FetchModel, ModelFolder
-from perennial.api.modeldeployment.models import OCI
-from perennial.api.modeldeployment.resource import Capture, ModelDeployment, Revision
-from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Key, Raw
-from perennial.core.labels import DEFAULT_CONTAINER_ANNOTATION, REVISION_LABEL
-from perennial.core.names import owner_labels
-from perennial.core.pod_options import pod_extras, shared_memory_volume
-from perennial.core.podspec import (
-    agent_container,
-    owner_reference,
-    pod_options,
-    pod_security,
-    storage_volumes,
-    workspace_volume,
-)
-from perennial.core.quantities import parse_quantity
-from perennial.core.times import parse_duration
-from perennial.serving.annotations import annotations_of
-from perennial.serving.health import CAPTURE, FETCH, SERVER
-from perennial.serving.revision import capture_port, selector_of, traffic_port
-from perennial.serving.server import MODEL_VOLUME, TLS_VOLUME, Plan, container_port, server_container
-
-COMPONENT = "server"
-_PROBE_SECONDS = 5
-_GRACE_SECONDS = 45
+SCALE_MANAGER = "perennial-scale"
 
 
-def metadata_of(
-    resource: ModelDeployment,
-    name: str,
-    *,
-    labels: dict[str, str] | None = None,
-    annotations: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """Return the metadata of a child."""
-    meta = resource.metadata
-    owner = Key(MODEL_DEPLOYMENT.kind, meta.namespace, meta.name)
-    return {
-        "name": name,
-        "namespace": meta.namespace,
-        "labels": {**owner_labels(owner, COMPONENT), **(labels or {})},
-        **({"annotations": annotations} if annotations else {}),
-        "ownerReferences": [owner_reference(MODEL_DEPLOYMENT, meta)],
-    }
+def actions_of(state: State, context: Context, config: OperatorConfig) -> tuple[Action, ...]:
+    """List all children to apply and delete. The Service only ever selects a revision that is ready."""
+    live = tuple(revision for revision in (state.stable, state.active_candidate) if revision is not None)
+    applied = [action for revision in live for action in _revision_actions(revision, state, context, config)]
+    return (*applied, *_traffic_actions(state, context), *_deletions(state, context))
 
 
-def deployment(plan: Plan, revision: Revision) -> Raw:
-    """Return the Deployment. It leaves out `replicas`, which an autoscaler or a field manager of its own holds."""
-    spec = plan.resource.spec
-    labels = {REVISION_LABEL: revision.hash}
-    annotations = annotations_of(revision, traffic_port(spec, plan.server), plan.agent.image)
-    metadata = metadata_of(plan.resource, revision.name, labels=labels, annotations=annotations)
+def _revision_actions(revision: Revision, state: State, context: Context, config: OperatorConfig) -> list[Action]:
+    resource = context.observed.resource
+    known = context.observed.deployment(revision.name)
+    buildable = context.shape is not None and context.can_build(revision)
+    if not buildable and known is None:
+        return []
+    actions: list[Action] = []
+    if context.shape is not None and buildable:
+        # A new release of the operator must not restart every model: a revision keeps its agent image.
+        image = (recorded_agent(known) if known is not None else None) or config.agent.image
+        plan = Plan(resource, context.shape.server, config.agent.model_copy(update={"image": image}), config.pods)
+        actions.append(Apply(deployment(plan, revision)))
+    wanted = wanted_replicas(revision, state, context)
+    if autoscaled(resource.spec):
+        actions.append(Apply(autoscaler(resource, revision, wanted, config.runtimes)))
+    if known is None or not autoscaled(resource.spec):
+        # The autoscaler owns `replicas` from its first action on; a new Deployment does not wait for it.
+        actions.append(Apply(_scale(resource, revision, wanted), manager=SCALE_MANAGER))
+    return actions
+
+
+def _scale(resource: ModelDeployment, revision: Revision, replicas: int) -> Raw:
     return {
         "apiVersion": DEPLOYMENT.api_version,
         "kind": DEPLOYMENT.kind,
-        "metadata": metadata,
-        "spec": {
-            "selector": {"matchLabels": selector_of(plan.name, revision.hash)},
-            # A revision's template never changes but by repair; then no pod goes before another is ready.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-            "progressDeadlineSeconds": spec.rollout.progress_deadline_seconds,
-            "revisionHistoryLimit": 1,
-            "template": {
-                "metadata": {
-                    "labels": metadata["labels"],
-                    "annotations": {**(spec.pod_annotations or {}), DEFAULT_CONTAINER_ANNOTATION: SERVER},
-                },
-                "spec": _pod(plan, revision),
-            },
-        },
+        "metadata": {"name": revision.name, "namespace": resource.metadata.namespace},
+        "spec": {"replicas": replicas},
     }
 
 
-def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
-    spec = plan.resource.spec
-    labels = selector_of(plan.name, revision.hash)
-    capture = [_capture(plan, revision, spec.capture)] if spec.capture is not None else []
-    return {
-        **pod_options(spec),
-        "topologySpreadConstraints": [_spread_over_nodes(labels)],
-        **pod_extras(spec, labels),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": pod_security(),
-        # The server drains first, then the sidecar writes what it still holds.
-        "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "initContainers": [_fetch(plan, revision), *capture],
-        "containers": [server_container(plan, revision)],
-        "volumes": [
-            _model_volume(plan, revision),
-            *storage_volumes(spec.storage),
-            *shared_memory_volume(spec),
-            *([{"name": TLS_VOLUME, "secret": {"secretName": spec.tls.secret_name}}] if spec.tls else []),
-        ],
+def _traffic_actions(state: State, context: Context) -> list[Action]:
+    """Apply the Service, the disruption budget and the NetworkPolicy of the revision that serves."""
+    revision = state.service_target
+    port = _port_of(revision, context) if revision is not None else None
+    if revision is None or port is None:
+        return []
+    resource = context.observed.resource
+    selector = selector_of(resource.metadata.name, revision.hash)
+    return [
+        Apply(service(resource, selector, port)),
+        Apply(disruption_budget(resource, selector)),
+        *_access_actions(state, context),
+    ]
+
+
+def _access_actions(state: State, context: Context) -> list[Action]:
+    """Apply the NetworkPolicy, if the spec has one, for the ports of all revisions that have pods."""
+    resource = context.observed.resource
+    access = resource.spec.network_policy
+    if access is None:
+        return []
+    live = (revision for revision in (state.stable, state.active_candidate, state.previous) if revision is not None)
+    ports = [port for port in (_port_of(revision, context) for revision in live) if port is not None]
+    server = context.shape.server if context.shape is not None else None
+    metrics = [server.metrics_port] if server is not None and server.metrics_port is not None else []
+    health = [port + 1 for port in ports] if resource.spec.capture is not None else []
+    return [Apply(network_policy(resource, access, ports, [*metrics, *health]))]
+
+
+def _port_of(revision: Revision, context: Context) -> int | None:
+    """Find the port that takes requests: from the spec, or from the record of a revision it no longer describes."""
+    if context.shape is not None and context.can_build(revision):
+        return traffic_port(context.observed.resource.spec, context.shape.server)
+    known = context.observed.deployment(revision.name)
+    return recorded_port(known) if known is not None else None
+
+
+def _deletions(state: State, context: Context) -> list[Action]:
+    """Delete what belongs to no revision any more, after the Service has moved."""
+    observed = context.observed
+    kept = {
+        revision.name for revision in (state.stable, state.active_candidate, state.previous) if revision is not None
     }
-
-
-def _spread_over_nodes(labels: dict[str, str]) -> dict[str, Any]:
-    """Return how pods are spread where the spec does not say."""
-    return {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": labels},
-    }
-
-
-def _model_volume(plan: Plan, revision: Revision) -> dict[str, Any]:
-    """Return the volume that holds the model: an empty one to fetch it into, or the image that it comes in."""
-    spec = plan.resource.spec
-    if spec.model.image is None:
-        return workspace_volume(MODEL_VOLUME, spec.workspace)
-    policy = {"pullPolicy": spec.model.image.pull_policy} if spec.model.image.pull_policy else {}
-    return {"name": MODEL_VOLUME, "image": {"reference": revision.uri.removeprefix(OCI), **policy}}
-
-
-def _check(plan: Plan) -> dict[str, Any]:
-    """Return the container that looks at a model which the node has mounted itself."""
-    config = CheckModel(
-        directory=plan.directory,
-        runtime=plan.server.runtime,
-        formats=plan.server.formats,
-        allow_pickle=plan.resource.spec.model.allow_pickle or None,
-    )
-    return agent_container(FETCH, "fetch", config, storage=None, agent=plan.agent, mounts=[plan.model_mount])
-
-
-def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
-    spec = plan.resource.spec
-    if spec.model.image is not None:
-        return _check(plan)
-    config = FetchModel(
-        storage=plan.storage,
-        uri=revision.uri,
-        digest=revision.digest,
-        directory=plan.directory,
-        runtime=plan.server.runtime,
-        formats=plan.server.formats,
-        allow_pickle=spec.model.allow_pickle or None,
-        most_bytes=_most_bytes(spec.workspace),
-        more=_more(plan),
-    )
-    return agent_container(
-        FETCH,
-        "fetch",
-        config,
-        storage=plan.resource.spec.storage,
-        agent=plan.agent,
-        mounts=[{"name": MODEL_VOLUME, "mountPath": MODEL_DIR}],
-    )
-
-
-def _more(plan: Plan) -> tuple[ModelFolder, ...] | None:
-    """Return the further models with their folders."""
-    found = plan.resource.spec.models or ()
-    folders = (ModelFolder(uri=item.uri, digest=item.digest, directory=plan.directory_of(item.name)) for item in found)
-    return tuple(folders) or None
-
-
-def _most_bytes(workspace: Workspace | None) -> int | None:
-    """Return what the volume may hold, in bytes."""
-    limit = parse_quantity(workspace.size_limit) if workspace is not None and workspace.size_limit else None
-    return int(limit) if limit is not None else None
-
-
-def _capture_options(capture: Capture) -> dict[str, Any]:
-    """Return what the spec sets; the sidecar knows its own defaults."""
-    wanted = {"format": capture.format, "redact": capture.redact, "max_body_bytes": capture.max_body_bytes}
-    return {name: value for name, value in wanted.items() if value is not None}
-
-
-def _capture(plan: Plan, revision: Revision, capture: Capture) -> dict[str, Any]:
-    port = capture_port(plan.server.port)
-    config = CaptureConfig(
-        storage=plan.storage,
-        uri=capture.uri,
-        sample=float(capture.sample),
-        flush_seconds=max(1.0, parse_duration(capture.every).total_seconds()),
-        listen_port=port,
-        upstream_port=plan.server.port,
-        namespace=plan.resource.metadata.namespace,
-        deployment=plan.name,
-        revision=revision.hash,
-        digest=revision.digest,
-        **_capture_options(capture),
-    )
-    container = agent_container(
-        CAPTURE, "capture", config, storage=plan.resource.spec.storage, agent=plan.agent, mounts=[]
-    )
-    return {
-        **container,
-        # A native sidecar: it starts before the server and is stopped after it.
-        "restartPolicy": "Always",
-        "ports": [container_port("capture", port), container_port("capture-health", port + 1)],
-        "readinessProbe": {
-            "httpGet": {"path": "/healthz", "port": port + 1},
-            "periodSeconds": _PROBE_SECONDS,
-            "timeoutSeconds": 3,
-        },
-    }
+    scaled = kept if autoscaled(observed.resource.spec) else set()
+    deployments = [
+        Delete(DEPLOYMENT, item.metadata.namespace, item.metadata.name, item.metadata.uid)
+        for item in observed.deployments
+        if item.metadata.name not in kept and item.metadata.deletion_timestamp is None
+    ]
+    autoscalers = [
+        Delete(AUTOSCALER, meta.namespace, meta.name, meta.uid)
+        for meta in observed.autoscalers
+        if meta.name not in scaled and meta.deletion_timestamp is None
+    ]
+    policies = [
+        Delete(NETWORK_POLICY, meta.namespace, meta.name, meta.uid)
+        for meta in observed.policies
+        if observed.resource.spec.network_policy is None and meta.deletion_timestamp is None
+    ]
+    return [*policies, *autoscalers, *deployments]

@@ -1,4 +1,4 @@
-"""The serving room, as the runtime sees it."""
+"""The controller of ModelDeployments, as the runtime sees it."""
 
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.decision import Controller, Gauge
@@ -9,15 +9,15 @@ from perennial.serving.observe import Observed, names, observe
 
 
 def metrics(resource: ModelDeployment) -> tuple[Gauge, ...]:
-    """Return the gauges of one ModelDeployment."""
+    """Gauges of one ModelDeployment."""
     failed = any(item.type == ROLLOUT_FAILED and item.status == "True" for item in resource.status.conditions)
     return (
         Gauge(
             "perennial_model_ready_replicas",
-            "Pods of the serving revision that answer.",
+            "Number of ready pods of the stable revision.",
             resource.status.ready_replicas,
         ),
-        Gauge("perennial_model_rollout_failed", "1 while the newest revision has failed, else 0.", float(failed)),
+        Gauge("perennial_model_rollout_failed", "1 if the newest revision has failed, else 0.", float(failed)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The one decision about a ModelDeployment: pure, from what was observed to what is to be done."""
+"""Decides about a ModelDeployment: a pure function from the observed state to status, actions and Events."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,28 +11,29 @@ from perennial.core.decision import Decision, EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.serving import reasons
-from perennial.serving.access import refused_annotations, refused_pods, without_refused
-from perennial.serving.children import actions_of
+from perennial.serving.build import actions_of
+from perennial.serving.children.autoscaler import scaling_problems
+from perennial.serving.children.metadata import selector_text_of
 from perennial.serving.conditions import ConditionInputs, conditions_of, scaling_deadline
 from perennial.serving.observe import Observed
-from perennial.serving.revision import Shape, find_model, revision_of, selector_text_of, shape_of, with_preset
+from perennial.serving.restrictions import refused_annotations, refused_pods, without_refused
+from perennial.serving.revision import Shape, find_model, revision_of, shape_of, with_preset
 from perennial.serving.rollout.context import Context, State
-from perennial.serving.rollout.steps import deadline_of, next_state, retirement_of
-from perennial.serving.scaling import findings
+from perennial.serving.rollout.steps import deadline_of, next_state, previous_expiry
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
-    """Return one step toward the spec."""
+    """Decide one step toward the spec."""
     context = _context(observed, config, now)
     state = next_state(context)
     spec = context.observed.resource.spec
-    inputs = ConditionInputs(state, context, context.health(state.stable), findings(spec, config.runtimes))
+    inputs = ConditionInputs(state, context, context.health(state.stable), scaling_problems(spec, config.runtimes))
     wanted = conditions_of(inputs)
     return Decision(
         status=_status(inputs, wanted, config).dump(),
         actions=actions_of(state, context, config),
-        events=(*state.events, *_news(observed.resource, wanted, state)),
-        requeue_after=_next_look(inputs, wanted),
+        events=(*state.events, *_stop_event(observed.resource, wanted, state)),
+        requeue_after=_requeue_after(inputs, wanted),
     )
 
 
@@ -56,7 +57,7 @@ def _status(inputs: ConditionInputs, wanted: tuple[Wanted, ...], config: Operato
         observed_generation=meta.generation,
         conditions=settle(resource.status.conditions, wanted, meta.generation, inputs.context.now),
         phase=_phase(inputs),
-        url=_url(resource, config.cluster_domain) if state.addressed is not None else None,
+        url=_url(resource, config.cluster_domain) if state.service_target is not None else None,
         replicas=health.replicas,
         ready_replicas=health.ready,
         selector=selector_text_of(meta.name, state.stable.hash) if state.stable is not None else None,
@@ -69,7 +70,7 @@ def _status(inputs: ConditionInputs, wanted: tuple[Wanted, ...], config: Operato
 
 def _phase(inputs: ConditionInputs) -> str:
     state = inputs.state
-    if state.under_way is not None:
+    if state.progressing is not None:
         return "Progressing"
     if inputs.serving:
         return "Stable"
@@ -82,8 +83,8 @@ def _url(resource: ModelDeployment, domain: str) -> str:
     return f"{scheme}://{host}.{domain}" if domain else f"{scheme}://{host}"
 
 
-def _news(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> tuple[EventNote, ...]:
-    """Return an Event when the resource comes to a stop for a new reason; failed rollouts have told of themselves."""
+def _stop_event(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> tuple[EventNote, ...]:
+    """Build an Event when the resource stalls for a new reason; failed rollouts have Events of their own."""
     stops = (item for item in wanted if item.type == STALLED or (item.type == READY and item.status == "False"))
     stop = max(stops, key=lambda item: item.type == STALLED, default=None)
     if stop is None or state.failed is not None or stop.reason in reasons.QUIET:
@@ -93,14 +94,14 @@ def _news(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> 
     return () if known else (EventNote("Warning", stop.reason, stop.message),)
 
 
-def _next_look(inputs: ConditionInputs, wanted: tuple[Wanted, ...]) -> float | None:
-    """Return the seconds to the next moment at which time alone changes something."""
+def _requeue_after(inputs: ConditionInputs, wanted: tuple[Wanted, ...]) -> float | None:
+    """Seconds until the passing of time changes the decision."""
     state, context = inputs.state, inputs.context
     moments = []
-    if state.under_way is not None and state.under_way.ready_since is None:
-        moments.append((deadline_of(state.under_way, context) - context.now).total_seconds())
+    if state.progressing is not None and state.progressing.ready_since is None:
+        moments.append((deadline_of(state.progressing, context) - context.now).total_seconds())
     if state.previous is not None:
-        moments.append((retirement_of(state.previous, context) - context.now).total_seconds())
+        moments.append((previous_expiry(state.previous, context) - context.now).total_seconds())
     if any(item.type == RECONCILING and item.reason == reasons.SCALING_UP for item in wanted):
         moments.append(scaling_deadline(inputs) or 0.0)
     return max(0.0, min(moments)) if moments else None

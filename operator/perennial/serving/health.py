@@ -1,4 +1,4 @@
-"""How a revision's pods fare, and why they do not when they do not."""
+"""Health of the pods of a revision: how many are ready, and what is wrong with the others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,32 +17,32 @@ CAPTURE = "capture"
 
 _AGENTS = frozenset({FETCH, CAPTURE})
 _CRASHES = 3
-"""Restarts after which a container that still ends will not come right by being started again."""
+"""Restarts after which another restart is not expected to help."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """How many pods of a revision there are, how many answer, and what is wrong with the others."""
+    """Replica counts of a revision, and what is wrong with the pods that are not ready."""
 
     replicas: int = 0
     ready: int = 0
     available: int = 0
     updated: int = 0
     current: bool = False
-    """The Deployment controller has seen the newest template."""
+    """The Deployment controller has observed the newest template."""
     problem: Problem | None = None
     slow: str = ""
-    """What is under way where nothing is known to be wrong."""
+    """What the pods are doing when nothing is known to be wrong."""
 
     def reaches(self, wanted: int) -> bool:
-        """Tell whether as many pods as wanted answer, all of the newest template."""
+        """Tell whether the wanted number of pods is available, all of the newest template."""
         return self.current and self.updated >= wanted and self.available >= wanted
 
 
 def assess(deployment: Deployment | None, pods: tuple[Pod, ...]) -> Health:
-    """Return the health of one revision."""
+    """Assess one revision."""
     if deployment is None:
-        return Health(slow="its Deployment is being made")
+        return Health(slow="its Deployment is being created")
     status = deployment.status
     return Health(
         replicas=status.replicas,
@@ -122,7 +122,7 @@ def _of_exit(status: ContainerStatus, ended: Terminated, found: ContainerExit) -
 
 
 def _slow(pods: Iterable[Pod]) -> str:
-    """Return what the first pod that does not answer is at."""
+    """Describe what the first pod that is not ready is doing."""
     for pod in pods:
         fetch, server = pod.container(FETCH), pod.container(SERVER)
         if server is not None and server.ready:
@@ -130,6 +130,6 @@ def _slow(pods: Iterable[Pod]) -> str:
         if fetch is not None and fetch.state.running is not None:
             return "its model is still being fetched"
         if server is not None and server.state.running is not None:
-            return "the server runs, but does not pass its readiness probe; see kubectl logs"
-        return "its containers are being made"
-    return "its pods are being made"
+            return "the server runs but does not pass its readiness probe; see kubectl logs"
+        return "its containers are being created"
+    return "its pods are being created"

@@ -1,4 +1,4 @@
-"""What deciding about a ModelDeployment needs to see, read from the cache and parsed once."""
+"""The input of a decision about a ModelDeployment: read from the cache and parsed once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from perennial.core.labels import REVISION_LABEL
 
 
 class ModelVersion(Model):
-    """A published version, held to what `fetch` needs: a status edited by hand may name anything."""
+    """A published version. Validated, because a status that was edited by hand may contain anything."""
 
     uri: S3Uri | OciUri
     digest: Digest
@@ -43,16 +43,16 @@ class _Upstream(Model):
 
 @dataclass(frozen=True)
 class Upstream:
-    """The TrainingJob that is followed."""
+    """The TrainingJob of spec.model."""
 
     artifact: ModelVersion | None
     broken: bool = False
-    """Its status names an artifact that is none."""
+    """Its status.artifact is invalid."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The resource, what it follows, and what it has made."""
+    """The resource, the TrainingJob that it follows, and its children."""
 
     resource: ModelDeployment
     upstream: Upstream | None
@@ -64,12 +64,12 @@ class Observed:
     """Hash of the revision that the Service selects."""
 
     def deployment(self, name: str) -> Deployment | None:
-        """Return one of the revisions' Deployments, unless it is on its way out."""
+        """Find the Deployment of a revision by its name, unless it is being deleted."""
         found = next((item for item in self.deployments if item.metadata.name == name), None)
         return found if found is not None and found.metadata.deletion_timestamp is None else None
 
     def pods_of(self, revision: str) -> tuple[Pod, ...]:
-        """Return the pods of a revision, by its hash, without those on their way out."""
+        """Find the pods of a revision by its hash, without those that are being deleted."""
         return tuple(
             pod
             for pod in self.pods
@@ -86,7 +86,7 @@ class _Service(Model):
 
 
 def observe(resource: ModelDeployment, world: World) -> Observed:
-    """Gather everything from the cache."""
+    """Read the resource's world from the cache."""
     meta = resource.metadata
     owner = Key(MODEL_DEPLOYMENT.kind, meta.namespace, meta.name)
     service = world.get(SERVICE, meta.namespace, meta.name)
@@ -125,7 +125,7 @@ class _Named(Resource):
 
 
 def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:
-    """Return the key of the TrainingJob that a raw ModelDeployment follows; nothing for one that cannot be read."""
+    """Find the TrainingJob that a raw ModelDeployment follows; empty if the object is invalid."""
     try:
         read = _Named.model_validate(raw)
     except ValidationError:

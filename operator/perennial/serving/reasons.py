@@ -1,4 +1,4 @@
-"""Every reason that a ModelDeployment's conditions and Events give, with what it means and what to do."""
+"""Reasons of the conditions and Events of a ModelDeployment, with meaning and next step."""
 
 from perennial.core import waiting
 from perennial.core.failures import (
@@ -35,7 +35,7 @@ WAITING_FOR_APPROVAL = "WaitingForApproval"
 PAUSED = "Paused"
 ABORTED = "Aborted"
 
-FINAL = frozenset(
+UNRECOVERABLE = frozenset(
     {
         waiting.IMAGE_INVALID,
         COMMAND_NOT_FOUND,
@@ -47,70 +47,70 @@ FINAL = frozenset(
         PICKLE_REFUSED.reason,
     }
 )
-"""Failures that nothing outside the revision can cure: its pods are not left to try for ever."""
+"""Failures that only another revision can fix: the pods are deleted instead of retried."""
 
 QUIET = frozenset({ROLLING_OUT, SCALING_UP, WAITING_FOR_MODEL, WAITING_FOR_APPROVAL, PAUSED})
-"""Reasons for not being ready that are part of a healthy course, and so no news."""
+"""Reasons for not being ready that are expected in a healthy rollout: no Event."""
 
-BY_HAND = frozenset({WAITING_FOR_APPROVAL, PAUSED})
-"""What a revision that is ready waits for."""
+AWAITING_USER = frozenset({WAITING_FOR_APPROVAL, PAUSED})
+"""Reasons for which a ready candidate waits for a user."""
 
 _ROLLOUT = "Reconciling, Progressing, RolloutFailed, Stalled"
 
 REASONS: tuple[ReasonDoc, ...] = (
-    ReasonDoc(SERVING, "Ready", "The stable revision answers.", "Nothing."),
+    ReasonDoc(SERVING, "Ready", "The stable revision serves.", "Nothing."),
     ReasonDoc(
         DEGRADED,
         "Ready",
-        "The stable revision answers, but by fewer pods than replicas.min.",
-        "Remove the cause that the message names.",
+        "The stable revision serves with fewer pods than replicas.min.",
+        "Resolve the problem that the message names.",
     ),
     ReasonDoc(ROLLING_OUT, "Reconciling, Progressing", "A new revision is becoming ready.", "Wait."),
     ReasonDoc(
         WAITING_FOR_APPROVAL,
         "Reconciling, Progressing",
         "A new revision is ready, and spec.rollout.approval is Manual.",
-        "Look at it, then approve or abort it by the annotation that the message gives.",
+        "Review it, then approve or abort it with the annotation that the message names.",
     ),
     ReasonDoc(
         PAUSED,
         "Reconciling, Progressing",
-        "A new revision is ready, and the annotation perennial.dev/pause holds it.",
-        "Take the annotation off to go on.",
+        "A new revision is ready, but the rollout is paused by the annotation perennial.dev/pause.",
+        "Remove the annotation to promote the revision.",
     ),
     ReasonDoc(
         ABORTED,
         "RolloutFailed, Stalled",
-        "A person has aborted the revision, or taken it back, by the annotation perennial.dev/abort.",
-        "Change the spec or publish another model; the same revision is not tried again.",
+        "The revision was aborted or rolled back by the annotation perennial.dev/abort.",
+        "Change the spec or publish another model; the same revision is not retried.",
     ),
-    ReasonDoc("RolledBack", "Event", "A person has taken the revision back; the one before serves again.", "Nothing."),
+    ReasonDoc("RolledBack", "Event", "The revision was rolled back; the previous one serves again.", "Nothing."),
     ReasonDoc(
         SCALING_UP,
         "Reconciling",
-        "More replicas were asked for and are becoming ready.",
-        "Wait; the message names what keeps them.",
+        "More replicas are becoming ready.",
+        "Wait; the message names the problem, if there is one.",
     ),
     ReasonDoc(
         REPLICAS_UNAVAILABLE,
         "Stalled",
-        "The replicas asked for did not become ready within rollout.progressDeadlineSeconds; the others serve.",
-        "Remove the cause that the message names, or ask for fewer.",
+        "Not all replicas became ready within rollout.progressDeadlineSeconds; the others serve.",
+        "Resolve the problem that the message names, or lower replicas.min.",
     ),
     ReasonDoc(
-        UNAVAILABLE, "Ready", "No pod of the serving revision answers.", "Look at its pods: kubectl describe pod."
+        UNAVAILABLE, "Ready", "No pod of the stable revision is available.", "See its pods: kubectl describe pod."
     ),
     ReasonDoc(
         MODEL_NOT_FOUND,
         "Reconciling, Stalled",
-        "spec.model names nothing that exists.",
+        "spec.model refers to a TrainingJob that does not exist.",
         "Create the TrainingJob or correct the name.",
     ),
     ReasonDoc(
         WAITING_FOR_MODEL,
         "Reconciling",
         "The TrainingJob has published no model yet.",
-        "Wait, or see why it does not: kubectl describe trainingjob.",
+        "Wait, or see kubectl describe trainingjob.",
     ),
     ReasonDoc(
         RUNTIME_NOT_FOUND,
@@ -121,42 +121,47 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(
         RUNTIME_SERVES_ONE_MODEL,
         "Stalled",
-        "spec.models names further models, and the runtime serves one alone.",
+        "spec.models names further models, but the runtime serves only one.",
         "Choose a runtime with a folder for each model, such as mlserver or triton, or remove spec.models.",
     ),
     ReasonDoc(
         PROGRESS_DEADLINE_EXCEEDED,
         "RolloutFailed, Stalled",
-        "The new revision did not become ready in time, though nothing is known to be wrong.",
+        "The new revision did not become ready in time, and no error was reported.",
         "See kubectl logs of its pods, or raise rollout.progressDeadlineSeconds.",
     ),
     ReasonDoc(
         CONTAINER_CRASHING,
         f"{_ROLLOUT}, Ready",
-        "A container ends instead of serving, again and again.",
+        "A container exits repeatedly instead of serving.",
         "See kubectl logs --previous.",
     ),
-    ReasonDoc(COMMAND_NOT_FOUND, _ROLLOUT, "The image has no such command.", "Correct the command or the image."),
+    ReasonDoc(
+        COMMAND_NOT_FOUND, _ROLLOUT, "The image does not contain the command.", "Correct the command or the image."
+    ),
     ReasonDoc(
         OUT_OF_MEMORY,
         f"{_ROLLOUT}, Ready",
-        "A container needed more memory than its limit.",
+        "A container exceeded its memory limit.",
         "Raise resources.limits.memory.",
     ),
     ReasonDoc(
-        EVICTED, f"{_ROLLOUT}, Ready", "A node put a pod out for want of resources.", "Raise resources.requests."
+        EVICTED,
+        f"{_ROLLOUT}, Ready",
+        "A pod was evicted because its node was low on resources.",
+        "Raise resources.requests.",
     ),
     ReasonDoc(
         PODS_REFUSED,
         f"{_ROLLOUT}, Ready",
-        "A quota or an admission policy refuses the pods.",
+        "A quota or an admission policy rejects the pods.",
         "Raise the quota, or correct what the policy names.",
     ),
     ReasonDoc(
         waiting.UNSCHEDULABLE,
         f"{_ROLLOUT}, Ready",
-        "No node can take the pod.",
-        "Free or add nodes, or correct resources, nodeSelector or tolerations.",
+        "No node fits the pod.",
+        "Add nodes or free capacity, or correct resources, nodeSelector or tolerations.",
     ),
     ReasonDoc(
         waiting.IMAGE_PULL_FAILED,
@@ -164,44 +169,44 @@ REASONS: tuple[ReasonDoc, ...] = (
         "An image cannot be pulled.",
         "Check its name and tag, the registry, and imagePullSecrets.",
     ),
-    ReasonDoc(waiting.IMAGE_INVALID, _ROLLOUT, "That is not the name of an image.", "Correct it."),
+    ReasonDoc(waiting.IMAGE_INVALID, _ROLLOUT, "The image name is invalid.", "Correct it."),
     ReasonDoc(
         waiting.CONTAINER_CONFIG_ERROR,
         f"{_ROLLOUT}, Ready",
-        "A container cannot be made, mostly for want of a Secret or ConfigMap.",
+        "A container cannot be created, usually because a Secret or ConfigMap is missing.",
         "Create what the message names, or correct the name.",
     ),
     ReasonDoc(
         OUT_OF_SPACE.reason,
         f"{_ROLLOUT}, Ready",
         "The model does not fit the volume.",
-        "Raise workspace.sizeLimit or free the node's disk.",
+        "Raise workspace.sizeLimit, or free disk space on the node.",
     ),
     ReasonDoc(
         REQUEST_MISSING,
         "Autoscaling",
-        "A percentage of a request is aimed at that the pods do not make, so nothing scales.",
+        "A metric targets a percentage of a request that is not set, so nothing scales.",
         "Set resources.requests, or choose another metric.",
     ),
     ReasonDoc(
         METRIC_NOT_FOUND,
         "Autoscaling",
         "The runtime's preset has no metric of that name; the other metrics decide.",
-        "Choose one that the message names, use a metric of kind pods, or add it to the chart's values.",
+        "Choose one that the message names, use a custom metric in pods, or add it to the chart's values.",
     ),
     ReasonDoc(
         PODS_NOT_ALLOWED,
         "Stalled",
-        "The installation does not allow the account or the user that the spec names; what serves goes on.",
-        "Remove it, or have the administrator allow it under config.pods in the chart's values.",
+        "The installation does not allow the account or user of the spec; the stable revision keeps serving.",
+        "Remove it, or ask the administrator to allow it under config.pods in the chart's values.",
     ),
     ReasonDoc(
         ANNOTATION_NOT_ALLOWED,
         "Stalled",
-        "The installation does not allow an annotation that the spec adds; what serves goes on.",
-        "Remove it, or have the administrator add its key to config.allowedAnnotations in the chart's values.",
+        "The installation does not allow an annotation that the spec adds; the stable revision keeps serving.",
+        "Remove it, or ask the administrator to add its key to config.allowedAnnotations in the chart's values.",
     ),
-    ReasonDoc("RolloutStarted", "Event", "A new revision is being made.", "Nothing."),
-    ReasonDoc("Promoted", "Event", "A revision became ready and takes all traffic.", "Nothing."),
-    ReasonDoc("RolloutFailed", "Event", "A revision was given up.", "See the condition RolloutFailed."),
+    ReasonDoc("RolloutStarted", "Event", "The rollout of a new revision has started.", "Nothing."),
+    ReasonDoc("Promoted", "Event", "A revision became ready and receives all traffic.", "Nothing."),
+    ReasonDoc("RolloutFailed", "Event", "The rollout of a revision has failed.", "See the condition RolloutFailed."),
 )

@@ -1,4 +1,4 @@
-"""What a revision is: a published version with all the settings that shape its pods, told apart by one hash."""
+"""A revision: a published model version and all settings that shape its pods, identified by one hash."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,7 @@ from perennial.api.contract.settings import OperatorConfig, RuntimePreset
 from perennial.api.modeldeployment.models import OCI
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec, Revision
 from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
-from perennial.core.kinds import MODEL_DEPLOYMENT
-from perennial.core.labels import KIND_LABEL, NAME_LABEL, REVISION_LABEL
-from perennial.core.names import child_name, digest_of, selector_text
+from perennial.core.names import child_name, digest_of
 from perennial.core.problem import Problem
 from perennial.serving import reasons
 from perennial.serving.observe import ModelVersion, Observed
@@ -25,7 +23,7 @@ NAME_VARIABLE = "PERENNIAL_MODEL_NAME"
 
 
 class Server(Model):
-    """The container that serves, whether it comes from a preset or from the user."""
+    """The container that serves, from a preset or from spec.runtime.container."""
 
     image: str
     image_pull_policy: str | None = None
@@ -38,45 +36,45 @@ class Server(Model):
     liveness: HttpProbe | None = None
     metrics_port: int | None = None
     directory: str | None = None
-    """Below /mnt/models; unset: that itself."""
+    """Below /mnt/models; unset: /mnt/models itself."""
     formats: tuple[ModelFormat, ...] | None = None
     runtime: str | None = None
-    """Name of the preset whose formats these are."""
+    """Name of the preset that lists these formats."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """All that shapes the pods of a revision, besides the model itself."""
+    """All settings that shape the pods of a revision, without the model."""
 
     server: Server
     settings: dict[str, Any]
 
     def hash_of(self, uri: str, digest: str) -> str:
-        """Return the hash that tells the revision of a model apart from all others."""
+        """Hash that identifies the revision of a model."""
         return digest_of({"settings": self.settings, "uri": uri, "digest": digest}, HASH_LENGTH)
 
     def makes(self, revision: Revision) -> bool:
-        """Tell whether the present spec still gives this very revision, so that its Deployment can be built again."""
+        """Tell whether the present spec gives this revision, so that its Deployment can be built again."""
         return self.hash_of(revision.uri, revision.digest) == revision.hash
 
 
 def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Problem:
-    """Return what shapes the pods, or why that cannot be said."""
+    """Derive the shape from the spec, or find what is wrong with the spec."""
     server = _server(spec.runtime, config.runtimes)
     if isinstance(server, Problem):
         return server
     if spec.models and f"$({NAME_VARIABLE})" not in (server.directory or ""):
         return Problem(
             reasons.RUNTIME_SERVES_ONE_MODEL,
-            f"spec.models: {_called(spec.runtime)} keeps no folder for each model, so it serves one alone; choose a "
-            "runtime that does, such as mlserver or triton, or remove spec.models",
+            f"spec.models: {_called(spec.runtime)} has no folder for each model, so it serves only one; choose a "
+            "runtime that has, such as mlserver or triton, or remove spec.models",
             fatal=True,
         )
     fields = set(PodExtras.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls", "models"}
     options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
-    # The deadline shapes the startup probe; and a longer one is what gives a revision that was too slow another try.
+    # The deadline shapes the startup probe. Raising it also retries a revision that exceeded it.
     deadline = spec.rollout.progress_deadline_seconds
-    # Only what differs from the default is hashed: a field that is new must not give every model a new revision.
+    # Defaults are not hashed: a new field must not give every model a new revision.
     trust = {"allowPickle": True} if spec.model.allow_pickle else {}
     user = {} if config.pods.allow_root else {"allowRoot": False}
     image = {"image": spec.model.image.dump()} if spec.model.image is not None else {}
@@ -88,7 +86,7 @@ def _called(runtime: Runtime) -> str:
 
 
 def with_preset(resource: ModelDeployment, presets: dict[str, RuntimePreset]) -> ModelDeployment:
-    """Return the resource with what its preset asks for in places where the spec asks for less."""
+    """Fill in what the preset requires: startup time and shared memory."""
     preset = presets.get(resource.spec.runtime.name or "")
     if preset is None:
         return resource
@@ -145,7 +143,7 @@ def _from_container(container: ServingContainer, extra: tuple[EnvVar, ...]) -> S
 
 
 def _merged(first: tuple[EnvVar, ...], second: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:
-    """Return both, the first winning where they share a name: the API server refuses one name twice."""
+    """Merge by name, the first wins: the API server rejects duplicate names."""
     by_name: dict[str, EnvVar] = {}
     for variable in (*first, *second):
         by_name.setdefault(variable.name, variable)
@@ -153,7 +151,7 @@ def _merged(first: tuple[EnvVar, ...], second: tuple[EnvVar, ...]) -> tuple[EnvV
 
 
 def find_model(observed: Observed) -> ModelVersion | Problem:
-    """Return the version to serve, or what it waits for."""
+    """Find the version to serve, or why there is none yet."""
     source = observed.resource.spec.model
     if source.image is not None:
         reference = source.image.reference
@@ -170,13 +168,13 @@ def find_model(observed: Observed) -> ModelVersion | Problem:
             f"spec.model.trainingJob: there is no TrainingJob {job} in this namespace; create it or correct the name",
         )
     if upstream.artifact is None:
-        said = "its status.artifact cannot be read" if upstream.broken else "it has published no model yet"
+        said = "its status.artifact is invalid" if upstream.broken else "it has published no model yet"
         return Problem(reasons.WAITING_FOR_MODEL, f"TrainingJob {job}: {said}; see kubectl describe trainingjob {job}")
     return upstream.artifact
 
 
 def revision_of(owner: str, version: ModelVersion, shape: Shape, since: str) -> Revision:
-    """Return the revision that serves a version by the present spec."""
+    """Build the revision of a version under the present spec."""
     hash8 = shape.hash_of(version.uri, version.digest)
     return Revision(
         name=child_name(owner, hash8),
@@ -189,33 +187,23 @@ def revision_of(owner: str, version: ModelVersion, shape: Shape, since: str) -> 
     )
 
 
-def selector_of(owner: str, revision: str) -> dict[str, str]:
-    """Return the labels that select a revision's pods, and no others."""
-    return {KIND_LABEL: MODEL_DEPLOYMENT.kind, NAME_LABEL: owner, REVISION_LABEL: revision}
-
-
-def selector_text_of(owner: str, revision: str) -> str:
-    """Return the same as a selector string."""
-    return selector_text(selector_of(owner, revision))
-
-
 def capture_port(server_port: int) -> int:
-    """Return the sidecar's port, clear of the server's; the one above it answers for the sidecar's own health."""
+    """Port of the capture sidecar, different from the server's; the next one serves the sidecar's health endpoint."""
     return CAPTURE_PORT if server_port not in (CAPTURE_PORT, CAPTURE_PORT + 1) else _OTHER_CAPTURE_PORT
 
 
 def traffic_port(spec: ModelDeploymentSpec, server: Server) -> int:
-    """Return the port of the pod that takes requests: the sidecar's while capturing, else the server's."""
+    """Port of the pod that takes requests: the capture sidecar's, or the server's without capture."""
     return capture_port(server.port) if spec.capture is not None else server.port
 
 
 def runs_of(training_job: str, run: str | None) -> bool:
-    """Tell whether a run is one of a TrainingJob's, by its name."""
+    """Tell by its name whether a run belongs to a TrainingJob."""
     number = (run or "").rpartition("-")[2]
     return number.isdigit() and child_name(training_job, number) == run
 
 
-def short(revision: Revision) -> str:
-    """Return how a revision's model is called in messages."""
-    made = f" of run {revision.run}" if revision.run else ""
-    return f"model {revision.digest.removeprefix('sha256:')[:12]}{made}"
+def model_title(revision: Revision) -> str:
+    """Title of the model in messages: short digest and run."""
+    origin = f" of run {revision.run}" if revision.run else ""
+    return f"model {revision.digest.removeprefix('sha256:')[:12]}{origin}"

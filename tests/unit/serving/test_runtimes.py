@@ -115,8 +115,8 @@ def test_each_of_several_models_has_its_folder(runtime: dict[str, Any], folders:
 @pytest.mark.parametrize(
     ("runtime", "named"),
     [
-        ({"name": "mlserver-sklearn"}, "runtime mlserver-sklearn keeps no folder"),
-        ({"container": {"image": "own:1"}}, "spec.runtime.container.directory keeps no folder"),
+        ({"name": "mlserver-sklearn"}, "runtime mlserver-sklearn has no folder"),
+        ({"container": {"image": "own:1"}}, "spec.runtime.container.directory has no folder"),
     ],
 )
 def test_a_runtime_of_one_model_takes_no_more(runtime: dict[str, Any], named: str) -> None:

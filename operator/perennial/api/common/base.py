@@ -1,4 +1,4 @@
-"""The base of all models: field types, CEL rules and the metadata that every resource carries.
+"""The base of all models: field types, CEL rules and object metadata.
 
 Every module of `api` builds on this one; `generate.crd` reads the extra schema keys set here.
 """
@@ -16,14 +16,14 @@ API_VERSION = f"{GROUP}/{VERSION}"
 class Model(BaseModel):
     """A frozen model whose JSON names are camelCase.
 
-    Unknown fields are ignored: the API server prunes or refuses them before the operator sees an object,
+    Unknown fields are ignored: the API server prunes or rejects them before the operator sees an object,
     and a newer writer must not break an older reader.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
     def dump(self) -> dict[str, Any]:
-        """Return the JSON form: camelCase names, nothing that is unset."""
+        """JSON form: camelCase names, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -31,7 +31,7 @@ ModelT = TypeVar("ModelT", bound=type[Model])
 
 
 class Rule(Model):
-    """A CEL validation rule of a CRD schema node, with what it tells the user."""
+    """A CEL validation rule of a CRD schema node, with its error message."""
 
     rule: str
     message: str
@@ -39,18 +39,18 @@ class Rule(Model):
 
 
 def rules(*items: Rule) -> dict[str, Any]:
-    """Return the `json_schema_extra` that puts CEL rules on a model's schema node."""
+    """`json_schema_extra` that adds CEL rules to the schema of a model."""
     return {"x-kubernetes-validations": [item.dump() for item in items]}
 
 
 def exactly_one(*fields: str) -> Rule:
-    """Return the CEL rule of a union: exactly one of the fields must be set."""
+    """CEL rule of a union: exactly one of the fields must be set."""
     count = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in fields)
     return Rule(rule=f"{count} == 1", message=f"set exactly one of {', '.join(fields)}")
 
 
 def list_map(*keys: str) -> dict[str, Any]:
-    """Return the `json_schema_extra` of a list whose elements are told apart by keys (server-side apply)."""
+    """`json_schema_extra` of a list whose elements are identified by keys in server-side apply."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
@@ -60,7 +60,7 @@ def _quantity_text(value: Any) -> Any:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-"""A DNS-1123 label: what a child's name, a label value and a Service name can all hold."""
+"""A DNS-1123 label: valid as object name, label value and Service name."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 """A DNS-1123 subdomain: the name of a Secret, a ConfigMap or a class."""
@@ -83,7 +83,7 @@ Quantity = Annotated[
     ),
     BeforeValidator(_quantity_text),
 ]
-"""A Kubernetes quantity, kept as the user wrote it: a canonical form would look like drift to GitOps tools."""
+"""A Kubernetes quantity, kept as the user wrote it: GitOps tools would report a canonical form as a difference."""
 
 Duration = Annotated[str, Field(max_length=8, pattern=r"^[0-9]{1,6}(s|m|h|d)$")]
 """A whole number with a unit: `30s`, `10m`, `24h`, `7d`."""
@@ -92,7 +92,7 @@ Period = Annotated[str, Field(max_length=8, pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$
 """A duration that is not zero."""
 
 Decimal = Annotated[str, Field(max_length=24, pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,10})?$")]
-"""A number as text, since floats do not survive every JSON round trip between Kubernetes clients."""
+"""A number as text, because floats are not preserved exactly by all Kubernetes clients."""
 
 Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 """RFC 3339, UTC, whole seconds: `2026-01-31T12:00:00Z`."""
@@ -118,6 +118,6 @@ class ObjectMeta(Model):
 
 
 class Resource(Model):
-    """A custom resource: metadata beside the spec and status that its subclass adds."""
+    """A custom resource: metadata; subclasses add spec and status."""
 
     metadata: ObjectMeta

@@ -1,8 +1,8 @@
-"""Cron expressions as a CronJob reads them, over a time zone's own clock.
+"""Cron expressions with the semantics of a CronJob, in a time zone.
 
-The rules are those of Kubernetes' parser (robfig/cron's standard one): an expression holds at every minute at which the
-zone's wall clock shows it. So a time that the clock jumps over in spring does not come, and one that it shows twice in
-autumn comes twice. Where both day fields are limited, either of them is enough.
+The rules are those of Kubernetes' parser (the standard parser of robfig/cron): an expression matches every minute that
+the wall clock of the zone shows. A time that the clock skips in spring does not occur, and one that it shows twice in
+autumn occurs twice. If both day fields are restricted, a match of either is enough.
 """
 
 import re
@@ -38,14 +38,14 @@ _RANGES: tuple[tuple[int, int, dict[str, int]], ...] = (
 )
 _ITEM = re.compile(r"^([*?]|\w+)(?:-(\w+))?(?:/([0-9]+))?$")
 _DAYS_AHEAD = 5 * 366
-"""Beyond five years Kubernetes looks no further either: `0 0 30 2 *` never comes."""
+"""Kubernetes does not look further ahead than five years either: `0 0 30 2 *` never occurs."""
 
 
 @dataclass(frozen=True)
 class _Field:
     values: frozenset[int]
     limited: bool
-    """False for `*` and `?`: the field does not choose."""
+    """False for `*` and `?`, which match everything."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Cron:
     zone: ZoneInfo
 
     def after(self, moment: datetime) -> datetime | None:
-        """Return the first time later than a moment, in UTC, or None if there is none within five years."""
+        """First time after a moment, in UTC; None if there is none within five years."""
         for day in _days(moment.astimezone(self.zone).date(), 1):
             found = next((tick for tick in self._on(day, 1) if tick > moment), None)
             if found is not None:
@@ -68,7 +68,7 @@ class Cron:
         return None
 
     def latest(self, moment: datetime) -> datetime | None:
-        """Return the last time that is not later than a moment, in UTC, or None if there was none in five years."""
+        """Last time at or before a moment, in UTC; None if there was none within five years."""
         for day in _days(moment.astimezone(self.zone).date(), -1):
             found = next((tick for tick in self._on(day, -1) if tick <= moment), None)
             if found is not None:
@@ -76,7 +76,7 @@ class Cron:
         return None
 
     def _on(self, day: date, step: int) -> Iterator[datetime]:
-        """Yield the times of one day of the zone's calendar, in order, or in reverse."""
+        """Yield the times of one day of the zone's calendar, in the direction of `step`."""
         if not self._is_day(day):
             return
         for hour in self.hours[::step]:
@@ -97,7 +97,7 @@ class Cron:
 
 
 def _is_shown(local: datetime, shown: datetime) -> bool:
-    """Tell whether the wall clock ever shows the time, and shows it in this order where it does so twice."""
+    """Tell whether the wall clock shows the time at all, and with this `fold` if it shows it twice."""
     return local.replace(tzinfo=None) == shown.replace(tzinfo=None) and local.fold == shown.fold
 
 
@@ -107,10 +107,10 @@ def _days(first: date, step: int) -> Iterator[date]:
 
 @lru_cache(maxsize=1024)
 def parse_cron(text: str, zone: str | None = None) -> Cron:
-    """Return the parsed expression; a zone that is unset is UTC.
+    """Parse an expression; the default zone is UTC.
 
     Raises:
-        ValueError: the text is no expression, or there is no such time zone.
+        ValueError: the text is not a cron expression, or the time zone is unknown.
     """
     fields = _MACROS.get(text.strip().lower(), text).split()
     if len(fields) != len(_RANGES):
@@ -129,10 +129,10 @@ def parse_cron(text: str, zone: str | None = None) -> Cron:
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """Return the time zone of an IANA name.
+    """Look up a time zone by its IANA name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the name is unknown.
     """
     try:
         return ZoneInfo(name)
@@ -148,13 +148,13 @@ def _field(text: str, low: int, high: int, names: dict[str, int]) -> _Field:
     for item in text.split(","):
         match = _ITEM.match(item)
         if match is None:
-            raise ValueError(f"{item!r} is no value, range or step of a schedule")
+            raise ValueError(f"{item!r} is not a value, range or step of a schedule")
         first, last, step = match[1], match[2], int(match[3] or 1)
         start = low if first in "*?" else _value(first, names)
         # `5/10` means from 5 to the end.
         end = _value(last, names) if last else high if first in "*?" or match[3] else start
         if not (low <= start <= end <= high) or step < 1:
-            raise ValueError(f"{item!r} lies outside of {low} to {high}, or runs backwards")
+            raise ValueError(f"{item!r} lies outside of {low} to {high}, or its start is after its end")
         values.update(range(start, end + 1, step))
         limited = limited and (first not in "*?" or step > 1)
     return _Field(frozenset(values), limited)
@@ -165,5 +165,5 @@ def _value(text: str, names: dict[str, int]) -> int:
     if known is not None:
         return known
     if not text.isdecimal():
-        raise ValueError(f"{text!r} is no number or name that this field of a schedule knows")
+        raise ValueError(f"{text!r} is not a number or name that this field of a schedule accepts")
     return int(text)

@@ -1,4 +1,4 @@
-"""Names of the figures of performance and fairness; `stats.performance` and `stats.fairness` define them."""
+"""Names of the performance and fairness metrics, which `stats.performance` and `stats.fairness` define."""
 
 from typing import Literal
 

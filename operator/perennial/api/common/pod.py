@@ -1,6 +1,6 @@
-"""The narrow part of a pod that a user may set, shared by the three resources.
+"""The part of a pod spec that users may set, shared by the three resources.
 
-Typed and narrow on purpose: who can create a resource must not thereby gain host access or another account.
+Restricted on purpose: permission to create a resource must not give access to the host or to another account.
 """
 
 from typing import Annotated, Literal
@@ -41,7 +41,7 @@ class EnvSource(Model):
     model_config = {"json_schema_extra": rules(exactly_one("secretKeyRef", "configMapKeyRef"))}
 
     secret_key_ref: KeyRef | None = Field(
-        None, description="A key of a Secret. The kubelet reads it, never the operator."
+        None, description="A key of a Secret. Only the kubelet reads it, not the operator."
     )
     config_map_key_ref: KeyRef | None = Field(None, description="A key of a ConfigMap.")
 
@@ -60,22 +60,22 @@ class EnvVar(Model):
     }
 
     name: EnvName = Field(description="Name of the variable.")
-    value: Annotated[str, Field(max_length=8192)] | None = Field(None, description="Its value, as plain text.")
-    value_from: EnvSource | None = Field(None, description="A Secret or ConfigMap key that holds the value.")
+    value: Annotated[str, Field(max_length=8192)] | None = Field(None, description="Value, as plain text.")
+    value_from: EnvSource | None = Field(None, description="Secret or ConfigMap key with the value.")
 
 
 class LocalRef(Model):
-    """An object of the same namespace, by name."""
+    """Reference to an object in the same namespace."""
 
     name: ObjectName = Field(description="Name of the object, in this resource's namespace.")
 
 
 class EnvFromSource(Model):
-    """A Secret or ConfigMap of which every key becomes an environment variable."""
+    """A Secret or ConfigMap whose keys become environment variables."""
 
     model_config = {"json_schema_extra": rules(exactly_one("secretRef", "configMapRef"))}
 
-    secret_ref: LocalRef | None = Field(None, description="A Secret. The kubelet reads it, never the operator.")
+    secret_ref: LocalRef | None = Field(None, description="A Secret. Only the kubelet reads it, not the operator.")
     config_map_ref: LocalRef | None = Field(None, description="A ConfigMap.")
 
 
@@ -83,18 +83,16 @@ Resources = Annotated[dict[str, Quantity], Field(max_length=16)]
 
 
 class ResourceRequirements(Model):
-    """What a container asks of a node, as in a pod: CPU, memory, and extended resources such as GPUs."""
+    """Resource requests and limits, as in a pod: CPU, memory, and extended resources such as GPUs."""
 
-    requests: Resources | None = Field(None, description="What is set aside, such as {cpu: 500m, memory: 1Gi}.")
-    limits: Resources | None = Field(
-        None, description="What may be used at most, such as {memory: 2Gi, nvidia.com/gpu: 1}."
-    )
+    requests: Resources | None = Field(None, description="Reserved resources, such as {cpu: 500m, memory: 1Gi}.")
+    limits: Resources | None = Field(None, description="Maximum resources, such as {memory: 2Gi, nvidia.com/gpu: 1}.")
 
 
 class Toleration(Model):
-    """Lets pods run on nodes with a matching taint, such as a pool of GPU nodes."""
+    """Allows pods on nodes with a matching taint, such as GPU nodes."""
 
-    # What the API server would refuse in a pod is refused here, where the user sees it.
+    # What the API server would reject in a pod is rejected here, where the user sees it.
     model_config = {
         "json_schema_extra": rules(
             Rule(
@@ -103,11 +101,11 @@ class Toleration(Model):
             ),
             Rule(
                 rule="!(has(self.operator) && self.operator == 'Exists' && has(self.value))",
-                message="operator Exists takes no value",
+                message="operator Exists does not take a value",
             ),
             Rule(
                 rule="!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
-                message="tolerationSeconds goes with effect: NoExecute",
+                message="tolerationSeconds requires effect: NoExecute",
             ),
         )
     }
@@ -119,7 +117,7 @@ class Toleration(Model):
         None, description="Effect of the taint; unset: every effect."
     )
     toleration_seconds: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="Seconds to stay on a node after a NoExecute taint came."
+        None, ge=0, le=2**31 - 1, description="Seconds to stay on a node after a NoExecute taint was added."
     )
 
 
@@ -128,10 +126,10 @@ class PodOptions(Model):
 
     resources: ResourceRequirements | None = Field(None, description="Requests and limits of the main container.")
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = Field(
-        None, description="Labels that a node must have."
+        None, description="Labels of the nodes that may run the pods."
     )
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = Field(
-        None, description="Taints that the pods tolerate."
+        None, description="Tolerations of node taints."
     )
     priority_class_name: ObjectName | None = Field(None, description="PriorityClass of the pods.")
     runtime_class_name: ObjectName | None = Field(None, description="RuntimeClass of the pods, such as nvidia.")
@@ -141,35 +139,37 @@ class PodOptions(Model):
 
 
 class Workspace(Model):
-    """The scratch volume under /perennial."""
+    """The scratch volume at /perennial."""
 
     size_limit: Quantity | None = Field(
-        None, description="Most bytes that the volume may hold, such as 20Gi. Unset: the node's own limit."
+        None, description="Maximum size of the volume, such as 20Gi. Unset: limited only by the node."
     )
     medium: Literal["Memory"] | None = Field(
         None,
-        description="Memory keeps the volume in RAM, counted against the memory limit. Unset: the node's disk.",
+        description="Memory: keep the volume in RAM, counted against the memory limit. Unset: the node's disk.",
     )
 
 
 class Storage(Model):
-    """How pods reach S3-compatible storage. Credentials stay in a Secret that only the pods see."""
+    """How pods reach S3-compatible storage. Credentials stay in a Secret that only pods read."""
 
     endpoint: Annotated[str, Field(max_length=512, pattern=r"^https?://[^\s/]+$")] | None = Field(
-        None, description="URL of the service, such as https://s3.example.com:9000. Unset: AWS."
+        None, description="URL of the S3 service, such as https://s3.example.com:9000. Unset: AWS."
     )
     region: Annotated[str, Field(max_length=64)] | None = Field(None, description="Region name. Unset: us-east-1.")
     secret_name: ObjectName | None = Field(
         None,
         description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN if needed). "
-        "Unset: the pod's own identity.",
+        "Unset: the pod's workload identity.",
     )
     ca_config_map: ObjectName | None = Field(
         None,
-        description="ConfigMap whose key ca.crt holds the PEM certificates that sign the endpoint's certificate.",
+        description="ConfigMap whose key ca.crt contains the CA certificates of the endpoint, in PEM format.",
     )
     addressing: Literal["path", "virtual", "auto"] = Field(
-        "auto", description="Bucket in the path, in the host name, or as the client library decides."
+        "auto",
+        description="Bucket name in the path (path), in the host name (virtual), or chosen by the client library "
+        "(auto).",
     )
 
 
@@ -180,16 +180,16 @@ Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")]
 
 
 class Input(Model):
-    """Data that is pulled before the main container starts."""
+    """Data that is fetched before the main container starts."""
 
-    name: Name = Field(description="Folder name under /perennial/inputs.")
+    name: Name = Field(description="Folder below /perennial/inputs.")
     uri: S3Uri = Field(
-        description="An object, or a prefix that ends in a slash. s3://data/a/ never pulls s3://data/a-b/."
+        description="An object, or a prefix that ends in a slash. s3://data/a/ does not match s3://data/a-b/."
     )
 
 
 class Source(Model):
-    """Where the code of the image comes from. Recorded for lineage, never fetched."""
+    """Source of the code in the image. Recorded for lineage, not fetched."""
 
     repository: ShortText | None = Field(None, description="URL of the repository.")
     commit: Annotated[str, Field(max_length=64)] | None = Field(
@@ -198,12 +198,12 @@ class Source(Model):
 
 
 def shared_env_name(parameter: str) -> str:
-    """Return the environment variable of a parameter: `max_depth` becomes `PERENNIAL_PARAM_MAX_DEPTH`."""
+    """Environment variable of a parameter: `max_depth` becomes `PERENNIAL_PARAM_MAX_DEPTH`."""
     return f"PERENNIAL_PARAM_{parameter.upper()}"
 
 
 class Parameters(Model):
-    """Named values handed to the code; kept apart so that the check of their names has one home."""
+    """Named values for the user code, checked for collisions of their environment variables."""
 
     values: dict[str, str]
 

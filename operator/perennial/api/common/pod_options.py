@@ -1,4 +1,4 @@
-"""What a TrainingJob or a ModelDeployment may ask for its pods: account, user, devices, shared memory, spread."""
+"""Pod options of TrainingJobs and ModelDeployments: account, user, devices, shared memory, spread."""
 
 from typing import Annotated
 
@@ -11,30 +11,32 @@ UserId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Security(Model):
-    """As whom the users' containers run. All of them always run without capabilities and cannot gain privileges."""
+    """User and group of the containers that run user code. They always drop all capabilities and cannot escalate."""
 
     model_config = {
         "json_schema_extra": rules(
             Rule(
                 rule="!(has(self.runAsNonRoot) && self.runAsNonRoot && has(self.runAsUser) && self.runAsUser == 0)",
-                message="user 0 is root; set another runAsUser, or remove runAsNonRoot",
+                message="runAsUser 0 is root; set another user, or remove runAsNonRoot",
             ),
         )
     }
 
     run_as_non_root: bool | None = Field(
         None,
-        description="True: the containers do not start as root, and the pods pass the restricted Pod Security "
-        "standard. Unset: as the operator's settings have it (pods.allowRoot).",
+        description="true: the containers must not run as root, and the pods meet the restricted Pod Security "
+        "Standard. "
+        "Unset: as set by the operator's settings (pods.allowRoot).",
     )
     run_as_user: UserId | None = Field(
-        None, description="User of the containers. Unset: the image's own. 0, root, can be forbidden by the settings."
+        None,
+        description="User ID of the containers. Unset: the image's user. The operator's settings can forbid 0 (root).",
     )
-    run_as_group: UserId | None = Field(None, description="Group of the containers. Unset: the image's own.")
+    run_as_group: UserId | None = Field(None, description="Group ID of the containers. Unset: the image's group.")
 
 
 class ClaimRef(Model):
-    """A device that Kubernetes allocates by dynamic resource allocation (resource.k8s.io/v1)."""
+    """A device claim of dynamic resource allocation (resource.k8s.io/v1)."""
 
     model_config = {"json_schema_extra": rules(exactly_one("resourceClaimName", "resourceClaimTemplateName"))}
 
@@ -43,43 +45,49 @@ class ClaimRef(Model):
         None, description="A ResourceClaim in this resource's namespace, shared by all pods."
     )
     resource_claim_template_name: ObjectName | None = Field(
-        None, description="A ResourceClaimTemplate in this resource's namespace: every pod gets a claim of its own."
+        None, description="A ResourceClaimTemplate in this resource's namespace: each pod gets its own claim."
     )
 
 
 class Spread(Model):
-    """How pods are spread over the nodes."""
+    """A topology spread constraint of the pods."""
 
     topology_key: Annotated[LabelKey, Field(min_length=1)] = Field(
-        description="Label of nodes whose values are the domains, such as topology.kubernetes.io/zone."
+        description="Node label whose values are the domains, such as topology.kubernetes.io/zone."
     )
-    max_skew: int = Field(1, ge=1, le=512, description="By how many pods two domains may differ.")
-    required: bool = Field(False, description="True: pods wait where it cannot be kept. False: it is preferred.")
+    max_skew: int = Field(1, ge=1, le=512, description="Maximum difference in the number of pods between two domains.")
+    required: bool = Field(
+        False,
+        description="true: pods that would violate the constraint stay pending. false: the constraint is preferred.",
+    )
 
 
 class PodExtras(PodOptions):
-    """Where and how the pods that run users' code do so."""
+    """Options of pods that run user code."""
 
     service_account_name: ObjectName | None = Field(
         None,
-        description="ServiceAccount of the pods, such as one that a cloud gives storage rights to. Only those that the "
-        "operator's settings list (pods.serviceAccounts) are taken. Unset: the namespace's default. No token of the "
-        "API server is mounted either way.",
+        description="ServiceAccount of the pods, such as one with cloud storage permissions. The operator's settings "
+        "must "
+        "allow it (pods.serviceAccounts). Unset: the namespace's default. No API server token is mounted in either "
+        "case.",
     )
-    security: Security | None = Field(None, description="As whom the users' containers run. Unset: as the images say.")
+    security: Security | None = Field(
+        None, description="User and group of the containers that run user code. Unset: those of the images."
+    )
     shared_memory: Quantity | None = Field(
         None,
-        description="Size of /dev/shm in the main container, such as 8Gi, counted against its memory limit: data "
-        "loaders and NCCL want it. Unset: the runtime's 64 MiB.",
+        description="Size of /dev/shm in the main container, such as 8Gi, counted against its memory limit. Needed "
+        "by data loaders and NCCL. Unset: the container runtime's 64 MiB.",
     )
     resource_claims: Annotated[tuple[ClaimRef, ...], Field(max_length=8)] | None = Field(
         None,
-        description="Devices for the main container by dynamic resource allocation (Kubernetes 1.34 or newer).",
+        description="Devices of the main container, by dynamic resource allocation (Kubernetes 1.34 or newer).",
         json_schema_extra=list_map("name"),
     )
     spread: Annotated[tuple[Spread, ...], Field(max_length=4)] | None = Field(
         None,
-        description="How the pods are spread over nodes, zones or racks. Unset: workers of a training as the "
-        "scheduler likes, serving pods over nodes where it can be.",
+        description="How the pods are spread over nodes, zones or racks. Unset: training workers are not constrained, "
+        "serving pods prefer different nodes.",
         json_schema_extra=list_map("topologyKey"),
     )

@@ -1,4 +1,4 @@
-"""The schedule fields that resources share: a cron expression and the time zone whose clock it means."""
+"""Schedule fields that resources share: a cron expression and its time zone."""
 
 import re
 from typing import Annotated
@@ -10,7 +10,7 @@ from perennial.api.common.cron import find_zone, parse_cron
 
 
 def _cron_field(value: str) -> str:
-    """Return the pattern of one field: a list of values, ranges, or all, each with a step that is not zero."""
+    """Regular expression of one field: a list of values, ranges or `*`, each with an optional step."""
     item = rf"([*?]|({value})(-({value}))?)(/0*[1-9][0-9]*)?"
     return f"{item}(,{item})*"
 
@@ -43,13 +43,13 @@ def _check_zone(value: str) -> str:
 
 Schedule = Annotated[
     str,
-    # A rule and not a pattern: the API server would answer with the pattern and nothing else.
+    # A rule instead of a pattern: the API server's error would only quote the pattern.
     Field(
         max_length=128, json_schema_extra=rules(Rule(rule=f"self.matches('{_CRON}')", message=f"schedule {_CRON_HELP}"))
     ),
     AfterValidator(_check_schedule),
 ]
-"""What a CronJob takes, so that a mistake shows when the resource is written and not when its CronJob is."""
+"""A schedule that a CronJob accepts, so that a mistake is rejected when the resource is written."""
 
 TimeZone = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_check_zone)]
 """A name of the IANA time zone database, such as Europe/Berlin."""

@@ -1,4 +1,4 @@
-"""Conditions, and the other parts of a status that the three resources share."""
+"""Conditions, and other parts of status that the three resources share."""
 
 from typing import Annotated, Literal
 
@@ -8,14 +8,14 @@ from perennial.api.common.base import Message, Model, Reason, ShortText, Text, T
 
 
 class Condition(Model):
-    """A condition as in the Kubernetes API conventions; kstatus, Argo CD and `kubectl wait` read it."""
+    """A condition by the Kubernetes API conventions, as read by kstatus, Argo CD and `kubectl wait`."""
 
-    type: Reason = Field(description="What the condition is about: Ready, Reconciling, Stalled, ...")
+    type: Reason = Field(description="Type of the condition: Ready, Reconciling, Stalled, ...")
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
-    observed_generation: int | None = Field(None, description="Generation of the spec that this speaks of.")
+    observed_generation: int | None = Field(None, description="Generation of the spec that the condition describes.")
     last_transition_time: Timestamp = Field(description="When the status last changed.")
-    reason: Reason = Field(description="One word of a finite list; see the reference of condition reasons.")
-    message: Message = Field("", description="What is so, and what to do next.")
+    reason: Reason = Field(description="Reason for the status, one of a fixed list; see the reference of reasons.")
+    message: Message = Field("", description="Details, and what to do next.")
 
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=list_map("type"))]
@@ -23,18 +23,18 @@ Metrics = Annotated[dict[str, Annotated[str, Field(max_length=64)]], Field(max_l
 
 
 class InputRecord(Model):
-    """What was pulled for one input."""
+    """What was fetched for one input."""
 
     name: ShortText = Field(description="Name of the input.")
-    uri: Text = Field(description="Where it was pulled from.")
+    uri: Text = Field(description="URI that it was fetched from.")
     digest: ShortText = Field(description="sha256 over the names, sizes and sha256 of its files.")
 
 
 class BaseStatus(Model):
-    """What every status holds."""
+    """Fields of every status."""
 
     observed_generation: int = Field(
         -1,
-        description="Generation of the spec that this status speaks of; -1 until the operator has seen the object.",
+        description="Generation of the spec that this status describes; -1 until the operator has observed the object.",
     )
-    conditions: Conditions = Field((), description="Ready, Reconciling, Stalled and the resource's own.")
+    conditions: Conditions = Field((), description="Ready, Reconciling, Stalled and conditions of the kind.")

@@ -1,4 +1,4 @@
-"""How a ModelDeployment's pods and Service meet the rest of the cluster: annotations, TLS, and who may call."""
+"""Network access to a ModelDeployment: annotations of the Service, TLS, and who may call."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Annotations = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
     Field(max_length=32),
 ]
-"""Annotations that a user may add, where the installation's settings allow their keys."""
+"""Annotations whose keys the installation's settings must allow."""
 
 Labels = Annotated[dict[LabelKey, Annotated[str, Field(max_length=63)]], Field(min_length=1, max_length=8)]
 
@@ -20,16 +20,18 @@ class ServiceOptions(Model):
     """The Service in front of the pods."""
 
     annotations: Annotations | None = Field(
-        None, description="Annotations of the Service. Their keys must be in the installation's list."
+        None,
+        description="Annotations of the Service. The installation must allow their keys (config.allowedAnnotations).",
     )
 
 
 class Tls(Model):
-    """A certificate for a server that speaks TLS itself."""
+    """Certificate for a server that terminates TLS itself."""
 
     secret_name: ObjectName = Field(
-        description="Secret of type kubernetes.io/tls in this namespace. It is mounted at /perennial-tls; the server "
-        "finds its files in PERENNIAL_TLS_CERT and PERENNIAL_TLS_KEY, and must answer HTTPS on its port."
+        description="Secret of type kubernetes.io/tls in this namespace, mounted at /perennial-tls. "
+        "PERENNIAL_TLS_CERT and "
+        "PERENNIAL_TLS_KEY contain the paths of its files; the server must speak HTTPS on its port."
     )
 
 
@@ -46,16 +48,17 @@ class Peer(Model):
     }
 
     namespace_labels: Labels | None = Field(
-        None, description="Labels that their namespace must have. Unset: this resource's own namespace."
+        None, description="Labels of the namespace of the pods. Unset: the namespace of this resource."
     )
-    pod_labels: Labels | None = Field(None, description="Labels that they must have. Unset: all pods there.")
+    pod_labels: Labels | None = Field(None, description="Labels of the pods. Unset: all pods of the namespace.")
 
 
 class Access(Model):
-    """Who may call, as a NetworkPolicy; it works where the cluster's network enforces those."""
+    """Who may call, as a NetworkPolicy. Takes effect only if the cluster's network plugin enforces NetworkPolicies."""
 
     allow: Annotated[tuple[Peer, ...], Field(max_length=16)] = Field(
         (),
-        description="Pods that may send requests. Empty: none, but for what runs on the node itself. The server's "
-        "metrics port, where it is another, stays open to all.",
+        description="Pods that may send requests. Empty: none, except processes on the same node. A separate metrics "
+        "port "
+        "of the server stays open to all pods.",
     )

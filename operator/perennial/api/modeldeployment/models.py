@@ -1,4 +1,4 @@
-"""Where models come from beside a TrainingJob: further published versions, and OCI images."""
+"""Sources of models other than a TrainingJob: further published versions, and OCI images."""
 
 from typing import Annotated
 
@@ -11,24 +11,24 @@ from perennial.api.modeldeployment.runtime import Directory
 ImageReference = Annotated[str, Field(max_length=512, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$")]
 
 OCI = "oci://"
-"""What the URI of a model in an image begins with, in status and marks."""
+"""Scheme of the URI of a model in an image, in status and annotations."""
 
 OciUri = Annotated[str, Field(max_length=518, pattern=r"^oci://[a-zA-Z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$")]
 
 
 class ExtraModel(Model):
-    """A published version that is served under a name of its own."""
+    """A published version that is served under its own name."""
 
-    name: Name = Field(description="Name under which the server answers for it; not the ModelDeployment's own.")
-    uri: S3Uri = Field(description="A published version: <output>/versions/<digest>/.")
-    digest: Digest = Field(description="Digest that the version must have.")
+    name: Name = Field(description="Name of the model in requests; not the name of the ModelDeployment.")
+    uri: S3Uri = Field(description="Published version: <output>/versions/<digest>/.")
+    digest: Digest = Field(description="Digest of the version; fetching fails if the files do not match.")
 
 
 class ModelImage(Model):
     """A model in an OCI image or artifact, which the node pulls and mounts read-only."""
 
     reference: ImageReference = Field(
-        description="registry/name@sha256:...; the digest says which model this is, a tag would not."
+        description="registry/name@sha256:...; a tag is not accepted, since it does not identify the model."
     )
-    path: Directory | None = Field(None, description="Folder in the image that holds the model. Unset: its root.")
-    pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: as Kubernetes decides.")
+    path: Directory | None = Field(None, description="Folder of the model in the image. Unset: its root.")
+    pull_policy: PullPolicy | None = Field(None, description="As in a pod. Unset: the Kubernetes default.")

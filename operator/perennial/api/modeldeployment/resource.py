@@ -1,4 +1,4 @@
-"""ModelDeployment: serves a published model, and replaces it only by one that has become ready."""
+"""ModelDeployment: serves a published model, and replaces it only with a revision that is ready."""
 
 from typing import Annotated, Literal
 
@@ -40,81 +40,85 @@ class ModelSource(Model):
             exactly_one("trainingJob", "uri", "image"),
             Rule(
                 rule="has(self.uri) == has(self.digest)",
-                message="uri and digest go together: the digest is in the version's manifest.json",
+                message="set uri and digest together; the digest is in the version's manifest.json",
             ),
         )
     }
 
-    training_job: Name | None = Field(None, description="TrainingJob whose newest artifact is followed.")
-    uri: S3Uri | None = Field(None, description="A published version: <output>/versions/<digest>/.")
-    digest: Digest | None = Field(None, description="Digest that the version must have.")
+    training_job: Name | None = Field(None, description="TrainingJob whose newest artifact is served.")
+    uri: S3Uri | None = Field(None, description="Published version: <output>/versions/<digest>/.")
+    digest: Digest | None = Field(None, description="Digest of the version; fetching fails if the files do not match.")
     image: ModelImage | None = Field(
         None,
-        description="An OCI image or artifact that holds the model's files. The node pulls it and mounts it as a "
-        "volume: Kubernetes 1.35 or newer.",
+        description="OCI image or artifact that contains the model files. The node pulls it and mounts it as a "
+        "volume; needs "
+        "Kubernetes 1.35 or newer.",
     )
     allow_pickle: bool = Field(
         False,
-        description="Serve a model whose files are pickles (joblib, PyTorch checkpoints, MLflow and the like). Loading "
-        "one runs whatever code it holds, with the rights of the server, so whoever can write the model rules the pod. "
-        "false: such a model is refused before it is loaded.",
+        description="Serve a model whose files are pickles (joblib, PyTorch checkpoints, MLflow and others). Loading a "
+        "pickle executes code that it contains, with the rights of the server: whoever can write the model controls "
+        "the pod. false: such a model is rejected before it is loaded.",
     )
 
 
 class Rollout(Model):
-    """How a new revision replaces the one that serves."""
+    """How a new revision replaces the stable one."""
 
     strategy: Literal["BlueGreen"] = Field(
         "BlueGreen",
-        description="BlueGreen: the new revision becomes ready beside the old one, then takes all traffic.",
+        description="BlueGreen: the new revision starts beside the stable one and receives all traffic once it is "
+        "ready.",
     )
     progress_deadline_seconds: int = Field(
         600,
         ge=10,
         le=86400,
-        description="Seconds in which a new revision must become ready; then it has failed.",
+        description="Seconds within which a new revision must become ready; after that its rollout has failed.",
     )
     keep_previous: Duration = Field(
         "30s",
-        description="How long the replaced revision's pods stay, so that open requests can end. As long can it be "
-        "taken back to at once, by the annotation perennial.dev/abort: <the revision that serves>.",
+        description="How long the pods of the replaced revision are kept, so that open requests can finish. Within "
+        "this "
+        "time the annotation perennial.dev/abort: <stable revision> rolls back at once.",
     )
     approval: Literal["Automatic", "Manual"] = Field(
         "Automatic",
-        description="Manual: a new revision that is ready takes over only once a person has approved it, by the "
-        "annotations perennial.dev/approve: <revision> and perennial.dev/approved-by: <user name>. The first revision "
-        "of all replaces nothing and needs no approval.",
+        description="Manual: a ready candidate is promoted only after approval by the annotations "
+        "perennial.dev/approve: "
+        "<revision> and perennial.dev/approved-by: <user name>. The first revision needs no approval.",
     )
 
 
 class Capture(Model):
-    """Requests and predictions written to S3, for DriftMonitors and audits."""
+    """Captures requests and predictions to S3, for DriftMonitors and audits."""
 
-    uri: S3Uri = Field(description="Prefix that receives date=YYYY-MM-DD/hour=HH/*.jsonl.gz or *.parquet.")
-    sample: Decimal = Field("1.0", description="Share of requests that is written, from 0 to 1.")
-    every: Period = Field("30s", description="How often what was gathered is written.")
+    uri: S3Uri = Field(description="Prefix of the captured files: date=YYYY-MM-DD/hour=HH/*.jsonl.gz or *.parquet.")
+    sample: Decimal = Field("1.0", description="Fraction of requests to capture, from 0 to 1.")
+    every: Period = Field("30s", description="Interval at which captured requests are written.")
     format: Literal["JsonLines", "Parquet"] | None = Field(
         None,
-        description="Parquet: columns, with the bodies as JSON text; some 60 MiB more memory in the sidecar. Unset: "
-        "JsonLines, compressed by gzip.",
+        description="Parquet: columns, with bodies as JSON text; the sidecar needs about 60 MiB more memory. Unset: "
+        "JsonLines, gzip-compressed.",
     )
     redact: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=64)] | None = (
         Field(
             None,
-            description="Names that never leave the pod: keys, tensors, columns and query parameters, in any case, in "
-            "requests and answers. A value within a tensor has no name and cannot be left out.",
+            description="Names whose values are never captured: keys, tensors, columns and query parameters of "
+            "requests and "
+            "responses, case-insensitive. A value within a tensor has no name and cannot be redacted.",
         )
     )
     max_body_bytes: int | None = Field(
         None,
         ge=0,
         le=4194304,
-        description="Longest body that is kept, in bytes; of a longer one only the facts are. Unset: 262144.",
+        description="Longest body to capture, in bytes; of a longer one only the metadata is captured. Unset: 262144.",
     )
 
 
 class ModelDeploymentSpec(PodExtras):
-    """Which model to serve, by what, and how."""
+    """Which model to serve, with which runtime, and how."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -124,11 +128,12 @@ class ModelDeploymentSpec(PodExtras):
             ),
             Rule(
                 rule="!(has(self.models) && has(self.model.image))",
-                message="models are fetched beside spec.model; a volume of model.image cannot be written to; set one",
+                message="spec.models are fetched into the volume of spec.model, and a model.image volume is "
+                "read-only; set only one",
             ),
             Rule(
                 rule="!(has(self.tls) && has(self.capture))",
-                message="capture reads requests, which tls hides from it; set one of them",
+                message="capture cannot read requests that are encrypted by tls; set only one of them",
             ),
         )
     }
@@ -136,105 +141,110 @@ class ModelDeploymentSpec(PodExtras):
     model: ModelSource = Field(description="Which model to serve.")
     models: Annotated[tuple[ExtraModel, ...], Field(max_length=16, json_schema_extra=list_map("name"))] | None = Field(
         None,
-        description="Further models, fixed versions, that the same pods serve under names of their own. The runtime "
-        "must keep each model in a folder of its name: mlserver, triton, onnx, or a container with such a directory.",
+        description="Further models, at fixed versions, that the same pods serve under their own names. The runtime "
+        "must "
+        "load each model from a folder of that name: mlserver, triton, onnx, or a container with such a directory.",
     )
-    runtime: Runtime = Field(description="What serves it.")
-    replicas: Replicas = Field(Replicas(), description="How many pods serve.")
+    runtime: Runtime = Field(description="Server that loads the model.")
+    replicas: Replicas = Field(Replicas(), description="Number of pods.")
     autoscaling: Annotated[tuple[AutoscalingMetric, ...], Field(max_length=8)] | None = Field(
         None,
-        description="What decides between replicas.min and replicas.max. Unset: 80 percent of the CPU request.",
+        description="Metrics that scale between replicas.min and replicas.max. Unset: 80 percent of the CPU request.",
     )
     scaling_behavior: ScalingBehavior | None = Field(
-        None, description="How fast the number of pods may change. Unset: as Kubernetes decides."
+        None, description="How fast the autoscaler changes the number of pods. Unset: the Kubernetes defaults."
     )
-    storage: Storage | None = Field(None, description="How the model is fetched and captures are written.")
-    workspace: Workspace | None = Field(None, description="Size and medium of the volume that holds the model.")
-    rollout: Rollout = Field(Rollout(), description="How a new revision replaces the one that serves.")
-    capture: Capture | None = Field(None, description="Requests and predictions written to S3. Unset: none are.")
+    storage: Storage | None = Field(None, description="How pods reach S3, to fetch the model and write captures.")
+    workspace: Workspace | None = Field(None, description="Size and medium of the model volume.")
+    rollout: Rollout = Field(Rollout(), description="How a new revision replaces the stable one.")
+    capture: Capture | None = Field(None, description="Captures requests and predictions to S3. Unset: disabled.")
     pod_annotations: Annotations | None = Field(
-        None, description="Annotations of the pods. Their keys must be in the installation's list."
+        None, description="Annotations of the pods. The installation must allow their keys (config.allowedAnnotations)."
     )
     service: ServiceOptions | None = Field(None, description="The Service in front of the pods.")
     tls: Tls | None = Field(
         None,
-        description="Certificate for a server that speaks TLS itself. The Service then answers on port 443 as well.",
+        description="Certificate for a server that terminates TLS itself. The Service then also has port 443.",
     )
-    network_policy: Access | None = Field(None, description="Who may call. Unset: whoever can reach the pods.")
+    network_policy: Access | None = Field(
+        None, description="Who may call the model, as a NetworkPolicy. Unset: every pod that can reach it."
+    )
 
 
 class Revision(Model):
-    """A model with the pod settings that it is served by."""
+    """A model version with the pod settings that serve it."""
 
     name: ShortText = Field(description="Name of its Deployment.")
-    hash: ShortText = Field(description="Hash of the model's digest and of the settings that shape its pods.")
-    uri: Text = Field(description="Version that it serves.")
-    digest: ShortText = Field(description="Digest of that version.")
-    run: ShortText | None = Field(None, description="Training run that made it.")
+    hash: ShortText = Field(description="Hash of the model digest and of the settings that shape the pods.")
+    uri: Text = Field(description="URI of the model version.")
+    digest: ShortText = Field(description="Digest of the model version.")
+    run: ShortText | None = Field(None, description="Training run that published the version.")
     chain: ShortText | None = Field(
-        None, description="Chain of that run: the drift verdict that led to it, or else the run itself."
+        None, description="Chain of the run: the drift verdict that caused it, or the run itself."
     )
-    since: Timestamp = Field(description="When it took this role.")
+    since: Timestamp = Field(description="When the revision got its present role.")
 
 
 class Approval(Model):
-    """Who let a revision take over."""
+    """Who approved a revision."""
 
-    by: ShortText = Field(description="User name, as the annotation perennial.dev/approved-by gave it.")
-    time: Timestamp = Field(description="When the approval was acted on.")
+    by: ShortText = Field(description="User name, from the annotation perennial.dev/approved-by.")
+    time: Timestamp = Field(description="When the revision was promoted.")
 
 
 class Candidate(Revision):
-    """A revision that does not serve yet, or never will."""
+    """A revision whose rollout is in progress or has failed."""
 
     phase: Literal["Progressing", "Failed"] = Field(
-        description="Progressing or Failed. A failed one is not tried again."
+        description="Progressing or Failed. A failed revision is not retried."
     )
     ready_since: Timestamp | None = Field(
-        None, description="When its pods were first ready: since then it waits for a person, not for itself."
+        None, description="When its pods were first ready; since then it waits for a user."
     )
-    reason: Reason | None = Field(None, description="Why it waits or failed, in one word.")
+    reason: Reason | None = Field(None, description="Reason for which it waits or failed.")
     message: Message | None = Field(None, description="Why it waits or failed, and what to do next.")
 
 
 class HistoryEntry(Model):
-    """How a revision fared."""
+    """A rollout that has ended."""
 
     name: ShortText = Field(description="Name of its Deployment.")
-    digest: ShortText = Field(description="Digest of the version.")
-    run: ShortText | None = Field(None, description="Training run that made it.")
+    digest: ShortText = Field(description="Digest of the model version.")
+    run: ShortText | None = Field(None, description="Training run that published the version.")
     chain: ShortText | None = Field(
-        None, description="Chain of that run: the drift verdict that led to it, or else the run itself."
+        None, description="Chain of the run: the drift verdict that caused it, or the run itself."
     )
     result: Literal["Promoted", "Failed", "Superseded", "RolledBack"] = Field(
-        description="How its rollout ended: RolledBack, when it was taken back after it had taken over."
+        description="How the rollout ended. RolledBack: aborted after its promotion."
     )
-    reason: Reason | None = Field(None, description="Why, in one word.")
-    approval: Approval | None = Field(None, description="Who approved it, where rollout.approval asked for that.")
-    time: Timestamp = Field(description="When that was decided.")
+    reason: Reason | None = Field(None, description="Reason for the result.")
+    approval: Approval | None = Field(None, description="Who approved the revision, if rollout.approval is Manual.")
+    time: Timestamp = Field(description="When the rollout ended.")
 
 
 class ModelDeploymentStatus(BaseStatus):
-    """What the operator saw and did."""
+    """Observed state of a ModelDeployment."""
 
     phase: ShortText | None = Field(
         None,
-        description="Pending, Progressing, Stable or Failed: a summary for kubectl get, never an interface.",
+        description="Pending, Progressing, Stable or Failed: a summary for people. Programs should read conditions.",
     )
-    url: Text | None = Field(None, description="Where predictions are answered, inside the cluster.")
-    replicas: int = Field(0, description="Pods of the serving revision.")
-    ready_replicas: int = Field(0, description="Those of them that answer.")
-    selector: Text | None = Field(None, description="Label selector of the serving pods, for autoscalers.")
-    stable: Revision | None = Field(None, description="The revision that serves.")
-    candidate: Candidate | None = Field(None, description="The revision that is to replace it.")
-    previous: Revision | None = Field(None, description="The replaced revision, while its pods stay.")
+    url: Text | None = Field(None, description="Address for predictions inside the cluster.")
+    replicas: int = Field(0, description="Number of pods of the stable revision.")
+    ready_replicas: int = Field(0, description="Number of ready pods.")
+    selector: Text | None = Field(
+        None, description="Label selector of the stable revision's pods, for the scale subresource."
+    )
+    stable: Revision | None = Field(None, description="Revision that serves.")
+    candidate: Candidate | None = Field(None, description="Revision that is being rolled out, or has failed.")
+    previous: Revision | None = Field(None, description="Replaced revision, while its pods are kept.")
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=10)] = Field(
-        (), description="Ended rollouts, newest first."
+        (), description="Rollouts that have ended, newest first."
     )
 
 
 class ModelDeployment(Resource):
-    """Serves a model behind one stable address, with autoscaling, and captures what it answers."""
+    """Serves a model at a stable address, with gated rollouts, autoscaling and capture of predictions."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -245,10 +255,10 @@ class ModelDeployment(Resource):
             ),
             Rule(
                 rule="!has(self.spec.models) || self.spec.models.all(item, item.name != self.metadata.name)",
-                message="spec.models: the ModelDeployment's own name is that of spec.model; choose another",
+                message="spec.models: the name of the ModelDeployment is reserved for spec.model; choose another",
             ),
         )
     }
 
-    spec: ModelDeploymentSpec = Field(description="Which model to serve, by what, and how.")
-    status: ModelDeploymentStatus = Field(ModelDeploymentStatus(), description="What the operator saw and did.")
+    spec: ModelDeploymentSpec = Field(description="Which model to serve, with which runtime, and how.")
+    status: ModelDeploymentStatus = Field(ModelDeploymentStatus(), description="Observed state.")

@@ -1,4 +1,4 @@
-"""How many pods serve, and what decides between the fewest and the most."""
+"""Number of pods, and the metrics and behavior of the autoscaler."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from perennial.api.common.base import Model, Name, Quantity, Rule, ShortText, ex
 
 
 class Replicas(Model):
-    """How many pods serve."""
+    """Number of pods."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -19,17 +19,18 @@ class Replicas(Model):
         )
     }
 
-    min: int = Field(1, ge=1, le=1000, description="Fewest pods. `kubectl scale` writes it.")
+    min: int = Field(1, ge=1, le=1000, description="Minimum number of pods. `kubectl scale` sets this field.")
     max: int | None = Field(
         None,
         ge=1,
         le=1000,
-        description="Most pods. Above min, a HorizontalPodAutoscaler decides between them. Unset: the same as min.",
+        description="Maximum number of pods. If greater than min, a HorizontalPodAutoscaler scales between them. "
+        "Unset: the same as min.",
     )
 
     @property
     def most(self) -> int:
-        """Return the most pods: `max`, or `min` where that is unset."""
+        """Maximum number of pods: `max`, or `min` if that is unset."""
         return self.min if self.max is None else self.max
 
 
@@ -37,68 +38,73 @@ class PodsMetric(Model):
     """A custom metric of the pods, averaged over them."""
 
     metric: ShortText = Field(description="Name in the custom metrics API.")
-    average: Quantity = Field(description="Value per pod to aim at.")
+    average: Quantity = Field(description="Target value per pod.")
 
 
 class RuntimeMetric(Model):
-    """A custom metric of the pods, by the name that the runtime's preset gives it."""
+    """A custom metric of the pods, by its name in the runtime preset."""
 
-    metric: Name = Field(description="Name in the preset, such as queue (requests that wait in the server) or gpu.")
-    average: Quantity = Field(description="Value per pod to aim at.")
+    metric: Name = Field(description="Name in the preset, such as queue (requests waiting in the server) or gpu.")
+    average: Quantity = Field(description="Target value per pod.")
 
 
 class ExternalMetric(Model):
-    """A metric of something outside the cluster."""
+    """A metric from outside the cluster."""
 
     model_config = {"json_schema_extra": rules(exactly_one("average", "value"))}
 
     metric: ShortText = Field(description="Name in the external metrics API.")
     selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)] | None = Field(
-        None, description="Labels that the metric must have."
+        None, description="Labels of the metric."
     )
-    average: Quantity | None = Field(None, description="Value per pod to aim at.")
-    value: Quantity | None = Field(None, description="Value in all to aim at.")
+    average: Quantity | None = Field(None, description="Target value per pod.")
+    value: Quantity | None = Field(None, description="Target value of the metric as a whole.")
 
 
 class AutoscalingMetric(Model):
-    """One reason to scale; the one that asks for the most pods wins."""
+    """A metric to scale by; the metric that needs the most pods decides."""
 
     model_config = {"json_schema_extra": rules(exactly_one("cpu", "memory", "runtime", "pods", "external"))}
 
-    cpu: int | None = Field(None, ge=1, le=1000, description="Percent of the CPU request to aim at.")
-    memory: int | None = Field(None, ge=1, le=1000, description="Percent of the memory request to aim at.")
-    runtime: RuntimeMetric | None = Field(None, description="A metric that the runtime's preset names.")
+    cpu: int | None = Field(None, ge=1, le=1000, description="Target CPU usage, as a percentage of the request.")
+    memory: int | None = Field(None, ge=1, le=1000, description="Target memory usage, as a percentage of the request.")
+    runtime: RuntimeMetric | None = Field(None, description="A metric that the runtime preset defines.")
     pods: PodsMetric | None = Field(None, description="A custom metric of the pods.")
-    external: ExternalMetric | None = Field(None, description="A metric of something outside the cluster.")
+    external: ExternalMetric | None = Field(None, description="A metric from outside the cluster.")
 
 
 class ScalingPolicy(Model):
-    """How much may change within a time."""
+    """Limits how much the number of pods may change within a period."""
 
-    type: Literal["Pods", "Percent"] = Field(description="What value counts: pods, or percent of the pods there are.")
-    value: int = Field(ge=1, le=1000, description="Most that may be added or taken away within the time.")
-    period_seconds: int = Field(60, ge=1, le=1800, description="The time, in seconds.")
+    type: Literal["Pods", "Percent"] = Field(description="Unit of value: pods, or percent of the current pods.")
+    value: int = Field(ge=1, le=1000, description="Largest change within the period.")
+    period_seconds: int = Field(60, ge=1, le=1800, description="Length of the period in seconds.")
 
 
 class ScalingRules(Model):
-    """How fast to go in one direction."""
+    """Scaling behavior in one direction."""
 
     stabilization_window_seconds: int | None = Field(
         None,
         ge=0,
         le=3600,
-        description="Seconds to look back; the most careful wish within them wins. Unset: 0 up, 300 down.",
+        description="Seconds of past recommendations to consider; the most conservative one applies. Unset: 0 up, "
+        "300 down.",
     )
     select_policy: Literal["Max", "Min", "Disabled"] | None = Field(
-        None, description="Which policy wins: the one that allows most (Max, the default), least, or none at all."
+        None,
+        description="Which policy applies: the one that allows the largest change (Max, the default), the smallest "
+        "(Min), or none "
+        "(Disabled).",
     )
     policies: Annotated[tuple[ScalingPolicy, ...], Field(max_length=4)] | None = Field(
-        None, description="Unset: as Kubernetes does: up 4 pods or 100 percent in 15 s, down 100 percent in 15 s."
+        None,
+        description="Unset: the Kubernetes defaults: up by 4 pods or 100 percent in 15 s, down by 100 percent in 15 s.",
     )
 
 
 class ScalingBehavior(Model):
-    """How fast the autoscaler may go, as in a HorizontalPodAutoscaler."""
+    """Scaling behavior, as in a HorizontalPodAutoscaler."""
 
-    scale_up: ScalingRules | None = Field(None, description="Adding pods.")
-    scale_down: ScalingRules | None = Field(None, description="Taking pods away.")
+    scale_up: ScalingRules | None = Field(None, description="Behavior when adding pods.")
+    scale_down: ScalingRules | None = Field(None, description="Behavior when removing pods.")

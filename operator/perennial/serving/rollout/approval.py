@@ -11,17 +11,17 @@ from perennial.core.decision import EventNote
 from perennial.core.labels import ABORT_ANNOTATION, APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PAUSE_ANNOTATION
 from perennial.core.waiting import clean
 from perennial.serving import reasons
-from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, entry
+from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, history_entry
 
 
-def take_back(state: State, context: Context) -> State:
-    """Let the revision before serve again where a person does not want the present one, and its pods still stand."""
+def roll_back(state: State, context: Context) -> State:
+    """Roll back to the previous revision if the stable one is aborted and the previous one still has pods."""
     stable, previous = state.stable, state.previous
     if stable is None or previous is None or not controls_of(context.observed.resource).aborts(stable):
         return state
     if context.health(previous).available == 0:
-        return state  # nothing would answer: what serves badly is better than that
-    message = f"taken back by the annotation {ABORT_ANNOTATION}"
+        return state  # no pod of the previous revision is available: a rollback would be an outage
+    message = f"rolled back by the annotation {ABORT_ANNOTATION}"
     failed = Candidate(**stable.model_dump(), phase="Failed", reason=reasons.ABORTED, message=message)
     note = EventNote("Warning", "RolledBack", f"{stable.name} was {message}; {previous.name} serves again")
     return replace(
@@ -29,27 +29,30 @@ def take_back(state: State, context: Context) -> State:
         stable=previous.model_copy(update={"since": context.time}),
         previous=None,
         candidate=failed,
-        history=(entry(stable, "RolledBack", reasons.ABORTED, context) + state.history)[:HISTORY_LIMIT],
+        history=(history_entry(stable, "RolledBack", reasons.ABORTED, context) + state.history)[:HISTORY_LIMIT],
         events=(*state.events, note),
     )
 
 
-def held_back(state: State, candidate: Candidate, context: Context) -> Candidate | None:
-    """Return a candidate that is ready as it waits for a person, or None where nobody needs to be asked."""
+def hold_promotion(state: State, candidate: Candidate, context: Context) -> Candidate | None:
+    """Hold a ready candidate that is paused or needs approval; None where it may be promoted."""
     resource, controls = context.observed.resource, controls_of(context.observed.resource)
     since = candidate.ready_since or context.time
     if controls.paused:
-        reason, message = reasons.PAUSED, f"ready, and held by the annotation {PAUSE_ANNOTATION}; take it off to go on"
+        reason, message = (
+            reasons.PAUSED,
+            f"ready, but paused by the annotation {PAUSE_ANNOTATION}; remove it to promote",
+        )
     elif resource.spec.rollout.approval == "Automatic" or state.stable is None or controls.approves(candidate):
         return None
     else:
         reason = reasons.WAITING_FOR_APPROVAL
-        message = f"ready, and waits for approval: {how_to_approve(resource, candidate)}"
+        message = f"ready, and waiting for approval: {how_to_approve(resource, candidate)}"
     return candidate.model_copy(update={"ready_since": since, "reason": reason, "message": message})
 
 
 def approval_of(state: State, candidate: Candidate, context: Context) -> Approval | None:
-    """Return who let the candidate take over, where somebody had to."""
+    """Who approved the candidate; None where no approval is needed."""
     controls = controls_of(context.observed.resource)
     asked = context.observed.resource.spec.rollout.approval == "Manual" and state.stable is not None
     if not asked or controls.approved_by is None or not controls.approves(candidate):
@@ -62,7 +65,7 @@ _LONGEST = 253
 
 @dataclass(frozen=True)
 class Controls:
-    """What the annotations say. Untrusted text: compared, cleaned, never run."""
+    """Manual control, from annotations. Untrusted text: compared and cleaned, never executed."""
 
     approved: str | None = None
     approved_by: str | None = None
@@ -70,16 +73,16 @@ class Controls:
     aborted: str | None = None
 
     def approves(self, revision: Revision) -> bool:
-        """Tell whether somebody has approved this very revision, and has said who they are."""
+        """Tell whether this revision is approved, and by whom is recorded."""
         return self.approved == revision.name and self.approved_by is not None
 
     def aborts(self, revision: Revision | None) -> bool:
-        """Tell whether somebody does not want this very revision."""
+        """Tell whether this revision is aborted."""
         return revision is not None and self.aborted == revision.name
 
 
 def controls_of(resource: ModelDeployment) -> Controls:
-    """Return what the annotations say."""
+    """Read the annotations."""
     said = resource.metadata.annotations
     return Controls(
         approved=_text(said.get(APPROVE_ANNOTATION)),
@@ -90,7 +93,7 @@ def controls_of(resource: ModelDeployment) -> Controls:
 
 
 def how_to_approve(resource: ModelDeployment, revision: Revision) -> str:
-    """Return the command that approves a revision."""
+    """Command that approves a revision."""
     meta = resource.metadata
     return (
         f"kubectl annotate modeldeployment -n {meta.namespace} {meta.name} --overwrite "

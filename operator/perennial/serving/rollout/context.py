@@ -1,4 +1,4 @@
-"""What one step of a rollout sees, and what it gives. Neighbours: `walk` takes the step, `by_hand` asks people."""
+"""Input and result of a rollout step: `steps` moves the rollout on, `approval` handles manual control."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ Result = Literal["Promoted", "Failed", "Superseded", "RolledBack"]
 
 @dataclass(frozen=True)
 class Context:
-    """What is seen and wanted while one step is decided."""
+    """Input of one rollout step."""
 
     observed: Observed
     shape: Shape | None
@@ -30,23 +30,23 @@ class Context:
 
     @property
     def time(self) -> str:
-        """Return the moment in the form that status holds."""
+        """Time of the decision, as written to status."""
         return format_time(self.now)
 
     def health(self, revision: Revision | None) -> Health:
-        """Return how a revision's pods fare."""
+        """Health of the pods of a revision."""
         if revision is None:
             return Health()
         return assess(self.observed.deployment(revision.name), self.observed.pods_of(revision.hash))
 
     def can_build(self, revision: Revision) -> bool:
-        """Tell whether the revision's Deployment can be made from the present spec."""
+        """Tell whether the Deployment of the revision can be built from the present spec."""
         return self.shape is not None and self.shape.makes(revision)
 
 
 @dataclass(frozen=True)
 class State:
-    """Which revision has which role, and what just happened."""
+    """Which revision has which role, and the Events of this step."""
 
     stable: Revision | None = None
     candidate: Candidate | None = None
@@ -55,33 +55,33 @@ class State:
     events: tuple[EventNote, ...] = ()
 
     @property
-    def under_way(self) -> Candidate | None:
-        """Return the candidate unless it has failed."""
+    def progressing(self) -> Candidate | None:
+        """The candidate, unless it has failed."""
         return self.candidate if self.candidate is not None and self.candidate.phase == "Progressing" else None
 
     @property
     def failed(self) -> Candidate | None:
-        """Return the candidate if it has failed."""
+        """The candidate, if it has failed."""
         return self.candidate if self.candidate is not None and self.candidate.phase == "Failed" else None
 
     @property
-    def kept(self) -> Candidate | None:
-        """Return the candidate while its pods stay: after failing, only if nothing else serves and it may recover."""
+    def active_candidate(self) -> Candidate | None:
+        """The candidate while its pods are kept: after a failure, only if nothing else serves and it can recover."""
         failed = self.failed
         if failed is None:
-            return self.under_way
-        return failed if self.stable is None and failed.reason not in reasons.FINAL else None
+            return self.progressing
+        return failed if self.stable is None and failed.reason not in reasons.UNRECOVERABLE else None
 
     @property
-    def addressed(self) -> Revision | None:
-        """Return the revision that the Service selects: before anything serves, the one that will be first."""
-        return self.stable or self.kept
+    def service_target(self) -> Revision | None:
+        """The revision that the Service selects: the stable one, or the first candidate before anything serves."""
+        return self.stable or self.active_candidate
 
 
-def entry(
+def history_entry(
     revision: Revision, result: Result, reason: str | None, context: Context, approval: Approval | None = None
 ) -> tuple[HistoryEntry, ...]:
-    """Return what the history says of a revision whose rollout has ended."""
+    """Build the history entry of a rollout that has ended."""
     return (
         HistoryEntry(
             name=revision.name,

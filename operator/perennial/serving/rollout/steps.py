@@ -1,8 +1,8 @@
-"""The way of a revision: candidate, then stable or failed, then previous, then gone. Pure, one step at a time.
+"""The rollout of a revision: candidate, then stable or failed, then previous, then deleted. Pure, one step at a time.
 
-The present state is what status says, held against the world: nothing is remembered anywhere else. The model that is
-wanted is compared by hash with the stable revision and with the candidate; what differs becomes the candidate, and
-only a candidate whose pods are ready becomes stable.
+The state is read from status and checked against the observed children; nothing else is stored. The wanted revision is
+compared by hash with the stable revision and the candidate. If it differs it becomes the candidate, and only a
+candidate whose pods are ready is promoted to stable.
 """
 
 from collections.abc import Callable
@@ -19,27 +19,33 @@ from perennial.core.times import parse_duration, parse_time
 from perennial.serving import reasons
 from perennial.serving.annotations import recorded_revision
 from perennial.serving.health import Health
-from perennial.serving.revision import short
-from perennial.serving.rollout.approval import approval_of, controls_of, held_back, take_back
-from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, entry
+from perennial.serving.revision import model_title
+from perennial.serving.rollout.approval import approval_of, controls_of, hold_promotion, roll_back
+from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, history_entry
 
 _ABORTED = Problem(reasons.ABORTED, f"aborted by the annotation {ABORT_ANNOTATION}", fatal=True)
 
 
 def next_state(context: Context) -> State:
     """Return the next state."""
-    steps: tuple[Callable[[State, Context], State], ...] = (_recall, take_back, _aim, _judge, _retire)
+    steps: tuple[Callable[[State, Context], State], ...] = (
+        _load,
+        roll_back,
+        _select_candidate,
+        _evaluate,
+        _remove_previous,
+    )
     return reduce(lambda state, step: step(state, context), steps, State())
 
 
-def _recall(state: State, context: Context) -> State:
-    """Take the state from status, as far as the world bears it out."""
+def _load(state: State, context: Context) -> State:
+    """Read the state from status, as far as the observed children confirm it."""
     status = context.observed.resource.status
     stable, candidate = status.stable, status.candidate
-    if stable is not None and not _stands(stable, context):
+    if stable is not None and not _can_serve(stable, context):
         stable = None
     if stable is None:
-        stable = _serving_before(context, candidate)
+        stable = _recover_stable(context, candidate)
     return replace(
         state,
         stable=stable,
@@ -49,15 +55,15 @@ def _recall(state: State, context: Context) -> State:
     )
 
 
-def _stands(stable: Revision, context: Context) -> bool:
-    """Tell whether the stable revision is there, or can be made again."""
+def _can_serve(stable: Revision, context: Context) -> bool:
+    """Tell whether the stable revision exists or can be built again."""
     if context.shape is None:
-        return True  # nothing can be built now, so nothing is given up
+        return True  # the spec is invalid: keep what serves
     return context.can_build(stable) or context.observed.deployment(stable.name) is not None
 
 
-def _serving_before(context: Context, candidate: Candidate | None) -> Revision | None:
-    """Return the revision that answers behind the Service, for a status that was emptied by hand."""
+def _recover_stable(context: Context, candidate: Candidate | None) -> Revision | None:
+    """Find the revision behind the Service, for a status that was emptied by hand."""
     selected = context.observed.selected
     if selected is None or (candidate is not None and candidate.hash == selected):
         return None
@@ -68,8 +74,8 @@ def _serving_before(context: Context, candidate: Candidate | None) -> Revision |
     )
 
 
-def _aim(state: State, context: Context) -> State:
-    """Let the candidate be what is wanted; while that is unknown, all stays as it is."""
+def _select_candidate(state: State, context: Context) -> State:
+    """Make the wanted revision the candidate; unchanged while the wanted revision is unknown."""
     target = context.target
     if target is None:
         return state
@@ -79,46 +85,45 @@ def _aim(state: State, context: Context) -> State:
         return state
     cleared = _drop_candidate(state, context)
     candidate = Candidate(**target.model_dump(), phase="Progressing")
-    note = EventNote("Normal", "RolloutStarted", f"{candidate.name} starts with {short(candidate)}")
+    note = EventNote("Normal", "RolloutStarted", f"{candidate.name} starts with {model_title(candidate)}")
     previous = None if cleared.previous and cleared.previous.hash == candidate.hash else cleared.previous
     return replace(cleared, candidate=candidate, previous=previous, events=(*cleared.events, note))
 
 
 def _drop_candidate(state: State, context: Context) -> State:
-    dropped = state.under_way
-    history = entry(dropped, "Superseded", None, context) + state.history if dropped else state.history
+    dropped = state.progressing
+    history = history_entry(dropped, "Superseded", None, context) + state.history if dropped else state.history
     return replace(state, candidate=None, history=history[:HISTORY_LIMIT])
 
 
-def _judge(state: State, context: Context) -> State:
-    """Promote a candidate that is ready, give up one that cannot become so."""
+def _evaluate(state: State, context: Context) -> State:
+    """Promote a candidate that is ready; fail one that cannot become ready."""
     candidate = state.candidate
-    if candidate is None or (state.failed and not state.kept):
+    if candidate is None or (state.failed and not state.active_candidate):
         return state
     health = context.health(candidate)
     if not state.failed and controls_of(context.observed.resource).aborts(candidate):
         health = replace(health, available=0, problem=_ABORTED)
     if health.reaches(wanted_replicas(candidate, state, context)):
-        held = held_back(state, candidate, context)
+        held = hold_promotion(state, candidate, context)
         return _promote(state, candidate, context) if held is None else replace(state, candidate=held)
     if state.failed:
         return state
-    cause = health.problem
-    if cause is not None and cause.fatal:
-        return _fail(state, candidate, cause, context)
+    problem = health.problem
+    if problem is not None and problem.fatal:
+        return _fail(state, candidate, problem, context)
     if candidate.ready_since is None and context.now >= deadline_of(candidate, context):
-        return _fail(state, candidate, _too_slow(health, context), context)
+        return _fail(state, candidate, _deadline_exceeded(health, context), context)
     waiting = candidate.model_copy(
-        update={"reason": cause.reason if cause else None, "message": cause.message if cause else None}
+        update={"reason": problem.reason if problem else None, "message": problem.message if problem else None}
     )
     return replace(state, candidate=waiting)
 
 
 def wanted_replicas(revision: Revision, state: State, context: Context) -> int:
-    """Return how many pods a revision is to have at least.
+    """Minimum number of pods of a revision.
 
-    A candidate is to take over at once all that the stable revision carries, so it starts with as many pods as an
-    autoscaler has given to that.
+    A candidate takes over the whole load at once, so it starts with as many pods as the stable revision has.
     """
     replicas = context.observed.resource.spec.replicas
     serving = context.observed.deployment(state.stable.name) if state.stable else None
@@ -128,12 +133,12 @@ def wanted_replicas(revision: Revision, state: State, context: Context) -> int:
 
 
 def deadline_of(candidate: Revision, context: Context) -> datetime:
-    """Return the moment until which a candidate must be ready."""
+    """Time by which a candidate must be ready."""
     seconds = context.observed.resource.spec.rollout.progress_deadline_seconds
     return _moment(candidate.since, context) + timedelta(seconds=seconds)
 
 
-def _too_slow(health: Health, context: Context) -> Problem:
+def _deadline_exceeded(health: Health, context: Context) -> Problem:
     seconds = context.observed.resource.spec.rollout.progress_deadline_seconds
     if health.problem is not None:
         known = health.problem
@@ -149,47 +154,47 @@ def _promote(state: State, candidate: Candidate, context: Context) -> State:
     previous = state.stable.model_copy(update={"since": context.time}) if state.stable else None
     approval = approval_of(state, candidate, context)
     said = f", approved by {approval.by}" if approval else ""
-    note = EventNote("Normal", "Promoted", f"{stable.name} serves {short(stable)}{said}")
+    note = EventNote("Normal", "Promoted", f"{stable.name} serves {model_title(stable)}{said}")
     return State(
         stable=stable,
         candidate=None,
         previous=previous,
-        history=(entry(stable, "Promoted", None, context, approval) + state.history)[:HISTORY_LIMIT],
+        history=(history_entry(stable, "Promoted", None, context, approval) + state.history)[:HISTORY_LIMIT],
         events=(*state.events, note),
     )
 
 
-def _fail(state: State, candidate: Candidate, cause: Problem, context: Context) -> State:
-    said = f" (it said: {cause.detail})" if cause.detail else ""
-    message = shorten(f"{cause.message}{said}")
-    failed = candidate.model_copy(update={"phase": "Failed", "reason": cause.reason, "message": message})
-    serving = f"; {state.stable.name} goes on serving" if state.stable else ""
+def _fail(state: State, candidate: Candidate, problem: Problem, context: Context) -> State:
+    said = f" (last message: {problem.detail})" if problem.detail else ""
+    message = shorten(f"{problem.message}{said}")
+    failed = candidate.model_copy(update={"phase": "Failed", "reason": problem.reason, "message": message})
+    serving = f"; {state.stable.name} keeps serving" if state.stable else ""
     note = EventNote("Warning", "RolloutFailed", f"{candidate.name} failed: {message}{serving}")
     return replace(
         state,
         candidate=failed,
-        history=(entry(candidate, "Failed", cause.reason, context) + state.history)[:HISTORY_LIMIT],
+        history=(history_entry(candidate, "Failed", problem.reason, context) + state.history)[:HISTORY_LIMIT],
         events=(*state.events, note),
     )
 
 
-def _retire(state: State, context: Context) -> State:
-    """Let the previous revision go when its time is over, or when it has another role again."""
+def _remove_previous(state: State, context: Context) -> State:
+    """Drop the previous revision when rollout.keepPrevious has passed, or when it has another role again."""
     previous = state.previous
     if previous is None:
         return state
     busy = {revision.hash for revision in (state.stable, state.candidate) if revision is not None}
-    gone = previous.hash in busy or context.now >= retirement_of(previous, context)
+    gone = previous.hash in busy or context.now >= previous_expiry(previous, context)
     return replace(state, previous=None) if gone else state
 
 
-def retirement_of(previous: Revision, context: Context) -> datetime:
-    """Return the moment at which the previous revision's pods go."""
+def previous_expiry(previous: Revision, context: Context) -> datetime:
+    """Time at which the pods of the previous revision are deleted."""
     return _moment(previous.since, context) + parse_duration(context.observed.resource.spec.rollout.keep_previous)
 
 
 def _moment(text: str, context: Context) -> datetime:
-    """Return the time that status holds; one that someone made unreadable counts as now."""
+    """Parse a time of status; one that was edited into something invalid counts as now."""
     try:
         return parse_time(text)
     except ValueError:

@@ -1,6 +1,5 @@
-"""What scales a revision: its HorizontalPodAutoscaler, and what keeps one from working."""
+"""The HorizontalPodAutoscaler of a revision, and what keeps it from working."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from perennial.api.contract.settings import RuntimePreset
@@ -8,21 +7,14 @@ from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploym
 from perennial.api.modeldeployment.scaling import AutoscalingMetric, ExternalMetric
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, Raw
 from perennial.core.labels import REVISION_LABEL
+from perennial.core.problem import Problem
 from perennial.serving import reasons
-from perennial.serving.build import metadata_of
+from perennial.serving.children.metadata import metadata_of
 from perennial.serving.health import SERVER
 
 Presets = dict[str, RuntimePreset]
 
 _DEFAULT_CPU_PERCENT = 80
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What keeps a revision from being scaled as the spec wants."""
-
-    reason: str
-    message: str
 
 
 def autoscaled(spec: ModelDeploymentSpec) -> bool:
@@ -31,7 +23,7 @@ def autoscaled(spec: ModelDeploymentSpec) -> bool:
 
 
 def autoscaler(resource: ModelDeployment, revision: Revision, least: int, presets: Presets) -> Raw:
-    """Return the HorizontalPodAutoscaler of one revision: an average over two would hide the overload of one."""
+    """Build the HorizontalPodAutoscaler of one revision: an average over two would hide the overload of one."""
     spec = resource.spec
     metrics = _metrics(spec, _named_metrics(spec, presets))
     behavior = spec.scaling_behavior.dump() if spec.scaling_behavior else {}
@@ -53,8 +45,8 @@ def autoscaler(resource: ModelDeployment, revision: Revision, least: int, preset
     }
 
 
-def findings(spec: ModelDeploymentSpec, presets: Presets) -> tuple[Finding, ...]:
-    """Return what keeps the autoscaler from doing what the spec wants; nothing where there is none."""
+def scaling_problems(spec: ModelDeploymentSpec, presets: Presets) -> tuple[Problem, ...]:
+    """Find what keeps the autoscaler from working; empty without autoscaling."""
     if not autoscaled(spec):
         return ()
     return tuple(item for item in (_unknown_metric(spec, presets), _missing_request(spec)) if item is not None)
@@ -71,7 +63,7 @@ def _metrics(spec: ModelDeploymentSpec, named: dict[str, str]) -> list[dict[str,
 
 
 def _metric(metric: AutoscalingMetric, named: dict[str, str]) -> dict[str, Any] | None:
-    """Return one metric, or None for one that the preset does not have."""
+    """Build one metric; None if the preset does not define it."""
     if metric.runtime is not None:
         name = named.get(metric.runtime.metric)
         return _pods(name, metric.runtime.average) if name is not None else None
@@ -85,7 +77,7 @@ def _metric(metric: AutoscalingMetric, named: dict[str, str]) -> dict[str, Any] 
 
 
 def _resource(name: str, percent: int) -> dict[str, Any]:
-    """Return a percentage of the server's request alone: what a sidecar uses says nothing about the load."""
+    """Target a percentage of the server's request only: the usage of a sidecar says nothing about the load."""
     target = {"type": "Utilization", "averageUtilization": percent}
     return {
         "type": "ContainerResource",
@@ -108,7 +100,7 @@ def _external(metric: ExternalMetric) -> dict[str, Any]:
     return {"type": "External", "external": {"metric": {"name": metric.metric, **selector}, "target": target}}
 
 
-def _unknown_metric(spec: ModelDeploymentSpec, presets: Presets) -> Finding | None:
+def _unknown_metric(spec: ModelDeploymentSpec, presets: Presets) -> Problem | None:
     named = _named_metrics(spec, presets)
     asked = (metric.runtime.metric for metric in spec.autoscaling or () if metric.runtime is not None)
     unknown = sorted(set(asked) - named.keys())
@@ -116,13 +108,13 @@ def _unknown_metric(spec: ModelDeploymentSpec, presets: Presets) -> Finding | No
         return None
     message = (
         f"spec.autoscaling: runtime {spec.runtime.name or 'container'} has no metric {', '.join(unknown)}; it has: "
-        f"{', '.join(sorted(named)) or 'none'}. Choose one of them, or name a custom metric by pods"
+        f"{', '.join(sorted(named)) or 'none'}. Choose one of them, or set a custom metric in pods"
     )
-    return Finding(reasons.METRIC_NOT_FOUND, message)
+    return Problem(reasons.METRIC_NOT_FOUND, message)
 
 
-def _missing_request(spec: ModelDeploymentSpec) -> Finding | None:
-    """Warn of a percentage of a request that the pods do not make: the autoscaler would stand still."""
+def _missing_request(spec: ModelDeploymentSpec) -> Problem | None:
+    """Find metrics relative to a request that is not set: the autoscaler does nothing then."""
     resources = spec.resources
     asked = {**(resources.limits or {}), **(resources.requests or {})} if resources else {}
     metrics = spec.autoscaling
@@ -131,5 +123,5 @@ def _missing_request(spec: ModelDeploymentSpec) -> Finding | None:
     if not missing:
         return None
     fields = " and ".join(f"spec.resources.requests.{name}" for name in missing)
-    message = f"a percentage of {fields} is aimed at, but it is not set: set it, or choose another metric"
-    return Finding(reasons.REQUEST_MISSING, message)
+    message = f"spec.autoscaling targets a percentage of {fields}, which is not set: set it, or choose another metric"
+    return Problem(reasons.REQUEST_MISSING, message)

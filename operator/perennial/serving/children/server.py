@@ -1,4 +1,4 @@
-"""The container that serves, whatever it comes from: its ports, probes, variables and mounts."""
+"""The container that serves: ports, probes, environment and mounts, the same for presets and own containers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ _DRAIN_SECONDS = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """What a revision's Deployment is built from."""
+    """Input of the Deployment of a revision."""
 
     resource: ModelDeployment
     server: Server
@@ -31,22 +31,22 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Return the ModelDeployment's name."""
+        """Name of the ModelDeployment."""
         return self.resource.metadata.name
 
     @property
     def storage(self) -> Storage:
-        """Return how storage is reached."""
+        """Storage of the spec, or its defaults."""
         return self.resource.spec.storage or Storage()
 
     @property
     def directory(self) -> str:
-        """Return the folder that receives the model's files."""
+        """Folder that receives the files of spec.model."""
         return self.directory_of(self.name)
 
     @property
     def model_mount(self) -> dict[str, Any]:
-        """Return how containers that only read the model see it."""
+        """Read-only mount of the model."""
         image = self.resource.spec.model.image
         if image is None:
             return {"name": MODEL_VOLUME, "mountPath": MODEL_DIR, "readOnly": True}
@@ -54,13 +54,13 @@ class Plan:
         return {"name": MODEL_VOLUME, "mountPath": self.directory, "readOnly": True, **part}
 
     def directory_of(self, model: str) -> str:
-        """Return the folder that receives the files of a model of that name."""
+        """Folder that receives the files of a model, by its name."""
         below = (self.server.directory or "").replace(f"$({NAME_VARIABLE})", model)
         return f"{MODEL_DIR}/{below}" if below else MODEL_DIR
 
 
 def server_container(plan: Plan, revision: Revision) -> dict[str, Any]:
-    """Return the container that serves the model."""
+    """Build the container that serves the model."""
     server, secure = plan.server, plan.resource.spec.tls is not None
     optional = {
         "imagePullPolicy": server.image_pull_policy,
@@ -87,7 +87,7 @@ def server_container(plan: Plan, revision: Revision) -> dict[str, Any]:
             *shared_memory_mount(plan.resource.spec),
             *([{"name": TLS_VOLUME, "mountPath": TLS_PATH, "readOnly": True}] if secure else []),
         ],
-        # Requests go on arriving until every node has heard that the pod leaves.
+        # Requests keep arriving until every node has removed the pod from its endpoints.
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
         "securityContext": users_security(plan.resource.spec, plan.rules),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -95,7 +95,7 @@ def server_container(plan: Plan, revision: Revision) -> dict[str, Any]:
 
 
 def _env(plan: Plan, revision: Revision) -> list[dict[str, Any]]:
-    """Return the variables, ours first, so that the others may refer to them as $(NAME)."""
+    """Build the environment. PERENNIAL_ variables come first, so that the others can refer to them as $(NAME)."""
     secure = plan.resource.spec.tls is not None
     ours = {
         NAME_VARIABLE: plan.name,
@@ -109,12 +109,12 @@ def _env(plan: Plan, revision: Revision) -> list[dict[str, Any]]:
 
 
 def _variable(variable: EnvVar) -> dict[str, Any]:
-    """Return a variable; an empty value is left out, as the API server does, or the two would never look equal."""
+    """Drop an empty value, as the API server does; otherwise the live object never matches."""
     return {key: value for key, value in variable.dump().items() if value != ""}
 
 
 def container_port(name: str, number: int) -> dict[str, Any]:
-    """Return a port of a container."""
+    """Build a TCP port of a container."""
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
@@ -135,7 +135,7 @@ def _tcp_probe() -> dict[str, Any]:
 
 
 def _startup_probe(plan: Plan) -> dict[str, Any]:
-    """Return the probe that holds the liveness probe back, so that no slow load is cut short of the deadline."""
+    """Build the startup probe: it suspends the liveness probe until the model is loaded or the deadline has passed."""
     secure = plan.resource.spec.tls is not None
     check = _http_probe(plan.server.liveness, secure=secure) if plan.server.liveness else _tcp_probe()
     deadline = plan.resource.spec.rollout.progress_deadline_seconds
