@@ -1,1 +1,1 @@
-"""What talks to the outside: the API server. The only home of `kubernetes`."""
+"""Clients of the API server and of pods. The only package that imports `kubernetes`."""

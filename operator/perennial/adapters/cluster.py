@@ -1,4 +1,4 @@
-"""Raw objects to and from the API server. Every write but the lease's passes one gate: leadership, then the rate."""
+"""Client of the API server for raw objects. Every write except the lease's checks the rate limit and leadership."""
 
 import asyncio
 import json
@@ -26,28 +26,28 @@ _KINDS = {(kind.api_version, kind.kind): kind for kind in (*RESOURCES, *CHILDREN
 _ERRORS_FROM = 300
 
 WriteListener = Callable[[str, Kind, int, float], None]
-"""Called after every write with verb, kind, status (0: no answer) and seconds."""
+"""Called after every write with verb, kind, HTTP status (0: no response) and seconds."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the objects of a kind. All pages of one list show the same moment, that of its version."""
+    """One page of a list. All pages of a list have the same resourceVersion."""
 
     items: Sequence[Raw]
     resource_version: str
 
 
 def kind_of(manifest: Raw) -> Kind:
-    """Return the kind of a manifest.
+    """Look up the kind of a manifest.
 
     Raises:
-        KeyError: the operator does not make such objects.
+        KeyError: the operator does not handle this kind.
     """
     return _KINDS[(manifest["apiVersion"], manifest["kind"])]
 
 
 def path_of(kind: Kind, namespace: str | None, name: str | None = None, subresource: str = "") -> str:
-    """Return the path of a collection or an object; names are quoted, so that none can climb out of its place."""
+    """Build the path of a collection or an object; names are quoted, to prevent path traversal."""
     parts = ["apis", kind.group, kind.version] if kind.group else ["api", kind.version]
     if kind.namespaced and namespace is not None:
         parts += ["namespaces", namespace]
@@ -57,18 +57,17 @@ def path_of(kind: Kind, namespace: str | None, name: str | None = None, subresou
 
 
 def _allow() -> None:
-    """Let every write pass: what a process without leader election does."""
+    """Allow every write, without leader election."""
 
 
 def _ignore(verb: str, kind: Kind, status: int, seconds: float) -> None:
-    """Tell nobody."""
+    """Ignore writes."""
 
 
 class Cluster:
-    """The verbs that the operator needs, and no more.
+    """The verbs that the operator needs.
 
-    Every method raises ApiError when the server refuses or cannot be reached. `guard` raises NotLeader when
-    this process may not write.
+    Every method raises ApiError if the request fails. `guard` raises NotLeader if this process may not write.
     """
 
     def __init__(
@@ -79,21 +78,21 @@ class Cluster:
         limiter: TokenBucket | None = None,
         on_write: WriteListener = _ignore,
     ) -> None:
-        """Share the connection; nothing is sent yet."""
+        """Nothing is sent yet."""
         self._connection = connection
         self._guard = guard
         self._limiter = limiter or TokenBucket(0, 1)
         self._on_write = on_write
 
     async def pages(self, kind: Kind, namespace: str | None = None, selector: str = "") -> AsyncIterator[Page]:
-        """Yield all objects of a kind, page by page, so that they are never all in memory twice."""
+        """List the objects of a kind page by page, to limit memory."""
         query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
         path = path_of(kind, namespace)
         while True:
             answer = await self._send("GET", f"{path}?{urlencode(query)}")
             items = answer.get("items") or []
             for item in items:
-                # Lists of built-in kinds leave these out of their items.
+                # Lists of built-in kinds omit these in their items.
                 item.setdefault("apiVersion", kind.api_version)
                 item.setdefault("kind", kind.kind)
             metadata = answer.get("metadata") or {}
@@ -103,7 +102,7 @@ class Cluster:
             query["continue"] = metadata["continue"]
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
-        """Return the object, or None if there is none."""
+        """Read the object; None if it does not exist."""
         try:
             return await self._send("GET", path_of(kind, namespace, name))
         except ApiError as error:
@@ -112,27 +111,27 @@ class Cluster:
             raise
 
     async def create(self, manifest: Raw, manager: str) -> Raw:
-        """Make the object; a name that is taken is a conflict."""
+        """Create the object; a conflict if the name is taken."""
         kind, metadata = kind_of(manifest), manifest["metadata"]
         path = f"{path_of(kind, metadata['namespace'])}?fieldManager={quote(manager)}"
         return await self._write("create", kind, "POST", path, manifest)
 
     async def apply(self, manifest: Raw, manager: str) -> Raw:
-        """Server-side apply, taking over the fields given from whoever else set them."""
+        """Server-side apply, taking ownership of the given fields from other managers."""
         kind, metadata = kind_of(manifest), manifest["metadata"]
         path = path_of(kind, metadata["namespace"], metadata["name"])
         query = f"?fieldManager={quote(manager)}&force=true"
         return await self._write("apply", kind, "PATCH", path + query, manifest, content_type=_APPLY)
 
     async def merge(self, manifest: Raw, manager: str) -> Raw:
-        """Merge the fields given into the object; unlike an apply, a list is replaced as a whole."""
+        """JSON merge patch: unlike an apply, lists are replaced as a whole."""
         kind, metadata = kind_of(manifest), manifest["metadata"]
         path = path_of(kind, metadata["namespace"], metadata["name"])
         query = f"?fieldManager={quote(manager)}"
         return await self._write("apply", kind, "PATCH", path + query, manifest, content_type=_MERGE)
 
     async def replace_status(self, kind: Kind, resource: Raw, status: dict[str, Any]) -> Raw:
-        """Write the status of exactly the version given; any other version is a conflict."""
+        """Write the status of this version of the resource; a conflict if there is a newer one."""
         metadata = resource["metadata"]
         names = ("name", "namespace", "uid", "resourceVersion")
         body = {
@@ -145,7 +144,7 @@ class Cluster:
         return await self._write("status", kind, "PUT", path, body)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Raw:
-        """Delete the object of that uid; what belongs to it goes later, by garbage collection."""
+        """Delete the object with this uid; its dependents are garbage-collected in the background."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -159,7 +158,7 @@ class Cluster:
         await self._write("create", EVENT, "POST", path_of(EVENT, event["metadata"]["namespace"]), event)
 
     async def get_lease(self, namespace: str, name: str, within: float) -> Raw | None:
-        """Return the lease, or None if there is none. `within`: most seconds to wait, here and below."""
+        """Read the lease; None if it does not exist. `within` is the timeout in seconds, here and below."""
         try:
             return await self._send("GET", path_of(LEASE, namespace, name), within=within)
         except ApiError as error:
@@ -168,12 +167,12 @@ class Cluster:
             raise
 
     async def create_lease(self, lease: Raw, within: float) -> Raw:
-        """Make the lease, past the gate: it is what opens the gate."""
+        """Create the lease, without the leadership check."""
         path = path_of(LEASE, lease["metadata"]["namespace"])
         return await self._send("POST", path, lease, within=within)
 
     async def replace_lease(self, lease: Raw, within: float) -> Raw:
-        """Write exactly the version of the lease given, past the gate."""
+        """Write this version of the lease, without the leadership check."""
         metadata = lease["metadata"]
         path = path_of(LEASE, metadata["namespace"], metadata["name"])
         return await self._send("PUT", path, lease, within=within)
@@ -182,7 +181,7 @@ class Cluster:
         self, verb: str, kind: Kind, method: str, path: str, body: Raw, *, content_type: str = _JSON
     ) -> Raw:
         await self._limiter.acquire()
-        self._guard()  # last, so that nothing waits between this and the wire
+        self._guard()  # last, so that nothing waits between the check and the request
         started = monotonic()
         status = 0
         try:
@@ -226,7 +225,7 @@ class Cluster:
 
 
 def _decode(request: str, response: Any, data: bytes) -> Raw:
-    """Return the object of an answer, or raise what it says went wrong."""
+    """Decode a response; raise ApiError if it is an error."""
     try:
         document = json.loads(data)
     except ValueError:
@@ -234,5 +233,5 @@ def _decode(request: str, response: Any, data: bytes) -> Raw:
     if response.status >= _ERRORS_FROM:
         raise from_status(request, response.status, str(response.reason), document, response.headers)
     if not isinstance(document, dict):
-        raise ApiError(request, 0, "BadAnswer", "the API server's answer is not a JSON object")
+        raise ApiError(request, 0, "BadAnswer", "the API server's response is not a JSON object")
     return document

@@ -1,7 +1,7 @@
-"""The one connection to the API server: where it is, who we are, and the HTTP sessions that share both.
+"""The connection to the API server: address, credentials, and the HTTP sessions that share them.
 
-`kubernetes.aio` reads kubeconfigs and service-account tokens, keeps tokens fresh and makes the TLS context; objects go
-over its HTTP client as plain dicts, since typed models cost four times the CPU of the request itself.
+`kubernetes.aio` reads kubeconfigs and service-account tokens, refreshes tokens and creates the TLS context. Objects are
+sent by its HTTP client as plain dicts, since its typed models cost four times the CPU of the request itself.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ config: Any = untyped_config
 _log = logging.getLogger(__name__)
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CONNECTIONS = 128
-"""More than there are workers, so that no write waits for a connection between its leadership check and the wire."""
+"""More than workers, so that no write waits for a connection after its leadership check."""
 
 StreamListener = Callable[[str], None]
 
@@ -32,7 +32,7 @@ class Connection:
     """Address, TLS and credentials of one API server."""
 
     def __init__(self, configuration: Any, loader: KubeConfigLoader | None, *, use_proxy_env: bool) -> None:
-        """Wrap a loaded configuration; `Connection.open` is the way to get one."""
+        """Wrap a loaded configuration; use `Connection.open`."""
         self.server: str = configuration.host.rstrip("/")
         self.namespace = _namespace_of(loader)
         self._configuration = configuration
@@ -44,19 +44,19 @@ class Connection:
     async def open(
         cls, kubeconfig: Path | None = None, context: str | None = None, *, use_proxy_env: bool = False
     ) -> "Connection":
-        """Return a connection by the kubeconfig given, else the pod's service account, else the usual kubeconfig.
+        """Connect with the given kubeconfig, else the pod's service account, else the default kubeconfig.
 
         Raises:
-            ClusterConfigError: none of them can be used; says which was tried and why it failed.
+            ClusterConfigError: there are no usable credentials; the message says what was tried.
         """
         configuration = client.Configuration()
-        # Reading proxy variables and ~/.netrc costs two thread hops on every single call.
+        # Reading proxy variables and ~/.netrc costs two thread switches per request.
         configuration.client_session_kwargs = {"trust_env": use_proxy_env}
         configuration.connection_pool_maxsize = _CONNECTIONS
         loader = await _load(configuration, kubeconfig, context)
         try:
             return cls(configuration, loader, use_proxy_env=use_proxy_env)
-        except OSError as error:  # a missing or broken certificate surfaces when the TLS context is made
+        except OSError as error:  # a missing or invalid certificate is found when the TLS context is created
             raise ClusterConfigError(f"the certificates of the kubeconfig cannot be used: {error}") from error
 
     @property
@@ -65,14 +65,14 @@ class Connection:
         return self._api.rest_client
 
     async def authorization(self) -> str | None:
-        """Return the value of the Authorization header, refreshed if need be; None with client certificates."""
+        """Value of the Authorization header, refreshed if necessary; None with client certificates."""
         token: str | None = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         return token
 
     def watch_session(self, on_stream: StreamListener) -> aiohttp.ClientSession:
-        """Return a session of its own for watches, with fresh credentials on every request.
+        """Create a session for watches, with fresh credentials on every request.
 
-        `on_stream` is called with the path whenever a watch has been answered.
+        `on_stream` is called with the path when a watch is established.
         """
 
         async def authorise(
@@ -95,7 +95,7 @@ class Connection:
         )
 
     async def close(self) -> None:
-        """Close all that is open."""
+        """Close all sessions."""
         self._refresh.cancel()
         with suppress(asyncio.CancelledError):
             await self._refresh
@@ -103,7 +103,7 @@ class Connection:
 
 
 async def _load(configuration: Any, kubeconfig: Path | None, context: str | None) -> KubeConfigLoader | None:
-    """Fill the configuration; the loader is None for a pod's service account."""
+    """Load the configuration; the loader is None for a pod's service account."""
     explicit = kubeconfig is not None or context is not None or bool(os.environ.get("KUBECONFIG"))
     try:
         if not explicit and _in_a_pod():
@@ -114,11 +114,11 @@ async def _load(configuration: Any, kubeconfig: Path | None, context: str | None
             config_file=path, context=context, client_configuration=configuration, persist_config=False
         )
         return loader
-    except Exception as error:  # a kubeconfig can be wrong in as many ways as there are files
+    except Exception as error:  # the loader raises many types for an invalid kubeconfig
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config, or the pod's service account"
         raise ClusterConfigError(
-            f"cannot find out how to reach the API server from {where}: {error}. "
-            "Set KUBECONFIG or --kubeconfig, and --context if the file has several"
+            f"no usable configuration of the API server in {where}: {error}. "
+            "Set KUBECONFIG or --kubeconfig, and --context if the file has several contexts"
         ) from error
 
 
@@ -127,7 +127,7 @@ def _in_a_pod() -> bool:
 
 
 def _namespace_of(loader: KubeConfigLoader | None) -> str:
-    """Return the namespace that the credentials belong to."""
+    """Namespace of the credentials."""
     if loader is None:
         with suppress(OSError):
             return (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or "default"
@@ -137,13 +137,13 @@ def _namespace_of(loader: KubeConfigLoader | None) -> str:
 
 
 async def _keep_fresh(loader: KubeConfigLoader | None, configuration: Any) -> None:
-    """Renew the tokens of kubeconfigs that run a program for them; returns at once for all others."""
+    """Renew tokens from exec plugins of a kubeconfig; return at once for other credentials."""
     while loader is not None:
         try:
             await config.refresh_token(loader, configuration)
             return
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # whatever the program does, the present token may still hold
-            _log.warning("the kubeconfig's credentials cannot be renewed, trying again: %s", error)
+        except Exception as error:  # the present token may still be valid
+            _log.warning("the kubeconfig's credentials cannot be renewed, retrying: %s", error)
             await asyncio.sleep(10)

@@ -1,4 +1,4 @@
-"""What can go wrong between the operator and the API server, as types that callers can tell apart."""
+"""Errors of requests to the API server, classified for callers."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -9,18 +9,18 @@ _TERMINATING = "NamespaceTerminating"
 
 
 class ClusterConfigError(Exception):
-    """There is no usable way to the API server: no kubeconfig, a broken one, or an unknown context."""
+    """No usable configuration of the API server: no kubeconfig, an invalid one, or an unknown context."""
 
 
 class NotLeader(Exception):
-    """A write was refused before it left, because this process does not hold the lease."""
+    """A write was not sent, because this process does not hold the lease."""
 
 
 class ApiError(Exception):
-    """A request that the API server refused, or that never reached it (`status` 0).
+    """A request that the API server rejected, or that did not reach it (`status` 0).
 
-    `retry_after` is in seconds, from the header of a 429 or 503. Messages hold no credentials: they are
-    the server's own words, or the name of the network error.
+    `retry_after` is in seconds, from the header of a 429 or 503. Messages contain no credentials: they are the
+    server's message, or the network error.
     """
 
     def __init__(
@@ -33,8 +33,8 @@ class ApiError(Exception):
         retry_after: float | None = None,
         causes: tuple[str, ...] = (),
     ) -> None:
-        """Keep what callers decide by."""
-        super().__init__(f"{request}: {status or 'no answer'} {reason}: {message}")
+        """Format the message from request, status, reason and message."""
+        super().__init__(f"{request}: {status or 'no response'} {reason}: {message}")
         self.request = request
         self.status = status
         self.reason = reason
@@ -44,34 +44,34 @@ class ApiError(Exception):
 
     @property
     def not_found(self) -> bool:
-        """The object, its namespace or its kind is not there."""
+        """The object, its namespace or its kind does not exist."""
         return self.status == HTTPStatus.NOT_FOUND
 
     @property
     def gone(self) -> bool:
-        """The object or its namespace is not there, in the words of an API server that does know the kind."""
+        """The object or its namespace does not exist, but its kind does."""
         return self.not_found and self.reason == "NotFound"
 
     @property
     def conflict(self) -> bool:
-        """Someone else was faster: another version, another uid, or the name is taken."""
+        """A newer version, another uid, or the name is taken."""
         return self.status == HTTPStatus.CONFLICT
 
     @property
     def namespace_ending(self) -> bool:
-        """The namespace is being deleted, so nothing new can be made in it."""
+        """The namespace is being deleted, so nothing can be created in it."""
         return _TERMINATING in self.causes or (
             self.status == HTTPStatus.FORBIDDEN and "being terminated" in self.message
         )
 
     @property
     def quota_exceeded(self) -> bool:
-        """A ResourceQuota has no room left: passes by itself once something else is gone."""
+        """A ResourceQuota is exceeded; resolved when other objects are deleted or the quota is raised."""
         return self.status == HTTPStatus.FORBIDDEN and "exceeded quota" in self.message
 
     @property
     def rejected(self) -> bool:
-        """The object itself was refused: invalid fields, a LimitRange, or an admission policy."""
+        """The object was rejected: invalid fields, a LimitRange, or an admission policy."""
         denied = self.status == HTTPStatus.FORBIDDEN and (
             "denied" in self.message or "admission" in self.message or "usage per" in self.message
         )
@@ -79,14 +79,14 @@ class ApiError(Exception):
 
     @property
     def forbidden(self) -> bool:
-        """The operator's own permissions do not suffice."""
+        """The operator lacks a permission."""
         return self.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED)
 
 
 def from_status(
     request: str, status: int, phrase: str, body: Any, headers: Mapping[str, str] | None = None
 ) -> ApiError:
-    """Return the error of an answer; the body is a `Status` object, or anything a proxy may have sent."""
+    """Build the error of a response; the body is a `Status` object, or anything that a proxy sent."""
     document = body if isinstance(body, dict) else {}
     details = document.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
@@ -101,5 +101,5 @@ def from_status(
 
 
 def _seconds(text: str | None) -> float | None:
-    """Return the whole seconds of a `Retry-After` header; its date form is not used by API servers."""
+    """Parse the seconds of a `Retry-After` header; API servers do not use its date form."""
     return float(text) if text is not None and text.isdigit() else None

@@ -1,4 +1,4 @@
-"""Small reads over plain HTTP from addresses inside the cluster: bounded in size and time, and without credentials."""
+"""HTTP reads from addresses inside the cluster, limited in size and time, without credentials."""
 
 from http import HTTPStatus
 
@@ -9,21 +9,21 @@ _CONNECTIONS = 16
 
 
 class SmallReader:
-    """GETs short texts. Never follows a redirect, sends no credentials or cookies, and uses no proxy."""
+    """Reads short texts by GET. Follows no redirects, sends no credentials or cookies, and uses no proxy."""
 
     def __init__(self, limit: int, seconds: float = _SECONDS) -> None:
-        """Read at most `limit` bytes within so many seconds; must be made inside of an event loop."""
+        """Limit responses to `limit` bytes and `seconds`. Requires a running event loop."""
         self._limit = limit
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS, force_close=True),
             timeout=aiohttp.ClientTimeout(total=seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # a small answer could be a large text
+            auto_decompress=False,  # a small response could decompress to a large text
             trust_env=False,
         )
 
     async def read(self, url: str) -> str | None:
-        """Return the answer's text; None where there is none, or it is an error, too long or no UTF-8."""
+        """Text of the response; None if there is none, or it is an error, too long or not UTF-8."""
         try:
             async with self._session.get(url, allow_redirects=False) as answer:
                 if answer.status != HTTPStatus.OK:

@@ -1,4 +1,4 @@
-"""A token bucket for writes: never more than a rate, with a burst above it."""
+"""A token bucket that limits the rate of writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,10 +6,9 @@ from time import monotonic
 
 
 class TokenBucket:
-    """Lets `burst` callers through at once and then `rate` a second, in the order of their asking.
+    """Allows `burst` calls at once and then `rate` per second, first come, first served.
 
-    A rate of 0 lets everyone through. A caller takes its token before it waits, so that the debt of
-    those before it counts and nobody is overtaken.
+    A rate of 0 disables the limit. A caller takes its token before it waits, so that callers are served in order.
     """
 
     def __init__(
@@ -20,7 +19,7 @@ class TokenBucket:
         clock: Callable[[], float] = monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Start full."""
+        """Start with a full bucket."""
         self._rate = rate
         self._burst = float(burst)
         self._clock = clock
@@ -29,7 +28,7 @@ class TokenBucket:
         self._filled_at = clock()
 
     async def acquire(self) -> None:
-        """Return when the caller may write."""
+        """Wait until the caller may write."""
         if self._rate <= 0:
             return
         now = self._clock()

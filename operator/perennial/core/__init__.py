@@ -1,1 +1,1 @@
-"""What the three rooms share: names, quantities, conditions, decisions. Pure, with no third-party I/O."""
+"""Code shared by the three controllers: names, labels, conditions, decisions. Pure, without I/O."""

@@ -1,8 +1,8 @@
-"""Conditions as kstatus, Argo CD and `kubectl wait` read them. All sets of conditions are made here.
+"""Conditions as kstatus, Argo CD and `kubectl wait` read them.
 
-Rules: Ready is always there; Reconciling=True while the present generation is not reached; Stalled=True only
-when a person must act; never both; a condition that no longer holds is taken away, not set to False, except
-Ready and the resource's own standing ones.
+Rules: Ready is always present. Reconciling=True while the present generation is not reached. Stalled=True only when a
+person must act. Never both. A condition that no longer applies is removed, not set to False, except Ready and the
+permanent conditions of a kind.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ _MESSAGE_LIMIT = 1024
 
 @dataclass(frozen=True)
 class Wanted:
-    """A condition that should hold from now on."""
+    """A condition that status should have, without its times."""
 
     type: str
     status: Truth
@@ -33,12 +33,12 @@ class Wanted:
 
 
 def ready(reason: str, message: str = "") -> tuple[Wanted, ...]:
-    """Return the conditions of a resource that has reached its generation."""
+    """Conditions of a resource that has reached its generation."""
     return (Wanted(READY, "True", reason, message),)
 
 
 def reconciling(reason: str, message: str = "", *, serving: bool = False) -> tuple[Wanted, ...]:
-    """Return the conditions of a resource under way; `serving` keeps Ready true on what stands meanwhile."""
+    """Conditions of a resource that is being changed; `serving` keeps Ready True for what works meanwhile."""
     return (
         Wanted(READY, "True" if serving else "False", reason, message),
         Wanted(RECONCILING, "True", reason, message),
@@ -46,7 +46,7 @@ def reconciling(reason: str, message: str = "", *, serving: bool = False) -> tup
 
 
 def stalled(reason: str, message: str = "", *, serving: bool = False) -> tuple[Wanted, ...]:
-    """Return the conditions of a resource that waits for a person."""
+    """Conditions of a resource that waits for a person to act."""
     return (
         Wanted(READY, "True" if serving else "False", reason, message),
         Wanted(STALLED, "True", reason, message),
@@ -56,7 +56,7 @@ def stalled(reason: str, message: str = "", *, serving: bool = False) -> tuple[W
 def settle(
     before: Iterable[Condition], wanted: Iterable[Wanted], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """Return the wanted conditions; a transition time changes only when the status does."""
+    """Complete the wanted conditions; a transition time changes only when the status changes."""
     known = {condition.type: condition for condition in before}
     return tuple(_settle_one(known.get(item.type), item, generation, now) for item in wanted)
 
@@ -75,10 +75,10 @@ def _settle_one(before: Condition | None, wanted: Wanted, generation: int, now: 
 
 
 def shorten(message: str, limit: int = _MESSAGE_LIMIT) -> str:
-    """Return the message cut to the limit, with an ellipsis where it was cut."""
+    """Truncate a message to the limit, with an ellipsis."""
     return message if len(message) <= limit else message[: limit - 1] + "…"
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """Return the condition of a type, or None."""
+    """Find the condition of a type."""
     return next((condition for condition in conditions if condition.type == kind), None)

@@ -1,6 +1,7 @@
-"""What a room decides: the children to make, the status to write, and when to look again.
+"""The interface between controllers and the runtime: controllers observe a World and return a Decision.
 
-A decision is data. `runtime.reconcile` carries it out, always in this order: create and apply, delete, status, Events.
+A decision is data: children, status and Events. `runtime.controller.reconcile` carries it out in a fixed order: create
+and apply, delete, status, Events.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,17 +15,17 @@ from perennial.core.kinds import Key, Kind, Raw
 
 @dataclass(frozen=True)
 class Create:
-    """Make the child once and leave it: for Jobs, which are immutable. An own one that exists already is fine."""
+    """Create the child if it does not exist, and never change it: for Jobs, which are immutable."""
 
     manifest: Raw
 
 
 @dataclass(frozen=True)
 class Apply:
-    """Server-side apply of the fields given. Skipped while the live object still holds them.
+    """Server-side apply of the manifest. Skipped while the live object already has these fields.
 
-    `manager` is the field manager; a second one may own a field that a controller (an autoscaler) takes over later,
-    so that leaving it out of the next apply does not reset it.
+    `manager` is the field manager. A second manager can own a field that an autoscaler takes over later, so that
+    omitting the field from the next apply does not reset it.
     """
 
     manifest: Raw
@@ -33,7 +34,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete a child, with all that belongs to it. `uid` guards against a newer object of the same name."""
+    """Delete a child and its dependents. `uid` protects a newer object of the same name."""
 
     kind: Kind
     namespace: str
@@ -46,7 +47,7 @@ Action = Create | Apply | Delete
 
 @dataclass(frozen=True)
 class EventNote:
-    """An Event about the resource: posted only after the status that tells of it was written."""
+    """An Event about the resource. Posted only after the status of the decision was written."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -55,14 +56,14 @@ class EventNote:
 
 @dataclass(frozen=True)
 class Read:
-    """An address inside the cluster that the runtime GETs again and again, without credentials and bounded in size.
+    """An address inside the cluster that the runtime polls by HTTP GET, without credentials and limited in size.
 
-    `World.answer` has the newest answer; another answer wakes the resource.
+    `World.answer` returns the newest answer; a changed answer causes a reconcile.
     """
 
     url: str
     every: float
-    """Seconds between two reads, at least."""
+    """Minimum seconds between two reads."""
 
 
 @dataclass(frozen=True)
@@ -70,34 +71,34 @@ class Decision:
     """One step toward the spec."""
 
     status: dict[str, Any] | None
-    """The whole new status (JSON form), or None to leave it. Written only if it differs."""
+    """The complete new status in JSON form, written only if it differs; None: leave it unchanged."""
     actions: tuple[Action, ...] = ()
     events: tuple[EventNote, ...] = ()
     requeue_after: float | None = None
-    """Seconds after which to look again without an event; 0: at once, with the status just written."""
+    """Seconds until the next reconcile without an event; 0: at once, with the status just written."""
     read: Read | None = None
-    """What to read until a later decision wants something else, or nothing."""
+    """What to poll until a later decision changes it."""
     status_first: bool = False
-    """Write status before the actions: the intention must be on record before a child exists."""
+    """Write status before the actions: the intent must be recorded before a child exists."""
 
 
 class World(Protocol):
-    """Reads of the cache that a room may make while it observes. All are in memory; none blocks."""
+    """What a controller can read while it observes. All reads are in memory; none blocks."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
-        """Return the object, or None."""
+        """Read one object."""
         ...
 
     def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
-        """Return objects that carry the owner's labels (`perennial.dev/kind`, `perennial.dev/name`), by name."""
+        """Read the objects with the owner's labels (`perennial.dev/kind`, `perennial.dev/name`), sorted by name."""
         ...
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
-        """Return resources of a kind whose spec names another resource (see `Room.names`), by name."""
+        """Read the resources of a kind whose spec names another resource (see `Controller.names`), sorted by name."""
         ...
 
     def answer(self, url: str) -> str | None:
-        """Return the newest answer to a `Read` of this resource, or None."""
+        """Newest answer to a `Read` of this resource; None before there is one."""
         ...
 
 
@@ -107,13 +108,13 @@ ObservedT = TypeVar("ObservedT")
 
 @dataclass(frozen=True)
 class Controller(Generic[ResourceT, ObservedT]):
-    """One resource's logic, as the runtime sees it. Each of training, serving and drift exports `ROOM`.
+    """The logic of one kind, as the runtime sees it. Each of training, serving and drift exports `CONTROLLER`.
 
-    - `parse`: raw object → model; raises pydantic's ValidationError on a spec that cannot work.
-    - `names`: keys of the resources that a raw object names. A change of either end wakes the other.
-      Never raises, whatever the object holds.
-    - `observe`: gathers what deciding needs, from the cache only.
-    - `decide`: pure.
+    - `parse`: raw object to model; raises pydantic's ValidationError if the spec is invalid.
+    - `names`: keys of the resources that the spec of a raw object names. A change of one causes a reconcile of the
+      other. Must not raise, whatever the object contains.
+    - `observe`: reads the input of `decide` from the World.
+    - `decide`: a pure function.
     """
 
     kind: Kind
@@ -135,10 +136,10 @@ class Gauge:
 
 
 class ChildConflict(Exception):
-    """A child's name is taken by an object that is not ours."""
+    """The name of a child is taken by an object of another owner."""
 
     def __init__(self, kind: Kind, namespace: str, name: str, holder: str) -> None:
-        """Keep what is taken, and by whom. No dataclass: a frozen one cannot take its traceback."""
+        """Not a dataclass, because a frozen exception cannot receive its traceback."""
         super().__init__(f"{kind.kind} {namespace}/{name} belongs to {holder}")
         self.kind = kind
         self.namespace = namespace

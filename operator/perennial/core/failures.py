@@ -1,6 +1,6 @@
-"""The one table of the agent's failures: exit code, condition reason, whether to try again, the next step.
+"""Table of the agent's failures: exit code, condition reason, whether to retry, next step.
 
-`perennial agent` ends with these codes, the operator turns them into conditions, `generate.reference` into docs.
+`perennial agent` exits with these codes, the operator maps them to conditions, `generate.reference` documents them.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AgentFailure:
-    """One way in which an agent can fail."""
+    """One kind of failure of the agent."""
 
     code: int
     reason: str
@@ -20,46 +20,46 @@ CONFIG_INVALID = AgentFailure(
     64,
     "AgentConfigInvalid",
     False,
-    "this is a bug between operator and agent: check that both run the same release",
+    "operator and agent do not match: check that both run the same release",
 )
 ACCESS_DENIED = AgentFailure(
     65, "ArtifactAccessDenied", False, "check the keys in storage.secretName and the bucket's policy"
 )
 BUCKET_NOT_FOUND = AgentFailure(66, "BucketNotFound", False, "create the bucket or correct the URI")
 OBJECT_NOT_FOUND = AgentFailure(
-    67, "ObjectNotFound", False, "upload the object or correct the URI; a prefix ends in a slash"
+    67, "ObjectNotFound", False, "upload the object or correct the URI; a prefix must end in a slash"
 )
 DIGEST_MISMATCH = AgentFailure(
     68,
     "DigestMismatch",
     False,
-    "the stored files are not those that were published: publish again, and find out who changed them",
+    "the stored files differ from the published ones: publish again, and find out who changed them",
 )
 MANIFEST_INVALID = AgentFailure(
     69,
     "ManifestInvalid",
     False,
-    "the URI does not hold a version published by Perennial: correct it or publish again",
+    "there is no version published by Perennial at the URI: correct it or publish again",
 )
 ENDPOINT_UNREACHABLE = AgentFailure(70, "EndpointUnreachable", True, "check storage.endpoint, DNS and network policies")
-OUT_OF_SPACE = AgentFailure(71, "OutOfSpace", False, "raise workspace.sizeLimit or free the node's disk")
+OUT_OF_SPACE = AgentFailure(71, "OutOfSpace", False, "raise workspace.sizeLimit, or free disk space on the node")
 UNSAFE_PATH = AgentFailure(
-    72, "UnsafePath", False, "an object's name would leave its folder: rename or remove the object"
+    72, "UnsafePath", False, "the name of an object points outside of its folder: rename or remove the object"
 )
 DATA_INVALID = AgentFailure(
     73,
     "DataInvalid",
     False,
-    "correct or remove what the message names; the message says what is wrong with it",
+    "correct or remove what the message names",
 )
-TRANSFER_FAILED = AgentFailure(74, "TransferFailed", True, "the storage broke off; it is tried again")
+TRANSFER_FAILED = AgentFailure(74, "TransferFailed", True, "the storage closed the connection; it is retried")
 TLS_FAILED = AgentFailure(
     75,
     "TLSFailed",
     False,
     "the endpoint's certificate is not trusted: set storage.caConfigMap, or correct http/https",
 )
-INTERRUPTED = AgentFailure(76, "Interrupted", True, "the pod was stopped before the agent had ended; it is tried again")
+INTERRUPTED = AgentFailure(76, "Interrupted", True, "the pod was stopped before the agent had finished; it is retried")
 FORMAT_REFUSED = AgentFailure(
     80,
     "ModelFormatRefused",
@@ -70,10 +70,10 @@ PICKLE_REFUSED = AgentFailure(
     81,
     "PickleRefused",
     False,
-    "publish the model in a format that holds data only (ONNX, safetensors, the library's own), or, if you trust "
+    "publish the model in a format that contains only data (ONNX, safetensors, the library's own), or, if you trust "
     "everyone who can write it, set spec.model.allowPickle: true",
 )
-UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report it as a bug")
+UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report a bug")
 
 TABLE: tuple[AgentFailure, ...] = (
     CONFIG_INVALID,
@@ -96,10 +96,10 @@ TABLE: tuple[AgentFailure, ...] = (
 
 
 def by_code(code: int) -> AgentFailure | None:
-    """Return the failure of an exit code, or None if the code is not one of ours."""
+    """Find the failure of an exit code; None if it is not one of the agent's."""
     return next((failure for failure in TABLE if failure.code == code), None)
 
 
 def by_reason(reason: str) -> AgentFailure | None:
-    """Return the failure of a reason, or None if the reason is not one of ours."""
+    """Find the failure of a reason; None if it is not one of the agent's."""
     return next((failure for failure in TABLE if failure.reason == reason), None)

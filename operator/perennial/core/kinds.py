@@ -1,4 +1,4 @@
-"""The kinds of objects that the operator watches or makes, and how one object is named."""
+"""Kinds of objects that the operator watches or creates, and keys of objects."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from perennial.api.common.base import GROUP, VERSION
 
 Raw = dict[str, Any]
-"""An object as the API server sends it. Rooms parse it once into a model; only the shell handles it raw."""
+"""An object as the API server sends it. Controllers parse it into a model; only the runtime handles it raw."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Kind:
 
     @property
     def api_version(self) -> str:
-        """Return `group/version`, or `v1` for the core group."""
+        """`group/version`, or `v1` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
@@ -42,18 +42,18 @@ NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolici
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY)
-"""What the operator makes. Watched, like pods, by the label `perennial.dev/kind` only."""
+"""Kinds that the operator creates. Like pods, they are watched only with the label `perennial.dev/kind`."""
 
 WATCHED_BY_LABEL = (*CHILDREN, POD)
 
 
 class Key(NamedTuple):
-    """Names one object: kind, namespace and name."""
+    """Identifies one object: kind, namespace and name."""
 
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """Return the form used in logs: `TrainingJob/default/churn`."""
+        """Format for logs: `TrainingJob/default/churn`."""
         return f"{self.kind}/{self.namespace}/{self.name}"

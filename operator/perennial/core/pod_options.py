@@ -1,4 +1,4 @@
-"""The parts of a pod that its hardware and its account ask for, and what the settings forbid of them."""
+"""Pod fields for account, devices, shared memory and spread, and what the operator's settings forbid of them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _SHARED_MEMORY = "shared-memory"
 
 
 def pod_extras(spec: PodExtras, labels: dict[str, str]) -> dict[str, Any]:
-    """Return the pod's fields for account, devices and spread; `labels` tell the pods that are spread."""
+    """Build the pod fields for account, devices and spread; `labels` select the pods to spread."""
     extras: dict[str, Any] = {}
     if spec.service_account_name:
         extras["serviceAccountName"] = spec.service_account_name
@@ -30,7 +30,7 @@ def pod_extras(spec: PodExtras, labels: dict[str, str]) -> dict[str, Any]:
 
 
 def code_resources(spec: PodExtras) -> dict[str, Any]:
-    """Return the main container's `resources`, claims included, or nothing."""
+    """Build the main container's `resources` with its device claims; empty if the spec sets none."""
     found = resources_of(spec)
     if not spec.resource_claims:
         return found
@@ -40,36 +40,36 @@ def code_resources(spec: PodExtras) -> dict[str, Any]:
 
 
 def shared_memory_volume(spec: PodExtras) -> list[dict[str, Any]]:
-    """Return the volume behind /dev/shm, or nothing."""
+    """Build the volume of /dev/shm; empty if the spec does not set its size."""
     if spec.shared_memory is None:
         return []
     return [{"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": spec.shared_memory}}]
 
 
 def shared_memory_mount(spec: PodExtras) -> list[dict[str, Any]]:
-    """Return where that volume is mounted, or nothing."""
+    """Build the mount of /dev/shm; empty if the spec does not set its size."""
     path = "/dev/shm"  # noqa: S108 - where programs look for shared memory
     return [{"name": _SHARED_MEMORY, "mountPath": path}] if spec.shared_memory is not None else []
 
 
 def users_security(spec: PodExtras, rules: PodRules) -> dict[str, Any]:
-    """Return the security context of a user's container."""
+    """Build the security context of a container that runs user code."""
     wanted = spec.security.dump() if spec.security else {}
     return {**contained(), **({} if rules.allow_root else {"runAsNonRoot": True}), **wanted}
 
 
 def refusal(spec: PodExtras, rules: PodRules) -> str | None:
-    """Return why the operator's settings forbid these pods, and what to do; None where they do not."""
+    """Explain which setting of the operator forbids these pods, and what to do; None if they are allowed."""
     account = spec.service_account_name
     if account is not None and account not in rules.service_accounts:
         return (
-            f"spec.serviceAccountName: {account} is none that pods may use; remove it, or have the administrator add "
-            "it to config.pods.serviceAccounts in the chart's values"
+            f"spec.serviceAccountName: {account} is not an allowed ServiceAccount; remove it, or ask the "
+            "administrator to add it to config.pods.serviceAccounts in the chart's values"
         )
     loose = spec.security is not None and (spec.security.run_as_user == 0 or spec.security.run_as_non_root is False)
     if loose and not rules.allow_root:
         return (
-            "spec.security asks for root, which the operator's settings forbid; set another runAsUser, remove "
-            "runAsNonRoot: false, or have the administrator set config.pods.allowRoot"
+            "spec.security requests root, which the operator's settings forbid; set another runAsUser, remove "
+            "runAsNonRoot: false, or ask the administrator to set config.pods.allowRoot"
         )
     return None

@@ -1,4 +1,4 @@
-"""The parts of a pod template that every room builds the same way: options, environment, storage, hardening."""
+"""Parts of pod templates that all controllers share: options, agent containers, storage, security contexts."""
 
 from typing import Any
 
@@ -17,38 +17,38 @@ SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 
 def owner_reference(kind: Kind, meta: ObjectMeta) -> dict[str, Any]:
-    """Return the reference by which Kubernetes deletes a child after its owner."""
+    """Build the owner reference: Kubernetes deletes the child with its owner."""
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "name": meta.name,
         "uid": meta.uid,
         "controller": True,
-        # Blocking the owner's deletion would need the right to update finalizers, and nothing here needs it.
+        # true would need permission to update finalizers, and has no benefit here.
         "blockOwnerDeletion": False,
     }
 
 
 def pod_options(options: PodOptions) -> dict[str, Any]:
-    """Return the pod-spec fields of the user's options, without the main container's resources."""
+    """Build the pod fields of the options, without the main container's resources."""
     fields = options.dump()
     wanted = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName", "imagePullSecrets")
     return {name: fields[name] for name in wanted if name in fields}
 
 
 def resources_of(options: PodOptions) -> dict[str, Any]:
-    """Return the main container's `resources` field, or nothing."""
+    """Build the main container's `resources`; empty if the spec sets none."""
     found = options.resources.dump() if options.resources else {}
     return {"resources": found} if found else {}
 
 
 def workspace_volume(name: str, workspace: Workspace | None) -> dict[str, Any]:
-    """Return the emptyDir volume that a pod's containers share."""
+    """Build the emptyDir volume that the containers of a pod share."""
     return {"name": name, "emptyDir": workspace.dump() if workspace else {}}
 
 
 def storage_volumes(storage: Storage | None) -> list[dict[str, Any]]:
-    """Return the volume with the private certificate authority, when one is named."""
+    """Build the volume with the CA certificates; empty if the spec names none."""
     if storage is None or storage.ca_config_map is None:
         return []
     return [{"name": CA_VOLUME, "configMap": {"name": storage.ca_config_map}}]
@@ -64,9 +64,9 @@ def agent_container(
     mounts: list[dict[str, Any]],
     env: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return a hardened container that runs `perennial agent <command>` with its configuration."""
+    """Build a container that runs `perennial agent <command>` with its configuration in the environment."""
     policy = {"imagePullPolicy": agent.image_pull_policy} if agent.image_pull_policy else {}
-    # Kubernetes expands $(NAME) in values and turns $$ into $; what users wrote must arrive as it is.
+    # Kubernetes expands $(NAME) in values and replaces $$ by $; the configuration must arrive unchanged.
     document = config.model_dump_json(by_alias=True, exclude_none=True).replace("$", "$$")
     return {
         "name": name,
@@ -86,7 +86,7 @@ def agent_container(
 
 
 def hardened() -> dict[str, Any]:
-    """Return the security context of the agent's containers: what the `restricted` standard asks for, and read-only."""
+    """Security context of agent containers: the `restricted` standard, with a read-only root filesystem."""
     return {
         "runAsNonRoot": True,
         "runAsUser": AGENT_USER,
@@ -99,12 +99,12 @@ def hardened() -> dict[str, Any]:
 
 
 def contained() -> dict[str, Any]:
-    """Return the security context of a user's container: no new privileges, whatever user its image runs as."""
+    """Security context of user code: no capabilities and no privilege escalation, with any user of the image."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def pod_security() -> dict[str, Any]:
-    """Return the pod-level security context: volumes are shared through one group."""
+    """Security context of pods: containers share volumes through one group."""
     return {
         "fsGroup": AGENT_USER,
         "fsGroupChangePolicy": "OnRootMismatch",

@@ -1,4 +1,4 @@
-"""Kubernetes quantities: only as much as is needed to compare two of them."""
+"""Parses and compares Kubernetes quantities."""
 
 import re
 from decimal import Decimal
@@ -25,12 +25,12 @@ _QUANTITY = re.compile(r"^([+-]?[0-9]*\.?[0-9]+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|P
 
 
 def parse_quantity(text: str) -> Decimal | None:
-    """Return the value of `500m`, `2Gi`, `1`, ..., or None if the text is not a quantity."""
+    """Value of `500m`, `2Gi`, `1`, ...; None if the text is not a quantity."""
     match = _QUANTITY.match(text)
     return Decimal(match[1]) * _SUFFIXES[match[2] or ""] if match else None
 
 
 def same_quantity(first: object, second: object) -> bool:
-    """Tell whether two values mean the same quantity: the API server turns `1000m` into `1`."""
+    """Tell whether two values are the same quantity: the API server stores `1000m` as `1`."""
     left, right = parse_quantity(str(first)), parse_quantity(str(second))
     return left is not None and left == right

@@ -1,14 +1,14 @@
-"""How a reason of a condition is documented. Each room has a table of its own; the reference is generated from them."""
+"""Documentation of condition reasons. Each controller has a table; the reference page is generated from them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ReasonDoc:
-    """One reason, for people who met it."""
+    """Meaning and next step of one reason."""
 
     reason: str
     condition: str
-    """Types of the conditions that give it, with commas between."""
+    """Types of the conditions with this reason, comma-separated."""
     meaning: str
     next_step: str

@@ -1,4 +1,4 @@
-"""Termination messages: untrusted text in, a checked model or a reason out."""
+"""Parses termination messages of the agent: untrusted text to a validated message."""
 
 import json
 from typing import Any
@@ -13,21 +13,21 @@ _ADAPTER: TypeAdapter[Message] = TypeAdapter(Message)
 
 
 class BadMessage(ValueError):
-    """The termination message is not one of ours: missing, too long, not JSON, or not of the agreed form."""
+    """The termination message is missing, too long, not JSON, or does not match the schema."""
 
 
 def parse_message(text: str | None) -> Message:
-    """Return the message of an agent.
+    """Parse the termination message of an agent.
 
     Raises:
-        BadMessage: the text is not one of ours; says why in words without repeating the text.
+        BadMessage: the text is invalid; the error says why without quoting the text.
     """
     if not text:
         raise BadMessage("the agent left no termination message")
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise BadMessage(f"the termination message is longer than {MAX_BYTES} bytes")
     if not printable(text):
-        raise BadMessage("the termination message holds control characters")
+        raise BadMessage("the termination message contains control characters")
     try:
         return _ADAPTER.validate_python(_legible(json.loads(text)))
     except (ValidationError, ValueError, RecursionError):
@@ -35,7 +35,7 @@ def parse_message(text: str | None) -> Message:
 
 
 def _legible(value: Any) -> Any:
-    """Return decoded JSON with a space for every character that no terminal should print, escaped ones included."""
+    """Replace unprintable characters in decoded JSON by spaces, including those that were escaped."""
     if isinstance(value, str):
         return value if value.isprintable() else "".join(c if c.isprintable() else " " for c in value)
     if isinstance(value, list):
@@ -44,24 +44,24 @@ def _legible(value: Any) -> Any:
 
 
 def printable(text: str) -> bool:
-    """Tell whether the text, decoded, may stand in a status: no control characters but white space."""
+    """Tell whether a text has no control characters except white space."""
     return all(character >= " " or character in "\n\t\r" for character in text)
 
 
 def agent_words(text: str | None, failure: AgentFailure) -> str:
-    """Return what an agent that ended with this failure says, where that agrees with it, and the next step."""
+    """Message of an agent that ended with this failure, if it matches the exit code, and the next step."""
     message = failure_of(text)
     return failure.next_step if message is None or message.reason != failure.reason else failure_words(message, failure)
 
 
 def failure_words(message: Failure, failure: AgentFailure) -> str:
-    """Return what an agent says and the next step, which agents say too, once."""
+    """Message of an agent and the next step; agents append the next step too, so it is removed first."""
     said = clean(message.message).removesuffix(failure.next_step).rstrip(".; ")
     return f"{said}; {failure.next_step}" if said else failure.next_step
 
 
 def failure_of(text: str | None) -> Failure | None:
-    """Return the failure that a message tells of, or None when it tells of none or is not ours."""
+    """Parse a text as a failure; None if it is invalid or another message."""
     try:
         message = parse_message(text)
     except BadMessage:

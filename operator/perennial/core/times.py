@@ -9,12 +9,12 @@ _EARLIEST_YEAR = 2000
 
 
 def format_time(moment: datetime) -> str:
-    """Return RFC 3339 in UTC with whole seconds: `2026-01-31T12:00:00Z`."""
+    """Format as RFC 3339 in UTC with whole seconds: `2026-01-31T12:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: str) -> datetime:
-    """Return the moment of an RFC 3339 text; a moment without a zone is taken as UTC.
+    """Parse an RFC 3339 time; the default zone is UTC.
 
     Raises:
         ValueError: the text is not a time.
@@ -24,10 +24,10 @@ def parse_time(text: str) -> datetime:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the length of `30s`, `10m`, `24h` or `7d`.
+    """Parse `30s`, `10m`, `24h` or `7d`.
 
     Raises:
-        ValueError: the text is not of that form.
+        ValueError: the text does not have this form.
     """
     match = _DURATION.match(text)
     if match is None:

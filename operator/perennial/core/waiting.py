@@ -1,7 +1,7 @@
-"""Why a pod does not get on, as far as Kubernetes itself says: image, schedule, configuration.
+"""Why a pod cannot start, as reported by Kubernetes: scheduling, image, configuration.
 
-Messages stay the same while the cause does, though the kubelet words each try anew: a status that followed its every
-word would be written again and again.
+The message stays the same while the problem does, though the kubelet words each attempt differently: otherwise status
+would be rewritten on every attempt. Its last words go into `Problem.detail`.
 """
 
 import re
@@ -21,15 +21,15 @@ _DETAIL_LIMIT = 500
 
 
 def waiting_problem(pod: Pod) -> Problem | None:
-    """Return why the pod cannot start, or None when nothing keeps it from starting."""
+    """Find what keeps a pod from starting; None if nothing does."""
     unscheduled = pod.unschedulable
     if unscheduled is not None:
-        # What follows is why preempting others does not help either: long, and different from try to try.
+        # The rest explains why preemption does not help: long, and different on each attempt.
         said = clean(unscheduled).partition(" preemption:")[0].rstrip(".")
         return Problem(
             UNSCHEDULABLE,
-            f"no node can take the pod: {said}. Free or add nodes, or correct spec.resources, spec.nodeSelector or "
-            "spec.tolerations",
+            f"no node fits the pod: {said}. Add nodes or free capacity, or correct spec.resources, "
+            "spec.nodeSelector or spec.tolerations",
         )
     found = (_of_container(status) for status in pod.containers)
     return next((problem for problem in found if problem is not None), None)
@@ -43,7 +43,7 @@ def _of_container(status: ContainerStatus) -> Problem | None:
     if waiting.reason == "InvalidImageName":
         return Problem(
             IMAGE_INVALID,
-            f"{status.image!r} of container {status.name} is not the name of an image: correct it",
+            f"{status.image!r} of container {status.name} is not a valid image name: correct it",
             fatal=True,
             detail=said,
         )
@@ -57,14 +57,15 @@ def _of_container(status: ContainerStatus) -> Problem | None:
     if waiting.reason in _CONFIG:
         return Problem(
             CONTAINER_CONFIG_ERROR,
-            f"container {status.name} cannot be made: {said}. Create the Secret or ConfigMap that it names, or correct "
-            "the name",
+            f"container {status.name} cannot be created: {said.rstrip('.')}. Create the Secret or ConfigMap, or "
+            "correct its "
+            "name",
         )
     return None
 
 
 def _wanted(status: ContainerStatus, said: str) -> str:
-    """Return what image is meant: the kubelet tells of one that a container mounts as if it were its own."""
+    """Name the image: the kubelet reports an image that a container mounts as if it were the container's own."""
     named = _NAMED_IMAGE.search(said)
     if named is None or status.image in named[1] or named[1] in status.image:
         return f"image {status.image} of container {status.name}"
@@ -72,6 +73,6 @@ def _wanted(status: ContainerStatus, said: str) -> str:
 
 
 def clean(text: str, limit: int = _DETAIL_LIMIT) -> str:
-    """Return foreign text fit for a status: one line of printable characters, the end kept when it is too long."""
+    """Make foreign text fit for status: one line of printable characters; if too long, only its end."""
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= limit else f"…{line[-(limit - 1) :]}"

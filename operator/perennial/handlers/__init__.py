@@ -1,1 +1,1 @@
-"""The only home of `kopf`: watch events in, calls of the cache and the queue out."""
+"""Watch events by `kopf`. The only package that imports it."""

@@ -1,7 +1,7 @@
-"""Feeds watch events to a listener, by kopf. Nothing here decides, and nothing is ever written.
+"""Passes watch events from kopf to a listener. Nothing is decided or written here.
 
-Of kopf only `on.event` is used: it leaves no annotation and no finalizer on anyone's object. Errors, retries and state
-are the runtime's: see `runtime.engine`.
+Only kopf's `on.event` is used, which adds no annotations or finalizers to objects. Errors, retries and state are
+handled by `runtime.controller.engine`.
 """
 
 import asyncio
@@ -22,38 +22,38 @@ _log = logging.getLogger(__name__)
 _WATCHERS = "watcher for "  # how kopf names its tasks
 
 _BACKOFFS = (0.5, 1, 2, 4, *(5,) * 60)
-"""Seconds between attempts of a watch; after some five minutes kopf gives up, and the process ends."""
+"""Seconds between attempts of a watch; after about five minutes kopf gives up and the process exits."""
 
 
 class Listener(Protocol):
-    """Who takes the events: kind, type of the event (None: listed at the start) and the raw object."""
+    """Receives events: kind, event type (None: listed at the start of the watch) and raw object."""
 
     def is_news(self, kind: Kind, event: str | None, raw: Raw) -> bool:
-        """Tell whether the event says anything that is not known: the echo of an own write does not."""
+        """Tell whether the event contains anything new; the echo of an own write does not."""
         ...
 
     def on_event(self, kind: Kind, event: str | None, raw: Raw) -> None:
-        """Take in the event."""
+        """Process the event."""
         ...
 
 
 class WatchEnded(Exception):
-    """Watching is over, and so the operator would be blind."""
+    """A watch has ended, so the operator would miss events."""
 
 
 @dataclass(frozen=True)
 class WatchPlan:
-    """What to watch and how to get there."""
+    """What to watch, and with which connection."""
 
     server: str
     session: Callable[[], aiohttp.ClientSession]
-    """Makes a session with fresh credentials; kopf closes it."""
+    """Creates a session with fresh credentials; kopf closes it."""
     namespaces: Sequence[str] = ()
     """Empty: the whole cluster."""
 
 
 class _Backoffs(Iterable[float]):
-    """Waits with jitter, new ones each time, so that replicas do not come back together."""
+    """Backoffs with jitter, so that replicas do not reconnect at the same time."""
 
     def __iter__(self) -> Iterator[float]:
         return (wait * uniform(0.5, 1.5) for wait in _BACKOFFS)  # noqa: S311 - spreads load, keeps no secret
@@ -63,7 +63,7 @@ class _Backoffs(Iterable[float]):
 
 
 class _NoEssence(kopf.DiffBaseStorage):
-    """Keeps kopf from copying each object to compare it with a state that we never let it store."""
+    """Disables kopf's diff base, which is never stored: saves a copy of each object."""
 
     def build(self, **_: Any) -> Any:
         return {}
@@ -76,7 +76,7 @@ class _NoEssence(kopf.DiffBaseStorage):
 
 
 class _NoProgress(kopf.ProgressStorage):
-    """Keeps kopf from looking for the progress of handlers, which ours do not have."""
+    """Disables kopf's handler progress, which `on.event` does not have."""
 
     def fetch(self, **_: Any) -> None:
         return None
@@ -95,10 +95,10 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[], None]) -> None:
-    """Watch until cancelled. `on_started` is called once kopf has begun, for what it overrides: signal handlers.
+    """Watch until cancelled. `on_started` is called after kopf has started, to restore the signal handlers it replaces.
 
     Raises:
-        WatchEnded: kopf gave up; says why.
+        WatchEnded: kopf gave up; the message says why.
     """
     sessions: list[aiohttp.ClientSession] = []
 
@@ -106,7 +106,7 @@ async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[]
         sessions.append(plan.session())
         return sessions[-1]
 
-    # Without one kopf asks for the user's name, and a container's user has none. Its type is not exported.
+    # Without an identity kopf looks up the user name, which a container's user lacks. Its type is not exported.
     identity: Any = "perennial"
     tasks = await kopf.spawn_tasks(
         registry=_registry(plan.server, session, listener),
@@ -121,7 +121,7 @@ async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[]
         raise WatchEnded(_cause(done))
     finally:
         await _cancel(tasks)
-        # When one watch has failed, kopf leaves the others to whoever ends the process.
+        # When one watch has failed, kopf does not stop the others.
         await _cancel([task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHERS)])
         for opened in sessions:
             await opened.close()
@@ -146,7 +146,7 @@ def _registry(server: str, session: Callable[[], aiohttp.ClientSession], listene
 
 
 def _listen(registry: kopf.OperatorRegistry, kind: Kind, listener: Listener) -> None:
-    # A filter costs kopf half of what a handler does, and most events echo our own writes.
+    # A filter costs half as much as a handler, and most events are echoes of own writes.
     def is_news(event: Any, **_: Any) -> bool:
         return listener.is_news(kind, event["type"], event["object"])
 
@@ -164,21 +164,21 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Backoffs()
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 100
-    settings.queueing.idle_timeout = 0.05  # each idle worker is a task and a queue in memory
+    settings.queueing.idle_timeout = 0.05  # each idle worker uses a task and a queue
     settings.persistence.diffbase_storage = _NoEssence()
     settings.persistence.progress_storage = _NoProgress()
     for kind in WATCHED_BY_LABEL:
-        # The server leaves out what is not ours, whatever else the cluster runs.
+        # The server sends only objects with our label.
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = KIND_LABEL
     return settings
 
 
 def _cause(done: Iterable[asyncio.Task[Any]]) -> str:
-    """Return why the first of kopf's tasks ended."""
+    """Describe why the first of kopf's tasks ended."""
     for task in done:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             because = f", because of {error.__cause__}" if error.__cause__ is not None else ""
-            return f"the watch ended, so the operator would be blind: {type(error).__name__}: {error}{because}"
+            return f"a watch ended, so the operator would miss events: {type(error).__name__}: {error}{because}"
     names = ", ".join(task.get_name() for task in done)
-    return f"the watch ended without an error ({names}), so the operator would be blind"
+    return f"a watch ended without an error ({names}), so the operator would miss events"

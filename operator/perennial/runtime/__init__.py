@@ -1,1 +1,1 @@
-"""The shell around the rooms: cache, queue, reconcile loop, leader election, metrics, and the process itself."""
+"""Runs the controllers: cache, queue, reconcile loop, leader election, metrics, and the process itself."""

@@ -1,1 +1,1 @@
-"""The serving room: how a ModelDeployment becomes a Deployment per revision behind one Service."""
+"""The controller of ModelDeployments: one Deployment per revision behind one Service."""

@@ -1,7 +1,7 @@
-"""Everything the operator watches, in memory: rooms read it, watches and own writes fill it.
+"""The cache of all watched objects: controllers read it, watch events and the operator's own writes fill it.
 
-One event loop owns it, so it has no locks. Objects are kept small by `slim`, and each reading gives a fresh copy. Every
-change returns the keys of the resources that should look again.
+One event loop owns it, so it has no locks. Objects are stored compactly by `codec`, and each read returns a fresh copy.
+Every change returns the keys of the resources to reconcile.
 """
 
 from collections import defaultdict
@@ -18,20 +18,20 @@ Place = tuple[str, str]
 """Namespace and name."""
 
 _TOMBSTONES = 8192
-"""Deleted objects that are remembered: more than can be deleted while one late event is under way."""
+"""Number of deleted uids to remember: more than can be deleted while a late event is in flight."""
 
 _NOTHING: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An object, and what is asked of it without reading it."""
+    """A stored object, with the fields that are needed without decoding it."""
 
     text: bytes
     uid: str
     version: int | None
     owner: frozenset[Key]
-    """Whose child its labels say it is, if anyone's of ours."""
+    """The owner by its labels, if that is one of the operator's resources."""
 
 
 @dataclass
@@ -43,44 +43,44 @@ class _Shelf:
 
 
 class Cache:
-    """Implements `core.decision.World`."""
+    """Objects by kind, namespace and name, with indexes by owner and by named resource."""
 
     def __init__(self, names: Mapping[str, Names]) -> None:
-        """Take, for each of the operator's own kinds, the function that says what a resource names."""
+        """Take, for each of the operator's kinds, the function that returns the keys a resource names."""
         self._names = names
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._named: dict[Key, tuple[Key, ...]] = {}
         self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
         self._gone: dict[str, int | None] = {}
 
-    # Reading: the World of the rooms.
+    # Reading.
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
-        """Return the object, or None."""
+        """Read one object."""
         kept = self._shelves[kind.kind].objects.get((namespace, name))
         return unpack(kept.text) if kept is not None else None
 
     def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
-        """Return objects that carry the owner's labels, by name."""
+        """Read the objects with the owner's labels, sorted by name."""
         shelf = self._shelves[kind.kind]
         return tuple(unpack(shelf.objects[place].text) for place in sorted(shelf.by_owner.get(owner, ())))
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
-        """Return resources of a kind whose spec names another resource, by name."""
+        """Read the resources of a kind whose spec names another resource, sorted by name."""
         objects = self._shelves[kind.kind].objects
         keys = sorted(key for key in self._naming.get(upstream, ()) if key.kind == kind.kind)
         return tuple(unpack(objects[key.namespace, key.name].text) for key in keys)
 
     def keys(self, kind: Kind) -> list[Key]:
-        """Return the keys of all objects of a kind."""
+        """Keys of all objects of a kind."""
         return [Key(kind.kind, *place) for place in self._shelves[kind.kind].objects]
 
     def counts(self) -> dict[str, int]:
-        """Return how many objects of each kind there are."""
+        """Number of objects of each kind."""
         return {kind: len(shelf.objects) for kind, shelf in self._shelves.items()}
 
     def is_news(self, kind: Kind, raw: Raw) -> bool:
-        """Tell whether `put` would take the object in."""
+        """Tell whether `put` would store the object."""
         metadata = raw["metadata"]
         known = self._shelves[kind.kind].objects.get((metadata.get("namespace", ""), metadata["name"]))
         return self._is_newer(metadata, known)
@@ -88,7 +88,7 @@ class Cache:
     # Writing.
 
     def put(self, kind: Kind, raw: Raw) -> frozenset[Key]:
-        """Take in an object unless it is known already or older than what is known; return who should look."""
+        """Store an object unless the cache has this or a newer version; return the keys to reconcile."""
         metadata = raw["metadata"]
         place = (metadata.get("namespace", ""), metadata["name"])
         shelf = self._shelves[kind.kind]
@@ -105,9 +105,9 @@ class Cache:
         return self._link(kind, place, raw, kept.owner) | (known.owner if known is not None else _NOTHING)
 
     def remove(self, kind: Kind, raw: Raw, *, final: bool = False) -> frozenset[Key]:
-        """Forget an object that is gone as of the version given, but not a newer one of the same name.
+        """Remove a deleted object as of its version, but not a newer one of the same name.
 
-        `final`: its uid cannot come back in any version.
+        `final`: no version of this uid can appear again.
         """
         metadata = raw["metadata"]
         self._bury(metadata.get("uid", ""), None if final else _version(raw))
@@ -118,9 +118,9 @@ class Cache:
         return self._drop(kind, place)
 
     def prune(self, kind: Kind, namespace: str | None, present: Set[str], list_version: str) -> frozenset[Key]:
-        """Forget what a list no longer has, given the uids it had: a watch that was cut off may have missed a deletion.
+        """Remove objects that a list does not contain, given its uids: an interrupted watch can miss deletions.
 
-        What is newer than the list may have been made after it, and stays.
+        Objects newer than the list are kept, since they may have been created after it.
         """
         horizon = _number(list_version)
         missing = [
@@ -143,7 +143,7 @@ class Cache:
         uid = metadata.get("uid")
         if uid in self._gone:
             buried = self._gone[uid]
-            # A child whose labels were taken off leaves the watch as if deleted, and comes back with them, later.
+            # A child whose labels were removed leaves the watch as if deleted, and can come back in a later version.
             if version is None or buried is None or version <= buried:
                 return False
         if known is None:
@@ -158,7 +158,7 @@ class Cache:
         return wake
 
     def _link(self, kind: Kind, place: Place, raw: Raw, owner: frozenset[Key]) -> frozenset[Key]:
-        """Put the object into the indexes; return whom it concerns."""
+        """Add the object to the indexes; return the keys to reconcile."""
         names = self._names.get(kind.kind)
         if names is None:
             for key in owner:
@@ -172,7 +172,7 @@ class Cache:
         return frozenset((key, *upstream, *self._naming.get(key, ())))
 
     def _unlink(self, kind: Kind, place: Place, kept: _Kept) -> frozenset[Key]:
-        """Take the object out of the indexes; return whom it concerned."""
+        """Remove the object from the indexes; return the keys to reconcile."""
         if kind.kind in self._names:
             key = Key(kind.kind, *place)
             upstream = self._named.pop(key, ())
@@ -184,7 +184,7 @@ class Cache:
         return kept.owner
 
     def _owner_of(self, raw: Raw) -> frozenset[Key]:
-        """Return the key that the labels of a child or pod name, if it is of a kind of ours."""
+        """Find the owner by the labels of a child or pod, if it is one of the operator's kinds."""
         metadata = raw["metadata"]
         labels = metadata.get("labels") or {}
         kind, name = labels.get(KIND_LABEL, ""), labels.get(NAME_LABEL)
@@ -193,7 +193,7 @@ class Cache:
         return frozenset((Key(kind, metadata.get("namespace", ""), name),))
 
     def _bury(self, uid: str, version: int | None) -> None:
-        """Remember that the uid is gone, so that a late event does not bring it back."""
+        """Remember that the uid was deleted, so that a late event does not restore it."""
         if not uid:
             return
         self._gone.pop(uid, None)
@@ -203,7 +203,7 @@ class Cache:
 
 
 def _discard(index: defaultdict[Key, set[Any]], key: Key, member: Any) -> None:
-    """Take a member out of an index, and the entry with it when it was the last."""
+    """Remove a member from an index, and the entry if it was the last."""
     members = index.get(key)
     if members is not None:
         members.discard(member)
@@ -216,7 +216,7 @@ def _version(raw: Raw) -> int | None:
 
 
 def _number(version: Any) -> int | None:
-    """Return a resourceVersion as the number it is in practice, or None where it is not one."""
+    """Parse a resourceVersion, which is a number in practice; None if it is not."""
     return int(version) if isinstance(version, str) and version.isdigit() else None
 
 

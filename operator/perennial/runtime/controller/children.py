@@ -1,4 +1,4 @@
-"""Carries out what a room decided about children: make, apply, delete, each only when it would change something."""
+"""Carries out the actions of a decision: create, apply and delete children, each only if it changes something."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -11,23 +11,23 @@ from perennial.core.decision import Action, Apply, ChildConflict, Create, Delete
 from perennial.core.kinds import Kind, Raw
 from perennial.core.labels import APPLIED_ANNOTATION, KIND_LABEL
 from perennial.core.names import FIELD_MANAGER, digest_of
+from perennial.runtime.controller.api import Api
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.diff import covers, first_difference, projection
-from perennial.runtime.controller.ownership import Standing, holder_of, standing
-from perennial.runtime.controller.ports import Api
+from perennial.runtime.controller.ownership import Ownership, holder_of, ownership
 
 _log = logging.getLogger(__name__)
 
 Accept = Callable[[Kind, Raw], None]
-"""Takes an answer of the API server into the cache and wakes whom it concerns."""
+"""Stores an answer of the API server in the cache and requeues the resources that it concerns."""
 
 
 class NotYet(Exception):
-    """A child cannot be made or changed just now; the message says what has to happen first."""
+    """A child cannot be created or changed yet; the message says what must happen first."""
 
 
 class Children:
-    """Makes children what a decision wants them to be."""
+    """Brings children to the state that a decision wants."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Children:
         on_created: Callable[[Kind], None],
         on_unsettled: Callable[[Kind], None],
     ) -> None:
-        """Share the cache; the listeners are told of a child that is new, or that does not keep what was applied."""
+        """The listeners are called for a child that was created, or that does not keep its applied fields."""
         self._api = api
         self._cache = cache
         self._accept = accept
@@ -47,12 +47,12 @@ class Children:
         self._unsettled: dict[tuple[str, str], tuple[str, str]] = {}
 
     async def carry_out(self, owner: Raw, actions: Iterable[Action]) -> None:
-        """Do all that is asked, deletions last.
+        """Carry out all actions, deletions last.
 
         Raises:
-            ChildConflict: a name is taken by an object that is not the owner's.
-            NotYet: something has to go or settle first.
-            ApiError: the API server refused.
+            ChildConflict: a name is taken by an object of another owner.
+            NotYet: something else must happen first, such as a deletion.
+            ApiError: a request failed.
         """
         for action in sorted(actions, key=lambda item: isinstance(item, Delete)):
             match action:
@@ -76,12 +76,12 @@ class Children:
                 raise
             holder = await self._look_up(manifest)
             if holder is None:
-                raise NotYet(f"{_title(manifest)} came and went meanwhile") from error
+                raise NotYet(f"{_title(manifest)} was created and deleted meanwhile") from error
             self._require_ours(holder, owner)
             await self._relabel(holder, manifest)
 
     async def _relabel(self, live: Raw, manifest: Raw) -> None:
-        """Give back the labels that someone took off: by them a child is watched, and found again."""
+        """Restore labels that were removed: the watches and the cache find children by them."""
         metadata = manifest["metadata"]
         labels = {"labels": metadata.get("labels") or {}}
         if covers(live["metadata"], labels):
@@ -92,12 +92,12 @@ class Children:
 
     async def _apply(self, owner: Raw, manifest: Raw, manager: str) -> None:
         known = self._known(manifest)
-        if known is None:  # one without our labels is not in the cache
+        if known is None:  # an object without our labels is not in the cache
             known = await self._look_up(manifest)
         if known is not None:
             self._require_ours(known, owner)
         elif manager != FIELD_MANAGER:
-            return  # it adds a field to what the main manager makes, and makes nothing itself
+            return  # it adds a field to what the main manager applies, and creates nothing itself
         digest = digest_of(manifest)
         wanted = _with_digest(manifest, digest) if manager == FIELD_MANAGER else manifest
         if known is not None and (covers(known, wanted) or self._is_unsettled(known, wanted, manager)):
@@ -115,9 +115,9 @@ class Children:
         self._note_result(answer, wanted, manager)
 
     async def _send(self, wanted: Raw, manager: str, *, repair: bool) -> Raw:
-        """Apply; where what someone added by hand makes the result invalid, put our lists in place of theirs.
+        """Apply; if a manual edit makes the result invalid, replace whole lists by a merge patch.
 
-        A Service whose port was edited is such a case: applying our port beside theirs gives two ports of one name.
+        Example: the port of a Service was edited, and an apply would give two ports of the same name.
         """
         try:
             return await self._api.apply(wanted, manager)
@@ -137,7 +137,7 @@ class Children:
             live = await self._api.get(action.kind, action.namespace, action.name)
             if live is not None and live["metadata"].get("uid") == action.uid:
                 raise NotYet(f"{action.kind.kind} {action.namespace}/{action.name} could not be deleted yet") from error
-            return  # another object by now
+            return  # the name now belongs to another object
         if answer.get("kind") == action.kind.kind:
             if answer["metadata"].get("deletionTimestamp"):
                 self._accept(action.kind, answer)
@@ -153,25 +153,25 @@ class Children:
     async def _look_up(self, manifest: Raw) -> Raw | None:
         kind, metadata = kind_of(manifest), manifest["metadata"]
         live = await self._api.get(kind, metadata["namespace"], metadata["name"])
-        # Only what the watch will keep up to date may enter the cache.
+        # Only watched objects may enter the cache, since others are never updated.
         if live is not None and KIND_LABEL in (live["metadata"].get("labels") or {}):
             self._accept(kind, live)
         return live
 
     def _is_ours(self, child: Raw, owner: Raw) -> bool:
-        match standing(child, owner):
-            case Standing.LEAVING:
-                raise NotYet(f"{_title(child)} is on its way out and still holds its name")
+        match ownership(child, owner):
+            case Ownership.LEAVING:
+                raise NotYet(f"{_title(child)} is being deleted and still has its name")
             case found:
-                return found is Standing.OURS
+                return found is Ownership.OURS
 
     def _require_ours(self, child: Raw, owner: Raw) -> None:
         if not self._is_ours(child, owner):
             metadata = child["metadata"]
             raise ChildConflict(kind_of(child), metadata["namespace"], metadata["name"], holder_of(child))
 
-    # An admission webhook or another manager may change a field back at once. Applying it again and again would be
-    # a fight without end, so it is done once for every state that the others leave it in.
+    # An admission webhook or another manager may revert a field at once. To avoid an endless fight, the same manifest
+    # is applied only once to each state that the others leave the object in.
 
     def _is_unsettled(self, live: Raw, wanted: Raw, manager: str) -> bool:
         return self._unsettled.get((live["metadata"]["uid"], manager)) == _fingerprint(live, wanted)
@@ -187,7 +187,7 @@ class Children:
             self._on_unsettled(kind_of(wanted))
             _log.warning(
                 "%s does not keep %s as it was applied: another controller or an admission webhook changes it. "
-                "It is left so until it changes again; see its managedFields for who that is",
+                "It is not applied again until it changes; its managedFields name who changes it",
                 _title(wanted),
                 path,
             )
@@ -200,7 +200,7 @@ def _with_digest(manifest: Raw, digest: str) -> Raw:
 
 
 def _with_uid(manifest: Raw, known: Raw | None) -> Raw:
-    """Bind the patch to the object that was looked at, not to a newer one of its name."""
+    """Bind the patch to the object that was read, not to a newer one of the same name."""
     if known is None:
         return manifest
     return {**manifest, "metadata": {**manifest["metadata"], "uid": known["metadata"]["uid"]}}

@@ -1,7 +1,7 @@
-"""Makes objects small before they are kept: thousands of them stay in memory for as long as the process lives.
+"""Encodes objects for the cache, which keeps thousands of them in memory.
 
-What is kept is JSON text: as Python objects the same takes four times as much. It is parsed again each time that it is
-read, which costs tens of microseconds, a hundredth of the reconcile that reads it.
+They are stored as JSON text: Python objects need four times the memory. Decoding on each read takes tens of
+microseconds, about a hundredth of a reconcile.
 """
 
 import json
@@ -11,26 +11,26 @@ from perennial.core.kinds import JOB, POD, Kind, Raw
 from perennial.core.labels import LAST_APPLIED_ANNOTATION
 
 _NEVER_READ = {
-    # Written once and never compared: rooms read how Jobs and pods fare, not what they were made of.
+    # Never read: controllers read the status of Jobs and pods, not their templates.
     JOB.kind: ("template",),
     POD.kind: ("containers", "initContainers", "volumes", "affinity", "tolerations"),
 }
 
 
 def pack(kind: Kind, raw: Raw) -> bytes:
-    """Return the object as it is kept, without what nobody reads; the one given stays as it is."""
+    """Encode an object without the fields that are never read; the argument is not changed."""
     metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
     annotations = metadata.get("annotations")
     if annotations and LAST_APPLIED_ANNOTATION in annotations:
         metadata["annotations"] = {key: text for key, text in annotations.items() if key != LAST_APPLIED_ANNOTATION}
-    slim: dict[str, Any] = {**raw, "metadata": metadata}
+    compact: dict[str, Any] = {**raw, "metadata": metadata}
     unread = _NEVER_READ.get(kind.kind, ())
     if unread and raw.get("spec"):
-        slim["spec"] = {name: value for name, value in raw["spec"].items() if name not in unread}
-    return json.dumps(slim, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        compact["spec"] = {name: value for name, value in raw["spec"].items() if name not in unread}
+    return json.dumps(compact, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def unpack(kept: bytes) -> Raw:
-    """Return a kept object, a fresh copy each time."""
+    """Decode an object; each call returns a fresh copy."""
     raw: Raw = json.loads(kept.decode("utf-8", "surrogatepass"))
     return raw

@@ -1,4 +1,4 @@
-"""Differences between a live object and the fields that were applied to it."""
+"""Compares a live object with the fields that were applied to it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,10 @@ from perennial.core.quantities import same_quantity
 
 
 def covers(live: Any, desired: Any) -> bool:
-    """Tell whether `live` holds everything in `desired`; what defaulting or others added does not matter.
+    """Tell whether `live` contains everything in `desired`; additions by defaulting or others are ignored.
 
-    Lists must have equal lengths, since an element added by hand changes what runs. Leaves are equal when
-    they are the same value or the same quantity.
+    Lists must have equal lengths, since an added element changes what runs. Leaves are equal if they are the
+    same value or the same quantity.
     """
     if isinstance(desired, Mapping):
         return isinstance(live, Mapping) and all(
@@ -30,12 +30,12 @@ def covers(live: Any, desired: Any) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    """Tell whether the API server may drop the value: it does not store empty maps, lists and nulls everywhere."""
+    """Tell whether the API server may drop the value, as it does with some empty maps, lists and nulls."""
     return value is None or (isinstance(value, Mapping | Sequence) and not isinstance(value, str) and not value)
 
 
 def first_difference(live: Any, desired: Any, path: str = "") -> str | None:
-    """Return the path of the first field that `live` does not hold as desired, or None where it holds them all."""
+    """Path of the first field in which `live` differs from `desired`; None if it covers it."""
     if covers(live, desired):
         return None
     for step, mine, wanted in _steps(live, desired):
@@ -46,7 +46,7 @@ def first_difference(live: Any, desired: Any, path: str = "") -> str | None:
 
 
 def projection(live: Any, desired: Any) -> Any:
-    """Return the part of `live` that `desired` speaks of: two objects with one projection look the same to `covers`."""
+    """The part of `live` that `desired` mentions: `covers` depends on nothing else."""
     if isinstance(desired, Mapping) and desired and isinstance(live, Mapping):
         return {key: projection(live[key], value) for key, value in desired.items() if key in live}
     if _is_list(desired) and _is_list(live) and len(live) == len(desired):

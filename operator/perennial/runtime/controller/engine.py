@@ -1,4 +1,4 @@
-"""Joins cache, queue and reconciler: events in, reconciles out, and what each outcome means for the queue."""
+"""Connects cache, queue and reconciler: watch events in, reconciles out, requeues by their results."""
 
 import logging
 from collections.abc import Iterable, Mapping, Set
@@ -11,11 +11,11 @@ from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Controller
 from perennial.core.kinds import Key, Kind, Raw
+from perennial.runtime.controller.api import Api
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.children import Children
 from perennial.runtime.controller.events import EventPoster
 from perennial.runtime.controller.polling import Poller
-from perennial.runtime.controller.ports import Api
 from perennial.runtime.controller.queue import Clock, QueueClosed, WorkQueue
 from perennial.runtime.controller.reconcile import ReconcileOutcome, Reconciler, ReconcileResult
 from perennial.runtime.controller.world import CachedWorld
@@ -26,14 +26,14 @@ from perennial.runtime.process.metrics import Metrics
 _log = logging.getLogger(__name__)
 
 _wanted_at: ContextVar[float | None] = ContextVar("perennial_wanted_at", default=None)
-"""When the key that this worker has was put into the queue; None outside a worker."""
+"""When the key of this worker was queued; None outside of a worker."""
 
 _AT_ONCE_LIMIT = 10
-"""Times in a row that a key may come back at once; more, and something turns in circles."""
+"""Consecutive immediate requeues of a key; more indicate a loop and are slowed down."""
 
 
 class Engine:
-    """Everything between the watch and the API server."""
+    """The control loop between the watches and the API server."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Engine:
         clock: Clock,
         instance: str,
     ) -> None:
-        """Start passive: events fill the cache, and nothing is reconciled before `activate`."""
+        """Start passive: events fill the cache, but nothing is reconciled before `activate`."""
         self._controllers = controllers
         self._metrics = metrics
         self._active = False
@@ -77,27 +77,27 @@ class Engine:
         )
 
     def activate(self) -> None:
-        """Begin to reconcile, with everything that there is."""
+        """Start to reconcile, beginning with all resources."""
         self._active = True
         for controller in self._controllers.values():
             for key in self.cache.keys(controller.kind):
                 self.queue.add(key, can_wait=True)
 
     def is_news(self, kind: Kind, event: str | None, raw: Raw) -> bool:
-        """Tell whether a watch event says anything that the cache does not hold already."""
+        """Tell whether a watch event contains anything that the cache does not."""
         return event == "DELETED" or self.cache.is_news(kind, raw)
 
     def on_event(self, kind: Kind, event: str | None, raw: Raw) -> None:
-        """Take in a watch event; `event` is None for what the watch listed when it began."""
+        """Process a watch event; `event` is None for objects that the watch listed at its start."""
         self._metrics.events.labels(kind.kind, event or "LISTED").inc()
         keys = self.cache.remove(kind, raw) if event == "DELETED" else self.cache.put(kind, raw)
-        # In a rush, what was just asked for comes before the progress of what is under way.
+        # Under load, changes of resources have priority over the progress of their children.
         self._wake(keys, can_wait=kind.kind not in self._controllers)
 
     def accept(self, kind: Kind, raw: Raw) -> None:
-        """Take in the answer to a write.
+        """Process the answer to a write.
 
-        A resource does not wake itself by its own status: a room that wants to look again at once says so.
+        A write of its own status does not requeue a resource; a controller sets `requeue_after=0` for that.
         """
         keys = self.cache.put(kind, raw)
         if kind.kind in self._controllers:
@@ -107,19 +107,19 @@ class Engine:
             keys = keys - {own}
             self._wake(keys)
         else:
-            self._wake(keys, can_wait=True)  # most often the child's first status comes before that
+            self._wake(keys, can_wait=True)  # usually the first status of the child arrives before that
 
     def take_page(self, kind: Kind, items: Iterable[Raw]) -> None:
-        """Take in a part of a list."""
+        """Process a page of a list."""
         for raw in items:
             self._wake(self.cache.put(kind, raw), can_wait=True)
 
     def end_list(self, kind: Kind, namespace: str | None, present: Set[str], version: str) -> None:
-        """Forget what the list did not have, given the uids that it had."""
+        """Remove from the cache what the list did not contain, given the uids that it contained."""
         self._wake(self.cache.prune(kind, namespace, present, version), can_wait=True)
 
     async def work(self) -> None:
-        """Reconcile one key after the other until the queue closes; several of these run side by side."""
+        """Reconcile keys until the queue closes; the process runs several workers concurrently."""
         while True:
             try:
                 item = await self.queue.get()
@@ -138,29 +138,31 @@ class Engine:
             self._metrics.reconcile_seconds.labels(item.key.kind).observe(monotonic() - started)
 
     async def _reconcile(self, key: Key) -> ReconcileResult:
-        """Reconcile a key; whatever goes wrong stays with this key."""
+        """Reconcile a key; an error affects only this key."""
         try:
             return await self.reconciler.reconcile(key)
         except NotLeader:
-            _log.warning("not written: this replica does not hold the lease any more")
+            _log.warning("not written: this replica no longer holds the lease")
             return ReconcileResult(ReconcileOutcome.ERROR)
         except ApiError as error:
             _log_api_error(error)
             return ReconcileResult(ReconcileOutcome.ERROR, requeue_after=error.retry_after, backoff=True)
         except Exception:
-            _log.exception("a bug in the operator met this resource; the others go on. Please report it")
+            _log.exception(
+                "reconcile failed because of a bug in the operator; other resources are not affected. Please report it"
+            )
             return ReconcileResult(ReconcileOutcome.ERROR, backoff=True)
 
     def _schedule(self, key: Key, result: ReconcileResult) -> None:
-        """Tell the queue when to look at the key again."""
+        """Requeue the key as the result asks."""
         if result.backoff:
-            self._put_off(key, result.requeue_after or 0.0)
+            self._back_off(key, result.requeue_after or 0.0)
             return
         if result.requeue_after == 0:
             times = self._at_once[key] = self._at_once.get(key, 0) + 1
             if times > _AT_ONCE_LIMIT:
-                _log.warning("came back at once %d times in a row; slowing down", times)
-                self._put_off(key, 0.0)
+                _log.warning("requeued at once %d times in a row; backing off", times)
+                self._back_off(key, 0.0)
             else:
                 self.queue.add(key)
             return
@@ -169,10 +171,10 @@ class Engine:
         if result.requeue_after is not None:
             self.queue.add_after(key, result.requeue_after)
 
-    def _put_off(self, key: Key, at_least: float) -> None:
+    def _back_off(self, key: Key, at_least: float) -> None:
         wait = self.queue.retry(key, at_least)
         self._metrics.retries.labels(key.kind).inc()
-        _log.debug("again in %.1f s", wait)
+        _log.debug("retry in %.1f s", wait)
 
     def _note_child(self, kind: Kind) -> None:
         wanted_at = _wanted_at.get()
@@ -193,4 +195,4 @@ def _log_api_error(error: ApiError) -> None:
             error,
         )
     else:
-        _log.warning("%s; trying again", error)
+        _log.warning("%s; retrying", error)

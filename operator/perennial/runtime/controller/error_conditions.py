@@ -31,17 +31,17 @@ _MOST_ERRORS = 5
 
 @dataclass(frozen=True)
 class ErrorCondition:
-    """Why a resource does not get on, and what to do about it."""
+    """Why a reconcile cannot proceed, and what to do."""
 
     reason: str
     message: str
     needs_person: bool = True
     retry_seconds: float | None = None
-    """When to look again without an event; None: with growing waits."""
+    """Seconds until the next reconcile without an event; None: exponential backoff."""
 
 
 def of_spec(error: ValidationError) -> ErrorCondition:
-    """Return the trouble of a spec that does not parse, field by field."""
+    """Describe an invalid spec, field by field."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     texts = [f"{_path(fault['loc'])}: {fault['msg']}" for fault in faults[:_MOST_ERRORS]]
     more = len(faults) - _MOST_ERRORS
@@ -50,25 +50,25 @@ def of_spec(error: ValidationError) -> ErrorCondition:
 
 
 def only_status_is_broken(error: ValidationError) -> bool:
-    """Tell whether nothing but the status keeps an object from being parsed: someone edited it by hand."""
+    """Tell whether only the status is invalid, because it was edited by hand."""
     return all(fault["loc"][:1] == ("status",) for fault in error.errors(include_url=False, include_input=False))
 
 
 def of_children(error: ChildConflict | ApiError) -> ErrorCondition | None:
-    """Return the trouble that an action met, or None where the error says nothing about the resource."""
+    """Describe a failed action; None if the error is not about the resource."""
     if isinstance(error, ChildConflict):
         title = f"{error.kind.kind} {error.name}"
         return ErrorCondition(
             CHILD_NAME_TAKEN,
-            f"{title} is needed but the name belongs to {error.holder}. Delete or rename that {error.kind.kind}, "
-            "or give this resource another name",
+            f"{title} is needed but the name belongs to {error.holder}. Delete or rename that "
+            f"{error.kind.kind}, or give this resource another name",
             retry_seconds=_SLOW_SECONDS,
         )
     if error.quota_exceeded:
-        message = f"{error.message}. Wait for room or raise the ResourceQuota; it is tried again"
+        message = f"{error.message}. Free some quota or raise the ResourceQuota; it is retried"
         return ErrorCondition(QUOTA_EXCEEDED, message, needs_person=False)
     if error.rejected and not error.namespace_ending:
-        message = f"the API server refused a child: {error.message}. Correct the spec, or the policy that refuses it"
+        message = f"the API server rejected a child: {error.message}. Correct the spec, or the policy that rejects it"
         return ErrorCondition(CHILD_REJECTED, message)
     return None
 
@@ -76,11 +76,11 @@ def of_children(error: ChildConflict | ApiError) -> ErrorCondition | None:
 def with_error_condition(
     status: Any, error_condition: ErrorCondition, generation: int, now: datetime
 ) -> dict[str, Any]:
-    """Return the status with the trouble's conditions laid over it."""
+    """Overlay the error condition on a status."""
     base = _as_status(status)
     before = _conditions_of(base)
     ready = find(before, READY)
-    # What stands goes on serving; only an unreadable spec leaves nothing to say about that.
+    # What runs keeps serving; only with an invalid spec that cannot be known.
     serving = error_condition.reason != INVALID_SPEC and ready is not None and ready.status == "True"
     make = stalled if error_condition.needs_person else reconciling
     wanted = make(error_condition.reason, error_condition.message, serving=serving)
@@ -89,7 +89,7 @@ def with_error_condition(
 
 
 def keep_error_conditions(status: dict[str, Any], live: Any) -> dict[str, Any]:
-    """Return the status with the trouble that the live one tells of: nobody knows yet that it is over."""
+    """Keep the error conditions of the live status until the actions succeed."""
     known = _conditions_of(_as_status(live))
     kept = [item for item in known if item.type in _KSTATUS and item.reason in _ABOUT_CHILDREN]
     return {**status, "conditions": _merge(kept, _conditions_of(status))} if kept else status
@@ -112,7 +112,7 @@ def _as_status(status: Any) -> dict[str, Any]:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """Return `spec.inputs[0].uri` for a location in an object."""
+    """Format a location in an object: `spec.inputs[0].uri`."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -123,26 +123,26 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(
         INVALID_SPEC,
         "Ready, Stalled",
-        "The spec holds something that the API server let through and the operator cannot use.",
-        "Correct the fields that the message names; nothing is tried until the spec changes.",
+        "The API server accepted the spec, but the operator cannot use it.",
+        "Correct the fields that the message names; nothing is retried until the spec changes.",
     ),
     ReasonDoc(
         CHILD_NAME_TAKEN,
         "Ready, Stalled",
-        "An object of the name that a child needs is there already and belongs to somebody else. It is left alone.",
+        "The name of a child is taken by an object of another owner, which is left unchanged.",
         "Delete or rename that object, or give the resource another name.",
     ),
     ReasonDoc(
         CHILD_REJECTED,
         "Ready, Stalled",
-        "The API server or an admission policy refuses a child.",
+        "The API server or an admission policy rejects a child.",
         "Correct the spec, or the policy that the message names.",
     ),
     ReasonDoc(
         QUOTA_EXCEEDED,
         "Ready, Reconciling",
-        "A ResourceQuota of the namespace has no room for a child.",
-        "Wait for room or raise the quota; it is tried again by itself.",
+        "A child exceeds a ResourceQuota of the namespace.",
+        "Free some quota or raise it; it is retried automatically.",
     ),
 )
-"""Every reason that the runtime itself gives, whatever the room says."""
+"""Reasons of the runtime itself, for resources of every kind."""

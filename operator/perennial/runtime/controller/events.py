@@ -1,4 +1,4 @@
-"""Events about resources, as `kubectl describe` shows them, posted behind everything that matters more."""
+"""Posts Events about resources, as shown by `kubectl describe`, with lower priority than reconciles."""
 
 import asyncio
 import logging
@@ -12,12 +12,12 @@ from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
 from perennial.core.kinds import Raw
 from perennial.core.times import format_time
-from perennial.runtime.controller.ports import Api
+from perennial.runtime.controller.api import Api
 
 _log = logging.getLogger(__name__)
 
 _COMPONENT = "perennial"
-_NAME_ROOM = 200
+_NAME_LENGTH = 200
 _MESSAGE_LIMIT = 1024
 _MOST_WAITING = 4096
 _PAUSE_WHEN_BUSY = 0.05
@@ -25,25 +25,25 @@ _FLUSH_SECONDS = 2.0
 
 
 class EventPoster:
-    """Posts Events one by one, and holds back while keys wait for a worker: an Event costs as much as any write."""
+    """Posts Events one by one, and slows down while keys wait for a worker: an Event costs as much as any write."""
 
     def __init__(self, api: Api, *, instance: str, is_busy: Callable[[], bool]) -> None:
-        """Start with nothing to say; `instance` is the replica that says it."""
+        """`instance` is the reporting replica."""
         self._api = api
         self._instance = instance
         self._is_busy = is_busy
-        self._waiting: deque[Raw] = deque(maxlen=_MOST_WAITING)  # the oldest go first when there is no end of them
+        self._waiting: deque[Raw] = deque(maxlen=_MOST_WAITING)  # if there are too many, the oldest are dropped
         self._something = asyncio.Event()
 
     def add(self, resource: Raw, notes: Iterable[EventNote]) -> None:
-        """Post notes about a resource later; one that is lost is no reason to reconcile again."""
+        """Queue Events about a resource. Delivery is best effort: a lost Event is not retried."""
         now = datetime.now(UTC)
         for note in notes:
             self._waiting.append(event_object(resource, note, now, self._instance))
             self._something.set()
 
     async def run(self) -> None:
-        """Post for ever."""
+        """Post Events until cancelled."""
         while True:
             await self._something.wait()
             if self._is_busy():
@@ -51,7 +51,7 @@ class EventPoster:
             await self._post_next()
 
     async def flush(self) -> None:
-        """Post what waits, but not for long."""
+        """Post the queued Events, within a time limit."""
         try:
             async with asyncio.timeout(_FLUSH_SECONDS):
                 while self._waiting:
@@ -71,14 +71,14 @@ class EventPoster:
 
 
 def event_object(resource: Raw, note: EventNote, now: datetime, instance: str) -> Raw:
-    """Return the Event object of a note about a resource; `instance` is the replica that says it."""
+    """Build the Event object."""
     metadata = resource["metadata"]
     moment = format_time(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
-            "name": f"{metadata['name'][:_NAME_ROOM]}.{uuid4().hex[:16]}",
+            "name": f"{metadata['name'][:_NAME_LENGTH]}.{uuid4().hex[:16]}",
             "namespace": metadata["namespace"],
         },
         "involvedObject": {

@@ -1,4 +1,4 @@
-"""Whose a child is: told by the uid of its controller, since names come back and labels can be forged."""
+"""Decides who owns a child, by the uid of its controller reference: names are reused and labels can be forged."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -8,32 +8,32 @@ from perennial.api.common.base import GROUP
 from perennial.core.kinds import Raw
 
 
-class Standing(Enum):
-    """How an existing object stands to a resource that wants a child of its name."""
+class Ownership(Enum):
+    """Relation of an existing object to a resource that needs a child of the same name."""
 
     OURS = "ours"
-    LEAVING = "leaving"  # ours or a predecessor's, on its way out: the name will be free soon
+    LEAVING = "leaving"  # ours or a predecessor's, being deleted: the name will be free soon
     FOREIGN = "foreign"
 
 
-def standing(child: Raw, owner: Raw) -> Standing:
-    """Return how the child stands to the resource that wants it."""
+def ownership(child: Raw, owner: Raw) -> Ownership:
+    """Classify an existing object."""
     controller = _controller_of(child)
     metadata = owner["metadata"]
     if controller.get("uid") == metadata["uid"]:
-        return Standing.LEAVING if "deletionTimestamp" in child["metadata"] else Standing.OURS
+        return Ownership.LEAVING if "deletionTimestamp" in child["metadata"] else Ownership.OURS
     group = str(controller.get("apiVersion", "")).partition("/")[0]
     same_name = (group, controller.get("kind"), controller.get("name")) == (
         GROUP,
         owner["kind"],
         metadata["name"],
     )
-    # An earlier resource of this name owned it; garbage collection takes it away.
-    return Standing.LEAVING if same_name else Standing.FOREIGN
+    # Owned by an earlier resource of this name; garbage collection deletes it.
+    return Ownership.LEAVING if same_name else Ownership.FOREIGN
 
 
 def holder_of(child: Raw) -> str:
-    """Return who controls the child, in words for a message."""
+    """Describe the owner of the child, for messages."""
     controller = _controller_of(child)
     if not controller:
         return "an object that no controller owns"

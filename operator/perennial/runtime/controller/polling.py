@@ -1,4 +1,4 @@
-"""Reads again and again what rooms asked for over HTTP, slowly, and wakes a resource when its answer is another."""
+"""Polls the addresses that controllers asked for, at a limited rate, and requeues a resource when an answer changes."""
 
 import asyncio
 import logging
@@ -12,16 +12,16 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE = 8
 PAUSE = 0.5
-"""Seconds between two rounds of at most `AT_ONCE` reads: sixteen a second, however many are wanted."""
+"""Seconds between two rounds of at most `AT_ONCE` reads: at most sixteen reads a second."""
 
 Fetch = Callable[[str], Awaitable[str | None]]
 
 
 class Poller:
-    """Keeps the newest answer of each address that a resource wants to know of."""
+    """Keeps the newest answer of each polled address."""
 
     def __init__(self, wake: Callable[[Key], None], clock: Clock) -> None:
-        """Take what to call when an answer has changed."""
+        """`wake` is called with the resource whose answer has changed."""
         self._wake = wake
         self._clock = clock
         self._wanted: dict[Key, Read] = {}
@@ -29,7 +29,7 @@ class Poller:
         self._answers: dict[str, str] = {}
 
     def want(self, key: Key, read: Read | None) -> None:
-        """Note what a resource wants to know of from now on, in place of what it wanted before."""
+        """Set what to poll for a resource, replacing what was polled before."""
         before = self._wanted.get(key)
         if before == read:
             return
@@ -42,17 +42,17 @@ class Poller:
         self._due[key] = self._clock.time()
 
     def answer(self, url: str) -> str | None:
-        """Return the newest answer; None before there is one."""
+        """Newest answer; None before there is one."""
         return self._answers.get(url)
 
     async def run(self, fetch: Fetch) -> None:
-        """Read what is due, for ever."""
+        """Poll until cancelled."""
         while True:
             await self.round(fetch)
             await asyncio.sleep(PAUSE)
 
     async def round(self, fetch: Fetch) -> None:
-        """Read what is due the longest, once."""
+        """Read the addresses that have been due longest, once."""
         now = self._clock.time()
         due = sorted((key for key, time in self._due.items() if time <= now), key=self._due.__getitem__)[:AT_ONCE]
         await asyncio.gather(*(self._read(key, fetch) for key in due))
@@ -61,7 +61,7 @@ class Poller:
         read = self._wanted[key]
         self._due[key] = self._clock.time() + read.every
         found = await fetch(read.url)
-        # A resource may have changed its mind meanwhile; a pod that does not answer has said nothing new.
+        # The wanted address may have changed meanwhile, and no answer is not a change.
         if found is None or self._wanted.get(key) != read or found == self._answers.get(read.url):
             return
         self._answers[read.url] = found

@@ -1,4 +1,4 @@
-"""The queue of keys to reconcile: each once, one worker per key, namespaces in turn, failures ever further apart."""
+"""The work queue: each key once, one worker per key, namespaces in turn, exponential backoff after failures."""
 
 import asyncio
 import heapq
@@ -12,43 +12,43 @@ from typing import Protocol
 from perennial.core.kinds import Key
 
 _PASSING = 8
-"""Of so many keys handed out, one is a key that can wait, so that a flood of others does not hold it up for ever."""
+"""One in so many keys is taken from the low-priority lane, so that it is never starved."""
 
 
 class Handle(Protocol):
-    """A call that was put off."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Do not make it after all."""
+        """Cancel the call."""
         ...
 
 
 class Clock(Protocol):
-    """The part of an event loop that the queue needs; tests have one that they move by hand."""
+    """The part of an event loop that the queue needs; tests use a manual clock."""
 
     def time(self) -> float:
-        """Return the present in seconds."""
+        """Current time in seconds."""
         ...
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
-        """Call back at a time."""
+        """Schedule a callback."""
         ...
 
 
 @dataclass(frozen=True)
 class Item:
-    """A key that a worker has got, and how long it waited in seconds."""
+    """A key taken from the queue, and how long it waited in seconds."""
 
     key: Key
     waited: float
 
 
 class QueueClosed(Exception):
-    """There will be no more keys."""
+    """The queue is closed."""
 
 
 class _Lane:
-    """Keys that wait, the namespaces taking turns."""
+    """Waiting keys, with round robin over namespaces."""
 
     def __init__(self) -> None:
         self._turns: deque[str] = deque()
@@ -65,7 +65,7 @@ class _Lane:
         while self._turns:
             namespace = self._turns.popleft()
             keys = self._keys[namespace]
-            if not keys:  # all of them were taken out
+            if not keys:  # all its keys were removed
                 del self._keys[namespace]
                 continue
             key = next(iter(keys))
@@ -79,16 +79,15 @@ class _Lane:
 
     def take_out(self, key: Key) -> bool:
         keys = self._keys.get(key.namespace, {})
-        return keys.pop(key, self) is not self  # what is there is None
+        return keys.pop(key, self) is not self  # the stored value is None
 
 
 class WorkQueue:
     """Keys to reconcile.
 
-    A key is at most once in the queue and at most with one worker. Added while a worker has it, it runs again
-    afterwards. A worker that gets a key sets aside what was put off for it: it will look at everything anyway, and
-    say anew when to look again. Keys that can wait (a child's progress, a resync) let others pass,
-    but never all of them.
+    A key is in the queue at most once, and with at most one worker. A key that is added while a worker has it runs
+    again afterwards. Taking a key cancels its delayed requeue, since the reconcile decides anew when the next one is
+    due. Keys with `can_wait` (progress of children, resync) have low priority, but are not starved.
     """
 
     def __init__(
@@ -99,13 +98,13 @@ class WorkQueue:
         max_backoff: float,
         jitter: Callable[[], float] = random,
     ) -> None:
-        """Take waits in seconds; `jitter` gives numbers from 0 to 1."""
+        """Backoffs are in seconds; `jitter` returns numbers from 0 to 1."""
         self._clock = clock
         self._backoff = backoff
         self._max_backoff = max_backoff
         self._jitter = jitter
-        self._urgent = _Lane()
-        self._patient = _Lane()
+        self._high = _Lane()
+        self._low = _Lane()
         self._passed = 0
         self._since: dict[Key, float] = {}
         self._running: dict[Key, float] = {}
@@ -119,44 +118,44 @@ class WorkQueue:
         self._closed = False
 
     def __len__(self) -> int:
-        """Return how many keys wait for a worker."""
+        """Number of keys that wait for a worker."""
         return len(self._since)
 
     @property
     def delayed(self) -> int:
-        """How many keys wait for their time."""
+        """Number of keys with a delayed requeue."""
         return len(self._due)
 
     @property
     def running(self) -> int:
-        """How many keys a worker has."""
+        """Number of keys that workers have."""
         return len(self._running)
 
     @property
     def longest_run(self) -> tuple[Key, float] | None:
-        """The key that a worker has had longest, and for how many seconds."""
+        """The key that a worker has had longest, and its time in seconds."""
         if not self._running:
             return None
         key, since = min(self._running.items(), key=lambda item: item[1])
         return key, self._clock.time() - since
 
     def add(self, key: Key, *, can_wait: bool = False) -> None:
-        """Have the key reconciled as soon as its turn comes; one that `can_wait` lets all others pass."""
+        """Queue the key; `can_wait` gives it low priority."""
         if self._closed:
             return
         if key in self._since:
-            if not can_wait and self._patient.take_out(key):
-                self._urgent.push(key)
+            if not can_wait and self._low.take_out(key):
+                self._high.push(key)
             return
         now = self._clock.time()
         if key in self._running:
-            since, patient = self._again.get(key, (now, True))
-            self._again[key] = (since, patient and can_wait)
+            since, low = self._again.get(key, (now, True))
+            self._again[key] = (since, low and can_wait)
             return
         self._enqueue(key, now, can_wait=can_wait)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Have the key reconciled after a time, or earlier if it is wanted earlier."""
+        """Queue the key after a delay; the earliest of several delays applies."""
         if self._closed:
             return
         when = self._clock.time() + max(0.0, seconds)
@@ -167,28 +166,28 @@ class WorkQueue:
             self._set_timer()
 
     def retry(self, key: Key, at_least: float = 0.0) -> float:
-        """Have the key reconciled after a wait that doubles with every failure in a row; return the wait in seconds."""
+        """Queue the key with exponential backoff; return the delay in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         longest = min(self._max_backoff, self._backoff * 2.0 ** min(failures, 32))
-        # Half of the wait is random, so that what failed together does not come back together.
+        # Half of the delay is random, so that keys that failed together are not retried together.
         wait = max(longest * (1 + self._jitter()) / 2, at_least * (1 + self._jitter() / 4))
         self.add_after(key, wait)
         return wait
 
     def forget(self, key: Key) -> None:
-        """Start the waits of a key from the beginning again."""
+        """Reset the backoff of a key."""
         self._failures.pop(key, None)
 
     def failures(self, key: Key) -> int:
-        """Return how often in a row the key has failed."""
+        """Number of consecutive failures of the key."""
         return self._failures.get(key, 0)
 
     async def get(self) -> Item:
-        """Return the next key; the caller has it until `done`.
+        """Take the next key; the caller has it until it calls `done`.
 
         Raises:
-            QueueClosed: there will be no more keys.
+            QueueClosed: the queue is closed.
         """
         while not self._closed:
             item = self._take()
@@ -202,19 +201,19 @@ class WorkQueue:
                 with suppress(ValueError):
                     self._takers.remove(taker)
                 if taker.done() and not taker.cancelled():
-                    self._wake_one()  # it was woken for a key that another must take now
+                    self._wake_one()  # it was woken for a key that another worker must take now
                 raise
         raise QueueClosed
 
     def done(self, key: Key) -> None:
-        """Give the key back."""
+        """Release a key."""
         del self._running[key]
         again = self._again.pop(key, None)
         if again is not None and not self._closed:
             self._enqueue(key, again[0], can_wait=again[1])
 
     def close(self) -> None:
-        """Hand out no more keys; those that workers have are theirs until they are done."""
+        """Hand out no more keys; workers keep theirs until they call `done`."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -223,7 +222,7 @@ class WorkQueue:
 
     def _take(self) -> Item | None:
         self._passed = (self._passed + 1) % _PASSING
-        first, second = (self._urgent, self._patient) if self._passed else (self._patient, self._urgent)
+        first, second = (self._high, self._low) if self._passed else (self._low, self._high)
         key = first.pop() or second.pop()
         if key is None:
             return None
@@ -235,7 +234,7 @@ class WorkQueue:
 
     def _enqueue(self, key: Key, since: float, *, can_wait: bool) -> None:
         self._since[key] = since
-        (self._patient if can_wait else self._urgent).push(key)
+        (self._low if can_wait else self._high).push(key)
         self._wake_one()
 
     def _wake_one(self) -> None:
@@ -246,7 +245,7 @@ class WorkQueue:
                 return
 
     def _trim(self) -> None:
-        """Rebuild the timeline when most of it is out of date, so that it stays as small as what is due."""
+        """Rebuild the timeline when most of its entries are obsolete."""
         if len(self._timeline) > 2 * len(self._due) + 64:
             self._timeline = [(when, key) for key, when in self._due.items()]
             heapq.heapify(self._timeline)
@@ -263,7 +262,7 @@ class WorkQueue:
         self._timer = self._clock.call_at(when, self._release)
 
     def _release(self) -> None:
-        """Queue what has come due."""
+        """Queue the keys that are due."""
         self._timer = None
         now = self._clock.time()
         while self._timeline and self._timeline[0][0] <= now:

@@ -1,6 +1,6 @@
-"""The one reconcile for all three resources: parse, observe, decide, act, write status, tell.
+"""The reconcile of all three kinds: parse, observe, decide, act, write status, post Events.
 
-It is the same after an event, a restart, a resync or a lost reply. Each step may be the last one before a crash.
+It does not depend on what caused it: an event, a restart, a resync or a lost response. A crash is safe after each step.
 """
 
 import logging
@@ -16,6 +16,7 @@ from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import ChildConflict, Controller, Decision, EventNote, Read, World
 from perennial.core.kinds import Key, Kind, Raw
+from perennial.runtime.controller.api import Api
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.children import Accept, Children, NotYet
 from perennial.runtime.controller.error_conditions import (
@@ -26,17 +27,16 @@ from perennial.runtime.controller.error_conditions import (
     only_status_is_broken,
     with_error_condition,
 )
-from perennial.runtime.controller.ports import Api
 
 _log = logging.getLogger(__name__)
 
 
 Tell = Callable[[Raw, Iterable[EventNote]], None]
-"""Takes a resource as it was just written, and the notes about it that should become Events."""
+"""Posts Events about a resource, given as it was just written."""
 
 
 Want = Callable[[Key, Read | None], None]
-"""Takes what a resource wants to be read from now on."""
+"""Sets what to poll for a resource from now on."""
 
 
 class ReconcileOutcome(StrEnum):
@@ -67,7 +67,7 @@ class _Stale(Exception):
 
 
 class Reconciler:
-    """Moves one resource one step toward its spec."""
+    """Reconciles one resource at a time."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Reconciler:
         tell: Tell,
         want: Want = lambda _key, _read: None,
     ) -> None:
-        """Take everything that a reconcile needs; it keeps no state of its own."""
+        """Take all dependencies; the reconciler itself has no state."""
         self._controllers = controllers
         self._cache = cache
         self._world = world
@@ -96,17 +96,17 @@ class Reconciler:
         self._want = want
 
     async def reconcile(self, key: Key) -> ReconcileResult:
-        """Carry out one step.
+        """Take one step toward the spec.
 
         Raises:
-            ApiError: the API server did not do what was asked, for no reason that lies in the resource.
-            NotLeader: this process may not write any more.
+            ApiError: a request failed for a reason that is not in the resource.
+            NotLeader: this process no longer holds the lease.
         """
         controller = self._controllers[key.kind]
         raw = self._cache.get(controller.kind, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self._want(key, None)
-            return ReconcileResult(ReconcileOutcome.GONE)  # children go by garbage collection
+            return ReconcileResult(ReconcileOutcome.GONE)  # children are deleted by garbage collection
         try:
             try:
                 resource = _parse(controller, raw)
@@ -123,7 +123,7 @@ class Reconciler:
             return ReconcileResult(ReconcileOutcome.WAITING, backoff=True)
         except ApiError as error:
             if error.namespace_ending or error.gone:
-                return ReconcileResult(ReconcileOutcome.GONE)  # the namespace or the resource is on its way out
+                return ReconcileResult(ReconcileOutcome.GONE)  # the namespace or the resource is being deleted
             raise
 
     async def _carry_out(self, kind: Kind, raw: Raw, decision: Decision) -> ReconcileResult:
@@ -148,7 +148,7 @@ class Reconciler:
         return ReconcileResult(ReconcileOutcome.DONE, requeue_after=decision.requeue_after)
 
     async def _report(self, kind: Kind, raw: Raw, error_condition: ErrorCondition) -> None:
-        """Put the trouble into the status, and into an Event when that is new."""
+        """Write the error condition to status, with an Event if it is new."""
         generation = raw["metadata"].get("generation", 0)
         status = with_error_condition(raw.get("status"), error_condition, generation, self._now())
         live = await self._write_status(kind, raw, status)
@@ -157,10 +157,10 @@ class Reconciler:
             self._tell(live, [EventNote("Warning", error_condition.reason, error_condition.message)])
 
     async def _write_status(self, kind: Kind, raw: Raw, status: dict[str, Any]) -> Raw:
-        """Write the status if it differs; return the resource as it is then, the same object if nothing was written.
+        """Write the status if it differs; return the written resource, or the same object if nothing was written.
 
         Raises:
-            _Stale: the resource has changed meanwhile; the cache has the newer version.
+            _Stale: the resource has changed; the cache has the newer version.
         """
         if raw.get("status") == status:
             return raw
@@ -181,15 +181,15 @@ class Reconciler:
 
 
 def _parse(controller: Controller[Any, Any], raw: Raw) -> Any:
-    """Return the model of an object; a status that someone broke by hand counts as empty.
+    """Parse an object; an invalid status counts as empty.
 
     Raises:
-        ValidationError: the spec cannot work.
+        ValidationError: the spec is invalid.
     """
     try:
         return controller.parse(raw)
     except ValidationError as error:
         if not only_status_is_broken(error):
             raise
-        _log.warning("the status cannot be read and is made anew: someone has edited it by hand")
+        _log.warning("the status is invalid and is rebuilt: it was edited by hand")
         return controller.parse({**raw, "status": {}})

@@ -1,4 +1,4 @@
-"""Lists everything: once before anything is done, and then every few minutes, to find what the watches missed."""
+"""Lists all objects: once at the start, and then periodically, to find what the watches missed."""
 
 import asyncio
 import gc
@@ -19,11 +19,11 @@ _LONGEST_RETRY = 30.0
 
 
 class ClusterUnfit(Exception):
-    """The API server cannot serve the operator as it is; says what to do."""
+    """The operator cannot work with this API server; the message says what to do."""
 
 
 class Resync:
-    """Keeps the cache true to the cluster, whatever the watches did or did not tell."""
+    """Keeps the cache consistent with the cluster if watches miss events."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Resync:
         every: float,
         on_done: Callable[[float], None],
     ) -> None:
-        """Take the period in seconds; `on_done` is told the time of day of each full list."""
+        """`every` is the period in seconds; `on_done` is called with the Unix time of each complete list."""
         self._cluster = cluster
         self._engine = engine
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
@@ -42,10 +42,10 @@ class Resync:
         self._on_done = on_done
 
     async def first(self) -> None:
-        """Fill the cache; wait for an API server that is not there yet.
+        """Fill the cache; retry until the API server is available.
 
         Raises:
-            ClusterUnfit: the CRDs are not installed, or the operator may not read what it must.
+            ClusterUnfit: the CRDs are not installed, or the operator lacks read permissions.
         """
         wait = _FIRST_RETRY
         while True:
@@ -58,24 +58,24 @@ class Resync:
                         f"{error}. Install the chart's RBAC, or list the namespaces that the operator may "
                         "work in under watchNamespaces"
                     ) from error
-                _log.warning("cannot list yet, again in %.0f s: %s", wait, error)
+                _log.warning("the initial list failed, retry in %.0f s: %s", wait, error)
                 await asyncio.sleep(wait * uniform(0.5, 1.5))  # noqa: S311 - spreads load, keeps no secret
                 wait = min(_LONGEST_RETRY, wait * 2)
 
     async def run(self) -> None:
-        """List again and again; a failure is logged, and the next round comes."""
+        """List periodically; a failure is logged, and the next period retries."""
         while True:
             await asyncio.sleep(self._every * uniform(0.9, 1.1))  # noqa: S311 - spreads load, keeps no secret
             try:
                 await self._all()
             except ApiError as error:
-                _log.warning("the periodic list failed; what is in memory stays: %s", error)
+                _log.warning("the periodic list failed; the cache is unchanged: %s", error)
 
     async def _all(self) -> None:
         for kind in (*RESOURCES, *WATCHED_BY_LABEL):
             for namespace in self._namespaces:
                 await self._one(kind, namespace)
-        # What was listed lives long. Frozen, it is not walked by every full collection, which would stop the loop.
+        # Listed objects live long. Frozen, they are skipped by full collections, which would block the event loop.
         gc.collect()
         gc.freeze()
         self._on_done(time.time())
@@ -92,7 +92,8 @@ class Resync:
         except ApiError as error:
             if error.not_found and kind in RESOURCES:
                 raise ClusterUnfit(
-                    f"the API server does not know {kind.plural}.{kind.group}/{kind.version}: install the chart's CRDs "
+                    f"the API server does not serve {kind.plural}.{kind.group}/{kind.version}: install the chart's "
+                    "CRDs "
                     "(helm upgrade --install, or kubectl apply --server-side -f crds/), then start again"
                 ) from error
             raise

@@ -1,4 +1,4 @@
-"""The operator's process: puts the parts together, watches over them, and ends cleanly, whatever ends it."""
+"""The operator's process: connects its parts, supervises them, and shuts down cleanly."""
 
 import asyncio
 import gc
@@ -36,16 +36,16 @@ _log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 10.0
 _YOUNG_OBJECTS = 20_000
-"""Allocations between collections: raw objects come by the thousand and hold no cycles."""
+"""Allocations between garbage collections: many raw objects are parsed, and they contain no cycles."""
 
-Rooms = Mapping[str, Controller[Any, Any]]
+Controllers = Mapping[str, Controller[Any, Any]]
 
 
 class Operator:
-    """One replica, from start to end."""
+    """One replica of the operator."""
 
-    def __init__(self, settings: Settings, connection: Connection, controllers: Rooms) -> None:
-        """Put the parts together; nothing is sent yet."""
+    def __init__(self, settings: Settings, connection: Connection, controllers: Controllers) -> None:
+        """Connect the parts; nothing is sent yet."""
         config = settings.config
         self._config = config
         self._connection = connection
@@ -86,10 +86,10 @@ class Operator:
         self._expose()
 
     async def run(self) -> None:
-        """Run until told to stop.
+        """Run until a stop signal.
 
         Raises:
-            Exception: whatever ended a part that must not end.
+            Exception: the error that ended one of the parts.
         """
         self._catch_signals()
         async with serving(
@@ -166,13 +166,13 @@ class Operator:
             _log.info("ready: %s", ", ".join(f"{n} {kind}" for kind, n in self._engine.cache.counts().items() if n))
 
     async def _end(self, parts: Mapping[str, asyncio.Task[None]]) -> None:
-        """Finish what is under way, give the lease back, and stop the rest."""
+        """Drain the workers, release the lease, and stop the other parts."""
         self._health.note_stopping()
         self._engine.queue.close()
         workers = [task for name, task in parts.items() if name.startswith("worker ")]
         _, late = await asyncio.wait(workers, timeout=_DRAIN_SECONDS)
         if late:
-            _log.warning("%d reconciles did not end within %.0f s and are cut off", len(late), _DRAIN_SECONDS)
+            _log.warning("%d reconciles did not finish within %.0f s and are cancelled", len(late), _DRAIN_SECONDS)
         await _cancel([*late, parts["events"]])
         await self._engine.events.flush()
         await _cancel([parts["leader election"]])
@@ -189,7 +189,7 @@ class Operator:
         return [path_of(kind, item) for kind in (*RESOURCES, *WATCHED_BY_LABEL) for item in namespaces]
 
     def _expose(self) -> None:
-        """Have the metrics read what they show at the moment of the scrape."""
+        """Connect the gauges that are read at scrape time."""
         metrics, queue = self._metrics, self._engine.queue
         metrics.registry.register(self._engine.gauges)
         metrics.queue_depth.set_function(lambda: len(queue))
@@ -202,7 +202,7 @@ class Operator:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the operator; return the exit status: 0 stopped, 1 something ended it, 2 wrong settings."""
+    """Run the operator; return the exit status: 0 stopped, 1 failed, 2 invalid settings."""
     try:
         settings = parse_arguments(sys.argv[2:] if argv is None else argv)
     except SettingsError as error:
@@ -227,7 +227,7 @@ async def _run(settings: Settings) -> int:
         _log.critical("%s", error)
         return 1
     except Exception as error:
-        _log.critical("ended by %s: %s", type(error).__name__, error, exc_info=error)
+        _log.critical("terminated by %s: %s", type(error).__name__, error, exc_info=error)
         return 1
     finally:
         with suppress(Exception):
@@ -236,8 +236,8 @@ async def _run(settings: Settings) -> int:
     return 0
 
 
-def _controllers() -> Rooms:
-    """Return the rooms by kind; imported here, since everything they build on takes a while to load."""
+def _controllers() -> Controllers:
+    """Controllers by kind; imported late, because loading their dependencies takes a while."""
     from perennial.drift.controller import CONTROLLER as DRIFT
     from perennial.serving.controller import CONTROLLER as SERVING
     from perennial.training.controller import CONTROLLER as TRAINING
@@ -246,9 +246,9 @@ def _controllers() -> Rooms:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop where there is one: a fifth less CPU for every request."""
+    """Use uvloop if it is installed: a fifth less CPU per request."""
     try:
-        import uvloop  # absent on some platforms
+        import uvloop  # not available on some platforms
     except ImportError:
         return None
     return uvloop.new_event_loop
@@ -259,14 +259,14 @@ def _reader(counts: Callable[[], Mapping[str, int]], kind: str) -> Callable[[], 
 
 
 def _raise_cause(done: set[asyncio.Task[Any]]) -> None:
-    """Raise what ended a part, with the part's name."""
+    """Raise the error that ended a part, with the name of the part."""
     for task in done:
         error = task.exception()
         if error is not None:
             error.add_note(f"in: {task.get_name()}")
             raise error
     names = ", ".join(task.get_name() for task in done)
-    raise RuntimeError(f"{names} ended, which none of them should")
+    raise RuntimeError(f"{names} ended unexpectedly")
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Gauges of single resources, such as drift scores: made when someone asks, for what has changed since."""
+"""Gauges of single resources, such as drift scores, updated at scrape time for resources that have changed."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -18,21 +18,21 @@ _AT_ONCE = 50
 
 
 class ResourceGauges(Collector):
-    """The gauges of all resources; a resource that goes takes its gauges with it."""
+    """Gauges of all resources; those of a deleted resource are removed."""
 
     def __init__(self, controllers: Mapping[str, Controller[Any, Any]], cache: Cache) -> None:
-        """Start without any."""
+        """Start empty."""
         self._controllers = controllers
         self._cache = cache
         self._changed: set[Key] = set()
         self._gauges: dict[Key, tuple[Gauge, ...]] = {}
 
     def touch(self, keys: Iterable[Key]) -> None:
-        """Note that resources have changed or gone."""
+        """Mark resources as changed or deleted."""
         self._changed.update(keys)
 
     async def refresh(self) -> None:
-        """Make the gauges of what has changed, letting others work in between."""
+        """Update the gauges of changed resources, yielding to other tasks in between."""
         while self._changed:
             for key in [self._changed.pop() for _ in range(min(_AT_ONCE, len(self._changed)))]:
                 gauges = self._gauges_of(key)
@@ -43,7 +43,7 @@ class ResourceGauges(Collector):
             await asyncio.sleep(0)
 
     def collect(self) -> Iterable[Metric]:
-        """Return the gauges as Prometheus' families."""
+        """Export the gauges as metric families."""
         families: dict[str, Metric] = {}
         for key, gauges in self._gauges.items():
             where = {"namespace": key.namespace, "name": key.name}

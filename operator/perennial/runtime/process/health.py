@@ -1,4 +1,4 @@
-"""Whether the process lives and whether it is ready, each with the reason."""
+"""Liveness and readiness of the process, with the reason."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,10 +8,10 @@ _STUCK_SECONDS = 300.0
 
 
 class Health:
-    """Collects what the probes ask for."""
+    """State behind the probes."""
 
     def __init__(self, queue: WorkQueue, streams: Iterable[str]) -> None:
-        """Take the paths of the watch streams that must run."""
+        """`streams` are the paths of all watches that must be established."""
         self._queue = queue
         self._awaited = set(streams)
         self._listed = False
@@ -22,22 +22,22 @@ class Health:
         self._listed = True
 
     def note_stream(self, path: str) -> None:
-        """A watch has been answered by the API server."""
+        """A watch was established."""
         self._awaited.discard(path)
 
     def note_stopping(self) -> None:
-        """The process is on its way out."""
+        """The process is shutting down."""
         self._stopping = True
 
     def not_alive(self) -> str | None:
-        """Return why the process should be restarted, or None."""
+        """Why the process should be restarted; None if it is alive."""
         longest = self._queue.longest_run
         if longest is not None and longest[1] > _STUCK_SECONDS:
-            return f"a worker has been at {longest[0]} for {longest[1]:.0f} s"
+            return f"a worker has been reconciling {longest[0]} for {longest[1]:.0f} s"
         return None
 
     def not_ready(self) -> str | None:
-        """Return what is still missing, or None. A standby is ready: it could act at once."""
+        """What is still missing; None if ready. A standby is ready: it could act at once."""
         if self._stopping:
             return "stopping"
         if not self._listed:

@@ -1,7 +1,7 @@
-"""Which replica acts: the one that holds a Lease. Why this is our own: docs/adr/0002-leader-election.md.
+"""Leader election by a Lease. Why it is implemented here: docs/adr/0002-leader-election.md.
 
-All times are of a clock that cannot be set and goes on while the process or the machine sleeps. A replica never
-compares its clock with another's: it waits until it has itself seen a lease unchanged for as long as that lease holds.
+The clock is monotonic and continues during suspend. A replica never compares its clock with another's: it takes a lease
+over only after it has itself seen the lease unchanged for the whole lease duration.
 """
 
 import logging
@@ -21,23 +21,23 @@ _log = logging.getLogger(__name__)
 
 
 class LeaseApi(Protocol):
-    """The verbs of the election; all raise ApiError, and take the most seconds to wait."""
+    """Verbs of the election; all raise ApiError. `within` is the timeout in seconds."""
 
     async def get_lease(self, namespace: str, name: str, within: float) -> Raw | None:
-        """Return the lease, or None if there is none."""
+        """Read the lease; None if it does not exist."""
         ...
 
     async def create_lease(self, lease: Raw, within: float) -> Raw:
-        """Make the lease; one that exists is a conflict."""
+        """Create the lease; a conflict if it exists."""
         ...
 
     async def replace_lease(self, lease: Raw, within: float) -> Raw:
-        """Write exactly the version given; any other is a conflict."""
+        """Write this version of the lease; a conflict if there is a newer one."""
         ...
 
 
 def boot_clock() -> float:
-    """Return seconds since boot, sleep included where the system can tell."""
+    """Seconds since boot, including suspend where the system supports it."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
@@ -47,10 +47,10 @@ class LeadershipLost(Exception):
 
 
 class Leadership:
-    """What this process knows about its own right to act; the gate of all writes asks it."""
+    """Whether this process may act now; checked before every write."""
 
     def __init__(self, clock: Callable[[], float] = boot_clock) -> None:
-        """Start without the right."""
+        """Start without leadership."""
         self._clock = clock
         self._until = 0.0
 
@@ -59,7 +59,7 @@ class Leadership:
         return self._clock() < self._until
 
     def guard(self) -> None:
-        """Let a write pass.
+        """Check leadership before a write.
 
         Raises:
             NotLeader: this process may not act now.
@@ -68,12 +68,12 @@ class Leadership:
             raise NotLeader
 
     def hold_until(self, moment: float) -> None:
-        """Hold the right until a moment of the clock."""
+        """Hold leadership until a time of the clock."""
         self._until = moment
 
 
 class Elector:
-    """Takes the lease, keeps it, and gives it back."""
+    """Acquires, renews and releases the lease."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Elector:
         clock: Callable[[], float] = boot_clock,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        """Share the leadership with the gate of writes; `clock` must be the same as its own."""
+        """`clock` must be the clock of `leadership`."""
         self._api = api
         self._leadership = leadership
         self._config = config
@@ -97,7 +97,7 @@ class Elector:
         self._seen: tuple[str, float] = ("", 0.0)  # version of the lease, and when it was first seen
 
     async def acquire(self) -> None:
-        """Return once this replica is the leader."""
+        """Wait until this replica is the leader."""
         waiting_for = ""
         while True:
             holder = await self._try()
@@ -106,14 +106,14 @@ class Elector:
                 return
             if holder != waiting_for:
                 waiting_for = holder
-                _log.info("standing by; the leader is %s", holder or "not known yet")
+                _log.info("standby; the leader is %s", holder or "unknown")
             await self._pause()
 
     async def keep(self) -> None:
-        """Renew the lease for ever.
+        """Renew the lease until it is lost.
 
         Raises:
-            LeadershipLost: another replica has it, or the API server did not answer for too long.
+            LeadershipLost: another replica has the lease, or it could not be renewed in time.
         """
         while True:
             await self._pause()
@@ -128,7 +128,7 @@ class Elector:
                 )
 
     async def release(self) -> None:
-        """Give the lease back, so that a standby need not wait for its end. Nothing may be written afterwards."""
+        """Release the lease, so that a standby need not wait until it expires. Nothing may be written afterwards."""
         was_held = self._leadership.is_held()
         self._leadership.hold_until(0.0)
         if not was_held:
@@ -139,13 +139,13 @@ class Elector:
                 return
             spec = {**_spec(lease), "holderIdentity": "", "leaseDurationSeconds": 1}
             await self._api.replace_lease({**lease, "spec": spec}, self._config.retry_seconds)
-            _log.info("the lease is free for the next leader")
+            _log.info("lease released")
 
     async def _pause(self) -> None:
         await self._sleep(self._config.retry_seconds * uniform(0.9, 1.1))  # noqa: S311 - spreads load
 
     async def _try(self) -> str:
-        """Take or renew the lease if that is allowed; return who holds it, or nothing where that cannot be told."""
+        """Acquire or renew the lease if allowed; return its holder, or an empty string if unknown."""
         asked_at = self._clock()
         within = max(1.0, self._config.renew_seconds / 2)
         try:
@@ -160,7 +160,7 @@ class Elector:
             if not error.conflict:
                 _log.warning("the lease cannot be read or written: %s", error)
             return ""
-        # Counted from before the request, so that a slow answer shortens the right and never stretches it.
+        # Counted from before the request, so that a slow response shortens leadership and never extends it.
         self._leadership.hold_until(asked_at + self._config.renew_seconds)
         return self._identity
 

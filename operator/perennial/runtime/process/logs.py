@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, with the key of the resource being reconciled; or plain text for a person."""
+"""Logging as JSON lines or plain text, with the key of the resource that is being reconciled."""
 
 import json
 import logging
@@ -14,18 +14,18 @@ from perennial.core.kinds import Key
 _object: ContextVar[Key | None] = ContextVar("perennial_object", default=None)
 
 _NOISY = {
-    # kopf tells of every single event, and of every retry at a level that ours do not need.
+    # kopf logs every event, and retries at too high a level.
     "kopf": logging.WARNING,
     "asyncio": logging.WARNING,
     "aiohttp": logging.WARNING,
 }
 
-_CALM_SECONDS = 10.0
+_RATE_LIMIT_SECONDS = 10.0
 
 
 @contextmanager
 def about(key: Key) -> Iterator[None]:
-    """Put the key on all lines that are logged inside."""
+    """Add the key to all lines that are logged inside."""
     token = _object.set(key)
     try:
         yield
@@ -33,8 +33,8 @@ def about(key: Key) -> Iterator[None]:
         _object.reset(token)
 
 
-class _Calm(logging.Filter):
-    """Lets through one of many lines about an API server that is away, as a warning: every watch says it again."""
+class _RateLimit(logging.Filter):
+    """Limits the rate of messages about an unavailable API server, which every watch repeats."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,16 +45,16 @@ class _Calm(logging.Filter):
             return True
         if record.created < self._next:
             return False
-        self._next = record.created + _CALM_SECONDS
+        self._next = record.created + _RATE_LIMIT_SECONDS
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, object, and error with its traceback."""
+    """One JSON object per line: time, level, logger, message, object, and error with its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Format one line."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -73,11 +73,11 @@ class TextFormatter(logging.Formatter):
     """Plain text, with the key in front of the message."""
 
     def __init__(self) -> None:
-        """Fix the layout."""
+        """Set the layout."""
         super().__init__("%(asctime)s %(levelname)-7s %(subject)s%(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Format one line."""
         key = _object.get()
         record.subject = f"{key}: " if key is not None else ""
         return super().format(record)
@@ -86,7 +86,7 @@ class TextFormatter(logging.Formatter):
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Send all logging of the process to one stream (stderr by default)."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.addFilter(_Calm())
+    handler.addFilter(_RateLimit())
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)

@@ -24,10 +24,10 @@ async def serving(
     registry: CollectorRegistry,
     refresh: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[None]:
-    """Serve the endpoints while inside; `refresh` is awaited before every scrape.
+    """Serve the endpoints while the context is open; `refresh` is awaited before every scrape.
 
     Raises:
-        PortTaken: the port cannot be opened; says why and what to do.
+        PortTaken: the port cannot be opened; the message says why.
     """
 
     async def metrics(_: web.Request) -> web.Response:

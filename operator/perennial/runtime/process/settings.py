@@ -1,4 +1,4 @@
-"""The operator's settings: command line and one YAML file, checked field by field before anything starts."""
+"""The operator's settings: command line and a YAML file, validated before anything starts."""
 
 import argparse
 import os
@@ -18,27 +18,27 @@ _MOST_ERRORS = 10
 
 
 class SettingsError(Exception):
-    """The settings cannot be used: says which file, which field, and what to do."""
+    """The settings are invalid; the message names the file and field, and what to do."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `perennial operator` was started with."""
+    """Parsed command line and configuration of `perennial operator`."""
 
     config: OperatorConfig
     kubeconfig: Path | None = None
     context: str | None = None
     use_proxy_env: bool = False
     namespace: str | None = None
-    """Where the lease lives; None: the namespace of the credentials."""
+    """Namespace of the Lease; None: the namespace of the credentials."""
 
 
 def parse_arguments(argv: Sequence[str]) -> Settings:
-    """Return the settings of a command line.
+    """Parse the command line and load the configuration.
 
     Raises:
-        SettingsError: the configuration file cannot be used.
-        SystemExit: the command line itself is wrong (status 2), or asks for help.
+        SettingsError: the configuration is invalid.
+        SystemExit: the command line is invalid (status 2), or asks for help.
     """
     parser = argparse.ArgumentParser(prog="perennial operator", description="Run the operator.")
     parser.add_argument("--config", type=Path, help=f"YAML file with the configuration; by default ${CONFIG_VARIABLE}")
@@ -50,7 +50,7 @@ def parse_arguments(argv: Sequence[str]) -> Settings:
     parser.add_argument(
         "--use-proxy-env",
         action="store_true",
-        help="honour HTTP_PROXY and the like, at some cost for each request",
+        help="use HTTP_PROXY and related variables, at some cost per request",
     )
     found = parser.parse_args(argv)
     named = os.environ.get(CONFIG_VARIABLE)
@@ -65,10 +65,10 @@ def parse_arguments(argv: Sequence[str]) -> Settings:
 
 
 def load_config(path: Path) -> OperatorConfig:
-    """Return the configuration in a YAML file; unknown fields are errors, since most are misspelt ones.
+    """Load a YAML file; unknown fields are errors, since most are misspelled.
 
     Raises:
-        SettingsError: the file cannot be read, is not YAML, or holds wrong fields.
+        SettingsError: the file cannot be read, is not YAML, or has invalid fields.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -82,10 +82,10 @@ def load_config(path: Path) -> OperatorConfig:
 
 
 def parse_config(document: Any, where: str) -> OperatorConfig:
-    """Return the configuration in a document; `where` names it in errors.
+    """Validate a configuration; `where` names it in errors.
 
     Raises:
-        SettingsError: it holds wrong fields.
+        SettingsError: it has invalid fields.
     """
     if not isinstance(document, dict):
         raise SettingsError(f"{where}: must be a YAML mapping of settings, not a {type(document).__name__}")
@@ -94,13 +94,13 @@ def parse_config(document: Any, where: str) -> OperatorConfig:
     except ValidationError as error:
         faults = [f"  {_path(item['loc'])}: {_advice(item)}" for item in error.errors(include_url=False)]
         shown = "\n".join(faults[:_MOST_ERRORS])
-        raise SettingsError(f"{where}: {len(faults)} wrong field(s):\n{shown}") from error
+        raise SettingsError(f"{where}: {len(faults)} invalid field(s):\n{shown}") from error
     _check_election(config, where)
     return config
 
 
 def _check_election(config: OperatorConfig, where: str) -> None:
-    """Refuse times with which two replicas could lead at once, or the leader would lose its lease by itself."""
+    """Reject times with which two replicas could lead at once, or the leader could not renew in time."""
     election = config.leader_election
     if not election.retry_seconds < election.renew_seconds < ceil(election.lease_seconds):
         raise SettingsError(

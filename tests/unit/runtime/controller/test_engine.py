@@ -214,7 +214,7 @@ async def test_a_reconcile_that_turns_in_circles_is_slowed_down(rig: Rig, caplog
     await rig.settle()
     assert looks == 11
     assert rig.engine.queue.delayed == 1
-    assert "slowing down" in caplog.text
+    assert "backing off" in caplog.text
 
 
 async def test_what_a_list_lacks_is_forgotten(rig: Rig) -> None:

@@ -30,4 +30,4 @@ async def test_a_stuck_worker_is_not_alive() -> None:
     clock.advance(299)
     assert health.not_alive() is None
     clock.advance(2)
-    assert health.not_alive() == "a worker has been at TrainingJob/n/a for 301 s"
+    assert health.not_alive() == "a worker has been reconciling TrainingJob/n/a for 301 s"

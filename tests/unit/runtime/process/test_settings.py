@@ -37,7 +37,7 @@ def test_fields_are_read_by_their_yaml_names(tmp_path: Path) -> None:
         ("leaderElection: {retrySeconds: 11}", "retrySeconds (11) must be less than renewSeconds (10)"),
         ("[a, b]", "must be a YAML mapping of settings, not a list"),
         ("a: [", "not YAML"),
-        ("httpPort: 0\nlogLevel: loud", "2 wrong field(s)"),
+        ("httpPort: 0\nlogLevel: loud", "2 invalid field(s)"),
     ],
 )
 def test_a_wrong_field_is_named_with_the_file(tmp_path: Path, text: str, told: str) -> None:
@@ -70,4 +70,4 @@ def test_wrong_settings_end_with_2_and_no_traceback(tmp_path: Path, capsys: pyte
 
 def test_no_way_to_the_api_server_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--kubeconfig", str(tmp_path / "none"), "--config", str(written(tmp_path, ""))]) == 2
-    assert "cannot find out how to reach the API server" in capsys.readouterr().err
+    assert "no usable configuration of the API server" in capsys.readouterr().err

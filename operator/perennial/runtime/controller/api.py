@@ -1,4 +1,4 @@
-"""What the runtime needs from the API server, so that tests can put a cluster in memory in its place."""
+"""The API server as the runtime uses it: a protocol, so that tests can use a cluster in memory."""
 
 from typing import Any, Protocol
 
@@ -6,30 +6,30 @@ from perennial.core.kinds import Kind, Raw
 
 
 class Api(Protocol):
-    """The verbs of reconciling. `adapters.cluster.Cluster` is the real one; all raise its ApiError."""
+    """Verbs of a reconcile. `adapters.cluster.Cluster` implements them; all raise ApiError."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
-        """Return the object, or None if there is none."""
+        """Read the object; None if it does not exist."""
         ...
 
     async def create(self, manifest: Raw, manager: str) -> Raw:
-        """Make the object; a name that is taken is a conflict."""
+        """Create the object; a conflict if the name is taken."""
         ...
 
     async def apply(self, manifest: Raw, manager: str) -> Raw:
-        """Server-side apply, taking over the fields given."""
+        """Server-side apply, taking ownership of the given fields."""
         ...
 
     async def merge(self, manifest: Raw, manager: str) -> Raw:
-        """Merge the fields given into the object; a list is replaced as a whole."""
+        """JSON merge patch; lists are replaced as a whole."""
         ...
 
     async def replace_status(self, kind: Kind, resource: Raw, status: dict[str, Any]) -> Raw:
-        """Write the status of exactly the version given; any other version is a conflict."""
+        """Write the status of this version of the resource; a conflict if there is a newer one."""
         ...
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Raw:
-        """Delete the object of that uid."""
+        """Delete the object with this uid."""
         ...
 
     async def post_event(self, event: Raw) -> None:
