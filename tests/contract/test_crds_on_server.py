@@ -236,10 +236,10 @@ def test_short_names_and_categories(server: Server, namespace: str) -> None:
     [
         ("trainingjobs", "Trains a model"),
         ("trainingjobs.spec.retry.limit", "Disruptions do not count"),
-        ("trainingjobs.spec.inputs.uri", "never pulls"),
+        ("trainingjobs.spec.inputs.uri", "does not match"),
         ("modeldeployments.spec.rollout.progressDeadlineSeconds", "must become ready"),
         ("driftmonitors.spec.checks.drift.method", "population stability index"),
-        ("driftmonitors.status.conditions.reason", "finite list"),
+        ("driftmonitors.status.conditions.reason", "fixed list"),
     ],
 )
 def test_kubectl_explain_reads_well(server: Server, field: str, words: str) -> None:

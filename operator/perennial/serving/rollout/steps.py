@@ -27,7 +27,7 @@ _ABORTED = Problem(reasons.ABORTED, f"aborted by the annotation {ABORT_ANNOTATIO
 
 
 def next_state(context: Context) -> State:
-    """Return the next state."""
+    """Take one step of the rollout."""
     steps: tuple[Callable[[State, Context], State], ...] = (
         _load,
         roll_back,
