@@ -32,7 +32,9 @@ class Suite:
     needs_root: bool = False
     timeout: int = 60
     workers: int = 0
-    """Processes beside one another; 0: in this one. Where the tests share a costly cluster, each has its own."""
+    """Processes beside one another; 0: in this one."""
+    shared_cluster: str | None = None
+    """Variable that names one cluster for all processes; `exclusive` tests then run after the others, one by one."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Counts:
         return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
 
 
+_NOTHING_SELECTED = 5
+"""What pytest ends with when no test matches."""
+
 API_SERVER = ("kubernetes", "etcd")
 WHOLE = (*API_SERVER, "containerd", "coredns", "metrics-server", "versitygw", "helm", "kubeconform", "kwok")
 
@@ -59,7 +64,9 @@ FAST = (
 )
 SLOW = (
     Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=600, workers=2),
-    Suite("e2e", ("tests/e2e",), WHOLE, needs_root=True, timeout=900),
+    Suite(
+        "e2e", ("tests/e2e",), WHOLE, needs_root=True, timeout=900, workers=3, shared_cluster="PERENNIAL_E2E_CLUSTER"
+    ),
 )
 SUITES = {suite.name: suite for suite in (*FAST, *SLOW)}
 GROUPS = {"fast": FAST, "all": (*FAST, *SLOW)}
@@ -100,16 +107,29 @@ def run(suite: Suite, extra: list[str]) -> Counts:
         return Counts(failed=1) if os.environ.get("CI") else Counts(skipped=1)
     if not build(suite.components):
         return Counts(failed=1)
+    if suite.shared_cluster is None or suite.shared_cluster in os.environ:
+        return pytest(suite, extra, workers=suite.workers)
+    name = f"{suite.name}-{os.getpid()}"
+    try:
+        cluster = {suite.shared_cluster: name}
+        beside = pytest(suite, ["-m", "not exclusive", *extra], workers=suite.workers, cluster=cluster)
+        return beside + pytest(suite, ["-m", "exclusive", *extra], workers=0, cluster=cluster)
+    finally:
+        subprocess.run([sys.executable, "-m", "tools.cluster", "down", "--name", name], cwd=ROOT, check=False)
+
+
+def pytest(suite: Suite, extra: list[str], *, workers: int, cluster: Mapping[str, str] | None = None) -> Counts:
+    """Run pytest over a suite's paths, and return its counts; no test selected is fine."""
     report = cache() / "reports" / f"{suite.name}-{os.getpid()}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     command = ["pytest", "-q", f"--timeout={suite.timeout}", f"--junitxml={report}", "-p", "no:cacheprovider"]
-    side_by_side = ["-n", str(suite.workers), "--dist", "worksteal"] if suite.workers else []
-    done = subprocess.run([*command, *side_by_side, *suite.paths, *extra], cwd=ROOT, check=False)
+    # A module's tests share a namespace, so they stay in one process where processes share the cluster.
+    spread = ["-n", str(workers), "--dist", "loadfile" if cluster else "worksteal"] if workers else []
+    env = {**os.environ, **(cluster or {})}
+    done = subprocess.run([*command, *spread, *suite.paths, *extra], cwd=ROOT, env=env, check=False)
     counts = read_counts(report) if report.exists() else Counts(failed=1)
     report.unlink(missing_ok=True)
-    if done.returncode != 0 and counts.failed == 0:
-        counts += Counts(failed=1)
-    return counts
+    return counts + Counts(failed=1) if done.returncode not in (0, _NOTHING_SELECTED) and not counts.failed else counts
 
 
 def read_counts(report: Path) -> Counts:

@@ -6,20 +6,38 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import site as site_support
 from tests.e2e.support.diagnosis import diagnose
-from tests.e2e.support.site import Site
+from tests.e2e.support.site import Site, bring_up
 from tests.e2e.support.world import World
 from tests.support.kube import Kube
+from tools.cluster import api
+
+CLUSTER = "PERENNIAL_E2E_CLUSTER"
+"""Names the cluster that all processes of one test run share; whoever sets it takes the cluster away."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the cluster before any worker process starts: workers inherit the environment."""
+    if CLUSTER not in os.environ:
+        os.environ[CLUSTER] = "e2e" if os.environ.get("PERENNIAL_KEEP") == "1" else f"e2e-{os.getpid()}"
+        config.stash[OWNS_CLUSTER] = os.environ.get("PERENNIAL_KEEP") != "1"
+
+
+OWNS_CLUSTER = pytest.StashKey[bool]()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take the cluster away, if a test has made it and nobody else wants it."""
+    if session.config.stash.get(OWNS_CLUSTER, default=False):
+        api.down(os.environ[CLUSTER])
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def site() -> Site:
+    """The shared cluster: the first process that needs it brings it up, and the others wait for that."""
     if os.geteuid() != 0:
         pytest.skip("NOT RUN: the embedded cluster needs root")
-    keep = os.environ.get("PERENNIAL_KEEP") == "1"
-    with site_support.site("e2e" if keep else f"e2e-{os.getpid()}", keep=keep) as found:
-        yield found
+    return bring_up(os.environ[CLUSTER])
 
 
 @pytest.fixture

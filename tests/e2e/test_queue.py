@@ -11,6 +11,8 @@ from tests.e2e.support.site import Site
 from tests.e2e.support.world import World, within
 from tests.support.kube import Kube
 
+pytestmark = pytest.mark.exclusive  # Kueue's webhooks see every Job of the cluster
+
 NAMESPACE = "queues"
 QUEUE = "little"
 KUEUES_OWN = ("suspend", "parallelism", "nodeSelector", "tolerations", "schedulingGates")

@@ -5,9 +5,13 @@ import contextlib
 from typing import Any
 from urllib import request
 
+import pytest
+
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE
 from tests.e2e.support.versions import publish
 from tests.e2e.support.world import World
+
+pytestmark = pytest.mark.exclusive  # the pods that burn CPU must have it
 
 NAMESPACE = "scaling"
 

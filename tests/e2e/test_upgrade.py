@@ -14,6 +14,8 @@ from tests.e2e.support.site import KEYS, RELEASE, SYSTEM, Site
 from tests.e2e.support.world import World, condition
 from tests.support.kube import Kube
 
+pytestmark = pytest.mark.exclusive  # the operator goes away and comes back
+
 NAMESPACE = "upgrade"
 ELSEWHERE = "upgrade-elsewhere"
 NO_OUTPUT: dict[str, Any] = {"output": None, "storage": None}

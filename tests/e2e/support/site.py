@@ -4,8 +4,6 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import boto3
 from botocore.config import Config
 
 from tools.cluster import api
+from tools.cluster.locks import locked
 from tools.image import Image, build
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "perennial"
@@ -123,16 +122,17 @@ class Site:
             )  # fmt: skip
 
 
-@contextmanager
-def site(name: str, *, keep: bool = False) -> Iterator[Site]:
-    """Bring everything up, and take it away at the end, whatever happens.
+def bring_up(name: str) -> Site:
+    """Bring everything up, or join a test process that has done so.
 
     Raises:
         ClusterError: what is missing on this machine and what to do.
     """
-    images = build("operator"), build("demo")
-    try:
+    with locked(f"site-{name}"):
+        images = build("operator"), build("demo")
         found = Site(api.up(name), *images)
+        if found.helm("status", RELEASE, "-n", SYSTEM, check=False).startswith("NAME:"):
+            return found
         for image in images:
             api.load_image(name, image.archive)
         _install_storage(found)
@@ -142,10 +142,7 @@ def site(name: str, *, keep: bool = False) -> Iterator[Site]:
         there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
         for bucket in set(BUCKETS) - there:
             client.create_bucket(Bucket=bucket)
-        yield found
-    finally:
-        if not keep:
-            api.down(name)
+        return found
 
 
 def _install_chart(found: Site) -> None:
