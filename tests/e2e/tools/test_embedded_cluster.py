@@ -17,6 +17,8 @@ import pytest
 from tools.cluster import api, cgroups, kube, paths, plan, processes, status
 from tools.cluster.plan import Plan
 
+pytestmark = pytest.mark.exclusive  # it looks at what clusters leave on the machine
+
 FIRST, SECOND, THIRD = (f"e2e-{letter}-{os.getpid()}" for letter in "abc")
 POD = "/api/v1/namespaces/default/pods/sleeper"
 SERVICE = "/api/v1/namespaces/default/services/sleeper"

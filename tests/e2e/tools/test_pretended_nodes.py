@@ -10,6 +10,8 @@ import pytest
 from tools.cluster import api, kwok, paths, plan, status
 from tools.cluster.kube import Api
 
+pytestmark = pytest.mark.exclusive  # it looks at what clusters leave on the machine
+
 NAME = f"e2e-kwok-{os.getpid()}"
 JOB = "/apis/batch/v1/namespaces/default/jobs/pretended"
 PODS = "/api/v1/namespaces/default/pods?labelSelector=batch.kubernetes.io/job-name=pretended"
