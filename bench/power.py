@@ -123,7 +123,7 @@ def measure(column: Column, rows: int, repetitions: int) -> Cell:
 def page(cells: Sequence[Cell], sizes: Sequence[int], repetitions: int) -> str:
     """Markdown with one table for each kind, and the false alarms of all."""
     lines = [
-        "# What `auto` finds, and what it finds by mistake",
+        "# Power and false alarms of `auto`",
         "",
         "Written by `python3 tools/dev.py python -m bench.power`. Both sides have the number of rows given at the top.",
         f"Each cell is the share of {repetitions} repetitions in which the column was called drifted, in percent.",

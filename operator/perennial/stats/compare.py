@@ -9,10 +9,13 @@ from perennial.stats import distances
 from perennial.stats.methods import DEFAULT_THRESHOLDS, P_VALUES, Choice, Method, is_discrete, measure
 from perennial.stats.samples import Categorical, Numeric, Sample, quantiles
 
-LARGE = 1000
-"""Rows of the smaller side from which `auto` uses a distance instead of a significance test."""
+AUTO_THRESHOLDS: dict[Method, float] = {"js": 0.05, "linf": 0.05}
+"""Smallest change that `auto` reports at any number of rows: 5 % of the rows of a numeric column moved, or about 6 of
+100 rows moved between two equally frequent categories."""
 FEW_VALUES = 10
-_HEAVY_TAIL = 10.0
+_HEAVY_TAIL = 1.75
+"""Standard deviations per interquartile range from which outliers determine the standard deviation. A normal
+distribution has 0.74, an exponential one 0.91, a log-normal one 1.5."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,9 @@ def compare(
     Args:
         reference: reference sample.
         current: current sample, of the same kind.
-        method: `auto` chooses by kind, distinct values and size (see `choose`).
-        threshold: applies unchanged to a named method. With `auto` it applies to distances only, since p-values have
-            another scale, and is raised to the noise level. None: default of the method, for distances raised to the
-            noise level (see `noise`).
+        method: `auto` chooses by kind and distinct values (see `choose`).
+        threshold: applies unchanged to a named method. With `auto` it is the smallest change to report, raised to the
+            noise level. None: default of the method, for distances raised to the noise level (see `noise`).
 
     Raises:
         ValueError: the sides are of different kinds, or both have no rows.
@@ -93,47 +95,43 @@ def compare(
         raise ValueError("a comparison needs rows on both sides")
     if _is_sparse(reference) or _is_sparse(current):
         return _compare_missing(reference, current)
-    plan = choose(reference, current) if method == "auto" else _named_method(method, reference)
+    plan = choose(reference, current) if method == "auto" else _named_method(method, reference, current)
     return _score(plan, reference, current, _limit(method, plan.method, threshold))
 
 
 def choose(reference: Sample, current: Sample) -> Plan:
-    """Choose the method for a column: significance tests for small samples, distances for large ones.
+    """Choose the method for a column: a distance whose noise level is known for every distribution.
 
-    With many rows, tests find even negligible changes significant. So distances, which measure the effect size, are
-    used from 1,000 rows on the smaller side. Columns of few distinct numbers are compared as categories.
+    Categories, and columns of few distinct numbers, use the Jensen-Shannon distance; other numbers the largest gap
+    between the distribution functions. Both are compared with the larger of a practical size and the noise level, so
+    the power for a change beyond the practical size grows with the number of rows, and a smaller change is never
+    reported. Why no test and no Wasserstein distance: docs/adr/0011-auto-compares-by-distance-at-every-size.md.
     """
-    smaller = min(reference.size, current.size)
-    size = f"{smaller} values on the smaller side"
-    discrete = isinstance(reference, Categorical) or is_discrete(reference, current)
-    if discrete and smaller < LARGE:
-        return Plan("chi2", f"categories, {size}: a test is most sensitive")
-    if discrete:
-        return Plan("js", f"categories, {size}: with this many, effect size matters")
-    if smaller < LARGE:
-        return Plan("ks", f"numbers, {size}: a test is most sensitive")
-    if isinstance(reference, Numeric) and not _spread_is_robust(reference):
-        return Plan("js", f"numbers, {size}; outliers or a constant reference make the standard deviation unsuitable")
-    return Plan("wasserstein", f"numbers, {size}: with this many, effect size matters")
+    if isinstance(reference, Categorical) or is_discrete(reference, current):
+        return Plan("js", "categories: effect size")
+    return Plan("linf", "numbers: largest gap between the distribution functions")
 
 
-def _named_method(method: Choice, reference: Sample) -> Plan:
+def _named_method(method: Choice, reference: Sample, current: Sample) -> Plan:
     """Return the configured method, or its equivalent for categories if it needs numbers."""
     if method == "auto":
         raise ValueError("auto is not a named method: use choose")
     if isinstance(reference, Categorical) and method in ("ks", "wasserstein"):
         equivalent: Method = "chi2" if method == "ks" else "js"
         return Plan(equivalent, f"{method} needs numbers, but these are categories")
+    sides = [side for side in (reference, current) if isinstance(side, Numeric)]
+    if method == "wasserstein" and not all(_spread_is_robust(side) for side in sides):
+        return Plan("linf", "outliers or constant values make the standard deviation unsuitable for wasserstein")
     return Plan(method, "set in checks.drift.method")
 
 
 def _limit(asked: Choice, used: Method, threshold: float | None) -> Limit:
     """Return the threshold of the method used, given the configured method and threshold."""
+    if asked == "auto":
+        return Limit(AUTO_THRESHOLDS[used] if threshold is None else threshold, raised=True)
     default = Limit(DEFAULT_THRESHOLDS[used], raised=used not in P_VALUES)
     if threshold is None:
         return default
-    if asked == "auto":
-        return default if used in P_VALUES else Limit(threshold, raised=True)
     same_scale = asked == used or (asked in P_VALUES and used in P_VALUES)
     return Limit(threshold, raised=False) if same_scale else default
 

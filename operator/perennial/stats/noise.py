@@ -28,27 +28,29 @@ def jensen_shannon_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> fl
     """Return the Jensen-Shannon distance (base 2) that samples without drift exceed with probability alpha.
 
     The divergence in nats is, to second order, an eighth of the same chi-square as for PSI; the distance is its
-    root in bits. No unit, in [0, 1]; 0 for a single cell.
+    root in bits. No unit, in [0, inf): above 1, the largest distance, samples of this size can tell nothing.
+    0 for a single cell.
     """
-    bits = psi_noise(n, m, cells, alpha) / (8 * np.log(2))
-    return float(np.sqrt(min(1.0, bits)))
+    return float(np.sqrt(psi_noise(n, m, cells, alpha) / (8 * np.log(2))))
 
 
 def hellinger_noise(n: int, m: int, cells: int, alpha: float = ALPHA) -> float:
     """Return the Hellinger distance that samples without drift exceed with probability alpha.
 
-    Its square is, to second order, an eighth of the same chi-square as for PSI. No unit, in [0, 1].
+    Its square is, to second order, an eighth of the same chi-square as for PSI. No unit, in [0, inf): above 1, the
+    largest distance, samples of this size can tell nothing.
     """
-    return float(np.sqrt(min(1.0, psi_noise(n, m, cells, alpha) / 8)))
+    return float(np.sqrt(psi_noise(n, m, cells, alpha) / 8))
 
 
 def gap_noise(n: int, m: int, alpha: float = ALPHA) -> float:
     """Return the largest gap that samples without drift exceed with a probability of at most alpha.
 
     sqrt(1/n + 1/m) times the quantile of the Kolmogorov distribution: exact in the limit for distribution functions.
-    A single cell's share is the difference of two such gaps and varies less than the widest of them does. In [0, 1].
+    A single cell's share is the difference of two such gaps and varies less than the widest of them does. In
+    [0, inf): above 1, the largest gap, samples of this size can tell nothing.
     """
-    return min(1.0, float(np.sqrt(1 / n + 1 / m) * stats.kstwobign.isf(alpha)))
+    return float(np.sqrt(1 / n + 1 / m) * stats.kstwobign.isf(alpha))
 
 
 def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) -> float:

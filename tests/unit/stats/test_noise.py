@@ -13,8 +13,8 @@ def test_psi_noise_is_the_scaled_chi_square():
 def test_noise_shrinks_as_samples_grow():
     levels = [noise.jensen_shannon_noise(n, n, 10) for n in (20, 100, 1000, 100_000)]
     assert levels == sorted(levels, reverse=True)
-    assert all(0 < level <= 1 for level in levels)
-    assert noise.jensen_shannon_noise(2, 2, 50) == 1
+    assert all(0 < level <= 1 for level in levels[1:])
+    assert noise.jensen_shannon_noise(2, 2, 50) > 1  # more than any distance: so few rows can tell nothing
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])

@@ -110,12 +110,12 @@ def test_moved_requests_have_drifted_and_the_worst_column_comes_first(tmp_path):
     message = verdict(store, config(tmp_path))
     assert (message.drifted, message.drifted_features) == (True, 2)
     assert [(score.name, score.method, score.drifted) for score in message.features] == [
-        ("age", "wasserstein", True),
+        ("age", "linf", True),
         ("plan", "js", True),
-        ("income", "wasserstein", False),
+        ("income", "linf", False),
     ]
-    assert float(message.features[0].score) == pytest.approx(2.5, abs=0.15)
-    assert 0.1 <= float(message.features[0].threshold) < 0.25
+    assert float(message.features[0].score) == pytest.approx(0.789, abs=0.02)  # 2 Phi(2.5 / 2) - 1
+    assert 0.05 <= float(message.features[0].threshold) < 0.1
 
 
 def test_the_report_lies_beside_the_verdict_and_says_the_same(tmp_path):
@@ -221,7 +221,7 @@ def test_a_column_asked_for_that_no_request_has_is_a_finding_and_drift(tmp_path)
     message = verdict(store, settings)
     assert [(score.name, score.method, score.drifted) for score in message.features] == [
         ("plan", "missing", True),
-        ("age", "ks", False),
+        ("age", "linf", False),
     ]
     assert message.quality_findings == (
         "plan: features.include names it, but the current data lacks it",
