@@ -9,6 +9,7 @@ from typing import Any
 from perennial.core.decision import Controller
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Kind, Raw
 from perennial.core.labels import KIND_LABEL, NAME_LABEL
+from perennial.runtime.controller.ownership import controller_uid, leads_to
 
 CONTROLLER_OF = {TRAINING_JOB: "training", MODEL_DEPLOYMENT: "serving", DRIFT_MONITOR: "drift"}
 
@@ -36,14 +37,19 @@ class ListedWorld:
         """Return the object, or None."""
         return next((raw for raw in self._of(kind, namespace) if raw["metadata"]["name"] == name), None)
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
-        """Return objects that carry the owner's labels."""
+    def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
+        """Return objects that carry the owner's labels, and belong to it; without ownerReferences, they do."""
         wanted = {KIND_LABEL: owner.kind, NAME_LABEL: owner.name}
+        controllers = {raw["metadata"].get("uid", ""): self._controller(raw, uid) for raw in self._objects}
         return tuple(
             raw
             for raw in self._of(kind, owner.namespace)
             if wanted.items() <= raw["metadata"].get("labels", {}).items()
+            and (leads_to(self._controller(raw, uid), uid, controllers) or not uid)
         )
+
+    def _controller(self, raw: Raw, default: str) -> str:
+        return controller_uid(raw) if "ownerReferences" in raw["metadata"] else default
 
     def answer(self, url: str) -> str | None:
         """Return nothing: no pod answers here."""

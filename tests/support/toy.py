@@ -40,7 +40,7 @@ def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:
 
 
 def observe(toy: Toy, world: World) -> Seen:
-    return Seen(toy, world.children(JOB, Key(toy.kind, toy.metadata.namespace, toy.metadata.name)))
+    return Seen(toy, world.children(JOB, Key(toy.kind, toy.metadata.namespace, toy.metadata.name), toy.metadata.uid))
 
 
 def decide(seen: Seen, config: OperatorConfig, now: datetime) -> Decision:

@@ -20,6 +20,10 @@
 - apiGroups: ["apps"]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
+# Finds the Deployment that a serving pod belongs to.
+- apiGroups: ["apps"]
+  resources: [replicasets]
+  verbs: [list, watch]
 # Scales a revision; deleted with it.
 - apiGroups: ["autoscaling"]
   resources: [horizontalpodautoscalers]

@@ -89,8 +89,12 @@ class World(Protocol):
         """Read one object."""
         ...
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
-        """Read the objects with the owner's labels (`perennial.dev/kind`, `perennial.dev/name`), sorted by name."""
+    def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
+        """Read the objects that belong to the resource with this uid, sorted by name.
+
+        They carry its labels, and their controller references lead to the uid: directly, or through other children
+        (CronJob, Job, Deployment, ReplicaSet). An object that only carries the labels belongs to someone else.
+        """
         ...
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:

@@ -36,6 +36,7 @@ EVENT = Kind("", "v1", "Event", "events")
 JOB = Kind("batch", "v1", "Job", "jobs")
 CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
@@ -44,7 +45,8 @@ LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY)
 """Kinds that the operator creates. Like pods, they are watched only with the label `perennial.dev/kind`."""
 
-WATCHED_BY_LABEL = (*CHILDREN, POD)
+WATCHED_BY_LABEL = (*CHILDREN, REPLICA_SET, POD)
+"""ReplicaSets are watched to follow the owner references from a pod to its Deployment."""
 
 
 class Key(NamedTuple):

@@ -68,9 +68,9 @@ def observe(resource: DriftMonitor, world: World) -> Observed:
     return Observed(
         resource=resource,
         target=_target(resource, world),
-        scheduled=any(raw["metadata"]["name"] == meta.name for raw in world.children(CRON_JOB, owner)),
-        jobs=tuple(Job.model_validate(raw) for raw in world.children(JOB, owner)),
-        pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner)),
+        scheduled=any(raw["metadata"]["name"] == meta.name for raw in world.children(CRON_JOB, owner, meta.uid)),
+        jobs=tuple(Job.model_validate(raw) for raw in world.children(JOB, owner, meta.uid)),
+        pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner, meta.uid)),
     )
 
 

@@ -20,6 +20,7 @@ from perennial.core.kinds import (
     SERVICE,
     TRAINING_JOB,
     Key,
+    Raw,
 )
 from perennial.core.labels import REVISION_LABEL
 
@@ -89,16 +90,22 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
     """Read the resource's world from the cache."""
     meta = resource.metadata
     owner = Key(MODEL_DEPLOYMENT.kind, meta.namespace, meta.name)
-    service = world.get(SERVICE, meta.namespace, meta.name)
     return Observed(
         resource=resource,
         upstream=_upstream(resource, world),
-        deployments=tuple(Deployment.model_validate(raw) for raw in world.children(DEPLOYMENT, owner)),
-        pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner)),
-        autoscalers=tuple(Resource.model_validate(raw).metadata for raw in world.children(AUTOSCALER, owner)),
-        policies=tuple(Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner)),
-        selected=_Service.model_validate(service).spec.selector.get(REVISION_LABEL) if service is not None else None,
+        deployments=tuple(Deployment.model_validate(raw) for raw in world.children(DEPLOYMENT, owner, meta.uid)),
+        pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner, meta.uid)),
+        autoscalers=tuple(Resource.model_validate(raw).metadata for raw in world.children(AUTOSCALER, owner, meta.uid)),
+        policies=tuple(
+            Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner, meta.uid)
+        ),
+        selected=_selected(meta.name, world.children(SERVICE, owner, meta.uid)),
     )
+
+
+def _selected(name: str, services: tuple[Raw, ...]) -> str | None:
+    found = (_Service.model_validate(raw) for raw in services if raw["metadata"]["name"] == name)
+    return next((item.spec.selector.get(REVISION_LABEL) for item in found), None)
 
 
 def _upstream(resource: ModelDeployment, world: World) -> Upstream | None:

@@ -122,14 +122,14 @@ def observe(resource: TrainingJob, world: World) -> Observed:
     """Read the cache. Jobs that carry our labels but have another owner are left out."""
     meta = resource.metadata
     key = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
-    found = (_attempt_job(resource, raw) for raw in world.children(JOB, key))
+    found = (_attempt_job(resource, raw) for raw in world.children(JOB, key, meta.uid))
     requests = (_retrain_request(meta.name, raw) for raw in world.naming(DRIFT_MONITOR, key))
     return Observed(
         resource=resource,
         jobs=tuple(item for item in found if item is not None),
-        pods=tuple(OwnedPod.model_validate(raw) for raw in world.children(POD, key)),
+        pods=tuple(OwnedPod.model_validate(raw) for raw in world.children(POD, key, meta.uid)),
         requests=tuple(item for item in requests if item is not None),
-        cron_jobs=tuple(Resource.model_validate(raw).metadata for raw in world.children(CRON_JOB, key)),
+        cron_jobs=tuple(Resource.model_validate(raw).metadata for raw in world.children(CRON_JOB, key, meta.uid)),
         answer=world.answer,
     )
 

@@ -62,7 +62,7 @@ class Cluster:
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return None
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
+    def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
         found = {JOB: self.jobs, POD: {**self.pods, **self.polls}, CRON_JOB: self.cron_jobs}[kind]
         return tuple(found[name] for name in sorted(found))
 

@@ -5,13 +5,14 @@ Every change returns the keys of the resources to reconcile.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.core.labels import KIND_LABEL, NAME_LABEL
 from perennial.runtime.controller.codec import pack, unpack
+from perennial.runtime.controller.ownership import INTERMEDIATE, controller_uid, leads_to
 
 Names = Callable[[Mapping[str, Any]], tuple[Key, ...]]
 Place = tuple[str, str]
@@ -32,6 +33,8 @@ class _Kept:
     version: int | None
     owner: frozenset[Key]
     """The owner by its labels, if that is one of the operator's resources."""
+    controller: str
+    """uid of the controlling owner; empty if there is none."""
 
 
 @dataclass
@@ -60,10 +63,14 @@ class Cache:
         kept = self._shelves[kind.kind].objects.get((namespace, name))
         return unpack(kept.text) if kept is not None else None
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
-        """Read the objects with the owner's labels, sorted by name."""
-        shelf = self._shelves[kind.kind]
-        return tuple(unpack(shelf.objects[place].text) for place in sorted(shelf.by_owner.get(owner, ())))
+    def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
+        """Read the objects with the owner's labels whose controller references lead to this uid, sorted by name."""
+        controllers = {kept.uid: kept.controller for item in INTERMEDIATE for _, kept in self._labelled(item, owner)}
+        return tuple(
+            unpack(kept.text)
+            for _, kept in sorted(self._labelled(kind, owner))
+            if leads_to(kept.controller, uid, controllers)
+        )
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         """Read the resources of a kind whose spec names another resource, sorted by name."""
@@ -100,7 +107,7 @@ class Cache:
             if known.uid != metadata.get("uid", ""):
                 self._bury(known.uid, known.version)
         self._gone.pop(metadata.get("uid", ""), None)
-        kept = _Kept(pack(kind, raw), metadata.get("uid", ""), _version(raw), self._owner_of(raw))
+        kept = _Kept(pack(kind, raw), metadata.get("uid", ""), _version(raw), self._owner_of(raw), controller_uid(raw))
         shelf.objects[place] = kept
         return self._link(kind, place, raw, kept.owner) | (known.owner if known is not None else _NOTHING)
 
@@ -137,6 +144,11 @@ class Cache:
         return frozenset(wake)
 
     # Inside.
+
+    def _labelled(self, kind: Kind, owner: Key) -> Iterator[tuple[Place, _Kept]]:
+        """Iterate over the objects with the owner's labels; another owner may have the same labels."""
+        shelf = self._shelves[kind.kind]
+        return ((place, shelf.objects[place]) for place in shelf.by_owner.get(owner, ()))
 
     def _is_newer(self, metadata: Mapping[str, Any], known: _Kept | None) -> bool:
         version = _number(metadata.get("resourceVersion"))

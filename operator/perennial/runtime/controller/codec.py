@@ -7,12 +7,13 @@ microseconds, about a hundredth of a reconcile.
 import json
 from typing import Any
 
-from perennial.core.kinds import JOB, POD, Kind, Raw
+from perennial.core.kinds import JOB, POD, REPLICA_SET, Kind, Raw
 from perennial.core.labels import LAST_APPLIED_ANNOTATION
 
 _NEVER_READ = {
     # Never read: controllers read the status of Jobs and pods, not their templates.
     JOB.kind: ("template",),
+    REPLICA_SET.kind: ("template",),
     POD.kind: ("containers", "initContainers", "volumes", "affinity", "tolerations"),
 }
 

@@ -19,9 +19,9 @@ class CachedWorld:
         """Read one object."""
         return self.cache.get(kind, namespace, name)
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
-        """Read the objects that carry the owner's labels, sorted by name."""
-        return self.cache.children(kind, owner)
+    def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
+        """Read the objects that belong to the resource with this uid, sorted by name."""
+        return self.cache.children(kind, owner, uid)
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         """Read the resources whose spec names another resource, sorted by name."""

@@ -26,6 +26,7 @@ def resource(name: str, version: int, *, uid: str = "", namespace: str = "n", **
 def owned(name: str, version: int, owner: str, kind: str = "TrainingJob", uid: str = "") -> Raw:
     raw = resource(name, version, uid=uid)
     raw["metadata"]["labels"] = {KIND_LABEL: kind, NAME_LABEL: owner}
+    raw["metadata"]["ownerReferences"] = [{"kind": kind, "uid": owner, "controller": True}]
     return raw
 
 
@@ -86,17 +87,17 @@ def test_children_are_found_by_their_labels_and_by_name(cache: Cache) -> None:
         cache.put(JOB, owned(name, 1, "a"))
     cache.put(JOB, owned("other", 1, "b"))
     cache.put(POD, owned("p", 1, "a"))
-    assert [raw["metadata"]["name"] for raw in cache.children(JOB, JOB_A)] == ["j1", "j2"]
-    assert [raw["metadata"]["name"] for raw in cache.children(POD, JOB_A)] == ["p"]
-    assert cache.children(JOB, Key("TrainingJob", "m", "a")) == ()
+    assert [raw["metadata"]["name"] for raw in cache.children(JOB, JOB_A, "a")] == ["j1", "j2"]
+    assert [raw["metadata"]["name"] for raw in cache.children(POD, JOB_A, "a")] == ["p"]
+    assert cache.children(JOB, Key("TrainingJob", "m", "a"), "a") == ()
     cache.remove(JOB, owned("j1", 2, "a"))
-    assert [raw["metadata"]["name"] for raw in cache.children(JOB, JOB_A)] == ["j2"]
+    assert [raw["metadata"]["name"] for raw in cache.children(JOB, JOB_A, "a")] == ["j2"]
 
 
 def test_a_child_that_changes_its_owner_wakes_both(cache: Cache) -> None:
     cache.put(JOB, owned("j", 1, "a"))
     assert cache.put(JOB, owned("j", 2, "b")) == {JOB_A, Key("TrainingJob", "n", "b")}
-    assert cache.children(JOB, JOB_A) == ()
+    assert cache.children(JOB, JOB_A, "a") == ()
 
 
 @pytest.mark.parametrize("labels", [{}, {KIND_LABEL: "Secret", NAME_LABEL: "a"}, {KIND_LABEL: "TrainingJob"}])

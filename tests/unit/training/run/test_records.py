@@ -219,7 +219,7 @@ class Shelf:
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return None
 
-    def children(self, kind: Kind, owner: Key) -> tuple[Raw, ...]:
+    def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
         return tuple(self.found[kind])
 
     def answer(self, url: str) -> str | None:
