@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perennial.core import kinds
-from perennial.core.kinds import CHILDREN, EVENT, LEASE, POD, RESOURCES, WATCHED_BY_LABEL, Kind
+from perennial.core.kinds import CHILDREN, EVENT, LEASE, RESOURCES, WATCHED_BY_LABEL, Kind
 from perennial.generate import rbac
 from tests.contract.conftest import RELEASE_NAMESPACE, Rendered, kubectl
 from tests.contract.server import ROOT, Server, dump, load
@@ -120,7 +120,7 @@ def may(server: Server, user: str, namespace: str, request: Request) -> bool:
 
 def asked() -> list[Request]:
     """Return every verb on everything that the operator knows, and on what it must never have."""
-    own = [(kind.group, kind.plural) for kind in (*RESOURCES, *CHILDREN, POD, EVENT, LEASE)]
+    own = [(kind.group, kind.plural) for kind in (*RESOURCES, *WATCHED_BY_LABEL, EVENT, LEASE)]
     status = [(kind.group, f"{kind.plural}/status") for kind in RESOURCES]
     return [(group, name, verb) for group, name in dict.fromkeys((*own, *status, *FOREIGN)) for verb in VERBS]
 
