@@ -54,12 +54,19 @@ def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
         "fairness": verdict.unfair,
     }
     state = states[kind.check]
-    scores = [score for score in verdict.scores if score.check == kind.check]
+    # What could not be evaluated comes first where it decides.
+    scores = sorted(
+        (score for score in verdict.scores if score.check == kind.check),
+        key=lambda score: state is None and score.value is not None,
+    )
     text = "; ".join(_score_text(score) for score in scores[:_SHOWN]) or "see the report"
     coverage = "" if kind.check == "estimated" else _coverage_text(verdict)
     if state is None:
         return Wanted(
-            kind.condition, "Unknown", reasons.NOT_JUDGED, shorten(f"no check could be evaluated: {text}{coverage}")
+            kind.condition,
+            "Unknown",
+            reasons.NOT_JUDGED,
+            shorten(f"not every check could be evaluated: {text}{coverage}"),
         )
     truth: Truth = "True" if state else "False"
     return Wanted(

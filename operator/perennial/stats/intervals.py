@@ -134,7 +134,9 @@ def estimate(
 def ratio_estimate(part: Figure, whole: Figure, confidence: float = CONFIDENCE) -> Estimate:
     """Return part / whole of two non-negative figures on the same rows, with an interval on the log scale.
 
-    A part of 0 gives the interval [0, inf).
+    A part of 0 has no logarithm. Its interval then reaches from 0 to the ratio of the upper bound of the part to the
+    lower bound of the whole, each by Wilson's method at half the error probability (Bonferroni), so that nobody of a
+    large group is told apart from nobody of a small one.
 
     Raises:
         Undefined: the whole is 0.
@@ -142,13 +144,19 @@ def ratio_estimate(part: Figure, whole: Figure, confidence: float = CONFIDENCE) 
     if whole.value <= 0:
         raise Undefined("the rate in the denominator is 0")
     if part.value <= 0:
-        return Estimate(0.0, 0.0, inf)
+        return Estimate(0.0, 0.0, _upper_bound_of_empty(part, whole, confidence))
     value = part.value / whole.value
     relative = Figure(0.0, part.influence / part.value - whole.influence / whole.value)
     reach = normal_quantile(confidence) * relative.error
     if not isfinite(reach) or log(value) + reach > 700:  # noqa: PLR2004 - exp overflows beyond
         return Estimate(value, 0.0, inf)
     return Estimate(value, value * exp(-reach), value * exp(reach))
+
+
+def _upper_bound_of_empty(part: Figure, whole: Figure, confidence: float) -> float:
+    each = 1 - (1 - confidence) / 2
+    least = estimate(whole, each, low=0.0, share=True).low
+    return estimate(part, each, share=True).high / least if least > 0 else inf
 
 
 def normal_quantile(confidence: float) -> float:

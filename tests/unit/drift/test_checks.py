@@ -68,7 +68,7 @@ def test_what_could_not_be_judged_is_unknown_and_says_why() -> None:
     decision = decide(checked(), target(), job("churn-1"), pod("churn-1", verdict(scores=[blank])))
     assert conditions(decision)["Degraded"] == ("Unknown", "NotJudged")
     message = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "Degraded")
-    assert message == "no check could be evaluated: rocAuc: 20 labelled rows"
+    assert message == "not every check could be evaluated: rocAuc: 20 labelled rows"
 
 
 @pytest.mark.parametrize(("wish", "asks"), [([], False), (["Degradation"], True), (["Unfairness"], False)])

@@ -3,8 +3,7 @@
 import json
 from decimal import Decimal
 
-from perennial.agent.drift.performance.checks import state_of
-from perennial.agent.drift.report.model import CheckReport, DriftReport, FeatureReport
+from perennial.agent.drift.report.model import CheckReport, DriftReport, FeatureReport, state_of
 from perennial.api.contract.messages import MAX_BYTES, DriftVerdict, NoVerdict
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import FeatureScore

@@ -1,7 +1,6 @@
 """Runs the performance and fairness checks. A check that cannot be evaluated reports the reason."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +13,18 @@ from perennial.agent.drift.data.predictions import LABEL, frame_of_files, read_p
 from perennial.agent.drift.data.table import Table
 from perennial.agent.drift.performance.estimates import run_estimates
 from perennial.agent.drift.performance.limits import Limits, interval_of
-from perennial.agent.drift.performance.rows import judged, rows_of
+from perennial.agent.drift.performance.rows import bounded, judged, rows_of, usable
 from perennial.agent.drift.report.model import CheckReport, GroupReport
 from perennial.agent.drift.report.text import count, percent
+from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import DriftConfig
 from perennial.api.driftmonitor.checks import FairnessCheck, PerformanceCheck
+from perennial.core.failures import DATA_INVALID
 from perennial.stats.fairness import disparity, is_signed
 from perennial.stats.groups import Judged, group_rates
 from perennial.stats.intervals import Undefined
 from perennial.stats.performance import gain, measure
+from perennial.stats.regression import Ranked
 
 log = logging.getLogger(__name__)
 
@@ -76,17 +78,15 @@ def _labelled_checks(config: DriftConfig, store: Store, reference: Table, folder
         frame, labelled, notes = _read(config, store, wanted, folder, now)
     except Undefined as error:
         return CheckResults(tuple(_not_evaluated(config, str(error))))
+    except AgentError as error:
+        if error.failure is not DATA_INVALID:
+            raise  # storage that is away comes back; a corrupt file does not
+        return CheckResults(tuple(_not_evaluated(config, error.message)))
     reports = [
         *(_performance(check, config, frame, reference) for check in checks.performance),
         *(_fairness(check, config, frame) for check in checks.fairness),
     ]
     return CheckResults(tuple(reports), labelled, frame.height, notes)
-
-
-def state_of(reports: Sequence[CheckReport], kind: str) -> bool | None:
-    """Whether a check of a kind failed; None if there is none, or none could be evaluated."""
-    evaluated = [report for report in reports if report.check == kind and report.value is not None]
-    return any(report.failed for report in evaluated) if evaluated else None
 
 
 def _read(
@@ -112,7 +112,11 @@ def _performance(check: PerformanceCheck, config: DriftConfig, frame: pl.DataFra
     words = [limits.words, f"at most {check.max_drop} worse than the reference" if check.max_drop else ""]
     blank = CheckReport(check="performance", metric=check.metric, limit=" and ".join(word for word in words if word))
     try:
+        _require_labels(frame, config)
         rows = rows_of(frame, check.metric, config.predictions, check.k)
+        used = int(rows.relevance.size) if isinstance(rows, Ranked) else rows.size
+        blank = blank.model_copy(update={"left_out": _labelled_rows(frame) - used})
+        bounded(used, blank.left_out)
         if rows.size < config.checks.min_rows:
             raise Undefined(f"{count(rows.size, 'labelled row')}, but checks.minRows is {config.checks.min_rows:,}")
         found = measure(check.metric, rows)
@@ -137,13 +141,40 @@ def _reference_frame(config: DriftConfig, reference: Table) -> pl.DataFrame:
     return frame.with_columns(reference.column(label).alias(LABEL))
 
 
+def _require_labels(frame: pl.DataFrame, config: DriftConfig) -> None:
+    """Refuse to evaluate predictions of which none has a label.
+
+    Raises:
+        Undefined: no label joined a prediction.
+    """
+    labels = config.ground_truth
+    if labels is None or LABEL not in frame.columns:
+        raise Undefined("there are no labels: set groundTruth")
+    if not _labelled_rows(frame):
+        identity = f"column {labels.id}" if labels.id else "the request's id"
+        raise Undefined(
+            f"no label joined any of {count(frame.height, 'prediction')}: column {labels.key} of the labels and "
+            f"{identity} have no value in common"
+        )
+
+
+def _labelled_rows(frame: pl.DataFrame) -> int:
+    """Number of rows with a label; NaN is none."""
+    return frame.height if LABEL not in frame.columns else usable(frame).get_column(LABEL).drop_nulls().len()
+
+
 def _fairness(check: FairnessCheck, config: DriftConfig, frame: pl.DataFrame) -> CheckReport:
     limits = _fair_limits(check)
     named = " & ".join(check.attributes)
     blank = CheckReport(check="fairness", metric=check.metric, subject=named, limit=limits.words)
     try:
+        if check.needs_truth:
+            _require_labels(frame, config)
         rows = judged(frame, config.predictions, check.attributes, labelled=check.needs_truth)
-        blank = blank.model_copy(update={"groups": _groups(rows, check), "rows": int(rows.favourable.size)})
+        size = int(rows.favourable.size)
+        left_out = (_labelled_rows(frame) if check.needs_truth else frame.height) - size
+        bounded(size, left_out)
+        blank = blank.model_copy(update={"groups": _groups(rows, check), "rows": size, "left_out": left_out})
         found = disparity(check.metric, rows, check.privileged, least=check.min_group_rows)
     except Undefined as error:
         return blank.model_copy(update={"why": str(error)})

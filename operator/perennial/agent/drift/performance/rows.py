@@ -7,6 +7,15 @@ import polars as pl
 
 from perennial.agent.drift.data.predictions import GROUP, LABEL, OUTPUT
 from perennial.agent.drift.data.table import as_text
+from perennial.agent.drift.performance.vocabulary import (
+    canonical,
+    class_name,
+    class_names,
+    common,
+    known,
+    require,
+    some,
+)
 from perennial.api.common.measures import MetricName
 from perennial.api.driftmonitor.checks import Predictions
 from perennial.stats.classification import Bools, Classified
@@ -16,7 +25,10 @@ from perennial.stats.performance import METRICS, Rows
 from perennial.stats.regression import Ranked, Regressed
 from perennial.stats.samples import Floats
 
-_BINARY = ("0", "1")
+UNUSABLE_SHARE = 0.05
+"""Share of rows that may be left out because label or prediction is unusable; with more, nothing is evaluated."""
+_ROUNDING = 1e-6
+"""How far a probability may lie outside of 0 to 1: sums in single precision do."""
 
 
 def rows_of(frame: pl.DataFrame, metric: MetricName, predictions: Predictions, k: int) -> Rows:
@@ -31,7 +43,7 @@ def rows_of(frame: pl.DataFrame, metric: MetricName, predictions: Predictions, k
     Raises:
         Undefined: the columns do not fit the metric; the message says why.
     """
-    present = frame.drop_nulls([LABEL, *outputs_of(frame)])
+    present = usable(frame).drop_nulls([LABEL, *outputs_of(frame)])
     kind = METRICS[metric].rows
     if kind is Classified:
         return classified(present, predictions)
@@ -48,29 +60,50 @@ def rows_of(frame: pl.DataFrame, metric: MetricName, predictions: Predictions, k
     return Ranked(label[kept], output[kept], groups[kept], k)
 
 
-def classified(frame: pl.DataFrame, predictions: Predictions) -> Classified:
-    """Return rows of classes, from predicted classes or from probabilities.
+def usable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with NaN and infinity as null, in labels and predictions: neither is a class or a number."""
+    floats = [name for name in (LABEL, *outputs_of(frame)) if name in frame.columns and frame.schema[name].is_float()]
+    return frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in floats)
+
+
+def bounded(rows: int, left_out: int) -> None:
+    """Refuse to evaluate what is left of data that is mostly unusable.
 
     Raises:
-        Undefined: a label is not a known class, the number of probabilities differs from that of the classes, or
-            they are not within 0 and 1.
+        Undefined: more than UNUSABLE_SHARE of the rows were left out.
     """
-    truth = as_text(frame.get_column(LABEL))
-    names = predictions.classes or _BINARY
-    scores = probabilities(frame, predictions)
+    total = rows + left_out
+    if left_out > UNUSABLE_SHARE * total:
+        raise Undefined(
+            f"{left_out:,} of {total:,} predictions cannot be used (missing, not a number, or no probability), "
+            f"more than {UNUSABLE_SHARE:.0%}"
+        )
+
+
+def classified(frame: pl.DataFrame, predictions: Predictions) -> Classified:
+    """Return rows of classes, from predicted classes or from probabilities; unusable probabilities are left out.
+
+    Raises:
+        Undefined: a label is not a known class, labels and predictions have different classes, or the number of
+            probabilities differs from that of the classes.
+    """
+    kept, scores = probabilities(frame, predictions)
     if scores is None:
-        classes = as_text(_single(frame))
-        names = tuple(sorted({*truth.unique(), *classes.unique()}))
-        if len(names) <= 2 and predictions.positive not in names:  # noqa: PLR2004 - two classes
-            text = f"neither labels nor predictions contain class {predictions.positive}, only {_some(names)}"
-            raise Undefined(f"{text}: set predictions.positive")
-        positive = names.index(predictions.positive) if len(names) <= 2 else None  # noqa: PLR2004
-        return Classified(_indices(truth, names), _indices(classes, names), None, positive)
+        truth, classes = common(kept.get_column(LABEL), _single(kept), predictions.classes)
+        names = tuple(sorted({*truth.drop_nulls().unique(), *classes.drop_nulls().unique()}))
+        if len(names) > 2:  # noqa: PLR2004 - two classes
+            return Classified(_indices(truth, names), _indices(classes, names))
+        positive = class_name(predictions.positive)
+        if positive not in names:
+            require(predictions.positive, pl.concat([truth, classes]), "labels and predictions")
+        return Classified(_indices(truth, names), _indices(classes, names), None, names.index(positive))
+    names = class_names(predictions.classes)
+    truth = known(canonical(kept.get_column(LABEL)), names, "labels")
     if len(names) > 2:  # noqa: PLR2004
         return Classified(_indices(truth, names), scores.argmax(axis=1), scores)
-    positive = _position(predictions, names)
-    predicted = np.where(scores[:, positive] >= float(predictions.threshold), positive, 1 - positive)
-    return Classified(_indices(truth, names), predicted, scores, positive)
+    place = _position(predictions, names)
+    predicted = np.where(scores[:, place] >= float(predictions.threshold), place, 1 - place)
+    return Classified(_indices(truth, names), predicted, scores, place)
 
 
 def judged(frame: pl.DataFrame, predictions: Predictions, attributes: Sequence[str], *, labelled: bool) -> Judged:
@@ -88,12 +121,39 @@ def judged(frame: pl.DataFrame, predictions: Predictions, attributes: Sequence[s
     for name in attributes:
         if name not in frame.columns:
             raise Undefined(f"neither requests nor labels have a column {name}")
-    present = frame.drop_nulls([*outputs_of(frame), *([LABEL] if labelled else [])])
-    groups = crossed(
-        [as_text(present.get_column(name)).fill_null("").to_numpy().astype(np.str_) for name in attributes]
-    )
-    deserved = _is(present.get_column(LABEL), predictions.positive) if labelled else None
-    return Judged(_favourable(present, predictions), groups, deserved)
+    present = usable(frame).drop_nulls([*outputs_of(frame), *([LABEL] if labelled else [])])
+    kept, scores = probabilities(present, predictions)
+    favourable, truth = _decisions(kept, scores, predictions, labelled=labelled)
+    groups = crossed([as_text(kept.get_column(name)).fill_null("").to_numpy().astype(np.str_) for name in attributes])
+    return Judged(favourable, groups, truth)
+
+
+def _decisions(
+    frame: pl.DataFrame, scores: Floats | None, predictions: Predictions, *, labelled: bool
+) -> tuple[Bools, Bools | None]:
+    """Return whether the decision, and the label, is the favourable one.
+
+    Raises:
+        Undefined: the favourable class never occurs, or labels and predictions have different classes.
+    """
+    names = class_names(predictions.classes)
+    if scores is None:
+        classes = _single(frame)
+        if labelled:
+            truth, classes = common(frame.get_column(LABEL), classes, predictions.classes)
+        else:
+            classes = known(canonical(classes), names, "predictions") if predictions.classes else canonical(classes)
+        positive = require(predictions.positive, classes, "predictions")
+        favourable = _is(classes, positive)
+    else:
+        place = _position(predictions, names)
+        above = scores[:, place] >= float(predictions.threshold)
+        favourable = np.asarray(above if len(names) == 2 else scores.argmax(axis=1) == place)  # noqa: PLR2004
+        if labelled:
+            truth = known(canonical(frame.get_column(LABEL)), names, "labels")
+    if not labelled:
+        return favourable, None
+    return favourable, _is(truth, require(predictions.positive, truth, "labels"))
 
 
 def outputs_of(frame: pl.DataFrame) -> list[str]:
@@ -102,26 +162,27 @@ def outputs_of(frame: pl.DataFrame) -> list[str]:
     return sorted(found, key=lambda name: int(name.removeprefix(OUTPUT).removeprefix(".") or 0))
 
 
-def probabilities(frame: pl.DataFrame, predictions: Predictions) -> Floats | None:
-    """Return the probability of each class, shape (n, classes), or None if predictions are classes.
+def probabilities(frame: pl.DataFrame, predictions: Predictions) -> tuple[pl.DataFrame, Floats | None]:
+    """Return the rows with usable predictions and the probability of each class, shape (n, classes).
 
-    A single value per row is the probability of the positive class if any is fractional, otherwise a class.
+    A single value per row is the probability of the positive class if any is fractional, otherwise a class; the
+    probabilities are then None. Rows with a value outside of 0 to 1 are left out; callers bound their share.
 
     Raises:
-        Undefined: the number of values differs from that of the classes, or they are not within 0 and 1.
+        Undefined: the number of values differs from that of the classes, or most are outside of 0 to 1.
     """
     columns = outputs_of(frame)
-    names = predictions.classes or _BINARY
+    names = class_names(predictions.classes)
     if len(columns) > 1:
         if len(columns) != len(names):
             raise Undefined(
                 f"the model returns {len(columns)} values for {len(names)} classes: set predictions.classes"
             )
         scores = np.column_stack([_numbers(frame.get_column(name), "predictions") for name in columns])
-        return _validated(scores)
+        return _within_range(frame, scores)
     values = _single(frame)
     if not values.dtype.is_float() or bool((values == values.round()).all()):
-        return None
+        return frame, None
     if len(names) != 2:  # noqa: PLR2004
         raise Undefined(
             f"the model returns one probability for {len(names)} classes: set predictions.output to all of them"
@@ -130,7 +191,7 @@ def probabilities(frame: pl.DataFrame, predictions: Predictions) -> Floats | Non
     both = np.empty((chance.size, 2))
     positive = _position(predictions, names)
     both[:, positive], both[:, 1 - positive] = chance, 1 - chance
-    return _validated(both)
+    return _within_range(frame, both)
 
 
 def positive_scores(frame: pl.DataFrame, predictions: Predictions) -> Floats:
@@ -139,37 +200,29 @@ def positive_scores(frame: pl.DataFrame, predictions: Predictions) -> Floats:
     Raises:
         Undefined: predictions are classes, or there are more than two.
     """
-    present = frame.drop_nulls(outputs_of(frame))
-    names = predictions.classes or _BINARY
-    scores = probabilities(present, predictions)
+    present = usable(frame).drop_nulls(outputs_of(frame))
+    names = class_names(predictions.classes)
+    kept, scores = probabilities(present, predictions)
     if scores is None:
         raise Undefined("estimates need probabilities, but predictions are classes")
     if len(names) != 2:  # noqa: PLR2004
         raise Undefined("estimates support two classes only")
+    bounded(kept.height, frame.height - kept.height)
     return np.asarray(scores[:, _position(predictions, names)])
 
 
-def _favourable(frame: pl.DataFrame, predictions: Predictions) -> Bools:
-    scores = probabilities(frame, predictions)
-    if scores is None:
-        return _is(_single(frame), predictions.positive)
-    names = predictions.classes or _BINARY
-    positive = _position(predictions, names)
-    if len(names) == 2:  # noqa: PLR2004
-        return np.asarray(scores[:, positive] >= float(predictions.threshold))
-    return np.asarray(scores.argmax(axis=1) == positive)
-
-
 def _position(predictions: Predictions, names: Sequence[str]) -> int:
-    if predictions.positive not in names:
-        raise Undefined(f"predictions.positive {predictions.positive} is not one of the classes {_some(names)}")
-    return list(names).index(predictions.positive)
+    positive = class_name(predictions.positive)
+    if positive not in names:
+        raise Undefined(f"predictions.positive {predictions.positive} is not one of the classes {some(names)}")
+    return list(names).index(positive)
 
 
-def _validated(scores: Floats) -> Floats:
-    if not np.all((scores >= 0) & (scores <= 1)):
-        raise Undefined("predictions are not probabilities, since some are outside of 0 to 1: set predictions.output")
-    return scores
+def _within_range(frame: pl.DataFrame, scores: Floats) -> tuple[pl.DataFrame, Floats]:
+    good = np.all((scores >= -_ROUNDING) & (scores <= 1 + _ROUNDING), axis=1)
+    if 2 * np.count_nonzero(good) < good.size:
+        raise Undefined("predictions are not probabilities, since most are outside of 0 to 1: set predictions.output")
+    return frame.filter(pl.Series(good)), np.clip(scores[good], 0.0, 1.0)
 
 
 def _single(frame: pl.DataFrame) -> pl.Series:
@@ -180,23 +233,17 @@ def _single(frame: pl.DataFrame) -> pl.Series:
 
 
 def _numbers(series: pl.Series, what: str) -> Floats:
+    """Return the values as float64, NaN where one is not a number; callers bound their share."""
     numbers = series.cast(pl.Float64, strict=False)
-    if numbers.null_count():
-        raise Undefined(f"{what} are not numbers, such as {as_text(series.filter(numbers.is_null()))[0]}")
-    return numbers.to_numpy()
+    unreadable = series.filter(numbers.is_null())
+    if unreadable.len() > UNUSABLE_SHARE * series.len():
+        raise Undefined(f"{what} are not numbers, such as {as_text(unreadable)[0]}")
+    return numbers.fill_null(float("nan")).to_numpy()
 
 
 def _is(series: pl.Series, value: str) -> Bools:
-    return np.asarray((as_text(series) == value).fill_null(value=False).to_numpy())
+    return np.asarray((series == value).fill_null(value=False).to_numpy())
 
 
 def _indices(texts: pl.Series, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    places = texts.replace_strict(list(names), list(range(len(names))), default=None, return_dtype=pl.Int64)
-    if places.null_count():
-        unknown = texts.filter(places.is_null())[0]
-        raise Undefined(f"label {unknown} is not one of the classes {_some(names)}: set predictions.classes")
-    return places.to_numpy()
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(list(names)[:8]) or "nothing"
+    return texts.replace_strict(list(names), list(range(len(names))), return_dtype=pl.Int64).to_numpy()

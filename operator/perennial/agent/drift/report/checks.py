@@ -75,12 +75,13 @@ def _row(check: CheckReport) -> str:
         return f'<tr><td>{escape(name)}</td><td colspan="5" class="soft">{escape(why)}</td></tr>'
     high = "∞" if check.high is None else number(check.high)
     before = f", {number(check.reference)} on the reference" if check.reference is not None else ""
+    left_out = f" ({check.left_out:,} left out)" if check.left_out else ""
     state = (
         '<span class="bad">beyond the limit</span>' if check.failed else '<span class="good">within the limit</span>'
     )
     return (
         f"<tr><td>{escape(name)}</td><td>{number(check.value)}{before}</td><td>{number(check.low)} to {high}</td>"
-        f"<td>{escape(check.limit)}</td><td>{check.rows:,}</td><td>{state}</td></tr>"
+        f"<td>{escape(check.limit)}</td><td>{check.rows:,}{left_out}</td><td>{state}</td></tr>"
     )
 
 

@@ -1,9 +1,10 @@
 """Renders report.html: a single file without scripts. All text from the data is escaped."""
 
+from dataclasses import dataclass
 from html import escape
 
 from perennial.agent.drift.report.checks import checks_section
-from perennial.agent.drift.report.model import ColumnSide, DriftReport, FeatureReport, NumberSummary
+from perennial.agent.drift.report.model import ColumnSide, DriftReport, FeatureReport, NumberSummary, state_of
 from perennial.agent.drift.report.plot import key, plot
 from perennial.agent.drift.report.text import count, number, percent
 from perennial.api.driftmonitor.status import p_value_text
@@ -22,19 +23,34 @@ _METHODS = {
     "linf-robust": "Largest difference, corrected for sample size",
     "missing": "Difference in the share of missing values",
 }
+
+
+@dataclass(frozen=True)
+class _Check:
+    """A kind of check, as the headline names it."""
+
+    name: str
+    failed: str
+
+
+_CHECKS = {
+    "performance": _Check("Performance", "Performance is beyond its limits"),
+    "fairness": _Check("Fairness", "Groups are treated differently"),
+    "estimated": _Check("Estimated performance", "Estimated performance is beyond its limits"),
+}
 _STATISTICS = {"ks": "D", "chi2": "χ²"}
 """Symbol of each test's statistic."""
 
 _STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--text:#1c2430;--soft:#5b6675;--line:#d9dee5;--card:#f7f8fa;
---ref:#9db2cc;--cur:#c2410c;--bad:#b42318;--good:#157347}
+--ref:#9db2cc;--cur:#c2410c;--bad:#b42318;--good:#157347;--unknown:#8a5a00}
 @media(prefers-color-scheme:dark){:root{--bg:#12161c;--text:#e6eaf0;--soft:#9aa6b5;--line:#313a46;--card:#1a2028;
---ref:#4d6480;--cur:#fb923c;--bad:#ff8a7a;--good:#6fd39b}}
+--ref:#4d6480;--cur:#fb923c;--bad:#ff8a7a;--good:#6fd39b;--unknown:#e0b35a}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--bg);color:var(--text);
 font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:0}
-p{margin:.4rem 0}.soft{color:var(--soft)}.bad{color:var(--bad)}.good{color:var(--good)}
+p{margin:.4rem 0}.soft{color:var(--soft)}.bad{color:var(--bad)}.good{color:var(--good)}.unknown{color:var(--unknown)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:.5rem 0}dt{color:var(--soft)}dd{margin:0}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:1rem}
 article{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.8rem}
@@ -58,8 +74,8 @@ def render(report: DriftReport) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>",
         _head(report),
-        checks_section(report),
         _quality(report),
+        checks_section(report),
         _columns(report),
         _left_out(report),
         _notes(report),
@@ -69,13 +85,31 @@ def render(report: DriftReport) -> str:
 
 
 def _headline(report: DriftReport) -> str:
-    verdict = "drift" if report.drifted else "no drift"
+    verdict = "; ".join(summary(report)).lower()
     return f"{verdict}, {report.drifted_features} of {count(report.compared_features, 'column')} drifted"
 
 
+def summary(report: DriftReport) -> tuple[str, ...]:
+    """Sum up every check, worst first: what was found, then what could not be judged, or that all is well."""
+    kinds = [kind for kind in _CHECKS if any(check.check == kind for check in report.checks)]
+    states = {kind: state_of(report.checks, kind) for kind in kinds}
+    found = [
+        *(("The data has drifted",) if report.drifted else ()),
+        *(_CHECKS[kind].failed for kind in kinds if states[kind]),
+        *((count(len(report.quality_findings), "finding") + " of data quality",) if report.quality_findings else ()),
+    ]
+    unknown = [f"{_CHECKS[kind].name} not judged" for kind in kinds if states[kind] is None]
+    held = [_CHECKS[kind].name for kind in kinds if states[kind] is False]
+    fine = [] if report.drifted else ["The data has not drifted"]
+    return (*found, *unknown, *(fine if found or unknown else [*fine, *(f"{name} within its limits" for name in held)]))
+
+
 def _head(report: DriftReport) -> str:
-    colour = "bad" if report.drifted else "good"
-    verdict = "The data has drifted" if report.drifted else "The data has not drifted"
+    states = [state_of(report.checks, kind) for kind in _CHECKS]
+    unjudged = any(check.value is None for check in report.checks)
+    bad = report.drifted or any(states) or bool(report.quality_findings)
+    colour = "bad" if bad else "unknown" if unjudged else "good"
+    first, *others = summary(report)
     model = f"{report.run or 'unknown'} ({(report.digest or 'digest unknown')[:19]})"
     facts = [
         ("Monitor", f"{report.namespace}/{report.monitor}"),
@@ -86,8 +120,9 @@ def _head(report: DriftReport) -> str:
         ("Compared", f"{report.time}, job {report.job}"),
     ]
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    further = f"<p><strong>{escape('; '.join(others))}.</strong></p>" if others else ""
     return (
-        f'<h1 class="{colour}">{verdict}</h1>'
+        f'<h1 class="{colour}">{escape(first)}</h1>{further}'
         f"<p>{report.drifted_features} of {count(report.compared_features, 'column')} drifted; "
         f"the verdict is drift from a share of {percent(report.share_threshold)}.</p><dl>{listed}</dl>"
     )

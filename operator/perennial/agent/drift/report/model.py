@@ -3,6 +3,7 @@
 Its JSON Schema is `DriftReport.model_json_schema()`; `schemaVersion` is increased by incompatible changes.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -92,8 +93,17 @@ class CheckReport(Model):
     limit: str = Field("", description="Limit, as text.")
     failed: bool = Field(False, description="Whether the whole interval is beyond the limit.")
     rows: int = Field(0, description="Number of rows it was computed from.")
+    left_out: int = Field(0, description="Number of rows left out because prediction or label is unusable.")
     why: str | None = Field(None, description="Why there is no value.")
     groups: tuple[GroupReport, ...] = Field((), description="For fairness: groups with enough rows.")
+
+
+def state_of(reports: Sequence[CheckReport], kind: str) -> bool | None:
+    """Whether a check of a kind failed; None if there is none, or if one could not be evaluated and none failed."""
+    found = [report for report in reports if report.check == kind]
+    if any(report.failed for report in found):
+        return True
+    return None if not found or any(report.value is None for report in found) else False
 
 
 class NotCompared(Model):

@@ -1,17 +1,26 @@
 """Performance and fairness from captured answers and labels, as `drift.run` reports them."""
 
 import json
+import string
 from datetime import timedelta
 
 import numpy as np
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from perennial.agent.drift.command import run
+from perennial.agent.drift.data.predictions import OUTPUT
+from perennial.agent.drift.performance.rows import judged
+from perennial.agent.drift.performance.vocabulary import canonical, class_name
 from perennial.agent.drift.report.model import DriftReport
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.api.driftmonitor.checks import EstimatedCheck, FairnessCheck, GroundTruth, PerformanceCheck, Predictions
 from perennial.api.driftmonitor.resource import Checks
 from perennial.core.termination import parse_message
+from perennial.stats.intervals import Undefined
 from tests.unit.agent.drift.store import (
     DIGEST,
     NOW,
@@ -330,3 +339,177 @@ def test_numbers(tmp_path):
     assert message.degraded is True
     assert report.checks[0].metric == "mae"  # the failed one comes first
     assert report.checks[0].value == pytest.approx(1.5)
+
+
+# What cannot be judged says so, and is never taken for good.
+
+
+def decisions(tmp_path, said, group, checks, labels=None, **predictions):
+    """Judge decisions of classes, captured with the groups; labels are joined where they are given."""
+    at = NOW - DELAY - timedelta(minutes=30) if labels is not None else NOW - timedelta(minutes=20)
+    store = store_of([0.5] * ROWS, ["F"] * ROWS, {"id": ids(), "churned": [0] * ROWS if labels is None else labels})
+    del store.objects[capture_uri(CAPTURE, NOW, "today")]
+    kind = "BYTES" if isinstance(said[0], str) else "BOOL" if isinstance(said[0], bool) else "FP64"
+    store.objects[capture_uri(CAPTURE, NOW, "today")] = capture_file(
+        *(record(tensors(age=[float(40 + index % 30)], sex=["F"]), response=answer(0.5)) for index in range(60))
+    )
+    store.objects[capture_uri(CAPTURE, at)] = capture_file(
+        *(
+            record(
+                tensors(age=[float(40 + index % 30)], sex=[str(group[index])]), at=at, id=f"r{index}",
+                response={"outputs": [{"name": "p", "shape": [1], "datatype": kind, "data": [said[index]]}]},
+            )
+            for index in range(len(said))
+        )
+    )  # fmt: skip
+    if labels is None:
+        del store.objects[capture_uri(CAPTURE, NOW, "today")]
+    return judge(store, settings(tmp_path, *checks, truth=labels is not None, predictions=Predictions(**predictions)))
+
+
+PARITY = FairnessCheck(attributes=("sex",), privileged="M", metric="statisticalParityDifference")
+IMPACT = FairnessCheck(attributes=("sex",), privileged="M", metric="disparateImpact")
+TREATED = FairnessCheck(attributes=("sex",), privileged="M", metric="equalOpportunityDifference")
+ACCURACY = PerformanceCheck(metric="accuracy", min="0.8")
+GROUPS = ["M", "F"] * (ROWS // 2)
+
+
+@pytest.mark.parametrize(
+    ("favoured", "refused", "occurring"),
+    [("approve", "deny", "approve, deny"), (True, False, "false, true"), ("yes", "no", "no, yes")],
+)
+def test_a_positive_class_that_never_occurs_is_not_judged_and_the_classes_that_do_are_named(
+    tmp_path, favoured, refused, occurring
+):
+    said = [favoured if sex == "M" else refused for sex in GROUPS]
+    message, report = decisions(tmp_path, said, GROUPS, ((), (PARITY,)))
+    assert message.unfair is None
+    assert report.checks[0].value is None
+    assert f"never contain the positive class 1, only {occurring}" in report.checks[0].why
+
+
+def test_the_same_decisions_with_the_positive_class_named_are_unfair(tmp_path):
+    said = ["approve" if sex == "M" else "deny" for sex in GROUPS]
+    message, report = decisions(tmp_path, said, GROUPS, ((), (PARITY,)), positive="approve")
+    assert message.unfair is True
+    assert report.checks[0].value == -1
+
+
+def test_total_discrimination_fails_the_ratio_alone(tmp_path):
+    said = [1.0 if sex == "M" else 0.0 for sex in GROUPS]
+    message, report = decisions(tmp_path, said, GROUPS, ((), (IMPACT,)))
+    assert message.unfair is True
+    assert (report.checks[0].value, report.checks[0].low) == (0, 0)
+    assert 0 < report.checks[0].high < 0.05
+
+
+def alternate(first, second):
+    return [first, second] * (ROWS // 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "labels"),
+    [
+        (alternate(0.0, 1.0), alternate("no", "yes")),
+        (alternate("no", "yes"), alternate(0, 1)),
+        (alternate("No", "Yes"), alternate("no", "yes")),
+        (alternate(False, True), alternate(0, 1)),
+        (alternate("a", "b"), alternate("a", "c")),
+    ],
+)
+def test_vocabularies_that_do_not_meet_are_not_judged(tmp_path, said, labels):
+    message, report = decisions(tmp_path, said, GROUPS, ((ACCURACY,), (TREATED,)), labels=labels)
+    assert (message.degraded, message.unfair) == (None, None)
+    for check in report.checks:
+        assert check.value is None
+        assert "set predictions.classes" in check.why
+
+
+@pytest.mark.parametrize(
+    ("said", "labels", "classes"),
+    [
+        (alternate(0.0, 1.0), alternate("no", "yes"), ("no", "yes")),
+        (alternate("no", "yes"), alternate(0, 1), ("no", "yes")),
+        (alternate("1.0", "0.0"), alternate(1, 0), None),
+        (alternate(" 1", "0 "), alternate(1.0, 0.0), None),
+        (alternate("a", "b"), alternate("a", "b"), ("a", "b")),
+    ],
+)
+def test_vocabularies_are_mapped_where_they_are_declared_or_equal_as_numbers(tmp_path, said, labels, classes):
+    named = {"classes": classes, "positive": classes[1]} if classes else {}
+    message, report = decisions(tmp_path, said, GROUPS, ((ACCURACY,), ()), labels=labels, **named)
+    assert message.degraded is False, report.checks[0].why
+    assert report.checks[0].value == 1
+
+
+@given(
+    names=st.lists(st.text(string.ascii_letters + string.digits, min_size=1, max_size=4), min_size=2, max_size=3),
+    positive=st.text(string.ascii_letters + string.digits, min_size=1, max_size=4),
+    declared=st.booleans(),
+)
+@settings_of_hypothesis(max_examples=60)
+def test_no_vocabulary_yields_a_fairness_figure_from_a_class_that_does_not_occur(names, positive, declared):
+    frame = pl.DataFrame({OUTPUT: names * 60, "sex": ["M", "F"] * (30 * len(names))})
+    predictions = Predictions(positive=positive, classes=tuple(dict.fromkeys(names)) if declared else None)
+    occurring = set(canonical(pl.Series(names)))
+    try:
+        rows = judged(frame, predictions, ("sex",), labelled=False)
+    except Undefined:
+        return
+    assert class_name(positive) in occurring
+    assert rows.favourable.any()
+
+
+def test_a_few_unusable_rows_are_left_out_and_counted(tmp_path):
+    chance, label, group = truth_of()
+    labels = label.astype(float)
+    labels[:5] = np.nan
+    chance = chance.copy()
+    chance[7], chance[8] = 1.0000001, 1.5
+    message, report = judge(
+        store_of(chance, group, {"id": ids(), "churned": labels}), settings(tmp_path, (AUC,), (PARITY, TREATED))
+    )
+    assert message.degraded is False
+    assert message.unfair is not None
+    by_metric = {check.metric: check for check in report.checks}
+    assert (by_metric["rocAuc"].rows, by_metric["rocAuc"].left_out) == (ROWS - 6, 1)
+    assert by_metric["statisticalParityDifference"].left_out == 1
+
+
+def test_many_unusable_rows_are_not_judged(tmp_path):
+    chance, label, group = truth_of()
+    chance = chance.copy()
+    chance[:60] = 7.0
+    message, report = judge(
+        store_of(chance, group, {"id": ids(), "churned": label}), settings(tmp_path, (AUC,), (PARITY,))
+    )
+    assert (message.degraded, message.unfair) == (None, None)
+    assert "60 of 600 predictions cannot be used" in report.checks[0].why
+
+
+def test_a_corrupt_label_file_costs_the_checks_and_not_the_drift_verdict(tmp_path):
+    chance, _, group = truth_of()
+    message, report = judge(
+        store_of(chance, group, b"PAR1 cut off", name="broken.parquet"), settings(tmp_path, (AUC,), (PARITY,))
+    )
+    assert message.kind == "DriftVerdict"
+    assert (message.degraded, message.unfair) == (None, None)
+    assert all("broken.parquet" in check.why for check in report.checks)
+
+
+def test_labels_that_join_nothing_are_named_as_such(tmp_path):
+    chance, label, group = truth_of()
+    labels = {"id": [f"other-{index}" for index in range(ROWS)], "churned": label}
+    message, report = judge(store_of(chance, group, labels), settings(tmp_path, (AUC,), (PARITY, TREATED)))
+    assert message.degraded is None
+    by_metric = {check.metric: check for check in report.checks}
+    assert by_metric["rocAuc"].why.startswith("no label joined any of 600 predictions: column id of the labels")
+    assert by_metric["equalOpportunityDifference"].value is None
+    assert by_metric["statisticalParityDifference"].value is not None
+
+
+def test_one_check_that_could_not_be_judged_keeps_the_others_from_saying_fine(tmp_path):
+    said = ["approve" if index % 4 < 2 else "deny" for index in range(ROWS)]
+    other = FairnessCheck(attributes=("tribe",), privileged="M", metric="disparateImpact")
+    message, _ = decisions(tmp_path, said, GROUPS, ((), (PARITY, other)), positive="approve")
+    assert message.unfair is None

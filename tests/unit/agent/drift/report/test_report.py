@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from perennial.agent.drift.report.html import PLOTS, render
+from perennial.agent.drift.report.html import PLOTS, render, summary
 from perennial.agent.drift.report.model import (
     Bars,
+    CheckReport,
     ColumnSide,
     DriftReport,
     FeatureReport,
@@ -135,6 +136,34 @@ def test_a_quiet_page():
     assert "The data has not drifted" in text
     assert "age · no drift" in text
     assert "The data itself" not in text
+
+
+def check(kind, value=0.9, failed=False):
+    why = None if value is not None else "no labels"
+    return CheckReport(check=kind, metric="accuracy", value=value, low=value, high=value, failed=failed, why=why)
+
+
+@pytest.mark.parametrize(
+    ("checks", "changes", "colour", "told"),
+    [
+        ((), {}, "good", "The data has not drifted"),
+        ((check("fairness"),), {}, "good", "The data has not drifted; Fairness within its limits"),
+        ((check("fairness", failed=True),), {}, "bad", "Groups are treated differently; The data has not drifted"),
+        ((check("fairness", None),), {}, "unknown", "Fairness not judged; The data has not drifted"),
+        ((check("fairness"), check("fairness", None)), {}, "unknown", "Fairness not judged; The data has not drifted"),
+        (
+            (check("performance", failed=True), check("fairness", None)),
+            {"drifted": True},
+            "bad",
+            "The data has drifted; Performance is beyond its limits; Fairness not judged",
+        ),
+        ((check("performance"),), {"quality_findings": ("plan: missing",)}, "bad", "1 finding of data quality; The data has not drifted"),
+    ],
+)
+def test_the_headline_sums_up_every_check(checks, changes, colour, told):
+    made = report(feature(drifted=False), **{"drifted": False, "drifted_features": 0, "checks": checks, **changes})
+    assert "; ".join(summary(made)) == told
+    assert f'<h1 class="{colour}">{told.split("; ")[0]}</h1>' in render(made)
 
 
 def test_it_is_made_for_phones_and_for_the_dark():
