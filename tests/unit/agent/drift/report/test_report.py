@@ -157,7 +157,12 @@ def check(kind, value=0.9, failed=False):
             "bad",
             "The data has drifted; Performance is beyond its limits; Fairness not judged",
         ),
-        ((check("performance"),), {"quality_findings": ("plan: missing",)}, "bad", "1 finding of data quality; The data has not drifted"),
+        (
+            (check("performance"),),
+            {"quality_findings": ("plan: missing",)},
+            "bad",
+            "1 finding of data quality; The data has not drifted",
+        ),
     ],
 )
 def test_the_headline_sums_up_every_check(checks, changes, colour, told):
