@@ -148,8 +148,9 @@ def summary(verdict: Verdict) -> str:
     """One line: counts, and the three columns with the most drift."""
     worst = ", ".join(_score(item) for item in _worst(verdict))
     counts = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
+    passed_over = f"; {verdict.passed_over} files passed over" if verdict.passed_over else ""
     report = f"; see {verdict.report_uri}" if verdict.report_uri else ""
-    return f"{counts}{': ' if worst else ''}{worst}{report}"
+    return f"{counts}{': ' if worst else ''}{worst}{passed_over}{report}"
 
 
 def _worst(verdict: Verdict) -> tuple[FeatureScore, ...]:

@@ -89,7 +89,10 @@ def read_pair(name: str, reference: Table, current: Table, declared: Kind | None
     """
     if reference.nested(name) or current.nested(name):
         return "it contains lists or records"
-    first, second = reference.column(name), current.column(name)
+    # Without their name, since polars reads some names, such as *, as patterns.
+    first, second = (table.column(name).alias("") for table in (reference, current))
+    if pl.Binary in (first.dtype, second.dtype):
+        return "it contains binary data"
     if first.null_count() == first.len() and second.null_count() == second.len():
         return "both sides have no values"
     kind = declared or _kind_of(first, second)

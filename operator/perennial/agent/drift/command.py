@@ -7,14 +7,17 @@
 import logging
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from polars.exceptions import PanicException, PolarsError
+
 from perennial.agent.drift.columns import select_columns
-from perennial.agent.drift.data.files import Download, Store, read_tables, tables_under
+from perennial.agent.drift.data.files import Listing, Store, passed_over, read_tables, some, tables_under
 from perennial.agent.drift.data.reference import read_reference
-from perennial.agent.drift.data.table import Table
+from perennial.agent.drift.data.table import Table, clean_text
 from perennial.agent.drift.data.window import Window, read_window, window_files
 from perennial.agent.drift.features import FeatureResult, compare_columns
 from perennial.agent.drift.performance.checks import CheckResults, run_checks
@@ -22,10 +25,11 @@ from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.model import DriftReport, Side
 from perennial.agent.drift.report.text import count
 from perennial.agent.drift.verdict import no_verdict, verdict_of
-from perennial.agent.storage.errors import classify
+from perennial.agent.storage.errors import AgentError, classify
 from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
 from perennial.api.contract.messages import DriftVerdict, NoVerdict
 from perennial.api.driftmonitor.resource import Features
+from perennial.core.failures import DATA_INVALID
 from perennial.core.times import format_time
 
 log = logging.getLogger(__name__)
@@ -33,14 +37,24 @@ log = logging.getLogger(__name__)
 JOB_VARIABLE = "PERENNIAL_JOB"
 """Name of the pod's Job, from the downward API. It identifies the verdict."""
 _NAMES_SHOWN = 8
+_REASONS_SHOWN = 3
+_FILES_SHOWN = 100
 
 
 @dataclass(frozen=True)
 class Current:
-    """Current data: its rows, names of other columns, and notes for the report."""
+    """Current data.
+
+    Attributes:
+        table: rows.
+        unwanted: names of columns that were not kept.
+        unreadable: fields that no request had in a readable form, with the reason.
+        notes: sentences for the report.
+    """
 
     table: Table
     unwanted: tuple[str, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -67,6 +81,8 @@ def run(
             report = _compare(config, store, moment, name, Path(folder))
     except OSError as error:  # a full disk, most likely
         raise classify(error, str(scratch)) from error
+    except (PolarsError, PanicException) as error:
+        raise AgentError(DATA_INVALID, f"the data cannot be read: {' '.join(str(error).split())[:300]}") from error
     if isinstance(report, NoVerdict):
         log.info("no verdict: %s", report.message)
         return report
@@ -82,8 +98,10 @@ def run(
 
 def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder: Path) -> DriftReport | NoVerdict:
     files = _current_files(store, config.current, now)
-    if not files:
-        return no_verdict("WindowEmpty", _empty_text(config.current))
+    if not files.files:
+        return no_verdict(
+            "WindowEmpty", " ".join((_empty_text(config.current), *passed_over("current data", files.passed_over)))
+        )
     types = config.features.types or {}
     as_text = {name for name, kind in types.items() if kind == "categorical"}
     reference = read_reference(store, config.reference, _subfolder(folder, "reference"), as_text)
@@ -97,7 +115,9 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
     chosen = select_columns(config.features, reference.columns, (*current.table.columns, *current.unwanted))
     if not chosen.compared:  # a wrong features.include, not drift
         return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
-    comparison = compare_columns(chosen, reference, current.table, checks=config.checks, types=types)
+    comparison = compare_columns(
+        chosen, reference, current.table, checks=config.checks, types=types, unreadable=current.unreadable
+    )
     if not comparison.features:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in comparison.not_compared[:_NAMES_SHOWN])
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
@@ -105,14 +125,14 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
     return _report(config, reference, current, comparison, results, now=now, job=job)
 
 
-def _current_files(store: Store, current: str | CaptureWindow, now: datetime) -> list[Download]:
+def _current_files(store: Store, current: str | CaptureWindow, now: datetime) -> Listing:
     return window_files(store, current, now) if isinstance(current, CaptureWindow) else tables_under(store, current)
 
 
 def _read_current(
     source: str | CaptureWindow,
     store: Store,
-    files: list[Download],
+    files: Listing,
     *,
     now: datetime,
     wanted: set[str],
@@ -120,21 +140,37 @@ def _read_current(
     folder: Path,
 ) -> Current:
     if not isinstance(source, CaptureWindow):
-        return Current(read_tables(store, files, folder, as_text))
+        table = read_tables(store, files, folder, as_text)
+        return Current(table, notes=passed_over("current data", table.passed_over))
     window = read_window(store, source, files, folder, now=now, wanted=wanted)
-    return Current(window.table, window.unwanted, tuple(_window_notes(window)))
+    known = {*window.table.columns, *window.unwanted}
+    unreadable = {name: reason for name, (_, reason) in window.unreadable.items() if name not in known}
+    return Current(window.table, window.unwanted, unreadable, tuple(_window_notes(window)))
 
 
 def _window_notes(window: Window) -> list[str]:
-    counted = [f"{count(amount, 'record')} {cause}" for cause, amount in sorted(window.skipped.items())]
-    skipped = [f"Left out: {', '.join(counted)}."] if counted else []
-    return [f"The window holds {count(window.requests, 'request')}.", *skipped]
+    notes = [f"The window holds {count(window.requests, 'request')}."]
+    if window.skipped:
+        counted = [f"{count(amount, 'record')} {cause}" for cause, amount in sorted(window.skipped.items())]
+        notes.append(f"Left out: {', '.join(counted)}.")
+    if window.malformed:
+        reasons = sorted(window.malformed.items(), key=lambda item: (-item[1], item[0]))
+        notes.append(f"Malformed: {'; '.join(f'{amount:,} {reason}' for reason, amount in reasons[:_REASONS_SHOWN])}.")
+    if window.unreadable:
+        fields = [
+            f"{name[:64]} of {count(amount, 'request')} ({why})" for name, (amount, why) in window.unreadable.items()
+        ]
+        rest = f" and {len(fields) - _NAMES_SHOWN} more" if len(fields) > _NAMES_SHOWN else ""
+        notes.append(f"Fields that could not be read: {', '.join(fields[:_NAMES_SHOWN])}{rest}.")
+    if window.lost_rows:
+        notes.append(f"Left out: {count(window.lost_rows, 'row')} of another length than the columns.")
+    return [*notes, *passed_over("current data", window.table.passed_over)]
 
 
 def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdict | None:
     least = config.checks.min_rows
     if current.table.rows == 0:
-        return no_verdict("WindowEmpty", " ".join((_empty_text(config.current), *current.notes)))
+        return no_verdict("WindowEmpty", _unusable_text(config.current, current))
     for side, rows in (("reference", reference.rows), ("current data", current.table.rows)):
         if rows < least:
             text = f"the {side} has {count(rows, 'row')}, but checks.minRows is {least:,}: "
@@ -152,6 +188,14 @@ def _empty_text(current: str | CaptureWindow) -> str:
     return f"no rows found under current.uri {current}: upload data or correct the URI."
 
 
+def _unusable_text(source: str | CaptureWindow, current: Current) -> str:
+    """Say that there is data, but no row of it can be compared."""
+    if isinstance(source, CaptureWindow):
+        text = f"no usable requests to model {source.digest[:19]} under {source.uri} in the last {_period(source)}."
+        return " ".join((text, *current.notes, "Correct the requests, widen current.window, or check the capture."))
+    return " ".join((_empty_text(source), *current.notes))
+
+
 def _period(window: CaptureWindow) -> str:
     """Length of the window as the spec states it, such as 24h."""
     return window.period or f"{window.seconds} s"
@@ -159,17 +203,12 @@ def _period(window: CaptureWindow) -> str:
 
 def _no_common(reference: Table, current: Current, features: Features) -> str:
     seen = (*current.table.columns, *current.unwanted)
-    included = "" if features.include is None else f" features.include names {_some(features.include)}."
+    included = "" if features.include is None else f" features.include names {some(features.include)}."
     return (
-        f"reference and current data have no column in common. The reference has {_some(reference.columns)}; "
-        f"the current data has {_some(seen)}."
+        f"reference and current data have no column in common. The reference has {some(reference.columns)}; "
+        f"the current data has {some(seen)}."
         f"{included} Give request tensors the names of the reference's columns, or correct features."
     )
-
-
-def _some(names: tuple[str, ...]) -> str:
-    shown = ", ".join(name[:64] for name in names[:_NAMES_SHOWN])
-    return shown + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "") or "none"
 
 
 def _report(
@@ -205,8 +244,20 @@ def _report(
         checks=results.reports,
         labelled_rows=results.labelled,
         predicted_rows=results.predicted,
-        notes=(*current.notes, *results.notes),
+        passed_over_files=len(reference.passed_over) + len(current.table.passed_over),
+        passed_over=tuple((*_uris(config.reference, reference), *_uris(config.current, current.table))[:_FILES_SHOWN]),
+        notes=(*passed_over("reference", reference.passed_over), *current.notes, *results.notes),
     )
+
+
+def _uris(source: str | RunReference | CaptureWindow, table: Table) -> list[str]:
+    """URIs of the files that were passed over; those of a run's input are relative to it."""
+    root = (
+        ""
+        if isinstance(source, RunReference)
+        else f"{(source if isinstance(source, str) else source.uri).rstrip('/')}/"
+    )
+    return [clean_text(f"{root}{name}") for name in table.passed_over[:_FILES_SHOWN]]
 
 
 def _reference_side(reference: str | RunReference, table: Table) -> Side:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from types import MappingProxyType
 
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind, read_pair
 from perennial.agent.drift.data.table import Table
@@ -40,7 +41,13 @@ class FeatureResult:
 
 
 def compare_columns(
-    chosen: ColumnSelection, reference: Table, current: Table, *, checks: Checks, types: Mapping[str, Kind]
+    chosen: ColumnSelection,
+    reference: Table,
+    current: Table,
+    *,
+    checks: Checks,
+    types: Mapping[str, Kind],
+    unreadable: Mapping[str, str] = MappingProxyType({}),
 ) -> FeatureResult:
     """Compare the columns one by one, with a single one in memory.
 
@@ -67,7 +74,7 @@ def compare_columns(
     features.sort(key=lambda item: (not item.drifted, -_order(item), item.name))
     unknown = unknown_columns(checks.quality, [feature.name for feature in features])
     findings = (*_findings(chosen, features, checks), *quality, *unknown)
-    return FeatureResult(tuple(features), (*left_out, *_further(chosen)), findings)
+    return FeatureResult(tuple(features), (*left_out, *_further(chosen, unreadable)), findings)
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:
@@ -108,9 +115,11 @@ def _order(feature: FeatureReport) -> float:
     return _LARGEST if feature.badness is None else feature.badness
 
 
-def _further(chosen: ColumnSelection) -> list[NotCompared]:
+def _further(chosen: ColumnSelection, unreadable: Mapping[str, str]) -> list[NotCompared]:
+    lost = {name: f"no request has it in a readable form: {reason}" for name, reason in unreadable.items()}
     return [
-        *(NotCompared(name=name, reason="only the reference has it") for name in chosen.only_reference),
+        *(NotCompared(name=name, reason=lost.get(name, "only the reference has it")) for name in chosen.only_reference),
+        *(NotCompared(name=name, reason=reason) for name, reason in lost.items() if name not in chosen.only_reference),
         *(NotCompared(name=name, reason="only the current data has it") for name in chosen.only_current),
         *(
             NotCompared(name=name, reason="features.include names it, but the reference lacks it")

@@ -36,6 +36,7 @@ def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
         labelled_rows=report.labelled_rows,
         predicted_rows=report.predicted_rows,
         scores=tuple(_check(item) for item in report.checks[:_CHECKS]),
+        passed_over=report.passed_over_files or None,
         report_uri=report_uri,
         time=report.time,
     )

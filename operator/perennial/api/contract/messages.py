@@ -115,6 +115,8 @@ class DriftVerdict(AgentMessage):
     labelled_rows: Count | None = None
     predicted_rows: Count | None = None
     scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = ()
+    passed_over: Count | None = None
+    """Number of files beside the data that were not read, since their names are not those of data."""
     report_uri: Annotated[str, Field(max_length=1024)] | None = None
     time: Timestamp
 

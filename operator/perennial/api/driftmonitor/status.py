@@ -85,6 +85,11 @@ class Verdict(Model):
     scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = Field(
         (), description="Results of the performance and fairness checks, failed ones first."
     )
+    passed_over: int | None = Field(
+        None,
+        description="Number of files beside the data that were not read, since their names are not those of data; the "
+        "report names them. Unset: none.",
+    )
     report_uri: Text | None = Field(None, description="URI of the HTML report.")
 
 

@@ -1,5 +1,11 @@
-"""Downloads files and stores their rows on disk: Parquet unchanged, CSV and JSON lines converted to Parquet."""
+"""Downloads files and stores their rows on disk: Parquet unchanged, CSV and JSON lines converted to Parquet.
 
+Which objects under a URI are files with rows: their names end in one of the suffixes below, in upper or lower case,
+and neither file nor folders below the URI are hidden. Names that begin with `.` or `_` are hidden, except folders such
+as `_region=eu`, which are partitions. `is_table` and `tables_under` are this rule; every other object is named.
+"""
+
+import bz2
 import gzip
 import json
 import logging
@@ -13,19 +19,34 @@ from typing import IO, Protocol
 
 import polars as pl
 
-from perennial.agent.drift.data.table import Partition, PartitionWriter, Scalar, Table, partition_of, unreadable
+from perennial.agent.drift.data.table import (
+    Partition,
+    PartitionWriter,
+    Scalar,
+    Table,
+    clean_text,
+    partition_of,
+    unreadable,
+)
+from perennial.agent.drift.report.text import count
 from perennial.agent.storage.errors import AgentError
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 
 log = logging.getLogger(__name__)
 
 _PARQUET = (".parquet", ".pq")
-_CSV = (".csv",)
+_CSV = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson", ".json")
+_PACKED = (".gz", ".bz2")
+_METADATA = ".metadata.json"
+"""Suffix of the metadata files of Iceberg tables."""
+_REPORT, _PAGE = "report.json", "report.html"
+"""Files that a comparison writes side by side; the first is no data."""
 _MISSING = ["", "NaN", "nan", "null", "NULL", "None"]
 """Values that mean missing in CSV. Not NA, which is also a country code and a surname."""
 _COPY_BYTES = 1 << 20
 MAX_LINE = 64 << 20
+_NAMES_SHOWN = 8
 
 
 class StoredObject(Protocol):
@@ -78,39 +99,94 @@ class Download:
     sha256: str | None = None
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Objects under a URI.
+
+    Attributes:
+        files: those with rows, sorted by name.
+        passed_over: names of the others, below the URI.
+    """
+
+    files: tuple[Download, ...]
+    passed_over: tuple[str, ...] = ()
+
+
 def uri_of(listed: str, key: str) -> str:
     """Return the URI of a key in the bucket of a listed URI."""
     return f"s3://{listed.removeprefix('s3://').split('/', 1)[0]}/{key}"
 
 
 def is_table(name: str) -> bool:
-    """Whether a file has rows, by its name; hidden files and markers such as _SUCCESS have not."""
-    leaf = name.rsplit("/", 1)[-1]
-    return not leaf.startswith((".", "_")) and leaf.removesuffix(".gz").lower().endswith(_PARQUET + _CSV + _LINES)
+    """Whether a file has rows, by its name below the URI; see the module."""
+    *folders, leaf = name.split("/")
+    return not any(map(_is_hidden_folder, folders)) and not leaf.startswith((".", "_")) and _has_rows(leaf)
 
 
-def tables_under(store: Store, uri: str) -> list[Download]:
-    """Return the files with rows under a URI, sorted by name.
+def _is_hidden_folder(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _has_rows(leaf: str) -> bool:
+    name = leaf.lower()
+    plain = next((name.removesuffix(suffix) for suffix in _PACKED if name.endswith(suffix)), name)
+    return plain.endswith(_PARQUET + _CSV + _LINES) and not plain.endswith(_METADATA)
+
+
+def tables_under(store: Store, uri: str) -> Listing:
+    """Return the files with rows under a URI. A URI that names one object is read even if its name is hidden.
 
     Raises:
         AgentError: DataInvalid, if there are objects but none in a supported format; or what storage raises.
     """
     listed = [item for item in store.list(uri) if not item.key.endswith("/")]
-    found = [Download(uri_of(uri, item.key), item.size, item.etag) for item in listed if is_table(item.key)]
-    if listed and not found:
+    found = split(uri, [(item.relative, Download(uri_of(uri, item.key), item.size, item.etag)) for item in listed])
+    if listed and not found.files:
         raise AgentError(
             DATA_INVALID,
-            f"none of the {len(listed)} objects under {uri} ends in .parquet, .csv, .jsonl, .ndjson or .json",
+            f"none of the {len(listed)} objects under {uri} ends in {', '.join(_PARQUET + _CSV + _LINES)} (also with "
+            f"{' or '.join(_PACKED)}) and has a name without leading . or _: {some(found.passed_over)}",
         )
-    return sorted(found, key=lambda item: item.uri)
+    return found
 
 
-def read_tables(store: Store, files: Sequence[Download], folder: Path, as_text: Collection[str]) -> Table:
+def split(uri: str, objects: Sequence[tuple[str, Download]]) -> Listing:
+    """Separate the objects with rows, given with their names below the URI, from the others."""
+    names = {name for name, _ in objects}
+    kept = [(name, item) for name, item in objects if _is_read(uri, name, item, names)]
+    files = sorted((item for _, item in kept), key=lambda item: item.uri)
+    return Listing(tuple(files), tuple(sorted(names - {name for name, _ in kept})))
+
+
+def _is_read(uri: str, name: str, item: Download, names: Collection[str]) -> bool:
+    if item.uri == uri:
+        return _has_rows(name)
+    folder, leaf = name[: -len(name.rsplit("/", 1)[-1])], name.rsplit("/", 1)[-1]
+    is_report = leaf == _REPORT and f"{folder}{_PAGE}" in names
+    return is_table(name) and not is_report
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first eight names as text, and the number of the others."""
+    shown = ", ".join(clean_text(name)[:64] for name in names[:_NAMES_SHOWN])
+    return (shown + (f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else "")) or "none"
+
+
+def passed_over(side: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence for the report that names the files that were not read."""
+    if not names:
+        return ()
+    text = f"{count(len(names), 'file')} of the {side} passed over, since their names are not those of data"
+    removed = "; a Delta table's removed files are read as well" if any("_delta_log/" in name for name in names) else ""
+    return (f"{text}: {some(names)}{removed}.",)
+
+
+def read_tables(store: Store, listing: Listing, folder: Path, as_text: Collection[str]) -> Table:
     """Download files and return their rows as a table.
 
     Args:
         store: storage of the files.
-        files: files to read.
+        listing: files to read.
         folder: an empty folder for downloads and partitions; needs capacity for all of them.
         as_text: columns whose CSV values are not parsed, so that a zip code keeps its leading zero.
 
@@ -118,7 +194,7 @@ def read_tables(store: Store, files: Sequence[Download], folder: Path, as_text: 
         AgentError: DataInvalid, naming the file that cannot be read; or what storage raises.
     """
     partitions: list[Partition] = []
-    for number, item in enumerate(files):
+    for number, item in enumerate(listing.files):
         path = folder / f"{number:06}"
         store.download(item.uri, path, item.size, item.etag)
         partitions.extend(to_partitions(path, item.uri, as_text))
@@ -126,10 +202,10 @@ def read_tables(store: Store, files: Sequence[Download], folder: Path, as_text: 
             "read %s (%d of %d files, %d rows so far)",
             item.uri,
             number + 1,
-            len(files),
+            len(listing.files),
             sum(p.rows for p in partitions),
         )
-    return Table(tuple(partitions))
+    return Table(tuple(partitions), listing.passed_over)
 
 
 def to_partitions(path: Path, origin: str, as_text: Collection[str]) -> Iterable[Partition]:
@@ -139,8 +215,9 @@ def to_partitions(path: Path, origin: str, as_text: Collection[str]) -> Iterable
         AgentError: DataInvalid, naming the file.
     """
     name = origin.lower()
-    if name.endswith(".gz"):
-        path, name = _unpack(path, origin), name.removesuffix(".gz")
+    packed = next((suffix for suffix in _PACKED if name.endswith(suffix)), None)
+    if packed is not None:
+        path, name = _unpack(path, origin, packed), name.removesuffix(packed)
     if name.endswith(_PARQUET):
         return [partition_of(path, origin)]
     if path.stat().st_size == 0:
@@ -162,15 +239,23 @@ def read_lines(stream: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | None]:
             yield line
 
 
-def _unpack(path: Path, origin: str) -> Path:
+def _unpack(path: Path, origin: str, packed: str) -> Path:
     unpacked = path.with_suffix(".unpacked")
     try:
-        with gzip.open(path, "rb") as source, unpacked.open("wb") as target:
+        with _opened(path, packed) as source, unpacked.open("wb") as target:
             shutil.copyfileobj(source, target, _COPY_BYTES)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise unreadable(origin, error) from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk; bz2 reports corrupt data without a number
+            raise
+        raise unreadable(origin, error) from error
     path.unlink()
     return unpacked
+
+
+def _opened(path: Path, packed: str) -> gzip.GzipFile | bz2.BZ2File:
+    return gzip.open(path, "rb") if packed == ".gz" else bz2.open(path, "rb")
 
 
 def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Partition]:
@@ -182,6 +267,7 @@ def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Partition]:
             infer_schema_length=None,
             schema_overrides=dict.fromkeys(as_text, pl.String),
             null_values=_MISSING,
+            separator="\t" if ".tsv" in origin.lower().rsplit("/", 1)[-1] else ",",
             glob=False,
         )
         scan.sink_parquet(target, compression="lz4")

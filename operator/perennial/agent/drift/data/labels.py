@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from perennial.agent.drift.data.files import Store, read_tables, tables_under
+from perennial.agent.drift.data.files import Store, passed_over, read_tables, tables_under
 from perennial.agent.drift.data.predictions import ID, LABEL
 from perennial.agent.drift.data.table import Partition, Table, as_text
 from perennial.agent.drift.report.text import count
@@ -61,12 +61,14 @@ def join_labels(
     single = known.unique(subset=ID, keep="last", maintain_order=True)
     repeated = known.height - single.height
     files = tables_under(store, source.uri)
-    if not files:
+    if not files.files:
         raise Undefined(f"no files found under groundTruth.uri {source.uri}")
     table = read_tables(store, files, folder, {source.key})
     for name in (source.key, source.label, *([source.time] if source.time else [])):
         if name not in table.columns:
             raise Undefined(f"groundTruth has no column {name}: it has {', '.join(table.columns[:8])}")
+    if table.column(source.label).dtype == pl.Binary or table.nested(source.label):
+        raise Undefined(f"groundTruth.label {source.label} contains lists, records or binary data")
     further = [name for name in sorted(wanted) if name in table.columns and name not in single.columns]
     pieces = [_labels(partition, source, further, single.get_column(ID)) for partition in table.partitions]
     labels = pl.concat(_with_common_type(pieces), how="vertical_relaxed")
@@ -76,7 +78,12 @@ def join_labels(
     joined = single.join(newest.drop(_TIME), on=ID, how="left", maintain_order="left")
     labelled = joined.height - joined.get_column(LABEL).null_count()
     return LabelledPredictions(
-        joined, labelled, tuple(_notes(predictions.height - known.height, repeated, labels, newest))
+        joined,
+        labelled,
+        (
+            *_notes(predictions.height - known.height, repeated, labels, newest),
+            *passed_over("labels", files.passed_over),
+        ),
     )
 
 
@@ -90,7 +97,7 @@ def _labels(partition: Partition, source: GroundTruth, further: list[str], ids: 
     )
     frame = pl.DataFrame(
         [
-            as_text(table.column(source.key)).alias(ID),
+            table.ids(source.key).alias(ID),
             table.column(source.label).alias(LABEL),
             time.alias(_TIME),
             *(as_text(table.column(name)).alias(name) for name in further),
@@ -121,7 +128,7 @@ def _with_common_type(pieces: list[pl.DataFrame]) -> list[pl.DataFrame]:
 def _notes(unnamed: int, repeated: int, labels: pl.DataFrame, newest: pl.DataFrame) -> list[str]:
     notes = []
     if unnamed:
-        notes.append(f"{count(unnamed, 'prediction')} had no id and cannot be joined to ground source.")
+        notes.append(f"{count(unnamed, 'prediction')} had no usable id and cannot be joined to labels.")
     if repeated:
         notes.append(f"{count(repeated, 'prediction')} repeated an id; the last response is used.")
     double = labels.height - newest.height

@@ -1,25 +1,44 @@
 """Parses bodies of prediction requests and responses into columns."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 
-from perennial.agent.drift.data.table import Scalar
+from perennial.agent.drift.data.table import Scalar, clean_text
 
 MAX_WIDTH = 4096
 """Maximum number of columns of a tensor. Drift per column is meaningless for wider ones: images and embeddings."""
 
 
 class MalformedPayload(ValueError):
-    """The body is in no supported format, or inconsistent."""
+    """The body is in no supported format, inconsistent, or has no field that can be read."""
 
 
 @dataclass(frozen=True)
 class Payload:
-    """Rows of one request: all columns have `rows` values."""
+    """Rows of one request.
+
+    Attributes:
+        columns: values of the readable fields, `rows` each.
+        rows: number of rows.
+        unreadable: names of the other fields, with the reason; such as a field whose values are lists.
+        lost_rows: number of rows left out because they do not fit the columns.
+    """
 
     columns: Mapping[str, Sequence[Scalar]]
     rows: int
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    lost_rows: int = 0
+
+
+@dataclass(frozen=True)
+class _Field:
+    """Columns of one field of a body, or the reason why it cannot be read."""
+
+    name: str
+    columns: Mapping[str, Sequence[Scalar]]
+    problem: str | None = None
 
 
 def parse_payload(body: object) -> Payload:
@@ -27,7 +46,8 @@ def parse_payload(body: object) -> Payload:
 
     Supported are the Open Inference Protocol v2 (`inputs`: a list of tensors) and three forms of MLflow's
     scoring protocol (`dataframe_split`, `dataframe_records`, `inputs`: named columns). A tensor of shape [n] or
-    [n, 1] is one column with its name; one of shape [n, d] is d columns, `<name>.0` to `<name>.<d-1>`.
+    [n, 1] is one column with its name; one of shape [n, d] is d columns, `<name>.0` to `<name>.<d-1>`. A field that
+    cannot be read is left out and named.
 
     Args:
         body: decoded JSON.
@@ -39,7 +59,7 @@ def parse_payload(body: object) -> Payload:
         case {"inputs": [*tensors]}:
             return _of_tensors(tensors)
         case {"inputs": {**columns}}:
-            return _payload({str(name): _column(values) for name, values in columns.items()})
+            return _payload([_field(str(name), partial(_named_columns, values)) for name, values in columns.items()])
         case {"dataframe_split": {"columns": [*names], "data": [*rows]}}:
             return _of_rows([str(name) for name in names], rows)
         case {"dataframe_records": [*records]}:
@@ -67,31 +87,58 @@ def parse_answer(body: object) -> Payload:
         case {"predictions": [[*first], *_] as rows}:
             return _of_rows([f"predictions.{index}" for index in range(len(first))], rows)
         case {"predictions": [*values]}:
-            return _payload({"predictions": _column(values)})
+            return _payload([_field("predictions", partial(_cell_column, values))])
     raise MalformedPayload("neither Open Inference Protocol nor MLflow")
 
 
 def _of_tensors(tensors: Sequence[object]) -> Payload:
-    columns: dict[str, Sequence[Scalar]] = {}
-    for tensor in tensors:
-        match tensor:
-            case {"name": str(name), "shape": [*shape], "data": data}:
-                columns.update(_of_tensor(name, shape, data))
-            case _:
-                raise MalformedPayload("a tensor without name, shape or data")
-    return _payload(columns)
+    return _payload([_of_tensor(tensor) for tensor in tensors])
 
 
-def _of_tensor(name: str, shape: Sequence[object], data: object) -> Mapping[str, Sequence[Scalar]]:
+def _of_tensor(tensor: object) -> _Field:
+    match tensor:
+        case {"name": str(name), "shape": [*shape], "data": data}:
+            return _field(name, partial(_tensor_columns, shape, data))
+        case {"name": str(name)}:
+            return _Field(clean_text(name), {}, "a tensor without name, shape or data")
+    return _Field("unnamed", {}, "a tensor without name, shape or data")
+
+
+def _field(name: str, read: Callable[[str], Mapping[str, Sequence[Scalar]]]) -> _Field:
+    clean = clean_text(name)
+    try:
+        return _Field(clean, read(clean))
+    except MalformedPayload as error:
+        return _Field(clean, {}, str(error))
+
+
+def _tensor_columns(shape: Sequence[object], data: object, name: str) -> Mapping[str, Sequence[Scalar]]:
     sizes = [size for size in shape if isinstance(size, int) and not isinstance(size, bool) and size >= 0]
     if not sizes or len(sizes) != len(shape):
-        raise MalformedPayload(f"tensor {name[:64]} has no usable shape")
+        raise MalformedPayload("a tensor has no usable shape")
     width = prod(sizes[1:])
     if width > MAX_WIDTH:
-        raise MalformedPayload(f"tensor {name[:64]} is wider than {MAX_WIDTH}")
+        raise MalformedPayload(f"a tensor is wider than {MAX_WIDTH}")
     values = _flatten(data)
     if len(values) != sizes[0] * width:
-        raise MalformedPayload(f"tensor {name[:64]} has {len(values)} values, but its shape has {sizes[0] * width}")
+        raise MalformedPayload(f"a tensor has {len(values)} values, but its shape has {sizes[0] * width}")
+    return _columns_of_width(values, width, name)
+
+
+def _named_columns(values: object, name: str) -> Mapping[str, Sequence[Scalar]]:
+    """Return a column for one value per row, or several for lists of equal length."""
+    if not isinstance(values, list):
+        return {name: [_scalar(values)]}
+    flat = _flatten(values)
+    inner = [_flatten(item) for item in values if isinstance(item, list)]
+    widths = {len(item) for item in inner} or {1}
+    width = widths.pop()
+    if widths or not 0 < width <= MAX_WIDTH:
+        raise MalformedPayload("a field has lists of different lengths, or too long ones")
+    return _columns_of_width(flat, width, name)
+
+
+def _columns_of_width(values: list[Scalar], width: int, name: str) -> Mapping[str, Sequence[Scalar]]:
     if width == 1:
         return {name: values}
     return {f"{name}.{index}": values[index::width] for index in range(width)}
@@ -99,28 +146,38 @@ def _of_tensor(name: str, shape: Sequence[object], data: object) -> Mapping[str,
 
 def _of_rows(names: Sequence[str], rows: Sequence[object]) -> Payload:
     cells = [row for row in rows if isinstance(row, list) and len(row) == len(names)]
-    if len(cells) != len(rows):
-        raise MalformedPayload("dataframe_split has rows of another length than its columns")
-    return _payload({name: [_scalar(row[index]) for row in cells] for index, name in enumerate(names)})
+    if rows and not cells:
+        raise MalformedPayload("rows have another length than columns")
+    columns = [[row[index] for row in cells] for index in range(len(names))]
+    return _of_cells(dict(zip(names, columns, strict=True)), lost_rows=len(rows) - len(cells))
 
 
 def _of_records(records: Sequence[object]) -> Payload:
     rows = [record for record in records if isinstance(record, dict)]
-    if len(rows) != len(records):
-        raise MalformedPayload("dataframe_records has an element that is not an object")
+    if records and not rows:
+        raise MalformedPayload("an element is not an object")
     names = dict.fromkeys(str(name) for row in rows for name in row)
-    return _payload({name: [_scalar(row.get(name)) for row in rows] for name in names})
+    return _of_cells({name: [row.get(name) for row in rows] for name in names}, lost_rows=len(records) - len(rows))
 
 
-def _payload(columns: Mapping[str, Sequence[Scalar]]) -> Payload:
+def _of_cells(columns: Mapping[str, Sequence[object]], lost_rows: int) -> Payload:
+    fields = [_field(name, partial(_cell_column, cells)) for name, cells in columns.items()]
+    return replace(_payload(fields), lost_rows=lost_rows)
+
+
+def _payload(fields: Sequence[_Field]) -> Payload:
+    columns = {name: values for item in fields for name, values in item.columns.items()}
+    unreadable = {item.name: item.problem for item in fields if item.problem is not None}
     lengths = {len(values) for values in columns.values()}
-    if len(lengths) != 1:
-        raise MalformedPayload("columns of different lengths" if lengths else "no columns")
-    return Payload(columns, lengths.pop())
+    if len(lengths) > 1:
+        raise MalformedPayload("columns of different lengths")
+    if not lengths:
+        raise MalformedPayload(next(iter(unreadable.values()), "no columns"))
+    return Payload(columns, lengths.pop(), unreadable)
 
 
-def _column(values: object) -> Sequence[Scalar]:
-    return _flatten(values) if isinstance(values, list) else [_scalar(values)]
+def _cell_column(cells: Sequence[object], name: str) -> Mapping[str, Sequence[Scalar]]:
+    return {name: [_scalar(cell) for cell in cells]}
 
 
 def _flatten(data: object) -> list[Scalar]:

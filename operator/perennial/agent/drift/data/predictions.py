@@ -10,7 +10,7 @@ import polars as pl
 
 from perennial.agent.drift.data.files import Store, read_tables, tables_under
 from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_answer, parse_payload
-from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table, as_text
+from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table
 from perennial.agent.drift.data.window import Record, read_records, since_of, window_files
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.core.times import parse_duration
@@ -91,6 +91,9 @@ def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -
         raise Undefined("predictions.output must name the column of the predictions")
     present = [name for name in table.columns if name == output or _tensor(name) == output]
     chosen = output_columns(present or table.columns[:5], output)
+    for name in chosen:
+        if table.nested(name) or table.column(name).dtype == pl.Binary:
+            raise Undefined(f"the column {name} of the predictions contains lists, records or binary data")
     frame = pl.DataFrame([table.column(name).alias(alias) for name, alias in chosen.items()])
     further = [table.column(name) for name in sorted(wanted) if name in table.columns]
     return frame.with_columns(*further, *_key_columns(config, table))
@@ -100,7 +103,7 @@ def _key_columns(config: DriftConfig, table: Table) -> list[pl.Series]:
     labels = config.ground_truth
     identity = (labels.id or labels.key) if labels else None
     named = ((ID, identity), (GROUP, config.predictions.group))
-    return [as_text(table.column(name)).alias(alias) for alias, name in named if name and name in table.columns]
+    return [table.ids(name).alias(alias) for alias, name in named if name and name in table.columns]
 
 
 def _texts(config: DriftConfig) -> set[str]:
@@ -113,7 +116,7 @@ def _from_capture(
 ) -> Predicted:
     until = now - parse_duration(config.ground_truth.delay) if config.ground_truth else now
     files = window_files(store, window, until)
-    writer = PartitionWriter(folder, window.uri)
+    writer = PartitionWriter(folder, window.uri, ids=(ID, GROUP))
     causes: Counter[str] = Counter()
     since = since_of(window, until)
     for record in read_records(store, window, files, folder / "download", since=since, until=until):
@@ -130,17 +133,13 @@ def _from_capture(
     if not table.rows:
         raise Undefined(f"no predictions from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC{_first(causes)}")
     notes = (f"Left out of predictions: {_listed(causes)}.",) if causes else ()
-    return Predicted(
-        pl.DataFrame([table.column(name) for name in table.columns]).with_columns(_key_columns_as_text(table)), notes
-    )
-
-
-def _key_columns_as_text(table: Table) -> list[pl.Series]:
-    return [as_text(table.column(name)) for name in (ID, GROUP) if name in table.columns]
+    return Predicted(pl.DataFrame([table.column(name) for name in table.columns]), notes)
 
 
 def _rows(record: Record, config: DriftConfig, wanted: set[str]) -> Payload:
     asked, answered = parse_payload(record.request), parse_answer(record.response)
+    if asked.lost_rows or answered.lost_rows:
+        raise MalformedPayload("rows of another length than the columns, so that predictions have no certain row")
     if asked.rows != answered.rows:
         raise MalformedPayload(f"{answered.rows} predictions for {asked.rows} rows")
     outputs = output_columns(list(answered.columns), config.predictions.output)

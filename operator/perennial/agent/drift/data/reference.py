@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perennial.agent.artifact.digest import content_digest
 from perennial.agent.artifact.manifest import read_manifest
-from perennial.agent.drift.data.files import Download, Store, is_table, read_tables, tables_under, uri_of
+from perennial.agent.drift.data.files import Download, Store, read_tables, some, split, tables_under, uri_of
 from perennial.agent.drift.data.table import Table
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import RunReference
@@ -35,7 +35,7 @@ def read_reference(store: Store, reference: str | RunReference, folder: Path, as
     if isinstance(reference, RunReference):
         return _read_inputs(store, reference, folder, as_text)
     files = tables_under(store, reference)
-    if not files:
+    if not files.files:
         raise AgentError(OBJECT_NOT_FOUND, f"no objects found under reference.uri {reference}")
     return read_tables(store, files, folder, as_text)
 
@@ -43,10 +43,13 @@ def read_reference(store: Store, reference: str | RunReference, folder: Path, as
 def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: Collection[str]) -> Table:
     chosen = _chosen(read_manifest(store, reference.uri, reference.digest), reference.input)
     files = _unlisted(store, chosen, folder) if not chosen.files else _listed(store, chosen)
-    tables = [item for item in files if is_table(item.uri)]
-    if not tables:
-        raise AgentError(DATA_INVALID, f"input {chosen.name} of the run has no Parquet, CSV or JSON lines files")
-    verifying = _VerifyingStore(store, {item.uri: item.sha256 for item in files})
+    tables = split(chosen.uri, files)
+    if not tables.files:
+        raise AgentError(
+            DATA_INVALID,
+            f"input {chosen.name} of the run has no Parquet, CSV or JSON lines files: {some(tables.passed_over)}",
+        )
+    verifying = _VerifyingStore(store, {item.uri: item.sha256 for _, item in files})
     return read_tables(verifying, tables, folder, as_text)
 
 
@@ -84,14 +87,14 @@ def _chosen(manifest: Manifest, name: str | None) -> InputManifest:
     raise AgentError(OBJECT_NOT_FOUND, f"run {manifest.run} had no input {name}: set reference.input to one of {names}")
 
 
-def _listed(store: Store, chosen: InputManifest) -> list[Download]:
-    """Return the files of a run's input that its manifest lists.
+def _listed(store: Store, chosen: InputManifest) -> list[tuple[str, Download]]:
+    """Return the files of a run's input that its manifest lists, with their names.
 
     Raises:
         AgentError: DigestMismatch, if one is missing or has another size.
     """
     present = {item.relative: item for item in store.list(chosen.uri)}
-    files: list[Download] = []
+    files: list[tuple[str, Download]] = []
     for entry in chosen.files:
         item = present.get(entry.path)
         if item is None or item.size != entry.size:
@@ -99,23 +102,27 @@ def _listed(store: Store, chosen: InputManifest) -> list[Download]:
             raise AgentError(
                 DIGEST_MISMATCH, f"the reference has changed since training: {entry.path} {state}; {_CHANGED}"
             )
-        files.append(Download(uri_of(chosen.uri, item.key), item.size, item.etag, entry.sha256))
+        files.append((entry.path, Download(uri_of(chosen.uri, item.key), item.size, item.etag, entry.sha256)))
     return files
 
 
-def _unlisted(store: Store, chosen: InputManifest, folder: Path) -> list[Download]:
-    """Return all files of an input that the manifest does not list, after verifying their common digest."""
+def _unlisted(store: Store, chosen: InputManifest, folder: Path) -> list[tuple[str, Download]]:
+    """Return all files of an input that the manifest does not list, with their names.
+
+    Raises:
+        AgentError: DigestMismatch, if their common digest is not that of the training.
+    """
     log.info("the manifest does not list the files of input %s: verifying their common digest", chosen.name)
     path = folder / "hashing"
     entries: list[FileEntry] = []
-    files: list[Download] = []
+    files: list[tuple[str, Download]] = []
     for item in store.list(chosen.uri):
         if item.key.endswith("/"):
             continue
         found = Download(uri_of(chosen.uri, item.key), item.size, item.etag)
         digest = store.download(found.uri, path, item.size, item.etag)
         entries.append(FileEntry(path=item.relative, size=item.size, sha256=digest))
-        files.append(replace(found, sha256=digest))
+        files.append((item.relative, replace(found, sha256=digest)))
         path.unlink()
     if content_digest(_in_order(entries)) != chosen.digest:
         raise AgentError(

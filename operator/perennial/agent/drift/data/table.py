@@ -4,11 +4,12 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from polars.selectors import by_name
 
 from perennial.agent.storage.errors import AgentError
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
@@ -18,6 +19,9 @@ Scalar = float | int | bool | str | None
 ROWS_PER_PARTITION = 65_536
 _DISK_FULL = re.compile(r"\(os error (27|28|122)\)")
 """EFBIG, ENOSPC and EDQUOT, which polars reports in its message only."""
+_EXACT_FLOATS = 2.0**53
+"""From this size on, neighbouring whole numbers are equal as float64."""
+_MAX_INT64 = 2**63
 MAX_TEXT = 256
 """Maximum length of a category, which is shown in reports; longer strings are truncated."""
 
@@ -34,9 +38,15 @@ class Partition:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one side, in partitions that may differ in columns and types."""
+    """Rows of one side, in partitions that may differ in columns and types.
+
+    Attributes:
+        partitions: files on disk.
+        passed_over: names of the files beside them in storage that were not read.
+    """
 
     partitions: tuple[Partition, ...]
+    passed_over: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -61,21 +71,34 @@ class Table:
             AgentError: DataInvalid, naming a file that cannot be read.
         """
         pieces = [_piece(partition, name) for partition in self.partitions]
-        if not pieces:
-            return pl.Series(name, [], dtype=pl.Null)
         known = {piece.dtype for piece in pieces if piece.dtype != pl.Null}
         if len(known) > 1:
             numbers = all(dtype.is_numeric() or dtype == pl.Boolean for dtype in known)
             pieces = [piece.cast(pl.Float64) if numbers else as_text(piece) for piece in pieces]
-        return pl.concat([piece.to_frame() for piece in pieces], how="vertical_relaxed").to_series()
+        return _joined(name, pieces)
+
+    def ids(self, name: str) -> pl.Series:
+        """Return a column of identifiers as text, as `ids_of` converts them; null in partitions that lack it.
+
+        Raises:
+            AgentError: DataInvalid, naming a file that cannot be read.
+        """
+        return _joined(name, [ids_of(_piece(partition, name)) for partition in self.partitions])
 
 
 class PartitionWriter:
-    """Buffers rows and writes them to partitions of bounded size."""
+    """Buffers rows and writes them to partitions of bounded size.
 
-    def __init__(self, folder: Path, origin: str) -> None:
+    Args:
+        folder: an empty folder for the partitions.
+        origin: URI that errors name.
+        ids: columns whose texts are not truncated, since truncated ids may become equal.
+    """
+
+    def __init__(self, folder: Path, origin: str, ids: Collection[str] = ()) -> None:
         self._folder = folder
         self._origin = origin
+        self._ids = ids
         self._values: dict[str, list[Scalar]] = {}
         self._rows = 0
         self._partitions: list[Partition] = []
@@ -100,13 +123,18 @@ class PartitionWriter:
         rows, values = self._rows, self._values
         self._rows, self._values = 0, {}
         padded = {name: [*held, *([None] * (rows - len(held)))] for name, held in values.items()}
-        frame = pl.DataFrame([series_of(name, held) for name, held in padded.items()])
+        frame = pl.DataFrame([self._series(name, held) for name, held in padded.items()])
         path = self._folder / f"rows-{len(self._partitions):06}.parquet"
         try:
             frame.write_parquet(path, compression="lz4")
         except pl.exceptions.PolarsError as error:
             raise unreadable(self._origin, error) from error
         self._partitions.append(Partition(path, self._origin, frame.schema, rows))
+
+    def _series(self, name: str, values: Sequence[Scalar]) -> pl.Series:
+        if name in self._ids:
+            return pl.Series(name, [id_text(value) for value in values], dtype=pl.String)
+        return series_of(name, values)
 
 
 def partition_of(path: Path, origin: str) -> Partition:
@@ -123,25 +151,50 @@ def partition_of(path: Path, origin: str) -> Partition:
 
 
 def series_of(name: str, values: Sequence[Scalar]) -> pl.Series:
-    """Convert JSON scalars to a series: Boolean, Float64 or String, the first that fits all values."""
+    """Convert JSON scalars to a series: Boolean, Int64, Float64 or String, the first that holds all values."""
     kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pl.Series(name, [None] * len(values), dtype=pl.Null)
     if kinds == {bool}:
         return pl.Series(name, values, dtype=pl.Boolean)
+    if kinds == {int} and all(value is None or -_MAX_INT64 <= int(value) < _MAX_INT64 for value in values):
+        return pl.Series(name, values, dtype=pl.Int64)
     if str not in kinds:
         return pl.Series(name, [_number(value) for value in values], dtype=pl.Float64)
     return pl.Series(name, [_text(value) for value in values], dtype=pl.String)
 
 
 def as_text(series: pl.Series) -> pl.Series:
-    """Convert values to strings. Whole numbers have no decimal point, so that 1 and 1.0 are one category."""
-    if series.dtype.is_float() or series.dtype.is_decimal():
-        numbers = series.cast(pl.Float64)
-        whole = numbers.is_finite() & (numbers == numbers.round()) & (numbers.abs() < 2.0**53)
-        texts = numbers.cast(pl.Int64, strict=False).cast(pl.String)
-        return texts.zip_with(whole.fill_null(value=False), numbers.fill_nan(None).cast(pl.String))
-    return series.cast(pl.String).str.slice(0, MAX_TEXT)
+    """Convert values to categories. Whole numbers have no decimal point, so that 1 and 1.0 are one category.
+
+    Values longer than MAX_TEXT are truncated. Lists and records become null; bytes are UTF-8, otherwise hexadecimal.
+    """
+    return _exact_text(series.alias("")).str.slice(0, MAX_TEXT).alias(series.name)
+
+
+def ids_of(series: pl.Series) -> pl.Series:
+    """Convert identifiers to text, with every digit and character.
+
+    Floating-point numbers from 2^53 become null: they have lost digits, so that different ids may have become equal.
+    """
+    values = series.alias("")
+    texts = _exact_text(values)
+    if values.dtype.is_float():
+        exact = (values.abs() < _EXACT_FLOATS).fill_null(value=False)
+        texts = texts.zip_with(exact, pl.repeat(None, values.len(), dtype=pl.String, eager=True))
+    return texts.alias(series.name)
+
+
+def id_text(value: Scalar) -> str | None:
+    """Convert one JSON scalar to the identifier that `ids_of` gives for it."""
+    if isinstance(value, float):
+        return number_text(value) if abs(value) < _EXACT_FLOATS else None
+    return clean_text(value) if isinstance(value, str) else _text(value)
+
+
+def clean_text(value: str) -> str:
+    """Replace lone surrogates, which JSON can contain but UTF-8 cannot."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def unreadable(origin: str, error: Exception) -> AgentError:
@@ -152,11 +205,39 @@ def unreadable(origin: str, error: Exception) -> AgentError:
     return AgentError(DATA_INVALID, f"{origin} cannot be read: {reason}")
 
 
+def _exact_text(series: pl.Series) -> pl.Series:
+    """Convert a series without a name: polars reads some names, such as *, as patterns."""
+    if series.dtype.is_nested():
+        return pl.repeat(None, series.len(), dtype=pl.String, eager=True).alias(series.name)
+    if series.dtype == pl.Binary:
+        return _bytes_as_text(series)
+    if series.dtype.is_decimal():
+        return series.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.strip_suffix(".")
+    if series.dtype.is_float():
+        whole = series.is_finite() & (series == series.round()) & (series.abs() < _EXACT_FLOATS)
+        texts = series.cast(pl.Int64, strict=False).cast(pl.String)
+        return texts.zip_with(whole.fill_null(value=False), series.cast(pl.Float64).fill_nan(None).cast(pl.String))
+    return series.cast(pl.String)
+
+
+def _bytes_as_text(series: pl.Series) -> pl.Series:
+    try:
+        return series.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return series.bin.encode("hex")
+
+
+def _joined(name: str, pieces: Sequence[pl.Series]) -> pl.Series:
+    if not pieces:
+        return pl.Series(name, [], dtype=pl.Null)
+    return pl.concat([piece.to_frame() for piece in pieces], how="vertical_relaxed").to_series()
+
+
 def _piece(partition: Partition, name: str) -> pl.Series:
     if name not in partition.schema:
         return pl.repeat(None, partition.rows, dtype=pl.Null, eager=True).alias(name)
     try:
-        return pl.scan_parquet(partition.path, glob=False).select(pl.col(name)).collect().to_series()
+        return pl.scan_parquet(partition.path, glob=False).select(by_name(name)).collect().to_series()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(partition.origin, error) from error
 
@@ -175,7 +256,16 @@ def _text(value: Scalar) -> str | None:
         case bool():
             return str(value).lower()
         case str():
-            return value[:MAX_TEXT]
+            return clean_text(value)[:MAX_TEXT]
+        case int():
+            return _whole_text(value)
         case _:
-            number = _number(value)
-            return None if number is None else number_text(number) if number == number else None  # noqa: PLR0124
+            return number_text(value) if value == value else None  # noqa: PLR0124
+
+
+def _whole_text(value: int) -> str | None:
+    """Return all digits, or None for more than Python converts: such a number is no id and no category."""
+    try:
+        return str(value)
+    except ValueError:
+        return None

@@ -6,14 +6,14 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from polars.exceptions import PolarsError
 
-from perennial.agent.drift.data.files import Download, Store, log, read_lines, uri_of
+from perennial.agent.drift.data.files import Download, Listing, Store, log, read_lines, uri_of
 from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_payload
 from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table, unreadable
 from perennial.agent.records.files import SUFFIX
@@ -24,11 +24,23 @@ from perennial.core.times import parse_time
 _HOUR = timedelta(hours=1)
 _LONGEST = timedelta(days=365 * 50)
 _MANY_HOURS = 14 * 24
-_PARTITION = re.compile(r"(?:^|/)date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+\.(?:jsonl\.gz|parquet)$")
+_PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/(?:.*/)?([^/]+)")
+_RECORDS = re.compile(r"[^._/][^/]*\.(?:jsonl\.gz|parquet)")
 _OK = 200
 _MAX_NAMES = 1000
+_DEPTH = 2
+"""Folders between the root and a capture file: date=... and hour=..."""
 
-Skipped = Literal["malformed", "of another model", "not answered with 200", "outside the window", "without a body"]
+_MAX_REASONS = 100
+
+Skipped = Literal[
+    "malformed",
+    "of another model",
+    "not answered with 200",
+    "outside the window",
+    "without a body",
+    "with a truncated body",
+]
 
 
 @dataclass(frozen=True)
@@ -49,16 +61,22 @@ class Window:
         requests: number of records used.
         skipped: number of other records, by cause.
         unwanted: names of other columns, at most 1,000.
+        malformed: number of malformed bodies, by the reason.
+        unreadable: for each field that some requests lost, the number of these requests and the reason.
+        lost_rows: number of rows that did not fit the columns of their request.
     """
 
     table: Table
     requests: int
     skipped: dict[Skipped, int]
     unwanted: tuple[str, ...]
+    malformed: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
+    lost_rows: int = 0
 
 
-def window_files(store: Store, window: CaptureWindow, now: datetime) -> list[Download]:
-    """Return the capture files that may have requests of the window, sorted by name.
+def window_files(store: Store, window: CaptureWindow, now: datetime) -> Listing:
+    """Return the capture files that may have requests of the window, and the other files in their folders.
 
     Files are partitioned by hour, and clocks differ: one more hour is listed on both ends, and records are then
     filtered by their own times.
@@ -68,15 +86,17 @@ def window_files(store: Store, window: CaptureWindow, now: datetime) -> list[Dow
     root = window.uri.rstrip("/") + "/"
     hours = int((last - first) / _HOUR) + 1
     prefixes = [root] if hours > _MANY_HOURS else [_partition(root, first + index * _HOUR) for index in range(hours)]
-    listed = [item for prefix in prefixes for item in store.list(prefix)]
+    listed = [item for prefix in prefixes for item in store.list(prefix) if not item.key.endswith("/")]
     found = [Download(uri_of(root, item.key), item.size, item.etag) for item in listed]
-    return sorted((item for item in found if _between(item.uri, first, last)), key=lambda item: item.uri)
+    inside = {item.uri.removeprefix(root): item for item in found if _between(item.uri.removeprefix(root), first, last)}
+    files = sorted((item for name, item in inside.items() if _has_records(name)), key=lambda item: item.uri)
+    return Listing(tuple(files), tuple(sorted(name for name in inside if not _has_records(name))))
 
 
 def read_window(
     store: Store,
     window: CaptureWindow,
-    files: list[Download],
+    files: Listing,
     folder: Path,
     *,
     now: datetime,
@@ -98,21 +118,37 @@ def read_window(
     writer = PartitionWriter(folder, window.uri)
     skipped: Counter[Skipped] = Counter()
     unwanted: dict[str, None] = {}
-    requests = 0
+    malformed: Counter[str] = Counter()
+    unreadable: dict[str, tuple[int, str]] = {}
+    requests = lost_rows = 0
     for record in read_records(store, window, files, folder / "download", since=since_of(window, now)):
         payload = record if isinstance(record, str) else _payload_of(record)
+        if isinstance(payload, MalformedPayload):
+            skipped["malformed"] += 1
+            _count(malformed, str(payload))
+            continue
         if not isinstance(payload, Payload):
             skipped[payload] += 1
             continue
         writer.add(_keep(payload, wanted, unwanted), payload.rows)
         requests += 1
-    return Window(writer.finish(), requests, dict(skipped), tuple(unwanted))
+        lost_rows += payload.lost_rows
+        for name, reason in payload.unreadable.items():
+            if name in unreadable or len(unreadable) < _MAX_REASONS:
+                unreadable[name] = (unreadable.get(name, (0, ""))[0] + 1, reason)
+    table = replace(writer.finish(), passed_over=files.passed_over)
+    return Window(table, requests, dict(skipped), tuple(unwanted), dict(malformed), unreadable, lost_rows=lost_rows)
+
+
+def _count(reasons: Counter[str], reason: str) -> None:
+    """Count a reason; texts come from clients, so their number is bounded."""
+    reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else "other reasons"] += 1
 
 
 def read_records(
     store: Store,
     window: CaptureWindow,
-    files: list[Download],
+    files: Listing,
     path: Path,
     *,
     since: datetime,
@@ -131,10 +167,10 @@ def read_records(
     Raises:
         AgentError: DataInvalid, naming a file that cannot be decoded; or what storage raises.
     """
-    for number, item in enumerate(files, start=1):
+    for number, item in enumerate(files.files, start=1):
         for line in _file_lines(store, item, path):
             yield _record_of(line, window.digest, since, until)
-        log.info("read %s (%d of %d files)", item.uri, number, len(files))
+        log.info("read %s (%d of %d files)", item.uri, number, len(files.files))
 
 
 def _keep(payload: Payload, wanted: Collection[str], unwanted: dict[str, None]) -> dict[str, list[Scalar]]:
@@ -155,6 +191,8 @@ def _record_of(line: bytes | None, digest: str, since: datetime, until: datetime
     match record:
         case {"time": str(time), "digest": str(other), "status": int(status), "request": body}:
             cause = _cause(time, since, until, of_model=other == digest, status=status)
+            if cause is None and body is None and record.get("requestTruncated") is True:
+                return "with a truncated body"
             return cause or Record(str(record.get("id", "")), body, record.get("response"))
     return "malformed"
 
@@ -172,14 +210,14 @@ def _cause(time: str, since: datetime, until: datetime | None, *, of_model: bool
     return None if status == _OK else "not answered with 200"
 
 
-def _payload_of(record: Record) -> Payload | Skipped:
+def _payload_of(record: Record) -> Payload | MalformedPayload | Skipped:
     """Return the rows of a record, or why it is skipped."""
     if record.request is None:
         return "without a body"
     try:
         return parse_payload(record.request)
-    except MalformedPayload:
-        return "malformed"
+    except MalformedPayload as error:
+        return error
 
 
 def _file_lines(store: Store, item: Download, path: Path) -> Iterator[bytes | None]:
@@ -209,8 +247,9 @@ def _partition(root: str, hour: datetime) -> str:
     return f"{root}date={hour:%Y-%m-%d}/hour={hour:%H}/"
 
 
-def _between(uri: str, first: datetime, last: datetime) -> bool:
-    match = _PARTITION.search(uri)
+def _between(name: str, first: datetime, last: datetime) -> bool:
+    """Whether a file lies in the folder of an hour of the window."""
+    match = _PARTITION.fullmatch(name)
     if match is None:
         return False
     try:
@@ -218,3 +257,8 @@ def _between(uri: str, first: datetime, last: datetime) -> bool:
     except ValueError:
         return False
     return first <= hour <= last
+
+
+def _has_records(name: str) -> bool:
+    """Whether a file directly in the folder of an hour is one that `capture` writes."""
+    return name.count("/") == _DEPTH and _RECORDS.fullmatch(name.rsplit("/", 1)[-1]) is not None

@@ -148,6 +148,11 @@ class DriftReport(Model):
     predicted_rows: int | None = Field(
         None, description="Number of predictions evaluated for performance and fairness."
     )
+    passed_over_files: int = Field(
+        0, description="Number of files beside reference and current data that were not read: their names are not "
+        "those of data."
+    )  # fmt: skip
+    passed_over: tuple[str, ...] = Field((), description="URIs of these files, at most 100.")
     notes: tuple[str, ...] = Field((), description="Further information, such as skipped records.")
 
     def to_json(self) -> bytes:

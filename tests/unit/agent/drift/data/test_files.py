@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from perennial.agent.drift.data.files import Download, is_table, read_tables, tables_under
+from perennial.agent.drift.data.files import Download, Listing, is_table, read_tables, tables_under
 from perennial.agent.drift.data.table import PartitionWriter, Table
 from perennial.agent.storage.errors import AgentError, classify
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
@@ -58,6 +58,15 @@ def test_a_single_object_is_read_too(tmp_path):
         ("deep/b.PQ", True),
         ("c.csv.gz", True),
         ("d.json", True),
+        ("C.CSV.GZ", True),
+        ("c.csv.bz2", True),
+        ("c.tsv", True),
+        ("_region=eu/c.csv", True),
+        ("_temporary/0/c.csv", False),
+        (".staging/c.csv", False),
+        ("_delta_log/0.json", False),
+        ("metadata/v1.metadata.json", False),
+        ("c.csv.xz", False),
         ("_SUCCESS", False),
         ("deep/_temporary.parquet", False),
         (".hidden.csv", False),
@@ -71,7 +80,7 @@ def test_tables_are_told_by_their_names(name, answer):
 
 def test_files_that_are_no_tables_are_passed_over_but_not_all_may_be():
     store = MemoryStore({"s3://data/ref/a.csv": b"x\n1\n", "s3://data/ref/_SUCCESS": b"", "s3://data/img/a.png": b"?"})
-    assert [item.uri for item in tables_under(store, "s3://data/ref/")] == ["s3://data/ref/a.csv"]
+    assert [item.uri for item in tables_under(store, "s3://data/ref/").files] == ["s3://data/ref/a.csv"]
     with pytest.raises(AgentError, match=r"none of the 1 objects under s3://data/img/ ends in \.parquet") as caught:
         tables_under(store, "s3://data/img/")
     assert caught.value.failure is DATA_INVALID
@@ -79,7 +88,7 @@ def test_files_that_are_no_tables_are_passed_over_but_not_all_may_be():
 
 def test_a_neighbouring_prefix_is_never_read():
     store = MemoryStore({"s3://data/a-b/x.csv": b"x\n1\n"})
-    assert tables_under(store, "s3://data/a/") == tables_under(store, "s3://data/a") == []
+    assert tables_under(store, "s3://data/a/") == tables_under(store, "s3://data/a") == Listing(())
 
 
 @pytest.mark.parametrize(
@@ -167,7 +176,7 @@ def test_a_download_is_bound_to_the_listed_content(tmp_path):
             return super().download(uri, path, size, etag)
 
     store = Store({"s3://data/a.csv": b"x\n1\n"})
-    read_tables(store, [Download("s3://data/a.csv", 4, "etag")], tmp_path, set())
+    read_tables(store, Listing((Download("s3://data/a.csv", 4, "etag"),)), tmp_path, set())
     assert seen == [("s3://data/a.csv", 4, "etag")]
 
 

@@ -26,12 +26,48 @@ def tensor(shape, data, name="t"):
         ({"dataframe_records": [{"a": 1}, {"a": 2, "b": "x"}]}, {"a": [1, 2], "b": [None, "x"]}),
         ({"inputs": {"a": [1, 2], "b": [[3], [4]]}}, {"a": [1, 2], "b": [3, 4]}),
         ({"inputs": {"a": 1, "b": "x"}}, {"a": [1], "b": ["x"]}),
+        ({"inputs": {"a": [[1, 2], [3, 4]], "b": [5, 6]}}, {"a.0": [1, 3], "a.1": [2, 4], "b": [5, 6]}),
     ],
 )
 def test_formats(body, columns):
     payload = parse_payload(body)
     assert {name: list(values) for name, values in payload.columns.items()} == columns
     assert all(len(values) == payload.rows for values in columns.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "reason"),
+    [
+        ({"dataframe_records": [{"a": 1, "tags": ["x", "y"]}]}, "tags", "itself a list"),
+        ({"dataframe_split": {"columns": ["a", "at"], "data": [[1, {"lat": 2}]]}}, "at", "itself a list"),
+        ({"inputs": {"a": [1], "tags": [{"x": 1}]}}, "tags", "itself a list"),
+        ({"inputs": {"a": [1, 2], "tags": [["x", "y"], ["z"]]}}, "tags", "different lengths"),
+        ({"inputs": [tensor([1], [1], "a"), tensor([2], [[1], 2], "t")]}, "t", "mixes"),
+        ({"inputs": [tensor([1], [1], "a"), {"name": "raw", "shape": [1, 9], "datatype": "BYTES"}]}, "raw", "without"),
+        ({"inputs": [tensor([1], [1], "a"), tensor([1, 9000], [0] * 9000, "image")]}, "image", "wider than"),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_left_out_alone(body, field, reason):
+    payload = parse_payload(body)
+    assert list(payload.columns) == ["a"]
+    assert list(payload.unreadable) == [field]
+    assert reason in payload.unreadable[field]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"columns": ["a"], "data": [[1], [2, 3], "x"]}},
+        {"dataframe_records": [{"a": 1}, 5, None]},
+    ],
+)
+def test_a_row_that_does_not_fit_is_left_out_alone(body):
+    payload = parse_payload(body)
+    assert (payload.columns["a"], payload.rows, payload.lost_rows) == ([1], 1, 2)
+
+
+def test_names_that_utf8_cannot_hold_are_replaced():
+    assert list(parse_payload({"inputs": {"a\ud800": [1]}}).columns) == ["a?"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from perennial.agent.drift.data.files import Listing
 from perennial.agent.drift.data.window import read_window, window_files
 from perennial.agent.records.files import encoded
 from perennial.agent.storage.errors import AgentError
@@ -23,7 +24,10 @@ def read(store, tmp_path, window=DAY, wanted=("x", "y")):
 def test_only_partitions_that_overlap_the_window_are_listed_and_read():
     inside, edge, outside = NOW, NOW - timedelta(hours=25), NOW - timedelta(hours=27)
     store = MemoryStore({capture_uri(ROOT, at): b"" for at in (inside, edge, outside)})
-    assert [item.uri for item in window_files(store, DAY, NOW)] == [capture_uri(ROOT, edge), capture_uri(ROOT, inside)]
+    assert [item.uri for item in window_files(store, DAY, NOW).files] == [
+        capture_uri(ROOT, edge),
+        capture_uri(ROOT, inside),
+    ]
     assert len(store.listed) == 27
     assert f"{ROOT}date=2026-03-09/hour=11/" in store.listed
     assert f"{ROOT}date=2026-03-10/hour=13/" in store.listed
@@ -32,27 +36,27 @@ def test_only_partitions_that_overlap_the_window_are_listed_and_read():
 def test_a_long_window_is_one_listing():
     store = MemoryStore({capture_uri(ROOT, NOW - timedelta(days=days)): b"" for days in (1, 29, 40)})
     month = CaptureWindow(uri=ROOT, seconds=30 * 86400, digest=DIGEST)
-    assert len(window_files(store, month, NOW)) == 2
+    assert len(window_files(store, month, NOW).files) == 2
     assert store.listed == [ROOT]
 
 
 def test_the_longest_window_that_the_schema_allows_is_no_overflow():
     ever = CaptureWindow(uri=ROOT, seconds=999_999 * 86400, digest=DIGEST)
     store = MemoryStore({capture_uri(ROOT, NOW - timedelta(days=3000)): b""})
-    assert len(window_files(store, ever, NOW)) == 1
+    assert len(window_files(store, ever, NOW).files) == 1
 
 
 def test_a_uri_without_a_slash_is_the_same_folder():
     store = MemoryStore({capture_uri(ROOT, NOW): b"", capture_uri("s3://capture/churn-b/", NOW): b""})
     window = CaptureWindow(uri="s3://capture/churn", seconds=60, digest=DIGEST)
-    assert [item.uri for item in window_files(store, window, NOW)] == [capture_uri(ROOT, NOW)]
+    assert [item.uri for item in window_files(store, window, NOW).files] == [capture_uri(ROOT, NOW)]
 
 
 def test_other_objects_are_passed_over():
     names = ("notes.txt", "date=2026-03-10/hour=12/x.tmp", "date=2026-03-99/hour=12/x.jsonl.gz")
     store = MemoryStore({ROOT + name: b"" for name in names})
     month = CaptureWindow(uri=ROOT, seconds=30 * 86400, digest=DIGEST)
-    assert window_files(store, DAY, NOW) == window_files(store, month, NOW) == []
+    assert window_files(store, DAY, NOW) == window_files(store, month, NOW) == Listing((), (names[1],))
 
 
 def test_an_error_of_the_storage_is_not_an_empty_window():
