@@ -36,10 +36,11 @@
 - apiGroups: ["networking.k8s.io"]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# Provides the address of a ModelDeployment, and the addresses of a TrainingJob's workers.
+# Provides the address of a ModelDeployment, and the addresses of a TrainingJob's workers; deletes the latter once the
+# spec has a single worker.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Reads why a pod waits or has failed, and the agent's termination message.
 - apiGroups: [""]
   resources: [pods]

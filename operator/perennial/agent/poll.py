@@ -1,9 +1,9 @@
-"""`perennial agent poll`: computes a digest of the inputs' listing, so that changes are found without downloads."""
+"""`perennial agent poll`: lists the inputs without reading them, and reports a digest of the listing."""
 
-import hashlib
 import logging
 
 from perennial.agent.storage.client import ObjectStore
+from perennial.agent.storage.listing import ListingDigest
 from perennial.api.contract.commands import PollConfig
 from perennial.api.contract.messages import Polled
 
@@ -11,19 +11,16 @@ log = logging.getLogger(__name__)
 
 
 def poll(config: PollConfig, store: ObjectStore) -> Polled:
-    """Return a digest over URIs, names, sizes and ETags of all objects, their number and total size.
-
-    Most storage keeps the ETag of a file that is overwritten with the same content.
+    """List all inputs; return the digest of the listing, the number of objects and their total size.
 
     Raises:
-        AgentError: as in `core.failures`. An empty prefix is not an error.
+        AgentError: as in `core.failures`. An empty prefix is not a failure.
     """
-    digest, files, size = hashlib.sha256(), 0, 0
+    digest, files, size = ListingDigest(), 0, 0
     for item in config.inputs:
-        digest.update(f"{item.uri}\0".encode())
-        for found in store.list(item.uri):
-            digest.update(f"{found.relative}\0{found.size}\0{found.etag}\0".encode())
-            files += 1
-            size += found.size
-    log.info("the inputs have %d files, %d bytes", files, size)
-    return Polled(digest=f"sha256:{digest.hexdigest()}", files=files, bytes=size)
+        listed = list(store.list(item.uri))
+        digest.add(item.uri, listed)
+        files += len(listed)
+        size += sum(found.size for found in listed)
+    log.info("the inputs hold %d files, %d bytes", files, size)
+    return Polled(digest=str(digest), files=files, bytes=size)

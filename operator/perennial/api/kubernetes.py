@@ -156,6 +156,8 @@ class JobSpec(Model):
 
     suspend: bool = False
     completions: int = 1
+    parallelism: int = 1
+    backoff_limit: int | None = None
     active_deadline_seconds: int | None = None
 
 

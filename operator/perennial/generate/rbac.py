@@ -81,8 +81,9 @@ OPERATOR: tuple[Right, ...] = (
     Right((NETWORK_POLICY,), (*WATCH, *APPLY, "delete"), "Limits who may call a model; deleted if the spec has none."),
     Right(
         (SERVICE,),
-        (*WATCH, *APPLY),
-        "Provides the address of a ModelDeployment, and the addresses of a TrainingJob's workers.",
+        (*WATCH, *APPLY, "delete"),
+        "Provides the address of a ModelDeployment, and the addresses of a TrainingJob's workers; deletes the latter "
+        "once the spec has a single worker.",
     ),
     Right((POD,), ("list", "watch"), "Reads why a pod waits or has failed, and the agent's termination message."),
     Right((EVENT,), ("create",), "Reports transitions to `kubectl describe`."),

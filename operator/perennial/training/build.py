@@ -1,7 +1,7 @@
 """All children of a TrainingJob: Jobs of attempts, Service of workers, CronJob for polls."""
 
 from perennial.core.decision import Action, Apply, Create, Delete
-from perennial.core.kinds import CRON_JOB
+from perennial.core.kinds import CRON_JOB, SERVICE
 from perennial.core.pod_options import refusal
 from perennial.training.context import Context
 from perennial.training.job.build import build_job
@@ -13,7 +13,7 @@ from perennial.training.run.step import NewAttempt
 def children(context: Context, new_attempts: tuple[NewAttempt, ...]) -> tuple[Action, ...]:
     """Return the actions that create or update the children; Jobs only for new attempts."""
     return (
-        *_worker_service(context),
+        *_worker_service(context, new_attempts),
         *(_job(context, attempt) for attempt in new_attempts),
         *_poll_cron_job(context),
     )
@@ -21,13 +21,15 @@ def children(context: Context, new_attempts: tuple[NewAttempt, ...]) -> tuple[Ac
 
 def _job(context: Context, attempt: NewAttempt) -> Create:
     resource = context.resource.model_copy(update={"spec": attempt.spec})
-    return Create(build_job(resource, attempt.run, context.config))
+    return Create(build_job(resource, attempt.run, context.config, attempt.parameters))
 
 
-def _worker_service(context: Context) -> tuple[Action, ...]:
-    """Apply the headless Service; it stays for later runs, and a single worker needs none."""
-    service = build_service(context.resource)
-    return (Apply(service),) if service is not None else ()
+def _worker_service(context: Context, new_attempts: tuple[NewAttempt, ...]) -> tuple[Action, ...]:
+    """Apply the headless Service while the spec or an attempt has several workers, and delete it after that."""
+    running = (item.workers for item in context.observed.jobs if not item.ended)
+    if max((context.spec.workers, *(attempt.spec.workers for attempt in new_attempts), *running)) > 1:
+        return (Apply(build_service(context.resource)),)
+    return tuple(Delete(SERVICE, meta.namespace, meta.name, meta.uid) for meta in context.observed.services)
 
 
 def _poll_cron_job(context: Context) -> tuple[Action, ...]:

@@ -1,12 +1,12 @@
 """The input of a decision: everything that its functions read, gathered once in `decide`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.policies import DataSeen
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJob, TrainingJobSpec
-from perennial.training.job.plan import Lineage
+from perennial.training.job.plan import Lineage, run_hash, with_policies
 from perennial.training.observe import AttemptJob, Observed
 
 
@@ -24,6 +24,8 @@ class Polls:
 
     settled: DataSeen | None = None
     """Set when the two newest polls agree; None while data changes and before the second poll."""
+    since: str | None = None
+    """When the earlier of these two polls ended."""
     error: PollError | None = None
 
 
@@ -50,6 +52,28 @@ class Context:
     def spec(self) -> TrainingJobSpec:
         """The TrainingJob's spec."""
         return self.observed.resource.spec
+
+
+def in_run(context: Context, run: CurrentRun) -> Context:
+    """Return the context with the spec that the run was started with, so that every attempt of it trains the same.
+
+    Policies such as `retry` and `suspend` are the present ones. The context stays as it is if the spec has not
+    changed, if the change replaces the run, or if no Job of the run tells its spec any more.
+    """
+    if run.spec_hash == context.spec_hash or context.spec.on_change == "Replace":
+        return context
+    own = _spec_of(context.observed.jobs, run)
+    if own is None:
+        return context
+    resource = context.resource.model_copy(update={"spec": with_policies(own, context.spec)})
+    return replace(context, observed=replace(context.observed, resource=resource), spec_hash=run.spec_hash)
+
+
+def _spec_of(jobs: tuple[AttemptJob, ...], run: CurrentRun) -> TrainingJobSpec | None:
+    """Return the spec in the plan on a Job of the run; a plan that does not have the run's hash was edited."""
+    plans = (item.plan for item in jobs if item.number == run.number)
+    specs = (plan.spec for plan in plans if plan is not None and plan.spec is not None)
+    return next((spec for spec in specs if run_hash(spec) == run.spec_hash), None)
 
 
 @dataclass(frozen=True)

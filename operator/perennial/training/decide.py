@@ -5,6 +5,7 @@ to its next attempt. Every step follows from the objects that exist, not from th
 the operator may stop at any point.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from perennial.api.contract.settings import OperatorConfig
@@ -12,11 +13,11 @@ from perennial.api.trainingjob.resource import TrainingJobStatus
 from perennial.core.decision import Decision
 from perennial.training.build import children
 from perennial.training.conditions import poll_events, with_conditions
-from perennial.training.context import Context
+from perennial.training.context import Context, in_run
 from perennial.training.job.plan import run_hash
 from perennial.training.observe import Observed
 from perennial.training.run.advance import advance_run
-from perennial.training.run.data_poll import polls_of, with_baseline
+from perennial.training.run.data_poll import polls_of, with_baseline, with_pulled
 from perennial.training.run.records import reconcile_records
 from perennial.training.run.retention import delete_obsolete_jobs
 from perennial.training.run.schedule import with_schedule
@@ -32,7 +33,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     context = Context(observed, config, now, run_hash(spec), polls_of(spec, observed.pods))
     status = reconcile_records(observed.resource, observed.jobs, now)
     status, missed = with_schedule(spec, status, now)
-    step = _next_step(context, with_baseline(status, context.polls))
+    step = _next_step(context, with_pulled(context, with_baseline(status, context.polls)))
     events = (*missed, *poll_events(context), *step.events)
     if step.status is None:
         return Decision(status=None, events=events, requeue_after=step.requeue_after)
@@ -53,7 +54,9 @@ def _next_step(context: Context, status: TrainingJobStatus) -> Step:
     run = status.current_run
     if run is None:
         return start_or_wait(context, status)
-    sweep = sweep_of(context, status)
-    if sweep is not None:
-        return advance_sweep(context, status, run, sweep)
-    return advance_run(context, status, run)
+    own = in_run(context, run)
+    sweep = sweep_of(own, status)
+    step = advance_run(own, status, run) if sweep is None else advance_sweep(own, status, run, sweep)
+    ended = step.status is not None and step.status.current_run is None
+    # Whether another run is due follows from the present spec.
+    return replace(step, requeue_after=0) if ended and own is not context else step

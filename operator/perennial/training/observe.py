@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from perennial.api.common.base import ObjectMeta, Resource
+from perennial.api.common.base import Model, ObjectMeta, Resource
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.kubernetes import Job, OwnerReference, Pod
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.decision import World
-from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, TRAINING_JOB, Key, Raw
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, SERVICE, TRAINING_JOB, Key, Raw
 from perennial.core.labels import JOB_INDEX_KEY, PLAN_ANNOTATION
 from perennial.training.job.plan import RunPlan, numbers_of, read_plan, trial_numbers_of
 
@@ -50,6 +50,12 @@ class AttemptJob:
     """Number of the trial; 0 if the run is not a sweep."""
 
     @property
+    def workers(self) -> int:
+        """Number of pods that the Job was created with; on Jobs of earlier releases, its completions."""
+        own = self.plan.spec if self.plan is not None else None
+        return own.workers if own is not None else self.job.spec.completions
+
+    @property
     def order(self) -> tuple[int, int]:
         """Run and attempt: the order in which Jobs are created. The trials of a sweep are not ordered."""
         return self.number, 0 if self.trial else self.attempt
@@ -66,12 +72,27 @@ class AttemptJob:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """What the monitored ModelDeployment serves, by digest of the model."""
+
+    stable: str | None = None
+    candidate: str | None = None
+    """Model that is being rolled out."""
+    rolled_out: frozenset[str] = frozenset()
+    """Models whose rollout has ended: promoted, failed, aborted or rolled back."""
+    follows: bool = False
+    """Whether it rolls out the artifacts of this TrainingJob."""
+
+
+@dataclass(frozen=True)
 class RetrainRequest:
     """A DriftMonitor's request to retrain."""
 
     monitor: str
     verdict: str
     digest: str | None
+    """Model that the verdict is about: the one that served."""
+    serving: Serving = Serving()
 
 
 @dataclass(frozen=True)
@@ -83,6 +104,7 @@ class Observed:
     pods: tuple[OwnedPod, ...] = ()
     requests: tuple[RetrainRequest, ...] = ()
     cron_jobs: tuple[ObjectMeta, ...] = ()
+    services: tuple[ObjectMeta, ...] = ()
     answer: Callable[[str], str | None] = lambda _: None
     """Returns the newest response to a `Read` of this URL."""
 
@@ -123,12 +145,13 @@ def observe(resource: TrainingJob, world: World) -> Observed:
     meta = resource.metadata
     key = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
     found = (_attempt_job(resource, raw) for raw in world.children(JOB, key, meta.uid))
-    requests = (_retrain_request(meta.name, raw) for raw in world.naming(DRIFT_MONITOR, key))
+    requests = (_retrain_request(meta.name, raw, world) for raw in world.naming(DRIFT_MONITOR, key))
     return Observed(
         resource=resource,
         jobs=tuple(item for item in found if item is not None),
         pods=tuple(OwnedPod.model_validate(raw) for raw in world.children(POD, key, meta.uid)),
         requests=tuple(item for item in requests if item is not None),
+        services=tuple(Resource.model_validate(raw).metadata for raw in world.children(SERVICE, key, meta.uid)),
         cron_jobs=tuple(Resource.model_validate(raw).metadata for raw in world.children(CRON_JOB, key, meta.uid)),
         answer=world.answer,
     )
@@ -147,7 +170,57 @@ def _attempt_job(resource: TrainingJob, raw: Raw) -> AttemptJob | None:
     return AttemptJob(*numbers, job, plan) if numbers is not None else None
 
 
-def _retrain_request(name: str, raw: Raw) -> RetrainRequest | None:
+class _Model(Model):
+    digest: str
+
+
+class _Candidate(_Model):
+    phase: str = "Progressing"
+
+
+class _DeploymentStatus(Model):
+    stable: _Model | None = None
+    candidate: _Candidate | None = None
+    history: tuple[_Model, ...] = ()
+
+
+class _ModelSource(Model):
+    training_job: str | None = None
+
+
+class _DeploymentSpec(Model):
+    model: _ModelSource = _ModelSource()
+
+
+class _Deployment(Model):
+    spec: _DeploymentSpec = _DeploymentSpec()
+    status: _DeploymentStatus = _DeploymentStatus()
+
+
+def _serving(training_job: str, monitor: DriftMonitor, world: World) -> Serving:
+    """Return what the monitor's target serves; its newest verdict tells it if the target cannot be read."""
+    verdict = monitor.status.last_verdict
+    judged = Serving(stable=verdict.digest if verdict is not None else None)
+    raw = world.get(MODEL_DEPLOYMENT, monitor.metadata.namespace, monitor.spec.target.model_deployment)
+    try:
+        target = _Deployment.model_validate(raw) if raw is not None else None
+    except ValidationError:  # edited by hand, or written by another release
+        return judged
+    if target is None:
+        return judged
+    candidate, ended = target.status.candidate, [item.digest for item in target.status.history]
+    failed = candidate is not None and candidate.phase == "Failed"
+    if candidate is not None and failed:
+        ended.append(candidate.digest)
+    return Serving(
+        stable=target.status.stable.digest if target.status.stable is not None else judged.stable,
+        candidate=candidate.digest if candidate is not None and not failed else None,
+        rolled_out=frozenset(ended),
+        follows=target.spec.model.training_job == training_job,
+    )
+
+
+def _retrain_request(name: str, raw: Raw, world: World) -> RetrainRequest | None:
     try:
         monitor = DriftMonitor.model_validate(raw)
     except ValidationError:
@@ -155,7 +228,7 @@ def _retrain_request(name: str, raw: Raw) -> RetrainRequest | None:
     on_drift, request = monitor.spec.on_drift, monitor.status.retrain
     if request is None or on_drift is None or on_drift.retrain is None or on_drift.retrain.training_job != name:
         return None
-    return RetrainRequest(monitor.metadata.name, request.verdict, request.digest)
+    return RetrainRequest(monitor.metadata.name, request.verdict, request.digest, _serving(name, monitor, world))
 
 
 def _newest_last(pod: OwnedPod) -> tuple[bool, str, str]:

@@ -174,7 +174,7 @@ _OWN = (
     ReasonDoc(
         "VerdictSetAside",
         _EVENT,
-        "A DriftMonitor requested a retraining because of a model that has been replaced since.",
+        "A DriftMonitor requested a retraining because of a model that no longer serves.",
         _NOTHING,
     ),
 )

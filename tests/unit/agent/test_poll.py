@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from perennial.agent.fetch.command import fetch_inputs
 from perennial.agent.poll import poll
 from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError
 from perennial.api.common.pod import Input
-from perennial.api.contract.commands import PollConfig
+from perennial.api.contract.commands import FetchInputs, PollConfig
 from tests.unit.agent.conftest import S3Server
 
 
@@ -41,3 +44,15 @@ def test_an_empty_prefix_is_no_failure_and_a_missing_bucket_is_one(s3: S3Server,
     assert poll(config(f"s3://{bucket}/nothing/"), store).files == 0
     with pytest.raises(AgentError, match="bucket"):
         poll(config("s3://no-such-bucket/a/"), store)
+
+
+def test_fetch_reports_the_digest_of_the_listing_that_it_pulled(
+    s3: S3Server, store: ObjectStore, tmp_path: Path
+) -> None:
+    bucket = s3.bucket()
+    watched = config(f"s3://{bucket}/train/", f"s3://{bucket}/extra.csv")
+    s3.put(bucket, {"train/a": b"1", "train/sub/": b"", "extra.csv": b"x"})
+
+    fetched = fetch_inputs(FetchInputs(inputs=watched.inputs, root=str(tmp_path)), store)
+
+    assert fetched.listing == poll(watched, store).digest

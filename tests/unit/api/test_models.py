@@ -1,5 +1,6 @@
 """The resources' models: JSON names, defaults, and the checks that CEL cannot make."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from pydantic import ValidationError
 
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.trainingjob.resource import TrainingJob
+from perennial.api.trainingjob.resource import TrainingJob, TrainingJobSpec
 
 
 def training(**spec: Any) -> dict[str, Any]:
@@ -55,3 +56,26 @@ def test_models_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         deployment.spec.replicas = None  # type: ignore[misc, assignment]
     assert deployment.status.observed_generation == -1
+
+
+# What newData watches, where the output goes, and whether a run would start the next one.
+LOOPS = [
+    ("s3://team/churn/", "s3://team/churn/models/", True),
+    ("s3://team/churn", "s3://team/churn/models", True),
+    ("s3://team", "s3://team/models/", True),
+    ("s3://team/models/", "s3://team/models/", True),
+    ("s3://team/models/runs/", "s3://team/models/", True),
+    ("s3://team/models/versions/abababababab/", "s3://team/models/", True),
+    ("s3://team/models/data/", "s3://team/models/", False),
+    ("s3://team/churn/", "s3://team/churn-models/", False),
+    ("s3://team/churn/", "s3://models/churn/", False),
+]
+
+
+@pytest.mark.parametrize(("watched", "output", "loops"), LOOPS)
+def test_new_data_does_not_watch_what_a_run_publishes(watched: str, output: str, loops: bool) -> None:
+    fields = {"image": "a", "inputs": [{"name": "train", "uri": watched}], "output": {"uri": output}}
+    TrainingJobSpec.model_validate(fields)
+
+    with pytest.raises(ValueError, match="every run would start another") if loops else nullcontext():
+        TrainingJobSpec.model_validate({**fields, "newData": {"poll": "10m"}})

@@ -87,6 +87,12 @@ def _edit(**spec: Any) -> Step:
     return lambda cluster: cluster.change(spec=spec)
 
 
+def _shrink_jobs(cluster: Cluster) -> None:
+    for name in cluster.busy():
+        cluster.jobs[name]["spec"].update(parallelism=0, backoffLimit=6)
+        cluster.pods.pop(name, None)
+
+
 def _delete_jobs(cluster: Cluster) -> None:
     for name in list(cluster.jobs):
         cluster.remove_job(name)
@@ -114,6 +120,9 @@ STEPS: dict[str, Step] = {
     "pod lost": _with_busy(_lose_pod),
     "deadline": _with_busy(lambda c, name: c.end_job(name, "Failed", reason="DeadlineExceeded")),
     "jobs deleted by hand": _delete_jobs,
+    "jobs edited by hand": _shrink_jobs,
+    "four workers": _edit(workers=4),
+    "one worker": _edit(workers=1),
     "status wiped": _wipe,
     "current attempt set back": _tamper(attempt=0),
     "current run renamed": _tamper(name="x", job="someone-elses"),

@@ -16,7 +16,7 @@ from typing import Any
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import TrainingJobStatus
 from perennial.core.decision import Apply, Create, Decision, Delete
-from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, SERVICE, Key, Kind, Raw
 from perennial.core.times import format_time, parse_time
 from perennial.training.controller import CONTROLLER
 from perennial.training.job.plan import read_plan, run_hash
@@ -43,11 +43,14 @@ class Cluster:
     jobs: dict[str, Raw] = field(default_factory=dict)
     pods: dict[str, Raw] = field(default_factory=dict)
     cron_jobs: dict[str, Raw] = field(default_factory=dict)
+    services: dict[str, Raw] = field(default_factory=dict)
     polls: dict[str, Raw] = field(default_factory=dict)
     """Pods that have listed the inputs."""
     said: dict[str, str] = field(default_factory=dict)
     """Answers of pods, by address."""
     monitors: list[Raw] = field(default_factory=list)
+    deployment: Raw | None = None
+    """The ModelDeployment that the monitors watch."""
     now: datetime = field(default_factory=lambda: parse_time(NOW))
     writes: int = 0
     version: int = 1
@@ -60,10 +63,11 @@ class Cluster:
     # What the controller reads.
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
-        return None
+        return self.deployment if kind == MODEL_DEPLOYMENT else None
 
     def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
-        found = {JOB: self.jobs, POD: {**self.pods, **self.polls}, CRON_JOB: self.cron_jobs}[kind]
+        pods = {**self.pods, **self.polls}
+        found = {JOB: self.jobs, POD: pods, CRON_JOB: self.cron_jobs, SERVICE: self.services}[kind]
         return tuple(found[name] for name in sorted(found))
 
     def answer(self, url: str) -> str | None:
@@ -105,34 +109,57 @@ class Cluster:
         return True
 
     def _act(self, action: Create | Apply | Delete, left: list[int | None]) -> None:
-        if isinstance(action, Create):
-            name = action.manifest["metadata"]["name"]
-            if name in self.jobs:
-                return
-            self.made += 1
-            meta = {**action.manifest["metadata"], "uid": f"job-{self.made}", "creationTimestamp": self._time()}
-            self.jobs[name] = {**copy.deepcopy(action.manifest), "metadata": meta, "status": {}}
-        elif isinstance(action, Delete) and action.kind == CRON_JOB:
-            del self.cron_jobs[action.name]
-        elif isinstance(action, Apply) and action.manifest["kind"] == CRON_JOB.kind:
-            name = action.manifest["metadata"]["name"]
-            known = self.cron_jobs.get(name)
-            if known is not None and known["spec"] == action.manifest["spec"]:
-                return
-            self.cron_jobs[name] = {**action.manifest, "metadata": {**action.manifest["metadata"], "uid": "cron-1"}}
-        elif isinstance(action, Apply):
-            job = self.jobs[action.manifest["metadata"]["name"]]
-            assert action.manager == "perennial-suspend"
-            assert not is_queued(job), "a Job in a queue is written"
-            if bool(job["spec"].get("suspend")) == action.manifest["spec"]["suspend"]:
-                return
-            job["spec"]["suspend"] = action.manifest["spec"]["suspend"]
-            self.pods.pop(job["metadata"]["name"], None)
-        elif action.name in self.jobs and self.jobs[action.name]["metadata"]["uid"] == action.uid:
-            self.remove_job(action.name)
-        else:
-            return
-        self._written(left)
+        if self._carry_out(action):
+            self._written(left)
+
+    def _carry_out(self, action: Create | Apply | Delete) -> bool:
+        """Carry out an action; tell whether it changed anything."""
+        match action:
+            case Create(manifest):
+                return self._create(manifest)
+            case Delete(kind=kind, name=name) if kind != JOB:
+                del {CRON_JOB: self.cron_jobs, SERVICE: self.services}[kind][name]
+                return True
+            case Delete(name=name, uid=uid):
+                known = self.jobs.get(name)
+                if known is None or known["metadata"]["uid"] != uid:
+                    return False
+                self.remove_job(name)
+                return True
+            case Apply(manifest, manager):
+                return self._apply_job(manifest, manager) if manifest["kind"] == JOB.kind else self._apply(manifest)
+
+    def _create(self, manifest: Raw) -> bool:
+        name = manifest["metadata"]["name"]
+        if name in self.jobs:
+            return False
+        self.made += 1
+        meta = {**manifest["metadata"], "uid": f"job-{self.made}", "creationTimestamp": self._time()}
+        self.jobs[name] = {**copy.deepcopy(manifest), "metadata": meta, "status": {}}
+        return True
+
+    def _apply(self, manifest: Raw) -> bool:
+        held = {CRON_JOB.kind: self.cron_jobs, SERVICE.kind: self.services}[manifest["kind"]]
+        meta = manifest["metadata"]
+        known = held.get(meta["name"])
+        if known is not None and known["spec"] == manifest["spec"]:
+            return False
+        references = [{"kind": "TrainingJob", "uid": "tj-1", "controller": True}]
+        held[meta["name"]] = {**manifest, "metadata": {**meta, "uid": "child-1", "ownerReferences": references}}
+        return True
+
+    def _apply_job(self, manifest: Raw, manager: str) -> bool:
+        job = self.jobs[manifest["metadata"]["name"]]
+        assert not is_queued(job), "a Job in a queue is written"
+        if manager == "perennial-repair":
+            job["spec"].update(manifest["spec"])
+            return True
+        assert manager == "perennial-suspend"
+        if bool(job["spec"].get("suspend")) == manifest["spec"]["suspend"]:
+            return False
+        job["spec"]["suspend"] = manifest["spec"]["suspend"]
+        self.pods.pop(job["metadata"]["name"], None)
+        return True
 
     def _written(self, left: list[int | None]) -> None:
         self.writes += 1

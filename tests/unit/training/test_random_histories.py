@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.training.objects import resource
 from tests.unit.training.scenario_steps import STEPS
 from tests.unit.training.simulation import Cluster, Killed
 
@@ -169,17 +172,18 @@ def test_what_a_replaced_run_was_to_bring_is_still_owed_when_the_change_is_taken
     assert status["runs"][0]["specHash"] == cluster.wanted_hash
 
 
-def test_wait_lets_the_attempt_end_and_then_takes_the_new_spec_for_a_new_run() -> None:
+@pytest.mark.parametrize("ending", ["fails", "disrupted"])
+def test_wait_repeats_the_attempt_with_the_spec_of_its_run_and_then_runs_the_new_spec(ending: str) -> None:
     cluster = play("wait", "pod starts", "seed 1")
     assert cluster.busy() == ["churn-1-0"]
 
-    STEPS["fails"](cluster)
+    STEPS[ending](cluster)
     cluster.settle()
 
     runs = cluster.resource["status"]["runs"]
-    assert [(record["name"], record["result"], record.get("seed")) for record in runs] == [
-        ("churn-2", "Succeeded", 1),
-        ("churn-1", "Replaced", None),
+    assert [(record["name"], record["result"], record.get("seed"), record["attempts"]) for record in runs] == [
+        ("churn-2", "Succeeded", 1, 1),
+        ("churn-1", "Succeeded", None, 2),
     ]
     assert runs[0]["trigger"] == {"kind": "SpecChanged", "chain": "churn-2"}
 
@@ -192,15 +196,27 @@ def test_a_success_of_the_old_spec_counts_and_the_new_spec_follows() -> None:
     assert cluster.resource["status"]["artifact"]["run"] == "churn-2"
 
 
-def test_under_ignore_a_disrupted_run_is_not_lost_with_the_spec_it_had() -> None:
-    cluster = play("ignore", "pod starts", "seed 1", "disrupted")
+@pytest.mark.parametrize("ending", ["fails", "disrupted", "pod lost", "publishing breaks"])
+def test_under_ignore_the_next_attempt_trains_the_spec_of_its_run(ending: str) -> None:
+    cluster = play("ignore", "pod starts", "seed 1", ending)
     cluster.settle()
 
     runs = cluster.resource["status"]["runs"]
-    assert [(record["name"], record["result"], record["trigger"]["kind"]) for record in runs] == [
-        ("churn-2", "Succeeded", "Created"),
-        ("churn-1", "Replaced", "Created"),
+    assert [(record["name"], record["result"], record.get("seed"), record["attempts"]) for record in runs] == [
+        ("churn-1", "Succeeded", None, 2)
     ]
+
+
+def test_a_plan_that_was_edited_is_not_trained() -> None:
+    cluster = play("ignore", "pod starts", "seed 1")
+    annotations = cluster.jobs["churn-1-0"]["metadata"]["annotations"]
+    plan = json.loads(annotations["perennial.dev/plan"])
+    annotations["perennial.dev/plan"] = json.dumps({**plan, "spec": {**plan["spec"], "serviceAccountName": "admin"}})
+    STEPS["fails"](cluster)
+    cluster.settle()
+
+    assert not [job for job in cluster.jobs.values() if "serviceAccountName" in job["spec"]["template"]["spec"]]
+    assert [record["result"] for record in cluster.resource["status"]["runs"]] == ["Succeeded", "Replaced"]
 
 
 def test_a_status_wiped_under_way_starts_nothing_twice() -> None:
@@ -222,3 +238,46 @@ def test_a_suspended_run_keeps_its_job_and_goes_on_with_it() -> None:
 
     assert cluster.made == 1
     assert cluster.resource["status"]["phase"] == "Succeeded"
+
+
+def test_a_job_that_was_edited_by_hand_gets_its_pods_again() -> None:
+    cluster = play("pod starts", "jobs edited by hand")
+
+    spec = cluster.jobs["churn-1-0"]["spec"]
+    assert (spec["parallelism"], spec["completions"], spec["backoffLimit"]) == (1, 1, 0)
+
+
+def test_a_job_in_a_queue_is_left_as_the_queue_has_it() -> None:
+    cluster = Cluster(resource=resource({"queue": {"name": "team-a"}}, resourceVersion="1"))
+    cluster.reconcile()
+    for event in ("admitted", "pod starts", "jobs edited by hand"):
+        STEPS[event](cluster)
+        cluster.reconcile()
+
+    assert cluster.jobs["churn-1-0"]["spec"]["parallelism"] == 0
+
+
+def test_the_service_of_workers_goes_with_the_last_attempt_that_needs_it() -> None:
+    cluster = play("wait", "four workers", "succeeds", "pod starts")
+    assert cluster.busy() == ["churn-2-0"]
+    assert list(cluster.services) == ["tj-churn-workers"]
+
+    STEPS["one worker"](cluster)
+    cluster.reconcile()
+    assert list(cluster.services) == ["tj-churn-workers"], "workers still resolve each other through it"
+
+    cluster.settle()
+    assert cluster.services == {}
+
+
+def test_an_attempt_with_several_workers_gets_its_service_back_when_it_is_repeated() -> None:
+    cluster = Cluster(resource=resource({"workers": 4, "onChange": "Ignore"}, resourceVersion="1"))
+    cluster.reconcile()
+    STEPS["one worker"](cluster)
+    STEPS["fails"](cluster)
+    cluster.reconcile()
+    cluster.wait(10)
+    cluster.reconcile()
+
+    assert cluster.jobs["churn-1-1"]["spec"]["completions"] == 4
+    assert list(cluster.services) == ["tj-churn-workers"]

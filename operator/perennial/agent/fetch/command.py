@@ -11,6 +11,7 @@ from perennial.agent.artifact.paths import replace_file, safe_path, safe_paths, 
 from perennial.agent.fetch.formats import check_contents, check_names
 from perennial.agent.storage.client import ObjectInfo, ObjectStore, join_uri, naming, split_uri
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.storage.listing import ListingDigest
 from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
 from perennial.agent.storage.progress import Progress
 from perennial.api.common.pod import Input
@@ -37,17 +38,21 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
         shared_folder(root / "output")
         hidden.mkdir(parents=True, exist_ok=True)
         replace_file(root / "params.json", json.dumps(config.parameters, indent=2, sort_keys=True).encode())
-    pulled = tuple(_fetch_input(item, store, root / "inputs" / item.name) for item in config.inputs)
+    listing = ListingDigest()
+    pulled = tuple(_fetch_input(item, store, root / "inputs" / item.name, listing) for item in config.inputs)
     with naming(str(hidden)):
         replace_file(
             hidden / "inputs.json", INPUT_RECORDS.dump_json(tuple(record for record, _ in pulled), by_alias=True)
         )
-    return Fetched(inputs=tuple(summary for _, summary in pulled))
+    return Fetched(inputs=tuple(summary for _, summary in pulled), listing=str(listing))
 
 
-def _fetch_input(item: Input, store: ObjectStore, folder: Path) -> tuple[InputManifest, PulledInput]:
+def _fetch_input(
+    item: Input, store: ObjectStore, folder: Path, listing: ListingDigest
+) -> tuple[InputManifest, PulledInput]:
     """Download one input; return its record and its summary."""
     listed = list(store.list(item.uri))
+    listing.add(item.uri, listed)
     if not listed:
         raise AgentError(OBJECT_NOT_FOUND, f"no objects found at {item.uri} (input {item.name})")
     with naming(item.uri):

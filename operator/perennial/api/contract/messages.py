@@ -50,6 +50,8 @@ class Fetched(AgentMessage):
 
     kind: Literal["Fetched"] = "Fetched"
     inputs: Annotated[tuple[PulledInput, ...], Field(max_length=16)] = ()
+    listing: Digest | None = None
+    """Digest of the listing that was pulled, as `Polled.digest`: later polls are compared with it."""
 
 
 MOST_PROGRESS_METRICS = 16

@@ -198,6 +198,11 @@ class DataSeen(Model):
     digest: Digest = Field(description="sha256 over the names, sizes and ETags of the objects.")
     files: int = Field(ge=0, le=2**53, description="Number of objects.")
     bytes: int = Field(ge=0, le=2**53, description="Total size.")
+    time: Timestamp | None = Field(
+        None,
+        description="When the newest run had pulled these inputs; earlier polls are not compared with them. Unset: "
+        "they were listed by polls only.",
+    )
 
 
 class History(Model):

@@ -44,6 +44,21 @@ class Output(Model):
     )
 
 
+def _as_prefix(uri: str) -> str:
+    """Return the CEL expression of a URI that ends in a slash."""
+    return f"({uri}.endsWith('/') ? {uri} : {uri} + '/')"
+
+
+_LOOP = (
+    "newData watches an input that contains what is published under output.uri, so that every run would start "
+    "another; set another output.uri, or narrow the input"
+)
+_PUBLISHED = ("versions/", "runs/")
+"""Folders under output.uri in which runs write."""
+
+_OUTPUT, _INPUT = _as_prefix("self.output.uri"), _as_prefix("item.uri")
+
+
 class TrainingJobSpec(Distribution):
     """What to train, on which inputs, and where the output is published."""
 
@@ -57,6 +72,12 @@ class TrainingJobSpec(Distribution):
             Rule(
                 rule="!has(self.newData) || has(self.inputs) && size(self.inputs) > 0",
                 message="newData requires inputs; set inputs, or remove newData",
+            ),
+            Rule(
+                rule=f"!has(self.newData) || !has(self.inputs) || !has(self.output) || {list(_PUBLISHED)}.all(folder, "
+                f"!self.inputs.exists(item, ({_OUTPUT} + folder).startsWith({_INPUT}) || "
+                f"item.uri.startsWith({_OUTPUT} + folder)))",
+                message=_LOOP,
             ),
             Rule(
                 rule="!has(self.sweep) || has(self.output)",
@@ -151,6 +172,17 @@ class TrainingJobSpec(Distribution):
     history: History = Field(History(), description="How many ended runs are kept, and for how long.")
 
     @model_validator(mode="after")
+    def _no_loop(self) -> "TrainingJobSpec":
+        """Reject a loop that was stored before the rule existed, too."""
+        if self.new_data is None or self.output is None:
+            return self
+        written = [f"{self.output.uri.rstrip('/')}/{folder}" for folder in _PUBLISHED]
+        watched = [f"{item.uri.rstrip('/')}/" for item in self.inputs or ()]
+        if any(one.startswith(other) or other.startswith(one) for one in written for other in watched):
+            raise ValueError(_LOOP)
+        return self
+
+    @model_validator(mode="after")
     def _parameters(self) -> "TrainingJobSpec":
         Parameters(values=self.parameters or {})
         return self
@@ -174,7 +206,7 @@ class TrainingJobStatus(BaseStatus):
     )
     run_now: ShortText | None = Field(None, description="Last handled value of the annotation perennial.dev/run-now.")
     data: DataSeen | None = Field(
-        None, description="With spec.newData: contents of the inputs when the newest run started."
+        None, description="With spec.newData: contents of the inputs that the newest run pulled."
     )
     last_schedule_time: Timestamp | None = Field(
         None, description="Last scheduled time that was handled: its run has started or was skipped."

@@ -12,7 +12,10 @@ MOST_TRIALS = 64
 
 ParameterName = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Value = Annotated[str, Field(max_length=64)]
-Values = Annotated[tuple[Value, ...], Field(min_length=1, max_length=MOST_TRIALS)]
+Values = Annotated[
+    tuple[Value, ...],
+    Field(min_length=1, max_length=MOST_TRIALS, json_schema_extra={"x-kubernetes-list-type": "set"}),
+]
 _NAMES = {"x-perennial-key-pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"}
 
 Grid = Annotated[dict[str, Values], Field(min_length=1, max_length=8, json_schema_extra=_NAMES)]
@@ -92,7 +95,7 @@ class Sweep(Model):
     def _bounded(self) -> "Sweep":
         count = 1
         for values in (self.grid or {}).values():
-            count *= len(values)
+            count *= len(set(values))
         if count > MOST_TRIALS and self.trials is None:
             raise ValueError(
                 f"grid has {count} combinations, more than {MOST_TRIALS}: remove values, or set trials to limit "

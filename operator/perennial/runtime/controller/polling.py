@@ -58,9 +58,15 @@ class Poller:
         await asyncio.gather(*(self._read(key, fetch) for key in due))
 
     async def _read(self, key: Key, fetch: Fetch) -> None:
-        read = self._wanted[key]
+        read = self._wanted.get(key)
+        if read is None:
+            return  # not wanted any more since the round began
         self._due[key] = self._clock.time() + read.every
-        found = await fetch(read.url)
+        try:
+            found = await fetch(read.url)
+        except Exception:
+            _log.exception("reading %s for %s failed; it is read again", read.url, key)
+            return
         # The wanted address may have changed meanwhile, and no answer is not a change.
         if found is None or self._wanted.get(key) != read or found == self._answers.get(read.url):
             return

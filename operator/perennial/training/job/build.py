@@ -1,5 +1,6 @@
 """Builds the Job of one attempt. Pure: the same run always gives the same manifest."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +29,7 @@ from perennial.core.podspec import (
 from perennial.core.quantities import parse_quantity
 from perennial.training.job.env import environment
 from perennial.training.job.kueue import queue_fields, queue_labels
-from perennial.training.job.plan import RunPlan, lineage_of, recipe_of
+from perennial.training.job.plan import RunPlan, lineage_of, plan_text, recipe_of
 from perennial.training.job.prepare import prepare_containers
 from perennial.training.job.rendezvous import COMPONENT, pod_network
 
@@ -67,12 +68,20 @@ def grace_seconds(spec: TrainingJobSpec) -> int:
     return min(max(_MIN_GRACE_SECONDS, int(size / _BYTES_PER_SECOND)), _MAX_GRACE_SECONDS)
 
 
-def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> Raw:
+def build_job(
+    resource: TrainingJob, run: CurrentRun, config: OperatorConfig, parameters: Mapping[str, str] | None = None
+) -> Raw:
     """Return the Job of a run's present attempt, with one pod per worker. A retry is a new Job.
+
+    `parameters` are a trial's, in addition to those of the spec.
 
     Labels and annotations of the TrainingJob are not copied: GitOps tools would prune the Job as
     their own.
     """
+    run_spec = resource.spec
+    if parameters is not None:
+        merged = run_spec.model_copy(update={"parameters": {**(run_spec.parameters or {}), **parameters}})
+        resource = resource.model_copy(update={"spec": merged})
     meta, spec = resource.metadata, resource.spec
     owner = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
     labels = {
@@ -80,7 +89,7 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
         RUN_LABEL: str(run.number),
         ATTEMPT_LABEL: str(run.attempt),
     }
-    plan = RunPlan(run=run, lineage=lineage_of(spec))
+    plan = RunPlan(run=run, lineage=lineage_of(spec), spec=run_spec)
     deadline = {"activeDeadlineSeconds": spec.active_deadline_seconds} if spec.active_deadline_seconds else {}
     return {
         "apiVersion": JOB.api_version,
@@ -89,7 +98,7 @@ def build_job(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) ->
             "name": run.job,
             "namespace": meta.namespace,
             "labels": {**labels, **queue_labels(spec)},
-            "annotations": {PLAN_ANNOTATION: plan.model_dump_json(by_alias=True, exclude_none=True)},
+            "annotations": {PLAN_ANNOTATION: plan_text(plan)},
             "ownerReferences": [owner_reference(TRAINING_JOB, meta)],
         },
         "spec": {

@@ -46,10 +46,13 @@ class Lineage(Model):
 
 
 class RunPlan(Model):
-    """A run, and the part of the spec that it was started with."""
+    """A run, and the spec that it was started with."""
 
     run: CurrentRun
     lineage: Lineage
+    spec: TrainingJobSpec | None = None
+    """Spec of the run, from which its next attempts are created if the TrainingJob's has changed; None on Jobs of
+    earlier releases."""
 
 
 def run_hash(spec: TrainingJobSpec) -> str:
@@ -72,6 +75,15 @@ def lineage_of(spec: TrainingJobSpec) -> Lineage:
         inputs=spec.inputs,
         output=spec.output,
     )
+
+
+def with_policies(own: TrainingJobSpec, present: TrainingJobSpec) -> TrainingJobSpec:
+    """Return a run's own spec with the present values of the fields that do not affect what it computes."""
+    update: dict[str, object] = {name: getattr(present, name) for name, whole in _NOT_HASHED.items() if whole is True}
+    if own.sweep is not None and present.sweep is not None:
+        limits = {"parallel": present.sweep.parallel, "max_failed": present.sweep.max_failed}
+        update["sweep"] = own.sweep.model_copy(update=limits)
+    return own.model_copy(update=update)
 
 
 def run_name(resource: str, number: int) -> str:
@@ -113,6 +125,11 @@ def numbers_of(resource: str, job: str) -> tuple[int, int] | None:
         return None
     number, attempt = int(match[1]), int(match[2])
     return (number, attempt) if job == job_name(resource, number, attempt) else None
+
+
+def plan_text(plan: RunPlan) -> str:
+    """Return the annotation that holds a plan, without fields that have their default."""
+    return plan.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
 def read_plan(text: str | None) -> RunPlan | None:

@@ -27,11 +27,9 @@ def service_name(resource: str) -> str:
     return child_name(f"tj-{resource}", "workers")
 
 
-def build_service(resource: TrainingJob) -> Raw | None:
-    """Return the headless Service through which workers resolve each other; None for a single worker."""
+def build_service(resource: TrainingJob) -> Raw:
+    """Return the headless Service through which workers resolve each other."""
     meta = resource.metadata
-    if resource.spec.workers == 1:
-        return None
     owner = Key(TRAINING_JOB.kind, meta.namespace, meta.name)
     return {
         "apiVersion": SERVICE.api_version,

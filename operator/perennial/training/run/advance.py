@@ -1,5 +1,7 @@
 """Takes a run without a sweep one step further, by the state of its Job."""
 
+from dataclasses import replace
+
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJobStatus
 from perennial.core.decision import EventNote
 from perennial.core.times import soonest
@@ -10,6 +12,7 @@ from perennial.training.attempt.workers import is_failing, outcome_of_attempt, s
 from perennial.training.context import ActiveRun, Context
 from perennial.training.job.kueue import queue_of
 from perennial.training.job.plan import lineage_of
+from perennial.training.job.repair import repair
 from perennial.training.job.suspend import suspension
 from perennial.training.observe import AttemptJob
 from perennial.training.run import records
@@ -74,7 +77,11 @@ def _not_ended(context: Context, status: TrainingJobStatus, active: ActiveRun, f
     if found.job.spec.suspend != context.spec.suspend:
         change = suspension(found.job, context.now, suspend=context.spec.suspend)
         return Step(status, actions=(change,), progress=starting(active.run))
-    return Step(status) if context.spec.suspend else _watch(context, status, active, found)
+    if context.spec.suspend:
+        return Step(status)
+    step = _watch(context, status, active, found)
+    repaired = repair(found.job, found.workers)
+    return step if repaired is None or step.status is None else replace(step, actions=(*step.actions, repaired))
 
 
 def _in_queue(context: Context, status: TrainingJobStatus, active: ActiveRun, found: AttemptJob, queue: str) -> Step:

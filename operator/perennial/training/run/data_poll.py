@@ -9,7 +9,7 @@ from typing import Any
 
 from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import PollConfig
-from perennial.api.contract.messages import Failure, Polled
+from perennial.api.contract.messages import Failure, Fetched, Polled
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.kubernetes import Pod, Terminated
 from perennial.api.trainingjob.policies import DataSeen
@@ -20,9 +20,11 @@ from perennial.core.labels import POLLED_INPUTS_ANNOTATION
 from perennial.core.names import child_name, digest_of, owner_labels
 from perennial.core.podspec import agent_container, owner_reference, pod_options, pod_security, storage_volumes
 from perennial.core.termination import BadMessage, parse_message
-from perennial.core.times import parse_duration
+from perennial.core.times import canonical_time, moment_of, parse_duration
 from perennial.core.waiting import clean
-from perennial.training.context import NO_POLLS, PollError, Polls
+from perennial.training.context import NO_POLLS, Context, PollError, Polls
+from perennial.training.job.build import FETCH
+from perennial.training.observe import AttemptJob
 
 POLL = "poll"
 COMPONENT = "polling"
@@ -111,9 +113,50 @@ def polls_of(spec: TrainingJobSpec, pods: Iterable[Pod]) -> Polls:
     ]
     newest_first = [end for _, end in sorted(ended, key=lambda item: item[0], reverse=True)]
     error = _error(newest_first[0]) if newest_first else None
-    seen = [found for end in newest_first if (found := _seen(end, wanted)) is not None]
-    agreed = len(seen) > 1 and seen[0].digest == seen[1].digest and seen[0].files > 0
-    return Polls(seen[0] if agreed else None, error)
+    seen = [(found, end.finished_at) for end in newest_first if (found := _seen(end, wanted)) is not None]
+    if len(seen) > 1 and seen[0][0].digest == seen[1][0].digest and seen[0][0].files > 0:
+        return Polls(seen[0][0], seen[1][1], error)
+    return Polls(error=error)
+
+
+def with_pulled(context: Context, status: TrainingJobStatus) -> TrainingJobStatus:
+    """Return the status with what the current run has pulled as the baseline for later polls.
+
+    Data that arrives between the run's listing and the next polls is then seen as new. Of a sweep, the trial that
+    started first counts.
+    """
+    run, spec = status.current_run, context.spec
+    if run is None or spec.new_data is None or run.spec_hash != context.spec_hash:
+        return status
+    jobs = sorted((item for item in context.observed.jobs if item.number == run.number), key=_first_trial_newest_first)
+    found = (_pulled(context.observed.leader_pod(item.job), inputs_hash(spec)) for item in jobs)
+    pulled = next((item for item in found if item is not None), None)
+    return status if pulled is None else status.model_copy(update={"data": pulled})
+
+
+def _first_trial_newest_first(item: AttemptJob) -> tuple[int, int]:
+    return item.trial, -item.attempt
+
+
+def _pulled(pod: Pod | None, inputs: str) -> DataSeen | None:
+    """Return what the pod of an attempt has pulled, as its `fetch` container reports it."""
+    container = pod.container(FETCH) if pod is not None else None
+    ended = container.ended if container is not None else None
+    if ended is None or ended.exit_code != 0:
+        return None
+    try:
+        message = parse_message(ended.message)
+    except BadMessage:
+        return None
+    if not isinstance(message, Fetched) or message.listing is None:
+        return None
+    return DataSeen(
+        inputs=inputs,
+        digest=message.listing,
+        files=sum(item.files for item in message.inputs),
+        bytes=sum(item.bytes for item in message.inputs),
+        time=canonical_time(ended.finished_at or ""),
+    )
 
 
 def with_baseline(status: TrainingJobStatus, polls: Polls) -> TrainingJobStatus:
@@ -129,9 +172,12 @@ def with_data(status: TrainingJobStatus, polls: Polls) -> TrainingJobStatus:
 
 
 def new_data(status: TrainingJobStatus, polls: Polls) -> DataSeen | None:
-    """Return the present data if it differs from the baseline."""
+    """Return the present data if it differs from the baseline; polls from before the baseline do not count."""
     settled = polls.settled
     if settled is None or status.data is None or not _has_same_inputs(status, settled):
+        return None
+    pulled, polled = moment_of(status.data.time), moment_of(polls.since)
+    if pulled is not None and (polled is None or polled <= pulled):
         return None
     return settled if settled.digest != status.data.digest else None
 

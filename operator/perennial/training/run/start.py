@@ -12,13 +12,13 @@ from perennial.training.run.step import NewAttempt, Step
 
 
 def start_or_wait(context: Context, status: TrainingJobStatus) -> Step:
-    """Start a run if one is due, after setting aside the drift verdicts on models that were replaced."""
-    outdated = triggers.outdated_requests(status, context.observed.requests)
+    """Start a run if one is due, after setting aside the drift verdicts on models that no longer serve."""
+    outdated = triggers.requests_by_standing(context, status, triggers.Standing.OUTDATED)
     events = tuple(
         EventNote(
             "Normal",
             "VerdictSetAside",
-            f"verdict {request.verdict} of DriftMonitor {request.monitor} starts no run: its model was replaced",
+            f"verdict {request.verdict} of DriftMonitor {request.monitor} starts no run: another model serves now",
         )
         for request in outdated
     )
@@ -65,9 +65,11 @@ def due_trigger(context: Context, status: TrainingJobStatus) -> Trigger | None:
 
 
 def next_wakeup(context: Context, status: TrainingJobStatus) -> float | None:
-    """Return the seconds until the next scheduled run or the next expiry of a record."""
+    """Return the seconds until the next scheduled run, the next look at a held request, or the expiry of a record."""
     scheduled = None if context.spec.suspend else schedule.seconds_until_next(status, context.now)
-    return soonest(scheduled, retention.next_expiry(status, context.spec.history, context.now))
+    held = triggers.requests_by_standing(context, status, triggers.Standing.HELD)
+    recheck = triggers.HELD_RECHECK_SECONDS if held else None
+    return soonest(scheduled, recheck, retention.next_expiry(status, context.spec.history, context.now))
 
 
 def _refused(context: Context, status: TrainingJobStatus, run: CurrentRun, why: str) -> Step:

@@ -1,5 +1,6 @@
 """The result of one decision function, before conditions and children are added to it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJobSpec, TrainingJobStatus
@@ -13,7 +14,9 @@ class NewAttempt:
 
     run: CurrentRun
     spec: TrainingJobSpec
-    """The TrainingJob's spec; for a trial with the trial's parameters."""
+    """The spec of the run."""
+    parameters: Mapping[str, str] | None = None
+    """A trial's parameters, in addition to those of the spec."""
 
 
 @dataclass(frozen=True)

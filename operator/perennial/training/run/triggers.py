@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
 
 from perennial.api.trainingjob.resource import TrainingJob, TrainingJobStatus, Trigger
 from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.core.names import digest_of
-from perennial.core.times import format_time
+from perennial.core.times import format_time, seconds_since
 from perennial.training.attempt.outcomes import short_digest
 from perennial.training.context import Context
 from perennial.training.observe import RetrainRequest
@@ -15,6 +17,12 @@ from perennial.training.run.data_poll import new_data, with_data
 from perennial.training.run.records import newest
 
 MAX_VERDICTS = 64
+
+ROLLOUT_START_SECONDS = 600.0
+"""Time after a run in which the rollout of its artifact may still begin."""
+
+HELD_RECHECK_SECONDS = 60.0
+"""Delay before a held request is looked at again: a ModelDeployment does not wake a TrainingJob."""
 
 _PLAIN_TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
@@ -35,7 +43,7 @@ def _requested(context: Context, status: TrainingJobStatus) -> Trigger | None:
     token = run_token(context.resource)
     if token is not None and token != status.run_now:
         return Trigger(kind="Manual", token=token)
-    requests = open_requests(status, context.observed.requests)
+    requests = requests_by_standing(context, status, Standing.OPEN)
     if requests:
         return Trigger(kind="Drift", monitor=requests[0].monitor, verdict=requests[0].verdict)
     data = new_data(status, context.polls)
@@ -48,7 +56,7 @@ def _requested(context: Context, status: TrainingJobStatus) -> Trigger | None:
 def mark_handled(context: Context, status: TrainingJobStatus, trigger: Trigger) -> TrainingJobStatus:
     """Return the status with every open request marked as handled: one run satisfies all of them."""
     if trigger.kind == "Drift":
-        status = acknowledge(status, open_requests(status, context.observed.requests))
+        status = acknowledge(status, requests_by_standing(context, status, Standing.OPEN))
     status = with_data(schedule.mark_handled(context.spec, status, context.now), context.polls)
     token = run_token(context.resource)
     return status if token is None else status.model_copy(update={"run_now": token})
@@ -79,14 +87,21 @@ def run_token(resource: TrainingJob) -> str | None:
     return value if _PLAIN_TOKEN.match(value) else digest_of(value, 32)
 
 
-def open_requests(status: TrainingJobStatus, requests: tuple[RetrainRequest, ...]) -> tuple[RetrainRequest, ...]:
-    """Return the unhandled requests about the present artifact."""
-    return tuple(request for request in _unhandled(status, requests) if not _is_outdated(status, request))
+class Standing(StrEnum):
+    """What becomes of an unhandled request to retrain."""
+
+    OPEN = "Open"
+    """The model serves and has drifted: a run is due."""
+    HELD = "Held"
+    """A newer artifact is about to replace the model; whether it does decides."""
+    OUTDATED = "Outdated"
+    """Another model serves now: the request is set aside."""
 
 
-def outdated_requests(status: TrainingJobStatus, requests: tuple[RetrainRequest, ...]) -> tuple[RetrainRequest, ...]:
-    """Return the unhandled requests about a model that has been replaced since."""
-    return tuple(request for request in _unhandled(status, requests) if _is_outdated(status, request))
+def requests_by_standing(context: Context, status: TrainingJobStatus, wanted: Standing) -> tuple[RetrainRequest, ...]:
+    """Return the unhandled requests of one standing."""
+    unhandled = _unhandled(status, context.observed.requests)
+    return tuple(request for request in unhandled if _standing(status, request, context.now) is wanted)
 
 
 def acknowledge(status: TrainingJobStatus, requests: tuple[RetrainRequest, ...]) -> TrainingJobStatus:
@@ -102,9 +117,20 @@ def _unhandled(status: TrainingJobStatus, requests: tuple[RetrainRequest, ...]) 
     return tuple(request for request in requests if handled.get(request.monitor) != request.verdict)
 
 
-def _is_outdated(status: TrainingJobStatus, request: RetrainRequest) -> bool:
-    present = status.artifact.digest if status.artifact else None
-    return request.digest is not None and request.digest != present
+def _standing(status: TrainingJobStatus, request: RetrainRequest, now: datetime) -> Standing:
+    """Compare a request with what serves. The newest artifact may never serve: its rollout may fail or be aborted."""
+    serving, newest_digest = request.serving, status.artifact.digest if status.artifact else None
+    if request.digest is None:
+        return Standing.OPEN
+    if request.digest != (serving.stable or newest_digest):
+        return Standing.OUTDATED
+    if newest_digest in (None, request.digest):
+        return Standing.OPEN
+    if serving.candidate == newest_digest:
+        return Standing.HELD
+    age = seconds_since(status.last_success_time, now, otherwise=ROLLOUT_START_SECONDS)
+    starts = serving.follows and newest_digest not in serving.rolled_out and 0 <= age < ROLLOUT_START_SECONDS
+    return Standing.HELD if starts else Standing.OPEN
 
 
 def _bounded(handled: Mapping[str, str], fresh: set[str]) -> dict[str, str]:

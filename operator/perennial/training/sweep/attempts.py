@@ -14,6 +14,7 @@ from perennial.training.attempt.workers import outcome_of_attempt, slowest_worke
 from perennial.training.context import Context
 from perennial.training.job.kueue import queue_of
 from perennial.training.job.plan import lineage_of, trial_job_name, trial_run_name
+from perennial.training.job.repair import repair
 from perennial.training.job.suspend import suspension
 from perennial.training.observe import AttemptJob
 from perennial.training.run.acceptance import finite_number
@@ -68,7 +69,7 @@ def new_trial_attempt(context: Context, run: CurrentRun, trial: Trial) -> NewAtt
         "attempt": trial.attempt,
         "job": trial_job_name(name, run.number, trial.number, trial.attempt),
     }
-    return NewAttempt(run.model_copy(update=update), trial_spec(context.spec, trial))
+    return NewAttempt(run.model_copy(update=update), context.spec, trial.parameters)
 
 
 def _not_ended(context: Context, run: CurrentRun, sweep: SweepStatus, trial: Trial, found: AttemptJob) -> TrialStep:
@@ -85,7 +86,9 @@ def _not_ended(context: Context, run: CurrentRun, sweep: SweepStatus, trial: Tri
     if progress.failure is not None:
         return _ended(context, sweep, trial, progress.failure)
     wait = soonest(progress.recheck_after, stuck_after(pods, context.now))
-    return TrialStep(trial, progress=progress, requeue_after=wait)
+    change = repair(found.job, found.workers) if queue is None else None
+    actions = (change,) if change is not None else ()
+    return TrialStep(trial, progress=progress, actions=actions, requeue_after=wait)
 
 
 def _ended(context: Context, sweep: SweepStatus, trial: Trial, outcome: AttemptOutcome) -> TrialStep:

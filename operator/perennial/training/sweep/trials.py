@@ -52,8 +52,10 @@ def points(sweep: Sweep, seed: int) -> tuple[Mapping[str, str], ...]:
 
 
 def _combinations(grid: Mapping[str, tuple[str, ...]]) -> Iterator[Mapping[str, str]]:
+    """Yield the combinations of a grid, each once: equal values would multiply the search, not the trials."""
     names = sorted(grid)
-    return (dict(zip(names, values, strict=True)) for values in product(*(grid[name] for name in names)))
+    values = [tuple(dict.fromkeys(grid[name])) for name in names]
+    return (dict(zip(names, found, strict=True)) for found in product(*values))
 
 
 def _drawn(draws: tuple[Draw, ...], seed: int, count: int) -> Iterator[Mapping[str, str]]:

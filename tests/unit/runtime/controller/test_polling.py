@@ -48,6 +48,37 @@ def poller(hand: Hand) -> Poller:
     return Poller(hand.woken.append, hand)
 
 
+async def test_a_resource_that_goes_during_a_round_costs_no_other_read(hand: Hand, poller: Poller) -> None:
+    poller.want(ONE, Read("a", 15))
+    poller.want(TWO, Read("b", 15))
+
+    async def drop_the_other(url: str) -> str | None:
+        poller.want(TWO if url == "a" else ONE, None)
+        return await hand.fetch(url)
+
+    await poller.round(drop_the_other)
+
+    assert len(hand.asked) == 1
+
+
+async def test_a_read_that_raises_costs_that_read_only(hand: Hand, poller: Poller) -> None:
+    hand.answers["b"] = "1"
+    poller.want(ONE, Read("a", 15))
+    poller.want(TWO, Read("b", 15))
+
+    async def surprising(url: str) -> str | None:
+        if url == "a":
+            raise KeyError(url)
+        return await hand.fetch(url)
+
+    await poller.round(surprising)
+
+    assert hand.woken == [TWO]
+    hand.now = 20
+    await poller.round(hand.fetch)
+    assert hand.asked == ["b", "a", "b"]
+
+
 async def test_an_answer_wakes_once_and_is_asked_for_again_only_after_its_time(hand: Hand, poller: Poller) -> None:
     hand.answers["a"] = "1"
     poller.want(ONE, Read("a", 15))

@@ -9,7 +9,7 @@ import pytest
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.failures import ACCESS_DENIED
 from perennial.training.run.data_poll import build_poll_cron_job, inputs_hash, polls_of
-from tests.unit.training.objects import LABELS, ended, failure, parsed, pod, said
+from tests.unit.training.objects import LABELS, ended, failure, parsed, pod, resource, running, said
 from tests.unit.training.simulation import Cluster
 
 SPEC: dict[str, Any] = {"inputs": [{"name": "train", "uri": "s3://data/churn/"}], "newData": {"poll": "10m"}}
@@ -175,3 +175,58 @@ def test_the_longest_name_leaves_room_for_the_jobs_of_a_cronjob() -> None:
 
     assert made is not None
     assert len(made["metadata"]["name"]) <= 52
+
+
+# What a run has pulled is the baseline.
+
+
+def pulls(cluster: Cluster, digest: str, at: str) -> None:
+    """Let the fetch container of the busy Jobs end with a listing."""
+    for name in cluster.busy():
+        fetched = ended("fetch", message=said("Fetched", inputs=[], listing=digest))
+        fetched["state"]["terminated"]["finishedAt"] = f"2026-01-31T{at}Z"
+        cluster.run_pod(name, "Running", fetched, running("train"))
+    cluster.reconcile()
+
+
+def running_cluster(**spec: Any) -> Cluster:
+    cluster = Cluster(resource=resource({**SPEC, **spec}, resourceVersion="1"))
+    for _ in range(3):
+        cluster.reconcile()
+    return cluster
+
+
+def test_data_that_arrives_between_fetch_and_the_second_poll_starts_a_run() -> None:
+    cluster = running_cluster()
+    see(cluster, polled(1, message=listed(A)))
+    pulls(cluster, A, "12:02:00")
+    see(cluster, *both(B, 3))
+    cluster.settle()
+    cluster.settle()
+
+    assert triggers(cluster) == ["NewData", "Created"]
+    assert cluster.resource["status"]["runs"][0]["trigger"]["digest"] == B
+
+
+def test_polls_from_before_the_run_pulled_its_inputs_are_no_news() -> None:
+    cluster = running_cluster()
+    see(cluster, *both(A))
+    pulls(cluster, B, "12:05:00")
+    cluster.settle()
+    cluster.settle()
+    assert triggers(cluster) == ["Created"]
+
+    see(cluster, *both(B, 6))
+    cluster.settle()
+    assert triggers(cluster) == ["Created"]
+
+
+def test_the_trial_that_pulled_first_is_the_baseline_of_a_sweep() -> None:
+    sweep = {"grid": {"depth": ["1", "2"]}, "parallel": 2, "objective": {"metric": "auc"}}
+    cluster = running_cluster(sweep=sweep)
+    for number, digest in ((1, A), (2, B)):
+        fetched = ended("fetch", message=said("Fetched", inputs=[], listing=digest))
+        cluster.run_pod(f"churn-1-t{number}-0", "Running", fetched, running("train"))
+    cluster.reconcile()
+
+    assert cluster.resource["status"]["data"]["digest"] == A

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import RunRecord, TrainingJobSpec, TrainingJobStatus
-from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, Key, Kind, Raw
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, SERVICE, Key, Kind, Raw
 from perennial.core.times import parse_time
 from perennial.training.context import Context
 from perennial.training.job.plan import job_name, numbers_of, read_plan, run_hash
 from perennial.training.observe import Observed, RetrainRequest, observe
 from perennial.training.run.records import image_digest, reconcile_records
-from perennial.training.run.triggers import MAX_VERDICTS, acknowledge, due, open_requests, outdated_requests
+from perennial.training.run.triggers import MAX_VERDICTS, Standing, acknowledge, due, requests_by_standing
 from tests.unit.training.objects import DIGEST, LABELS, NOW, ended, parsed, pod
 
 NOON = parse_time(NOW)
@@ -142,8 +142,10 @@ def test_verdicts_are_told_apart_by_the_model_they_speak_of() -> None:
     other = RetrainRequest("elder", "v7", "sha256:x")
     seen = status(record(1), **ARTIFACT)
 
-    assert open_requests(seen, (other, WISH)) == (WISH,)
-    assert outdated_requests(seen, (other, WISH)) == (other,)
+    context = Context(Observed(parsed(), requests=(other, WISH)), OperatorConfig(), NOON, "h")
+
+    assert requests_by_standing(context, seen, Standing.OPEN) == (WISH,)
+    assert requests_by_standing(context, seen, Standing.OUTDATED) == (other,)
 
 
 def test_no_more_verdicts_are_remembered_than_a_status_may_hold() -> None:
@@ -214,7 +216,7 @@ class Shelf:
     """A world with these Jobs and monitors."""
 
     def __init__(self, jobs: list[Raw], monitors: list[Raw]) -> None:
-        self.found = {JOB: jobs, POD: [], CRON_JOB: [], DRIFT_MONITOR: monitors}
+        self.found = {JOB: jobs, POD: [], CRON_JOB: [], SERVICE: [], DRIFT_MONITOR: monitors}
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return None

@@ -275,3 +275,90 @@ def test_the_end_of_a_run_sets_the_clock_for_what_time_brings_next(ending: str) 
 
     assert "currentRun" not in cluster.resource["status"]
     assert decision.requeue_after == 900
+
+
+# Drift: a request is about the model that served.
+
+SERVED = {letter: f"sha256:{letter * 64}" for letter in "abc"}
+
+
+def asking(
+    stable: str,
+    *,
+    about: str = "a",
+    candidate: tuple[str, str] | None = None,
+    history: str = "",
+    follows: bool = True,
+    monitor: dict[str, Any] | None = None,
+) -> Cluster:
+    """Return a cluster whose newest artifact is b, and a monitor that requests a retraining because of a model."""
+    cluster = Cluster()
+    cluster.settle()
+    status = cluster.resource["status"]
+    cluster.change(status={**status, "artifact": {**status["artifact"], "digest": SERVED["b"]}})
+    asked = {"verdict": "v1", "time": "2026-01-31T12:00:00Z", "digest": SERVED[about]}
+    cluster.monitors = [
+        {
+            "metadata": {"name": "watch", "namespace": "default"},
+            "spec": {
+                "target": {"modelDeployment": "churn"},
+                "schedule": "0 * * * *",
+                "reference": {"uri": "s3://data/churn/"},
+                "onDrift": {"retrain": {"trainingJob": "churn"}},
+            },
+            "status": {"retrain": asked, **(monitor or {})},
+        }
+    ]
+    rollout: dict[str, Any] = {"history": [{"digest": SERVED[letter]} for letter in history]}
+    if stable:
+        rollout["stable"] = {"digest": SERVED[stable]}
+    if candidate is not None:
+        rollout["candidate"] = {"digest": SERVED[candidate[0]], "phase": candidate[1]}
+    source = {"trainingJob": "churn"} if follows else {"uri": "s3://models/churn/versions/aaaaaaaaaaaa/"}
+    cluster.deployment = {"spec": {"model": source}, "status": rollout}
+    return cluster
+
+
+OPEN, HELD, OUTDATED = "a run starts", "the request waits", "the request is set aside"
+VERDICT_OF_A = {
+    "lastVerdict": {
+        "id": "v1",
+        "time": "2026-01-31T12:00:00Z",
+        "digest": SERVED["a"],
+        "drifted": True,
+        "driftedFeatures": 1,
+        "comparedFeatures": 1,
+        "referenceRows": 9,
+        "currentRows": 9,
+    }
+}
+REQUESTS: list[tuple[str, Cluster, str]] = [
+    ("the newest artifact serves", asking("b", about="b"), OPEN),
+    ("another model serves", asking("b"), OUTDATED),
+    ("the newest artifact is being rolled out", asking("a", candidate=("b", "Progressing")), HELD),
+    ("its rollout failed", asking("a", candidate=("b", "Failed")), OPEN),
+    ("its rollout was aborted or rolled back", asking("a", history="b"), OPEN),
+    ("its rollout is about to begin", asking("a"), HELD),
+    ("it is not rolled out by itself", asking("a", follows=False), OPEN),
+    ("an older one is being rolled out", asking("a", candidate=("c", "Progressing"), history="b"), OPEN),
+    ("the monitor alone tells what serves", asking("", follows=False, monitor=VERDICT_OF_A), OPEN),
+    ("nothing tells what serves", asking("", follows=False), OUTDATED),
+]
+
+
+@pytest.mark.parametrize(("cluster", "expected"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS])
+def test_a_request_is_compared_with_what_serves(cluster: Cluster, expected: str) -> None:
+    reasons = [event.reason for event in cluster.reconcile().events]
+
+    said = OPEN if "RunStarted" in reasons else OUTDATED if "VerdictSetAside" in reasons else HELD
+    assert said == expected
+    if expected == HELD:
+        assert cluster.decide().requeue_after == 60
+        assert "verdicts" not in cluster.resource["status"], "a request that waits is not handled"
+
+
+def test_a_rollout_that_does_not_begin_holds_a_request_for_ten_minutes_only() -> None:
+    cluster = asking("a")
+    cluster.wait(601)
+
+    assert "RunStarted" in [event.reason for event in cluster.reconcile().events]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,12 +15,21 @@ from pydantic import ValidationError
 
 from perennial.api.trainingjob.sweep import MOST_TRIALS, Sweep
 from perennial.training.job.plan import numbers_of, trial_job_name, trial_numbers_of
+from perennial.training.sweep import trials
 from perennial.training.sweep.trials import points
 from tests.unit.training.objects import ended, running
 from tests.unit.training.simulation import Cluster, Killed
 
 OBJECTIVE = {"metric": "auc"}
 THREE = {"grid": {"depth": ["1", "2", "3"]}, "parallel": 2, "objective": OBJECTIVE}
+
+
+def plan_of(job: dict[str, Any]) -> str:
+    return str(job["metadata"]["annotations"]["perennial.dev/plan"])
+
+
+def job_name(job: dict[str, Any]) -> str:
+    return str(job["metadata"]["name"])
 
 
 def parse(**spec: Any) -> Sweep:
@@ -39,6 +51,42 @@ def test_a_list_is_tried_as_it_stands_each_once_and_no_more_than_wanted() -> Non
 
     assert points(parse(list=wanted), seed=0) == ({"a": "1"}, {"b": "2"}, {"a": "3"})
     assert points(parse(list=wanted, trials=2), seed=0) == ({"a": "1"}, {"b": "2"})
+
+
+def test_equal_values_of_a_grid_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Mapping[str, str]] = []
+    distinct = trials._distinct
+
+    def noted(found: Iterator[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
+        for point in found:
+            tried.append(point)
+            yield point
+
+    def counted(found: Iterator[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
+        return distinct(noted(found))
+
+    monkeypatch.setattr(trials, "_distinct", counted)
+    equal = {f"p{number}": ["same"] * MOST_TRIALS for number in range(8)}
+    last = {**equal, "p7": ["same"] * (MOST_TRIALS - 1) + ["other"]}
+
+    assert points(parse(grid=equal, trials=MOST_TRIALS), seed=0) == (dict.fromkeys(equal, "same"),)
+    assert [point["p7"] for point in points(parse(grid=last, trials=MOST_TRIALS), seed=0)] == ["same", "other"]
+    assert len(tried) <= 3
+
+
+@given(
+    grid=st.dictionaries(
+        st.sampled_from([f"p{number}" for number in range(8)]),
+        st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=MOST_TRIALS),
+        min_size=1,
+    ),
+    wanted=st.integers(1, MOST_TRIALS),
+)
+def test_no_grid_makes_more_candidates_than_trials(grid: dict[str, list[str]], wanted: int) -> None:
+    candidates = trials._combinations(parse(grid=grid, trials=wanted).grid or {})
+    first = [tuple(point.values()) for point in islice(candidates, wanted)]
+
+    assert len(set(first)) == len(first), "a candidate that is no new trial is work without a bound"
 
 
 @pytest.mark.parametrize("scale", ["Linear", "Log"])
@@ -240,26 +288,44 @@ def test_a_suspended_sweep_stops_all_its_jobs_and_goes_on_with_them() -> None:
     assert cluster.made == 3
 
 
-def test_a_changed_spec_replaces_the_sweep_or_waits_for_the_trials_that_run() -> None:
+@pytest.mark.parametrize("on_change", ["Wait", "Ignore"])
+def test_a_changed_spec_replaces_the_sweep_or_waits_for_all_of_its_trials(on_change: str) -> None:
     cluster = sweeping()
     cluster.change(spec={"seed": 4})
     cluster.settle()
     assert [record["result"] for record in cluster.resource["status"]["runs"]] == ["Succeeded", "Replaced"]
 
-    waits = sweeping(onChange="Wait")
-    waits.change(spec={"seed": 4})
+    waits = sweeping(onChange=on_change)
+    waits.change(spec={"seed": 4, "parameters": {"depth": "9", "other": "1"}})
     step(waits)
     assert waits.busy() == ["churn-1-t1-0", "churn-1-t2-0"]
-    assert phases(waits) == ["Running", "Running", "Skipped"]
+    assert phases(waits) == ["Running", "Running", "Pending"]
     finish(waits, "churn-1-t1-0", "0.7")
     finish(waits, "churn-1-t2-0", "0.6")
+    finish(waits, "churn-1-t3-0", "0.5")
     record = next(item for item in waits.resource["status"]["runs"] if item["number"] == 1)
     assert (record["result"], record["parameters"]) == ("Succeeded", {"depth": "1"})
+    assert all(
+        "seed" not in json.loads(plan_of(job))["lineage"] for job in waits.jobs.values() if "1-t" in job_name(job)
+    )
+
+
+def test_a_trial_whose_job_went_is_created_again_from_the_spec_of_its_run() -> None:
+    cluster = sweeping(onChange="Wait")
+    cluster.change(spec={"seed": 4})
+    cluster.remove_job("churn-1-t1-0")
+    step(cluster)
+
+    assert phases(cluster) == ["Running", "Running", "Pending"]
+    assert "seed" not in json.loads(plan_of(cluster.jobs["churn-1-t1-0"]))["lineage"]
 
 
 def test_a_trial_whose_job_went_with_its_spec_is_left_out() -> None:
     cluster = sweeping(onChange="Wait")
     cluster.change(spec={"seed": 4})
+    for job in cluster.jobs.values():  # as an earlier release made them
+        plan = {name: value for name, value in json.loads(plan_of(job)).items() if name != "spec"}
+        job["metadata"]["annotations"]["perennial.dev/plan"] = json.dumps(plan)
     cluster.remove_job("churn-1-t1-0")
     step(cluster)
     assert phases(cluster) == ["Skipped", "Running", "Skipped"]
