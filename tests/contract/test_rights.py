@@ -75,7 +75,14 @@ def granted(rights: tuple[rbac.Right, ...]) -> frozenset[Request]:
 
 
 def test_the_table_grants_what_the_code_needs_and_nothing_more() -> None:
-    assert kinds_deleted() == {kinds.JOB, kinds.CRON_JOB, kinds.DEPLOYMENT, kinds.AUTOSCALER, kinds.NETWORK_POLICY}
+    assert kinds_deleted() == {
+        kinds.JOB,
+        kinds.CRON_JOB,
+        kinds.DEPLOYMENT,
+        kinds.AUTOSCALER,
+        kinds.NETWORK_POLICY,
+        kinds.SERVICE,
+    }
     assert granted(rbac.OPERATOR) == needed()
     assert granted(rbac.LEADER_ELECTION) == {(LEASE.group, LEASE.plural, verb) for verb in ("get", "create", "update")}
 
