@@ -132,10 +132,10 @@ CASES: dict[str, Case] = {
     ),
     "hostile-words": Case("TrainingFailed", ("exit code 3",), code=HOSTILE_WORDS, fields=NOTHING_STORED),
     "forged-record": Case(
-        "DataInvalid", ("inputs.json", "changed during the training"), code=FORGED_RECORD,
+        "DataInvalid", ("inputs.json", "changed during training"), code=FORGED_RECORD,
         fields=reading("s3://data/bad/in.csv"),
     ),
-    "link-out": Case("UnsafePath", ("model", "link that leaves"), code=LINK_OUT),
+    "link-out": Case("UnsafePath", ("model", "links to a file outside"), code=LINK_OUT),
     "nothing-left": Case("OutputEmpty", ("/perennial/output",), code="pass"),
     "name-taken": Case("ChildNameTaken", ("name-taken-1-0",), fields=NOTHING_STORED, ends=False),
 }  # fmt: skip

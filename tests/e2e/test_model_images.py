@@ -55,5 +55,5 @@ async def test_a_model_in_an_image_is_served_unless_it_is_a_pickle(world: World,
 
     await world.change(MODEL_DEPLOYMENT, "pictures", model={"image": bad})
     said = await world.condition(MODEL_DEPLOYMENT, "pictures", "RolloutFailed", "PickleRefused")
-    assert "model: holds a pickle" in said
+    assert "model: contains a pickle" in said
     assert await asyncio.to_thread(answer, service["spec"]["clusterIP"]) == b"weights"
