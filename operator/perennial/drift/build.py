@@ -1,5 +1,6 @@
 """Builds the CronJob of a DriftMonitor. Each of its Jobs runs one `perennial agent drift` pod."""
 
+import re
 from typing import Any
 
 from perennial.api.common.pod import Storage
@@ -7,9 +8,9 @@ from perennial.api.contract.commands import ROOT, CaptureWindow, DriftConfig, Ru
 from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, Features
 from perennial.core.failures import TABLE
-from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, Key, Raw
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, Key, Raw
 from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
-from perennial.core.names import owner_labels
+from perennial.core.names import child_name, digest_of, owner_labels
 from perennial.core.podspec import (
     agent_container,
     owner_reference,
@@ -24,10 +25,16 @@ from perennial.drift.comparisons import CONTAINER
 from perennial.drift.observe import ServedModel
 
 COMPONENT = "drift"
+AGAIN = "again-"
+_REPEATED = re.compile(rf"-{AGAIN}[0-9a-f]{{8}}$")
+_JOB_NAME_LIMIT = 57
+"""Most characters of a Job's name: its pods add six."""
 SUSPEND_MANAGER = "perennial-suspend"
 _VOLUME = "workspace"
 _JOB_NAME_PATH = f"metadata.labels['{JOB_NAME_LABEL}']"
-_JOBS_KEPT = 3
+_JOBS_KEPT = 10
+"""Finished Jobs kept, so that an operator that was away for some schedules still finds their verdicts."""
+_AGAIN_TTL_SECONDS = 86_400
 _RETRIES = 2
 _LATEST_START_SECONDS = 600
 
@@ -57,6 +64,29 @@ def cron_job(resource: DriftMonitor, model: ServedModel, capture: str | None, ag
             "jobTemplate": {"metadata": {"labels": labels}, "spec": _job(resource, model, capture, agent)},
         },
     }
+
+
+def repeated_job(
+    resource: DriftMonitor, model: ServedModel, capture: str | None, agent: AgentConfigDefaults, lost: str
+) -> Raw:
+    """Build the Job that repeats a comparison whose verdict was lost. Its name follows from the lost Job's."""
+    labels = _labels(resource)
+    return {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {
+            "name": child_name(resource.metadata.name, f"{AGAIN}{digest_of(lost, 8)}", _JOB_NAME_LIMIT),
+            "namespace": resource.metadata.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(DRIFT_MONITOR, resource.metadata)],
+        },
+        "spec": {**_job(resource, model, capture, agent), "ttlSecondsAfterFinished": _AGAIN_TTL_SECONDS},
+    }
+
+
+def is_repeated(job: str) -> bool:
+    """Whether a Job repeats a lost comparison: it is not repeated in turn."""
+    return _REPEATED.search(job) is not None
 
 
 def suspension(resource: DriftMonitor) -> Raw:

@@ -5,7 +5,7 @@ The model that a verdict is about is read from annotations of its pod: by now a 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -13,7 +13,7 @@ from perennial.api.common.base import Digest, Model, ShortText
 from perennial.api.contract.messages import DriftVerdict, Failure, NoVerdict
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import LastRun, Verdict
-from perennial.api.kubernetes import Job, Pod, Terminated
+from perennial.api.kubernetes import Job, Pod, Terminated, condition
 from perennial.core.conditions import shorten
 from perennial.core.container_exit import ExitKind, judge_agent
 from perennial.core.failures import by_reason
@@ -26,6 +26,8 @@ from perennial.drift import reasons
 CONTAINER = "drift"
 
 _MOST = 2**53
+_GRACE = timedelta(seconds=60)
+"""Time after a Job's completion within which the last state of its pod may still arrive."""
 
 
 @dataclass(frozen=True, order=True)
@@ -52,15 +54,18 @@ class _ModelAnnotations(Model):
     run: ShortText | None = None
 
 
-def comparison_results(jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[ComparisonResult, ...]:
-    """Return the finished comparisons, oldest first. A Job that still retries is not finished."""
+def comparison_results(jobs: Iterable[Job], pods: Iterable[Pod], now: datetime) -> tuple[ComparisonResult, ...]:
+    """Return the finished comparisons, oldest first. A Job that still retries is not finished.
+
+    A complete Job whose pod is gone has lost its verdict: that is a result of its own, never silence.
+    """
     by_name = {job.metadata.name: job for job in jobs}
     by_job: dict[str, list[tuple[Pod, Terminated, datetime]]] = {name: [] for name in by_name}
     for pod in pods:
         name, ended = pod.metadata.labels.get(JOB_NAME_LABEL), _ended(pod)
         if name and ended is not None:
             by_job.setdefault(name, []).append((pod, *ended))
-    found = (_result(name, by_name.get(name), ended) for name, ended in by_job.items())
+    found = (_result(name, by_name.get(name), ended, now) for name, ended in by_job.items())
     return tuple(sorted((item for item in found if item is not None), key=lambda item: item.ended))
 
 
@@ -78,14 +83,16 @@ def _time(text: str | None) -> datetime | None:
         return None
 
 
-def _result(name: str, job: Job | None, ended: list[tuple[Pod, Terminated, datetime]]) -> ComparisonResult | None:
+def _result(
+    name: str, job: Job | None, ended: list[tuple[Pod, Terminated, datetime]], now: datetime
+) -> ComparisonResult | None:
     done = [item for item in ended if item[1].exit_code == 0]
     newest = max(done or ended, key=lambda item: item[2], default=None)
     if done and newest is not None:
         return _of_message(name, *newest)
     failed = job.failed if job is not None else None
     if job is not None and failed is None:
-        return None
+        return _lost(job, now) if not ended else None
     if newest is not None:
         return _failed(name, newest[2], *_of_exit(newest[1]))
     time = _time(failed.last_transition_time) if failed is not None else None
@@ -95,6 +102,16 @@ def _result(name: str, job: Job | None, ended: list[tuple[Pod, Terminated, datet
         step = "raise it, or compare fewer columns or a shorter window"
         return _failed(name, time, reasons.DEADLINE_EXCEEDED, f"exceeded spec.activeDeadlineSeconds: {step}")
     return _failed(name, time, reasons.COMPARISON_FAILED, f"Job failed: {clean(failed.message)}")
+
+
+def _lost(job: Job, now: datetime) -> ComparisonResult | None:
+    """Return the result of a Job that completed and whose pod was deleted before its verdict was read."""
+    complete = condition(job.status.conditions, "Complete")
+    time = _time(complete.last_transition_time) if complete is not None and complete.status == "True" else None
+    if time is None or now < time + _GRACE:
+        return None
+    message = "the Job completed, but its pod was deleted before its verdict was read; the comparison is run again"
+    return _failed(job.metadata.name, time, reasons.VERDICT_LOST, message)
 
 
 def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> ComparisonResult:

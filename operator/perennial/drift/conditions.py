@@ -24,6 +24,8 @@ DRIFTED = "Drifted"
 DATA_QUALITY = "DataQuality"
 RETRAIN_REQUESTED = "RetrainRequested"
 _WORST = 3
+_WITHOUT_DATA = 3
+"""Comparisons in a row without data after which the monitor is not ready: the model is not monitored."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Context:
     """Model that the target serves."""
     problem: Problem | None
     now: datetime
+    without_data: int = 0
+    """Newest comparisons in a row without a verdict for lack of data, as far as their Jobs are kept."""
 
     @property
     def resource(self) -> DriftMonitor:
@@ -100,6 +104,9 @@ def _ready(context: Context) -> tuple[Wanted, ...]:
         return (stalled if problem.fatal else reconciling)(problem.reason, problem.message)
     if run is not None and run.result == "Failed":
         return _failing(context, run.reason or reasons.COMPARISON_FAILED, f"{run.job}: {run.message or ''}")
+    if run is not None and run.result == "NoVerdict" and context.without_data >= _WITHOUT_DATA:
+        text = f"the newest {_WITHOUT_DATA} comparisons or more gave no verdict ({run.reason}): {run.message}"
+        return (Wanted(READY, "False", reasons.NO_DATA, text),)
     cause = waiting_of(context.observed)
     if cause is not None:
         return (Wanted(READY, "False", cause.reason, f"comparison cannot start: {cause.message}"),)
@@ -116,6 +123,8 @@ def _failing(context: Context, reason: str, message: str) -> tuple[Wanted, ...]:
     failure = by_reason(reason)
     needs_person = reason in reasons.NEEDS_PERSON or (failure is not None and not failure.retriable)
     name = context.resource.metadata.name
+    if reason == reasons.VERDICT_LOST:
+        return (Wanted(READY, "False", reason, message),)
     text = f"{message}. Retried on schedule, or now with: kubectl create job --from=cronjob/{name} {name}-now"
     return stalled(reason, text) if needs_person else (Wanted(READY, "False", reason, text),)
 
@@ -128,7 +137,7 @@ def _ready_reason(context: Context) -> tuple[str, str]:
     if run is None:
         return reasons.NO_VERDICT_YET, f"waiting for the first comparison, schedule {spec.schedule}"
     if run.result == "NoVerdict":
-        return reasons.NO_VERDICT, f"{run.job} gave no verdict ({run.reason}): {run.message}"
+        return reasons.NO_VERDICT, f"the newest comparison gave no verdict ({run.reason}): {run.message}"
     return reasons.WATCHING, f"comparing on schedule {spec.schedule}"
 
 

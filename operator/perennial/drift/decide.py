@@ -1,17 +1,18 @@
 """Decides the next step of a DriftMonitor: a pure function of the observed state, the configuration and the time."""
 
 from datetime import datetime
+from itertools import takewhile
 
 from perennial.api.contract.settings import AgentConfigDefaults, OperatorConfig
 from perennial.api.driftmonitor.resource import Retrain
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 from perennial.core.conditions import READY, Wanted, find, settle
-from perennial.core.decision import Action, Apply, Decision, EventNote
+from perennial.core.decision import Action, Apply, Create, Decision, EventNote
 from perennial.core.times import format_time
 from perennial.drift import reasons
-from perennial.drift.build import SUSPEND_MANAGER, cron_job, suspension
+from perennial.drift.build import SUSPEND_MANAGER, cron_job, is_repeated, repeated_job, suspension
 from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, UNFAIR
-from perennial.drift.comparisons import comparison_results
+from perennial.drift.comparisons import ComparisonResult, comparison_results
 from perennial.drift.conditions import DRIFTED, Context, conditions_of, find_problem, findings_text
 from perennial.drift.observe import Observed
 from perennial.drift.retraining import is_due, request_training, request_wait, update_history
@@ -31,9 +32,10 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     model = observed.target.model if observed.target else None
     digest = model.digest if model else None
     policy = _retrain_policy(observed)
-    results = comparison_results(observed.jobs, observed.pods)
+    results = comparison_results(observed.jobs, observed.pods, now)
     history = update_history(resource.status, results, digest, now, _counted_findings(observed))
-    context = Context(observed, request_training(history, policy, now), model, find_problem(observed), now)
+    requested = request_training(history, policy, now)
+    context = Context(observed, requested, model, find_problem(observed), now, without_data=_without_data(results))
     wanted = conditions_of(context)
     waits = is_due(context.history, policy)
     return Decision(
@@ -56,10 +58,28 @@ def _counted_findings(observed: Observed) -> tuple[Finding, ...]:
 
 
 def _actions(context: Context, agent: AgentConfigDefaults) -> tuple[Action, ...]:
-    if context.problem is None and context.model is not None and context.observed.target is not None:
-        return (Apply(cron_job(context.resource, context.model, context.observed.target.capture, agent)),)
+    target = context.observed.target
+    if context.problem is None and context.model is not None and target is not None:
+        scheduled = Apply(cron_job(context.resource, context.model, target.capture, agent))
+        lost = _lost_comparison(context)
+        if lost is None:
+            return (scheduled,)
+        return (scheduled, Create(repeated_job(context.resource, context.model, target.capture, agent, lost)))
     # The CronJob is suspended, not deleted: deleting it would delete the Jobs that hold earlier results.
     return (Apply(suspension(context.resource), manager=SUSPEND_MANAGER),) if context.observed.scheduled else ()
+
+
+def _lost_comparison(context: Context) -> str | None:
+    """Name of the newest comparison if its verdict was lost and it is to be repeated, else None."""
+    run = context.history.last_run
+    if run is None or run.reason != reasons.VERDICT_LOST or context.resource.spec.suspend:
+        return None
+    return None if is_repeated(run.job) else run.job
+
+
+def _without_data(results: tuple[ComparisonResult, ...]) -> int:
+    """Number of the newest comparisons in a row that had too little data for a verdict."""
+    return sum(1 for _ in takewhile(lambda result: result.run.result == "NoVerdict", reversed(results)))
 
 
 def _status(context: Context, wanted: tuple[Wanted, ...], now: datetime) -> DriftMonitorStatus:

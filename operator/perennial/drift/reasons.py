@@ -17,6 +17,8 @@ CAPTURE_NOT_ENABLED = "CaptureNotEnabled"
 REFERENCE_UNKNOWN = "ReferenceUnknown"
 COMPARISON_FAILED = "ComparisonFailed"
 BAD_TERMINATION_MESSAGE = "BadTerminationMessage"
+VERDICT_LOST = "VerdictLost"
+NO_DATA = "NoData"
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 OUT_OF_MEMORY = "OutOfMemory"
 DRIFT_DETECTED = "DriftDetected"
@@ -60,6 +62,18 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Ready, Drifted",
         "No comparison has finished yet.",
         "Wait for the schedule, or create a Job from the CronJob.",
+    ),
+    ReasonDoc(
+        VERDICT_LOST,
+        "Ready, Event",
+        "A comparison completed, but its pod was deleted before the operator read its verdict.",
+        "Nothing: the comparison is run once more. If it happens often, find out what deletes finished pods.",
+    ),
+    ReasonDoc(
+        NO_DATA,
+        "Ready",
+        "Several comparisons in a row had too little data for a verdict, so the model is not monitored.",
+        "Send requests, check the deployment's capture, widen current.window, or lower checks.minRows.",
     ),
     ReasonDoc(
         NO_VERDICT,

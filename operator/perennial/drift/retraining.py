@@ -79,6 +79,8 @@ def _add(history: VerdictHistory, result: ComparisonResult, counted: Collection[
     if newest is not None and result.ended <= newest:
         return history
     verdict = result.verdict
+    if verdict is None and _repeats(history.last_run, result.run):
+        return history  # the same lack of data again is no news: writing its time would be a write each schedule
     if verdict is None:
         failed = (result.run,) if result.run.result == "Failed" else ()
         return replace(history, last_run=result.run, failures=(*history.failures, *failed))
@@ -86,6 +88,11 @@ def _add(history: VerdictHistory, result: ComparisonResult, counted: Collection[
     consecutive = history.consecutive if before is not None and before.digest == verdict.digest else 0
     consecutive = consecutive + 1 if _has(verdict, counted) else 0
     return replace(history, last_run=result.run, last_verdict=verdict, consecutive=consecutive)
+
+
+def _repeats(before: LastRun | None, run: LastRun) -> bool:
+    same = before is not None and (before.reason, before.message) == (run.reason, run.message)
+    return same and before is not None and before.result == run.result == "NoVerdict"
 
 
 def _has(verdict: Verdict, counted: Collection[Finding]) -> bool:

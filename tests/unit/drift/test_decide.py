@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perennial.core.decision import Apply
+from perennial.core.decision import Apply, Create
 from perennial.core.failures import TABLE
 from perennial.core.kinds import Raw
 from perennial.drift.controller import CONTROLLER
@@ -357,3 +357,67 @@ def test_names_are_the_deployment_and_the_training() -> None:
         "ModelDeployment/default/churn",
         "TrainingJob/default/churn",
     ]
+
+
+def complete_job(name: str, at: str = "2026-01-31T11:00:00Z") -> Raw:
+    return job(name, conditions=[{"type": "Complete", "status": "True", "lastTransitionTime": at}])
+
+
+def test_a_verdict_whose_pod_is_gone_is_named_and_compared_again_once() -> None:
+    resource = monitor()
+    first = decide(resource, target(), complete_job("churn-29"))
+    assert conditions(first)["Ready"] == ("False", "VerdictLost")
+    assert [event.reason for event in first.events] == ["ComparisonFailed"]
+    created = next(action.manifest for action in first.actions if isinstance(action, Create))
+    assert created["kind"] == "Job"
+    assert created["spec"]["template"]["spec"]["containers"][0]["name"] == "drift"
+    name = created["metadata"]["name"]
+
+    # It is asked for under the same name for as long as it takes, and told of once.
+    second = decide(after(first, resource), target(), complete_job("churn-29"), job(name))
+    assert [action.manifest["metadata"]["name"] for action in second.actions if isinstance(action, Create)] == [name]
+    assert second.events == ()
+    assert second.status == first.status
+
+    # Its verdict counts as any other.
+    third = decide(
+        after(second, resource), target(), complete_job("churn-29"),
+        complete_job(name, "2026-01-31T11:30:00Z"), pod(name, verdict(), at="2026-01-31T11:30:00Z"),
+    )  # fmt: skip
+    assert conditions(third)["Drifted"] == ("True", "DriftDetected")
+    assert conditions(third)["Ready"][0] == "True"
+    assert not [action for action in third.actions if isinstance(action, Create)]
+
+
+def test_a_repeated_comparison_that_is_lost_in_turn_is_not_repeated() -> None:
+    first = decide(monitor(), target(), complete_job("churn-29"))
+    name = next(action.manifest["metadata"]["name"] for action in first.actions if isinstance(action, Create))
+    second = decide(after(first, monitor()), target(), complete_job(name, "2026-01-31T11:30:00Z"))
+    assert conditions(second)["Ready"] == ("False", "VerdictLost")
+    assert not [action for action in second.actions if isinstance(action, Create)]
+
+
+def test_the_last_word_of_a_pod_is_waited_for() -> None:
+    just_now = decide(monitor(), target(), complete_job("churn-29", "2026-01-31T11:59:30Z"))
+    assert conditions(just_now)["Ready"] == ("True", "NoVerdictYet")
+
+
+NOTHING = {"v": 1, "kind": "NoVerdict", "reason": "WindowEmpty", "message": "no requests in the last 24h"}
+
+
+def test_a_monitor_without_data_is_not_ready_after_three_comparisons_and_writes_nothing_more() -> None:
+    resource = monitor()
+    world: list[Raw] = [target()]
+    ready = []
+    for number in range(1, 6):
+        at = f"2026-01-31T0{number}:00:00Z"
+        world += [complete_job(f"churn-{number}", at), pod(f"churn-{number}", NOTHING, at=at)]
+        decision = decide(resource, *world)
+        ready.append(conditions(decision)["Ready"])
+        before, resource = resource.get("status"), after(decision, resource)
+        if number in (2, 4, 5):
+            assert decision.status == before
+    assert ready == [("True", "NoVerdict")] * 2 + [("False", "NoData")] * 3
+
+    world += [complete_job("churn-6", "2026-01-31T06:00:00Z"), pod("churn-6", verdict(), at="2026-01-31T06:00:00Z")]
+    assert conditions(decide(resource, *world))["Ready"] == ("True", "Watching")

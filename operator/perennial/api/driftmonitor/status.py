@@ -71,14 +71,19 @@ class Verdict(Model):
         (), description="Problems with data quality."
     )
     degraded: bool | None = Field(
-        None, description="Whether a performance check failed. Unset: there is none, or none could be evaluated."
+        None,
+        description="Whether a performance check failed. Unset: there is none, or one could not be evaluated and none "
+        "failed.",
     )
     likely_degraded: bool | None = Field(
         None,
-        description="Whether an estimated performance check failed. Unset: there is none, or none could be evaluated.",
+        description="Whether an estimated performance check failed. Unset: there is none, or one could not be "
+        "evaluated and none failed.",
     )
     unfair: bool | None = Field(
-        None, description="Whether a fairness check failed. Unset: there is none, or none could be evaluated."
+        None,
+        description="Whether a fairness check failed. Unset: there is none, or one could not be evaluated and none "
+        "failed.",
     )
     labelled_rows: int | None = Field(None, description="Number of predictions with a label.")
     predicted_rows: int | None = Field(None, description="Number of predictions in the window evaluated with labels.")
