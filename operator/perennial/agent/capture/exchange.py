@@ -9,6 +9,7 @@ from typing import Any
 
 from perennial.agent.capture.redact import redacted, redacted_target
 from perennial.api.contract.commands import CaptureConfig
+from perennial.api.modeldeployment.capture import IdSource, RequestId
 
 OVERHEAD = 1024
 """Approximate size of an exchange without its bodies, in bytes."""
@@ -89,6 +90,7 @@ class Exchange:
     method: str = ""
     target: str = ""
     given_id: str = ""
+    """Value of the request header that `capture.id` names."""
     status: int = 0
     sampled: bool = False
     """It is recorded; otherwise no body is kept."""
@@ -110,19 +112,21 @@ class Exchange:
         self.target = (self.target + piece)[:_LONGEST_TARGET]
 
     def name(self, value: bytes) -> None:
-        """Set the caller's id of the request."""
+        """Set the id from the request header."""
         self.given_id = value.decode("latin-1")[:_LONGEST_ID]
 
 
 def line(exchange: Exchange, config: CaptureConfig) -> bytes:
     """Encode an exchange as a JSON line. Called in the writer thread, since parsing bodies takes time."""
     names = frozenset(name.lower() for name in config.redact or ())
-    request, response = exchange.request.document(), exchange.response.document()
-    identity = _identity(exchange, request)
-    request, response = redacted(request, names), redacted(response, names)
+    # Nothing reads a body before its redaction.
+    request, response = redacted(exchange.request.document(), names), redacted(exchange.response.document(), names)
+    source = config.id or RequestId()
+    from_header = exchange.given_id if source.header.lower() not in names else ""
     record = {
         "time": datetime.fromtimestamp(exchange.wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "id": identity,
+        "id": request_id(source.source, header=from_header, body=_id_of(request)),
+        **({"requestId": from_header} if from_header else {}),
         "namespace": config.namespace,
         "deployment": config.deployment,
         "revision": config.revision,
@@ -139,9 +143,18 @@ def line(exchange: Exchange, config: CaptureConfig) -> bytes:
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def _identity(exchange: Exchange, request: Any) -> str:
-    """Return the caller's id of the request, from header or body, or a new one."""
-    given = exchange.given_id
-    if not given and isinstance(request, dict) and isinstance(request.get("id"), str):
-        given = request["id"][:_LONGEST_ID]
+def request_id(source: IdSource, *, header: str, body: str) -> str:
+    """Choose the id of a request; a new one if the source has none.
+
+    Auto prefers the body, since a proxy may have set the header.
+    """
+    given = {"Auto": body or header, "Body": body, "Header": header}[source]
     return given or uuid.uuid4().hex
+
+
+def _id_of(request: Any) -> str:
+    """Return `id` of a body, a string or an integer; empty if it has none."""
+    given = request.get("id") if isinstance(request, dict) else None
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    return given[:_LONGEST_ID] if isinstance(given, str) else ""

@@ -7,6 +7,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 _DEEPEST = 64
 """Maximum nesting depth; a deeper body is not recorded."""
 
+_TABLES = (("columns", "data"), ("names", "ndarray"))
+"""Keys of an object that hold the names of columns, and the rows."""
+
 
 class TooDeep(ValueError):
     """A body is nested too deeply to be searched for names."""
@@ -16,7 +19,8 @@ def redacted(document: Any, names: Collection[str]) -> Any:
     """Return a decoded body without the fields of the given names.
 
     Removed are object keys at any depth, tensors of the Open Inference Protocol (objects with such a `name`), and
-    columns of MLflow's `dataframe_split`. Unnamed values, such as one number of a tensor, cannot be removed.
+    columns of tables: MLflow's `dataframe_split` and Seldon's `names` with `ndarray`. Unnamed values, such as one
+    number of a tensor, cannot be removed.
 
     Args:
         document: decoded JSON; it is not changed.
@@ -25,7 +29,9 @@ def redacted(document: Any, names: Collection[str]) -> Any:
     Raises:
         TooDeep: it is nested deeper than 64 levels.
     """
-    return _without(document, names, 0) if names else document
+    if not names:
+        return document
+    return None if _is_named(document, names) else _without(document, names, 0)
 
 
 def redacted_target(target: str, names: Collection[str]) -> str:
@@ -44,26 +50,27 @@ def _without(value: Any, names: Collection[str], depth: int) -> Any:
         return [_without(item, names, depth + 1) for item in value if not _is_named(item, names)]
     if not isinstance(value, dict):
         return value
-    kept = {key: item for key, item in value.items() if key.lower() not in names}
-    frame = _frame(kept, names)
-    return {key: _without(item, names, depth + 1) for key, item in (frame or kept).items()}
+    kept = {key: item for key, item in value.items() if key.lower() not in names and not _is_named(item, names)}
+    for columns, rows in _TABLES:
+        kept = _without_columns(kept, columns, rows, names)
+    return {key: _without(item, names, depth + 1) for key, item in kept.items()}
 
 
 def _is_named(item: Any, names: Collection[str]) -> bool:
-    """Whether an element of a list is an object whose `name` must be removed."""
+    """Whether a value is an object whose `name` must be removed."""
     return isinstance(item, dict) and isinstance(item.get("name"), str) and item["name"].lower() in names
 
 
-def _frame(value: dict[str, Any], names: Collection[str]) -> dict[str, Any] | None:
-    """Return a `dataframe_split` without the named columns; None if there is nothing to remove."""
-    match value:
-        case {"columns": [*columns], "data": [*rows]}:
-            kept = [place for place, name in enumerate(columns) if str(name).lower() not in names]
-            if len(kept) == len(columns):
-                return None
-            chosen = [[row[place] for place in kept] for row in rows if _is_row(row, len(columns))]
-            return {**value, "columns": [columns[place] for place in kept], "data": chosen}
-    return None
+def _without_columns(value: dict[str, Any], columns: str, rows: str, names: Collection[str]) -> dict[str, Any]:
+    """Return an object without the named columns of the table in it, if it holds one."""
+    listed, data = value.get(columns), value.get(rows)
+    if not isinstance(listed, list) or not isinstance(data, list):
+        return value
+    kept = [place for place, name in enumerate(listed) if str(name).lower() not in names]
+    if len(kept) == len(listed):
+        return value
+    chosen = [[row[place] for place in kept] for row in data if _is_row(row, len(listed))]
+    return {**value, columns: [listed[place] for place in kept], rows: chosen}
 
 
 def _is_row(row: Any, width: int) -> bool:

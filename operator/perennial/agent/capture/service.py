@@ -17,6 +17,7 @@ from perennial.agent.capture.recorder import Counters, Recorder
 from perennial.agent.records.files import warm_up
 from perennial.agent.storage.client import open_storage
 from perennial.api.contract.commands import CaptureConfig
+from perennial.api.modeldeployment.capture import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _HEAD = b"HTTP/1.1 %s\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-leng
 _HELP = {
     "captured": "Exchanges buffered.",
     "written": "Exchanges written to storage.",
-    "dropped": "Exchanges dropped: buffer full, parse error, or not written before the exit.",
+    "dropped": "Exchanges dropped: buffer full, not HTTP/1, parse error, or not written before the exit.",
     "flush_errors": "Failed writes to storage; they are retried.",
 }
 
@@ -65,7 +66,8 @@ class Service:
 
     def _client(self) -> ClientConnection:
         recorder = self._recorder
-        parser = ExchangeParser(self._config.max_body_bytes, recorder)
+        source = self._config.id or RequestId()
+        parser = ExchangeParser(self._config.max_body_bytes, recorder, source.header)
         connection = ClientConnection(self._config.upstream_port, parser, self._closed)
         self._connections.add(connection)
         return connection

@@ -13,6 +13,7 @@ _BODIES = ("request", "response")
 _SCHEMA: dict[str, Any] = {
     "time": pl.Datetime("ms", "UTC"),
     "id": pl.String,
+    "requestId": pl.String,
     "namespace": pl.String,
     "deployment": pl.String,
     "revision": pl.String,
@@ -26,6 +27,8 @@ _SCHEMA: dict[str, Any] = {
     "requestTruncated": pl.Boolean,
     "responseTruncated": pl.Boolean,
 }
+_OPTIONAL = frozenset({"requestId"})
+"""Columns that files of earlier versions lack."""
 _ROWS = 512
 """Rows read at a time, to bound memory."""
 _CHUNK = 16
@@ -67,7 +70,9 @@ def parquet_lines(path: Path) -> Iterator[bytes]:
     Raises:
         polars.exceptions.PolarsError: it is not a valid file of captured records.
     """
-    scan = pl.scan_parquet(path).select(*_SCHEMA)
+    file = pl.scan_parquet(path)
+    missing = _OPTIONAL - set(file.collect_schema().names())
+    scan = file.select(*(name for name in _SCHEMA if name not in missing))
     start = 0
     while rows := scan.slice(start, _ROWS).collect().to_dicts():
         yield from (_line(row) for row in rows)
@@ -78,7 +83,8 @@ def _line(row: dict[str, Any]) -> bytes:
     time = row.pop("time")
     moment = time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time is not None else None
     bodies = {name: _document(row.pop(name)) for name in _BODIES}
-    return json.dumps({"time": moment, **row, **bodies}, ensure_ascii=False).encode()
+    given = {name: value for name, value in row.items() if value is not None or name not in _OPTIONAL}
+    return json.dumps({"time": moment, **given, **bodies}, ensure_ascii=False).encode()
 
 
 def _document(text: str | None) -> Any:

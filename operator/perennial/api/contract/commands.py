@@ -12,6 +12,7 @@ from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.manifest import Recipe
 from perennial.api.driftmonitor.checks import GroundTruth, Predictions
 from perennial.api.driftmonitor.resource import Checks, Features
+from perennial.api.modeldeployment.capture import RequestId
 from perennial.api.modeldeployment.runtime import ModelFormat
 
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
@@ -116,6 +117,8 @@ class CaptureConfig(Model):
     digest: str
     format: Literal["JsonLines", "Parquet"] | None = None
     """Unset: JsonLines."""
+    id: RequestId | None = None
+    """Unset: the defaults of RequestId."""
     redact: tuple[str, ...] | None = None
     """Names of fields to remove from records, compared without regard to case."""
     max_body_bytes: int = Field(262144, ge=0)

@@ -75,8 +75,8 @@ class GroundTruth(Model):
     label: ColumnName = Field(description="Column with the actual outcome: a class or a number.")
     id: ColumnName | None = Field(
         None,
-        description="Column of the requests (or of current.uri) with the same id. Unset: the request's id from "
-        "X-Request-Id or the body; row n of a request with several rows has the id <id>/<n>, counted from 0.",
+        description="Column of the requests (or of current.uri) with the same id. Unset: the request's id (see "
+        "capture.id of the ModelDeployment); row n of a request with several rows has the id <id>/<n>, counted from 0.",
     )
     time: ColumnName | None = Field(
         None, description="Column of these files with the time of a label; of several labels for one id the newest is "

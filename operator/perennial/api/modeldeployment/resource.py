@@ -5,13 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from perennial.api.common.base import (
-    Decimal,
     Digest,
     Duration,
     Message,
     Model,
     Name,
-    Period,
     Reason,
     Resource,
     Rule,
@@ -27,6 +25,7 @@ from perennial.api.common.pod import Storage, Workspace
 from perennial.api.common.pod_options import PodExtras
 from perennial.api.common.status import BaseStatus
 from perennial.api.modeldeployment.access import Access, Annotations, ServiceOptions, Tls
+from perennial.api.modeldeployment.capture import Capture
 from perennial.api.modeldeployment.models import ExtraModel, ModelImage
 from perennial.api.modeldeployment.runtime import Runtime
 from perennial.api.modeldeployment.scaling import AutoscalingMetric, Replicas, ScalingBehavior
@@ -87,33 +86,6 @@ class Rollout(Model):
         description="Manual: a ready candidate is promoted only after approval by the annotations "
         "perennial.dev/approve: "
         "<revision> and perennial.dev/approved-by: <user name>. The first revision needs no approval.",
-    )
-
-
-class Capture(Model):
-    """Captures requests and predictions to S3, for DriftMonitors and audits."""
-
-    uri: S3Uri = Field(description="Prefix of the captured files: date=YYYY-MM-DD/hour=HH/*.jsonl.gz or *.parquet.")
-    sample: Decimal = Field("1.0", description="Fraction of requests to capture, from 0 to 1.")
-    every: Period = Field("30s", description="Interval at which captured requests are written.")
-    format: Literal["JsonLines", "Parquet"] | None = Field(
-        None,
-        description="Parquet: columns, with bodies as JSON text; the sidecar needs about 60 MiB more memory. Unset: "
-        "JsonLines, gzip-compressed.",
-    )
-    redact: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=64)] | None = (
-        Field(
-            None,
-            description="Names whose values are never captured: keys, tensors, columns and query parameters of "
-            "requests and "
-            "responses, case-insensitive. A value within a tensor has no name and cannot be redacted.",
-        )
-    )
-    max_body_bytes: int | None = Field(
-        None,
-        ge=0,
-        le=4194304,
-        description="Longest body to capture, in bytes; of a longer one only the metadata is captured. Unset: 262144.",
     )
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from perennial.api.common.pod import Workspace
 from perennial.api.contract.commands import MODEL_DIR, CaptureConfig, CheckModel, FetchModel, ModelFolder
+from perennial.api.modeldeployment.capture import Capture
 from perennial.api.modeldeployment.models import OCI
-from perennial.api.modeldeployment.resource import Capture, Revision
+from perennial.api.modeldeployment.resource import Revision
 from perennial.core.kinds import DEPLOYMENT, Raw
 from perennial.core.labels import DEFAULT_CONTAINER_ANNOTATION, REVISION_LABEL
 from perennial.core.pod_options import pod_extras, shared_memory_volume
@@ -149,7 +150,12 @@ def _most_bytes(workspace: Workspace | None) -> int | None:
 
 def _capture_options(capture: Capture) -> dict[str, Any]:
     """Only what the spec sets; the sidecar has its own defaults."""
-    wanted = {"format": capture.format, "redact": capture.redact, "max_body_bytes": capture.max_body_bytes}
+    wanted = {
+        "format": capture.format,
+        "id": capture.id,
+        "redact": capture.redact,
+        "max_body_bytes": capture.max_body_bytes,
+    }
     return {name: value for name, value in wanted.items() if value is not None}
 
 

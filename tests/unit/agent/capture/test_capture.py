@@ -147,7 +147,8 @@ async def test_what_was_asked_and_answered_is_written_and_the_bytes_are_untouche
     found = records(s3, bucket)
     assert key.startswith("cap/date=")
     assert "/hour=" in key
-    assert [record["id"] for record in found] == ["mine", *(f"body-{number}" for number in range(1, 20))]
+    assert [record["id"] for record in found] == [f"body-{number}" for number in range(20)]
+    assert [record.get("requestId") for record in found] == ["mine", *[None] * 19]
     assert {record["path"] for record in found} == {"/v2/models/m/infer"}, "a health check is no prediction"
     first = found[0]
     assert (first["digest"], first["deployment"], first["status"]) == (DIGEST, "churn", 200)

@@ -84,16 +84,123 @@ def test_an_interim_answer_is_not_the_answer() -> None:
     assert [(record["status"], record["response"]) for record in kept.records] == [(200, {"a": 1})]
 
 
-def test_after_head_it_no_longer_guesses_where_answers_end() -> None:
+HEAD = ask(b"", b"HEAD")
+JAVA = (
+    b"Connection: Upgrade, HTTP2-Settings\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+    b"Upgrade: h2c\r\n"
+)
+"""What Java's HTTP client sends with the first request of a connection."""
+
+
+def pairs(kept: Kept) -> list[tuple[Any, Any]]:
+    return [(record["request"], record["response"]) for record in kept.records]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 7\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"",
+        b"Content-Length: 0\r\n",
+        b"Content-Type: application/json\r\nContent-Length: 100000\r\n",
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 5, 100_000])
+@pytest.mark.parametrize("ahead", [False, True], ids=["in turn", "pipelined"])
+def test_requests_after_head_are_captured(headers: bytes, piece: int, ahead: bool) -> None:
+    kept = Kept()
+    parser = ExchangeParser(1000, kept)
+    turns = [
+        (ask(b'{"n":0}'), reply(b'{"a":0}')),
+        (HEAD, b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n"),
+        (HEAD, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n" + headers + b"\r\n"),
+        (ask(b'{"n":1}'), reply(b'{"a":1}')),
+        (ask(b'{"n":2}'), reply(b'{"a":2}')),
+    ]
+    if ahead:
+        turns = [(b"".join(asked for asked, _ in turns), b"".join(answered for _, answered in turns))]
+
+    for asked, answered in turns:
+        for at in range(0, len(asked), piece):
+            parser.from_client(asked[at : at + piece])
+        for at in range(0, len(answered), piece):
+            parser.from_server(answered[at : at + piece])
+
+    assert pairs(kept) == [({"n": n}, {"a": n}) for n in range(3)]
+    assert (kept.losses, parser.idle) == (0, True)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [b'Content-Length: 7\r\n\r\n{"n":1}', b'Transfer-Encoding: chunked\r\n\r\n3\r\n{"n\r\n4\r\n":1}\r\n0\r\n\r\n'],
+    ids=["length", "chunked"],
+)
+def test_an_offer_to_upgrade_that_the_server_ignores_changes_nothing(body: bytes, piece: int) -> None:
+    kept = Kept()
+    parser = ExchangeParser(1000, kept)
+    offer = b"POST /infer HTTP/1.1\r\nHost: x\r\nX-Request-Id: r\r\n" + JAVA + body
+    # Also with an offer that has no body, and with the next request in the same chunk.
+    bare = b"GET /health HTTP/1.1\r\nHost: x\r\n" + JAVA + b"\r\n"
+
+    for asked, answered in ((offer, reply(b'{"a":1}')), (bare + offer, reply(b"ok") + reply(b'{"a":1}'))) * 2:
+        for at in range(0, len(asked), piece):
+            parser.from_client(asked[at : at + piece])
+        parser.from_server(answered)
+
+    assert pairs(kept) == [({"n": 1}, {"a": 1})] * 4
+    assert {(record["method"], record["path"], record["requestId"]) for record in kept.records} == {
+        ("POST", "/infer", "r")
+    }
+    assert (kept.losses, parser.idle) == (0, True)
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_server_that_switches_protocols_counts_as_a_loss(method: bytes) -> None:
     kept = Kept()
     parser = ExchangeParser(1000, kept)
 
-    parser.from_client(ask(b"", b"HEAD"))
-    parser.from_server(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")
-    parser.from_client(ask(b'{"n":1}'))
-    parser.from_server(reply(b'{"a":1}'))
+    parser.from_client(method + b" /infer HTTP/1.1\r\nHost: x\r\n" + JAVA + b"Content-Length: 7\r\n\r\n" + b'{"n":1}')
+    parser.from_server(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\x00\x00")
+    parser.from_client(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    parser.from_server(b"\x00\x00")
 
-    assert kept.records == []
+    assert (kept.records, kept.losses, kept.all_given_back) == ([], 1, True)
+
+
+def test_a_connection_that_is_never_http_counts_as_a_loss() -> None:
+    kept = Kept()
+    parser = ExchangeParser(1000, kept)
+
+    parser.from_client(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    parser.from_client(b"\x00\x00")
+
+    assert kept.losses == 1
+
+
+def test_each_request_after_an_unreadable_response_counts_as_a_loss() -> None:
+    kept = Kept()
+    parser = ExchangeParser(1000, kept)
+
+    parser.from_client(ask(b'{"n":1}') + ask(b'{"n":2}'))
+    parser.from_server(b"no http\r\n\r\n")
+    for _ in range(3):
+        parser.from_client(ask(b'{"n":3}') + ask(b"", b"GET"))
+        parser.from_server(reply(b'{"a":1}') + reply(b""))
+
+    assert (kept.records, kept.losses, kept.all_given_back) == ([], 5, True)
+
+
+def test_too_many_requests_ahead_count_as_losses() -> None:
+    kept = Kept()
+    parser = ExchangeParser(1000, kept)
+
+    for _ in range(200):
+        parser.from_client(ask(b"{}"))
+
+    assert (kept.losses, kept.all_given_back) == (200, True)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 1000])

@@ -18,6 +18,7 @@ from perennial.agent.capture.redact import TooDeep, redacted, redacted_target
 from perennial.agent.records.files import encoded
 from perennial.agent.records.parquet import parquet_lines
 from perennial.api.contract.commands import CaptureConfig
+from perennial.api.modeldeployment.capture import IdSource, RequestId
 
 ROOT = Path(__file__).parents[4]
 NAMES = frozenset({"ssn", "date of birth"})
@@ -59,6 +60,12 @@ def exchange(asked: Any, answered: Any = None, target: str = "/v2/models/churn/i
         ),
         ({"columns": ["ssn"], "data": [["1"], ["too", "long"], "odd"]}, {"columns": [], "data": [[]]}),
         ({"dataframe_records": [{"Date of Birth": "x", "a": 1}]}, {"dataframe_records": [{"a": 1}]}),
+        (
+            {"data": {"names": ["ssn", "age"], "ndarray": [["1-2", 3]]}},
+            {"data": {"names": ["age"], "ndarray": [[3]]}},
+        ),
+        ({"output": {"name": "ssn", "data": ["1-2"]}, "a": 1}, {"a": 1}),
+        ({"name": "ssn", "data": ["1-2"]}, None),
         ("ssn", "ssn"),
         (None, None),
         ([1, {"name": 3}], [1, {"name": 3}]),
@@ -98,12 +105,66 @@ def test_nothing_of_a_name_is_in_the_line_but_the_id_is() -> None:
     )
 
 
+@pytest.mark.parametrize("source", ["Auto", "Body", "Header"])
+@pytest.mark.parametrize("given", ["customer-7", 4711])
+def test_a_redacted_id_is_not_the_id_of_the_record(source: IdSource, given: str | int) -> None:
+    settings = config(redact=("ID",), id=RequestId(source=source))
+    text = line(exchange({"id": given, "age": 3}, {"id": given, "score": 0.5}, f"/p?id={given}"), settings)
+
+    assert str(given).encode() not in text
+    assert len(json.loads(text)["id"]) == 32
+
+
+def test_a_redacted_header_is_not_the_id_of_the_record() -> None:
+    found = exchange({"age": 3})
+    found.given_id = "customer-7"
+
+    assert b"customer-7" not in line(found, config(redact=("x-request-ID",)))
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "header", "expected"),
+    [
+        ("Auto", {"id": "order-7"}, "from-the-mesh", "order-7"),
+        ("Auto", {"id": 9007199254740993}, "from-the-mesh", "9007199254740993"),
+        ("Auto", {"id": True}, "from-the-mesh", "from-the-mesh"),
+        ("Auto", [1], "from-the-mesh", "from-the-mesh"),
+        ("Auto", {"id": "order-7"}, "", "order-7"),
+        ("Body", {"id": "order-7"}, "from-the-mesh", "order-7"),
+        ("Body", {}, "from-the-mesh", None),
+        ("Header", {"id": "order-7"}, "from-the-caller", "from-the-caller"),
+        ("Header", {"id": "order-7"}, "", None),
+    ],
+)
+def test_the_source_of_the_id(source: IdSource, body: Any, header: str, expected: str | None) -> None:
+    found = exchange(body)
+    found.given_id = header
+
+    record = json.loads(line(found, config(id=RequestId(source=source))))
+
+    assert record.get("requestId", "") == header
+    assert record["id"] == expected if expected is not None else record["id"] not in (header, "order-7", "")
+
+
+def test_a_parquet_file_without_the_newer_columns_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(encoded([line(exchange({"id": "a"}), config())], "Parquet"))
+    pl.read_parquet(path).drop("requestId").write_parquet(path)
+
+    (text,) = parquet_lines(path)
+
+    assert json.loads(text)["id"] == "a"
+
+
 def test_parquet_holds_what_lines_hold(tmp_path: Path) -> None:
     truncated = exchange({"b": 2})
     truncated.request.truncated = True
+    with_header = exchange({"id": "b"})
+    with_header.given_id = "from-the-mesh"
     lines = [
         line(exchange({"id": "a", "x": [1, 2.5, None, "é"]}, {"y": 1}), config()),
         line(truncated, config()),
+        line(with_header, config()),
         *(line(exchange({"id": str(number)}), config()) for number in range(1200)),
     ]
     path = tmp_path / "a.parquet"
