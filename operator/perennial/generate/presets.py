@@ -14,8 +14,17 @@ _TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:25.08-py3"
 _VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
 
 
-def _format(name: str, *files: str, runs_code: bool = False) -> ModelFormat:
-    return ModelFormat(name=name, files=files, runs_code=runs_code)
+def _format(name: str, *files: str, data: tuple[str, ...] = (), runs_code: bool = False) -> ModelFormat:
+    return ModelFormat(name=name, files=files, data=data, runs_code=runs_code)
+
+
+_SHARD = f"{'[0-9]' * 5}-of-{'[0-9]' * 5}"
+_TRITON_DATA = ("config.pbtxt",)
+"""Checked by content: see agent/fetch/triton.py."""
+_ONNX_WEIGHTS = ("*.onnx.data", "*.onnx_data", "*.weight", "*.weights", "*.bin")
+"""Tensors that a model.onnx refers to by file name."""
+_SAVED_MODEL = "*/model.savedmodel"
+_TOKENIZER = ("*.jinja", "*.model", "*.tiktoken", "*.txt")
 
 
 def _mlserver(flavour: str, implementation: str, *formats: ModelFormat) -> RuntimePreset:
@@ -93,7 +102,11 @@ _VLLM = RuntimePreset(
     metrics_port=8080,
     readiness=HttpProbe(path="/v1/models"),
     liveness=HttpProbe(path="/health", period_seconds=10, timeout_seconds=5),
-    formats=(_format("safetensors", "*.safetensors"), _format("pytorch", "*.bin", "*.pt", runs_code=True)),
+    formats=(
+        # JSON names Python modules of the model (auto_map), but the modules themselves are rejected.
+        _format("safetensors", "*.safetensors", data=("*.json", *_TOKENIZER)),
+        _format("pytorch", "*.bin", "*.pt", runs_code=True),
+    ),
     scaling_metrics={
         "queue": "vllm:num_requests_waiting",
         "running": "vllm:num_requests_running",
@@ -125,14 +138,24 @@ PRESETS: dict[str, RuntimePreset] = {
     ),
     "triton": _triton(
         _NAME,
-        _format("onnx", "*/model.onnx"),
-        _format("tensorrt", "*/model.plan"),
-        _format("savedmodel", "*/model.savedmodel/*"),
-        _format("openvino", "*/model.xml"),
+        _format("onnx", "*/model.onnx", data=(*_TRITON_DATA, *_ONNX_WEIGHTS)),
+        _format("tensorrt", "*/model.plan", data=_TRITON_DATA),
+        _format(
+            "savedmodel",
+            f"{_SAVED_MODEL}/saved_model.pb",
+            data=(
+                *_TRITON_DATA,
+                f"{_SAVED_MODEL}/fingerprint.pb",
+                f"{_SAVED_MODEL}/keras_metadata.pb",
+                f"{_SAVED_MODEL}/variables/variables.index",
+                f"{_SAVED_MODEL}/variables/variables.data-{_SHARD}",
+            ),
+        ),
+        _format("openvino", "*/model.xml", data=(*_TRITON_DATA, "*/model.bin", "*/model.mapping")),
         _format("torchscript", "*/model.pt", runs_code=True),
         _format("python", "*/model.py", runs_code=True),
     ),
-    "onnx": _triton(f"{_NAME}/1", _format("onnx", "model.onnx")),
+    "onnx": _triton(f"{_NAME}/1", _format("onnx", "model.onnx", data=_ONNX_WEIGHTS)),
     "vllm": _VLLM,
 }
 """Presets by the name in `spec.runtime.name`."""

@@ -45,8 +45,8 @@ class Capture(Model):
         Field(
             None,
             description="Names whose values are never captured: keys, tensors, columns and query parameters of "
-            "requests and responses, case-insensitive. Redaction comes first: a redacted id or header is not the request's id either. A "
-            "value within a tensor has no name and cannot be redacted.",
+            "requests and responses, case-insensitive. Redaction comes first: a redacted id or header is not the "
+            "request's id either. A value within a tensor has no name and cannot be redacted.",
         )
     )
     max_body_bytes: int | None = Field(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,13 @@ def config(runtime: str | None = None, *, allow: bool | None = None, most: int |
     )
 
 
+def zipped(name: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(name, b"x")
+    return data.getvalue()
+
+
 @pytest.mark.parametrize(
     ("runtime", "files", "failure"),
     [
@@ -41,6 +50,39 @@ def config(runtime: str | None = None, *, allow: bool | None = None, most: int |
         ("mlserver-mlflow", ["MLmodel", "model.xgb"], PICKLE_REFUSED),
         ("triton", ["config.pbtxt", "1/model.onnx"], None),
         ("triton", ["config.pbtxt", "1/model.savedmodel/saved_model.pb"], None),
+        (
+            "triton",
+            [
+                "1/model.savedmodel/saved_model.pb",
+                "1/model.savedmodel/fingerprint.pb",
+                "1/model.savedmodel/variables/variables.index",
+                "1/model.savedmodel/variables/variables.data-00000-of-00001",
+                "1/model.savedmodel/assets/vocabulary.txt",
+            ],
+            None,
+        ),
+        (
+            "triton",
+            ["1/model.savedmodel/saved_model.pb", "1/model.savedmodel/variables/variables.data-/e.py"],
+            PICKLE_REFUSED,
+        ),
+        ("triton", ["1/model.onnx", "1/model.onnx.data", "labels.TXT"], None),
+        ("mlserver-xgboost", ["model.json", "metrics.json", "README.md", "plots/roc.PNG", "LICENSE"], None),
+        ("mlserver-xgboost", ["model.json", "model-settings.json"], PICKLE_REFUSED),
+        ("mlserver-xgboost", ["model.json", "model-settings.json", "evil.py"], PICKLE_REFUSED),
+        ("mlserver-xgboost", ["model.json", "sub/model-settings.json"], PICKLE_REFUSED),
+        ("mlserver-xgboost", ["model.json", "settings.json"], PICKLE_REFUSED),
+        ("mlserver-xgboost", ["model.json", "environment.tar.gz"], PICKLE_REFUSED),
+        ("mlserver-xgboost", ["model.json", "scaler.pkl.gz"], PICKLE_REFUSED),
+        ("onnx", ["model.onnx", "config.pbtxt"], PICKLE_REFUSED),
+        (
+            "vllm",
+            ["config.json", "model.safetensors", "tokenizer.model", "merges.txt", "chat_template.jinja", "README.md"],
+            None,
+        ),
+        ("vllm", ["config.json", "model.safetensors", "modeling_custom.py"], PICKLE_REFUSED),
+        (None, ["model.bin", "helper.py"], PICKLE_REFUSED),
+        (None, ["lib/custom_ops.SO"], PICKLE_REFUSED),
         ("triton", ["1/model.py"], PICKLE_REFUSED),
         ("triton", ["1/model.onnx", "1/model.py"], PICKLE_REFUSED),
         ("triton", ["model.onnx"], FORMAT_REFUSED),
@@ -61,6 +103,123 @@ def test_names(runtime: str | None, files: list[str], failure: AgentFailure | No
         check_names(config(runtime, allow=True), files)
 
 
+SOUND = {
+    "mlserver-xgboost": ["model.json"],
+    "mlserver-lightgbm": ["model.bst"],
+    "triton": ["config.pbtxt", "1/model.onnx"],
+    "onnx": ["model.onnx"],
+    "vllm": ["config.json", "model.safetensors"],
+}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *(
+            f"{folder}{name}"
+            for folder in ("", "1/", "sub/1/", "1/model.savedmodel/")
+            for name in (
+                "evil.py",
+                "EVIL.PY",
+                "evil.pyc",
+                "libtriton_x.so",
+                "LIB.SO.1",
+                "model.py",
+                "evil.py.txt",
+                "evil",
+                ".evil",
+                "model-settings.json.bak",
+                "settings.yaml",
+                "env.tar.gz",
+                "hubconf.py",
+                "x.zip",
+                "evil.Pth",
+            )
+        ),
+        "evil.egg/README.md",
+        "1/model.savedmodel/variables/variables.data-00000-of-00001.py",
+    ],
+)
+@pytest.mark.parametrize("runtime", SOUND)
+def test_one_file_beyond_the_formats_refuses_the_version(runtime: str, extra: str) -> None:
+    check_names(config(runtime), SOUND[runtime])
+    with pytest.raises(AgentError) as caught:
+        check_names(config(runtime), [*SOUND[runtime], extra])
+    assert caught.value.failure is PICKLE_REFUSED
+    check_names(config(runtime, allow=True), [*SOUND[runtime], extra])
+
+
+CONFIG = """
+name: "churn"  # the model
+platform: "onnxruntime_onnx"
+max_batch_size: 8
+input [ { name: "age" data_type: TYPE_FP32 dims: [ -1, 3 ] } ]
+output [ { name: "p", data_type: TYPE_FP32, dims: [ 1 ], label_filename: "labels.txt" } ]
+instance_group [ { count: 1 kind: KIND_CPU } ]
+dynamic_batching { max_queue_delay_microseconds: 100 }
+version_policy: { latest { num_versions: 1 } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "refused"),
+    [
+        ("", None),
+        ('backend: "python"', "backend 'python'"),
+        ("backend: 'pytorch'", "backend 'pytorch'"),
+        ('backend: "onnx" "runtime"', "backend 'onnx'"),
+        ('backend\n:\n"\\160ython"', "backend"),
+        ('platform: "ensemble"', "platform 'ensemble'"),
+        ('default_model_filename: "labels.txt"', "default_model_filename"),
+        ('parameters { key: "EXECUTION_ENV_PATH" value { string_value: "x.txt" } }', "parameters"),
+        ('model_operations { op_library_filename: "x.txt" }', "model_operations"),
+        ('cc_model_filenames { key: "8.0" value: "x.txt" }', "cc_model_filenames"),
+        ("[evil.extension] { }", "evil"),
+        ("\x00", "not understood"),
+    ],
+)
+def test_a_triton_config_describes_data_only(tmp_path: Path, extra: str, refused: str | None) -> None:
+    place = tmp_path / "config.pbtxt"
+    place.write_text(CONFIG + extra)
+    check_contents(config("triton", allow=True), {"config.pbtxt": place})
+    if refused is None:
+        check_contents(config("triton"), {"config.pbtxt": place})
+        return
+    with pytest.raises(AgentError, match=refused) as caught:
+        check_contents(config("triton"), {"config.pbtxt": place})
+    assert caught.value.failure is PICKLE_REFUSED
+
+
+@pytest.mark.parametrize("target", ["../elsewhere", "data", "/usr/lib/evil.py", "missing.txt", "1/model.onnx"])
+@pytest.mark.parametrize("name", ["1/labels.txt", "2"])
+def test_links_in_an_image_cannot_hide_files(tmp_path: Path, name: str, target: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "model.py").touch()
+    model = tmp_path / "model"
+    (model / "1").mkdir(parents=True)
+    (model / "data").mkdir()
+    (model / "1" / "model.onnx").write_bytes(b"\x08\x07")
+    rules = CheckModel(directory=str(model), runtime="triton", formats=PRESETS["triton"].formats)
+    check_model(rules)
+    (model / name).symlink_to(target)
+
+    with pytest.raises(AgentError, match=name):
+        check_model(rules)
+
+
+def test_a_link_to_a_file_of_the_model_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "weights.bin").write_bytes(b"\x08\x07")
+    (tmp_path / "1" / "model.onnx").symlink_to("../weights.bin")
+    rules = CheckModel(directory=str(tmp_path), runtime="triton", formats=PRESETS["triton"].formats)
+
+    check_model(rules)
+
+    (tmp_path / "weights.bin").write_bytes(pickle.dumps([]))
+    with pytest.raises(AgentError, match=r"weights\.bin"):
+        check_model(rules)
+
+
 def test_what_is_refused_is_named_and_bounded() -> None:
     with pytest.raises(
         AgentError, match=r"loads joblib \(model.joblib\); pickle .*the model contains a0, .* and 95 more"
@@ -78,6 +237,9 @@ def test_what_is_refused_is_named_and_bounded() -> None:
         ("weights", pickle.dumps([], protocol=2), True),
         ("model.bin", b"PK\x03\x04archive/data.pkl", True),
         ("archive.zip", b"PK\x03\x04readme", False),
+        ("model.onnx", zipped("archive/data.pkl"), True),
+        ("model.onnx", zipped("readme"), False),
+        ("labels.txt", b"\x7fELF\x02", True),
         ("model.safetensors", b"\x80\x02\x00\x00\x00\x00\x00\x00{", False),
         ("text", b"\x80", False),
         ("text", "\u20ac".encode(), False),
