@@ -18,7 +18,7 @@ from perennial.agent.artifact.digest import content_digest, file_sha256, short
 from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, MANIFEST_LIMIT
 from perennial.agent.artifact.paths import shared_folder
 from perennial.agent.publish.model_card import CARD, model_card
-from perennial.agent.publish.output import METRICS_FILE, output_files, read_metrics
+from perennial.agent.publish.output import METRICS_FILE, output_files, output_watch, read_metrics
 from perennial.agent.publish.progress_server import progress_server
 from perennial.agent.storage.client import ObjectStore, join_uri, naming
 from perennial.agent.storage.errors import AgentError
@@ -26,7 +26,7 @@ from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
 from perennial.agent.storage.progress import Progress
 from perennial.agent.storage.retry import Retry
 from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig
-from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
+from perennial.api.contract.manifest import MOST_SKIPPED, FileEntry, InputManifest, Manifest, SkippedFile
 from perennial.api.contract.messages import NothingToPublish, Published
 from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH
 from perennial.core.times import format_time
@@ -60,7 +60,7 @@ def publish_on_sigterm(
         ready.parent.mkdir(exist_ok=True)
         ready.touch()
     log.info("waiting for training to end")
-    with progress_server(root):
+    with progress_server(root), output_watch(root / "output"):
         wait()
     if os.environ.get(WORKER_VARIABLE, "0") != "0":
         log.info("not the first worker: nothing to publish")
@@ -77,17 +77,16 @@ def publish(
         AgentError: as in `core.failures`.
     """
     output = Path(config.root) / "output"
-    names = output_files(output)
+    found = output_files(output)
+    names = found.files
     if not names:
         log.warning("%s is empty: nothing to publish", output)
         return NothingToPublish()
-    if MANIFEST in names:
-        raise AgentError(DATA_INVALID, f"the output contains {MANIFEST}, a reserved name: rename it")
     entries = tuple(in_parallel(lambda name: _entry(output, name), names, FILE_THREADS))
     digest = content_digest(entries)
     version = join_uri(config.output, f"versions/{short(digest)}/")
     metrics = read_metrics(output / METRICS_FILE)
-    manifest = _manifest(config, entries, digest, metrics)
+    manifest = _manifest(config, entries, found.skipped, digest, metrics)
     retry = Retry(retry_seconds)
 
     known = retry(lambda: _is_published(store, version, digest))
@@ -122,10 +121,17 @@ def _entry(output: Path, name: str) -> FileEntry:
         raise AgentError(DATA_INVALID, f"the agent cannot read {name!r} in the output: chmod a+r it") from error
 
 
-def _manifest(config: PublishConfig, files: tuple[FileEntry, ...], digest: str, metrics: dict[str, str]) -> Manifest:
+def _manifest(
+    config: PublishConfig,
+    files: tuple[FileEntry, ...],
+    skipped: tuple[SkippedFile, ...],
+    digest: str,
+    metrics: dict[str, str],
+) -> Manifest:
     return Manifest(
         digest=digest,
         files=files,
+        skipped=skipped[:MOST_SKIPPED],
         namespace=config.namespace,
         training_job=config.training_job,
         run=config.run,

@@ -3,69 +3,184 @@
 import json
 import logging
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+from threading import Event, Thread
 from typing import Any
 
+from perennial.agent.artifact.manifest import MANIFEST
 from perennial.agent.artifact.paths import is_plain
 from perennial.agent.storage.errors import AgentError
+from perennial.api.contract.manifest import LONGEST_SKIPPED, SkippedFile
 from perennial.core.failures import DATA_INVALID, UNSAFE_PATH
 
 log = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
 MAX_FILES = 100_000
+WATCH_SECONDS = 60.0
 _METRICS_LIMIT = 2**20
 _MOST_METRICS = 64
 _LONGEST_NAME = 63
 _LONGEST_VALUE = 32
 
 
-def output_files(output: Path) -> list[str]:
-    """Return the relative paths of all files under a folder, sorted. Symbolic links are followed.
+@dataclass(frozen=True)
+class Output:
+    """What an output folder contains."""
+
+    files: tuple[str, ...]
+    """Relative paths of the files to publish, sorted. Symbolic links are followed."""
+    skipped: tuple[SkippedFile, ...] = ()
+    """Entries that are not files, or that have no publishable name."""
+    unreadable: tuple[AgentError, ...] = ()
+    """Why some files cannot be published. Without them, the version would be incomplete."""
+
+
+def scan(output: Path) -> Output:
+    """Return what a folder contains, without reading the files.
 
     Raises:
-        AgentError: UnsafePath for a link that leaves the folder or a name that is not a plain path; DataInvalid for
-            special files, unreadable folders and too many files.
+        AgentError: DataInvalid for too many files.
     """
-    found: list[str] = []
-    for path in _walk(output, "", output.resolve(), frozenset()):
-        if not is_plain(path):
-            raise AgentError(UNSAFE_PATH, f"the output contains a file with an unsafe name: {path[:200]!r}")
-        found.append(path)
-        if len(found) > MAX_FILES:
+    files: list[str] = []
+    skipped: list[SkippedFile] = []
+    unreadable: list[AgentError] = []
+    for name, problem in _walk(output, "", os.path.realpath(output), frozenset()):
+        if isinstance(problem, AgentError):
+            unreadable.append(problem)
+        elif problem is not None:
+            skipped.append(SkippedFile(path=_printable(name), reason=problem))
+        else:
+            files.append(name)
+        if len(files) > MAX_FILES:
             raise AgentError(DATA_INVALID, f"the output has more than {MAX_FILES} files: pack them into fewer")
-    return sorted(found)
+    return Output(tuple(sorted(files)), tuple(skipped), tuple(unreadable))
 
 
-def _walk(folder: Path, prefix: str, inside: Path, above: frozenset[Path]) -> Iterator[str]:
-    here = folder.resolve()
-    if here in above:
-        raise AgentError(UNSAFE_PATH, f"{prefix!r} in the output is a link to one of its parent folders")
+def output_files(output: Path) -> Output:
+    """Return the files to publish; entries that are not files are left out and logged.
+
+    Raises:
+        AgentError: UnsafePath for a link that leaves the folder; DataInvalid for unreadable files and folders, and for
+            too many files.
+    """
+    found = scan(output)
+    if found.unreadable:
+        raise found.unreadable[0]
+    for entry in found.skipped:
+        log.warning("leaving out %r: %s", entry.path, entry.reason)
+    return found
+
+
+Problem = AgentError | str | None
+"""Why an entry cannot be published, or why it is left out; None for a file."""
+
+
+def _walk(folder: Path, prefix: str, inside: str, above: frozenset[str]) -> Iterator[tuple[str, Problem]]:
+    """Yield all files and problematic entries below a folder."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except PermissionError as error:
-        raise AgentError(
-            DATA_INVALID, f"the agent cannot read the folder {prefix or 'output'!r}: chmod a+rx it"
-        ) from error
+    except OSError as error:
+        why = "chmod a+rx it" if isinstance(error, PermissionError) else error.strerror
+        yield prefix, AgentError(DATA_INVALID, f"the agent cannot read the folder {prefix or 'output'!r}: {why}")
+        return
+    here = above | {os.path.realpath(folder)}
     for entry in entries:
         name = f"{prefix}{entry.name}"
-        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(inside):
-            raise AgentError(UNSAFE_PATH, f"{name!r} in the output links to a file outside of it: copy the file")
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), f"{name}/", inside, above | {here})
-        elif entry.is_file():
-            yield name
+        problem = _problem(entry, name, inside, here)
+        if problem is None and _mode(entry, S_ISDIR):
+            yield from _walk(Path(entry.path), f"{name}/", inside, here)
         else:
-            raise AgentError(DATA_INVALID, f"{name!r} in the output is a {_kind(entry)}, not a file: remove it")
+            yield name, problem
+
+
+def _problem(entry: os.DirEntry[str], name: str, inside: str, above: frozenset[str]) -> Problem:
+    if not is_plain(name):
+        return "its name is not a plain path"
+    if name == MANIFEST:
+        return "its name is reserved for the manifest of the version"
+    return (_link_problem(entry, name, inside, above) if entry.is_symlink() else None) or _file_problem(entry, name)
+
+
+def _link_problem(entry: os.DirEntry[str], name: str, inside: str, above: frozenset[str]) -> Problem:
+    target = os.path.realpath(entry.path)
+    if not Path(target).is_relative_to(inside):
+        return AgentError(UNSAFE_PATH, f"{name!r} in the output links to a file outside of it: copy the file")
+    if target in above:
+        return "a link to one of its parent folders"
+    return None if _mode(entry, lambda _: True) else "a broken link"
+
+
+def _file_problem(entry: os.DirEntry[str], name: str) -> Problem:
+    if _mode(entry, S_ISDIR):
+        return None
+    if not _mode(entry, S_ISREG):
+        return f"a {_kind(entry)}, not a file"
+    if not os.access(entry.path, os.R_OK, effective_ids=True):
+        return AgentError(DATA_INVALID, f"the agent cannot read {name!r} in the output: chmod a+r it")
+    return None
+
+
+def _mode(entry: os.DirEntry[str], test: Callable[[int], bool]) -> bool:
+    """Test the mode of an entry, following links; False if it cannot be read, as for a link to itself."""
+    try:
+        return test(entry.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    if entry.is_symlink():
-        return "broken link"
-    mode = entry.stat(follow_symlinks=False).st_mode
-    return "named pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+    return "named pipe" if _mode(entry, S_ISFIFO) else "socket" if _mode(entry, S_ISSOCK) else "device"
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()[:LONGEST_SKIPPED]
+
+
+class OutputWatch:
+    """Logs during training which files could not be published at its end, while the code can still be corrected."""
+
+    def __init__(self, output: Path) -> None:
+        """Watch a folder that may not exist yet."""
+        self._output = output
+        self._seen: frozenset[str] = frozenset()
+        self._told: frozenset[str] = frozenset()
+
+    def check(self) -> tuple[str, ...]:
+        """Log and return problems that the previous check found too, each of them once.
+
+        A file that is being written may be unreadable for a moment.
+        """
+        try:
+            found = frozenset(str(problem) for problem in scan(self._output).unreadable)
+        except AgentError as error:
+            found = frozenset({str(error)})
+        news = tuple(sorted((found & self._seen) - self._told))
+        self._seen, self._told = found, self._told | frozenset(news)
+        for problem in news:
+            log.warning("the output cannot be published as it is: %s", problem)
+        return news
+
+
+@contextmanager
+def output_watch(output: Path, interval: float = WATCH_SECONDS) -> Iterator[None]:
+    """Check a folder at an interval, in seconds, until the context ends."""
+    watch, ended = OutputWatch(output), Event()
+
+    def work() -> None:
+        while not ended.wait(interval):
+            watch.check()
+
+    thread = Thread(target=work, name="output-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def read_metrics(path: Path) -> dict[str, str]:

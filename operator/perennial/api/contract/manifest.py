@@ -19,6 +19,17 @@ class FileEntry(Model):
     sha256: Sha256 = Field(description="sha256 of the content, in hex.")
 
 
+LONGEST_SKIPPED = 256
+MOST_SKIPPED = 100
+
+
+class SkippedFile(Model):
+    """An entry of the output that is not part of the version."""
+
+    path: Annotated[str, Field(max_length=LONGEST_SKIPPED)] = Field(description="Its path, cut if long.")
+    reason: ShortText = Field(description="Why it was left out.")
+
+
 class InputManifest(Model):
     """Files downloaded for one input of a run, so that the same data can be found again."""
 
@@ -60,6 +71,9 @@ class Manifest(Recipe):
     digest: Digest = Field(description="Content digest: see content_digest in agent/artifact/digest.py.")
     files: Annotated[tuple[FileEntry, ...], Field(max_length=100_000)] = Field(
         description="Files of the version, by path."
+    )
+    skipped: Annotated[tuple[SkippedFile, ...], Field(max_length=MOST_SKIPPED)] = Field(
+        (), description="Entries of the output that were left out, such as broken links and sockets; at most 100."
     )
     namespace: ShortText = Field(description="Namespace of the TrainingJob.")
     training_job: ShortText = Field(description="Name of the TrainingJob.")

@@ -148,6 +148,23 @@ def test_a_link_out_of_the_folder_is_refused(s3: S3Server, store: ObjectStore, t
     assert s3.keys(bucket) == []
 
 
+def test_what_is_left_out_is_named_in_the_manifest(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    output(tmp_path, {"model.onnx": b"weights", "manifest.json": b"{}"})
+    (tmp_path / "output/last.ckpt").symlink_to("last.ckpt")
+
+    published = publish(config(s3, tmp_path, bucket), store)
+
+    assert isinstance(published, Published)
+    assert published.files == 1
+    (key,) = [key for key in s3.keys(bucket) if key.endswith("/manifest.json")]
+    manifest = Manifest.model_validate_json(s3.read(bucket, key))
+    assert {entry.path: entry.reason for entry in manifest.skipped} == {
+        "last.ckpt": "a broken link",
+        "manifest.json": "its name is reserved for the manifest of the version",
+    }
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "NaN", '{"a": ' * 3000])
 def test_broken_metrics_cost_the_metrics_not_the_model(tmp_path: Path, text: str) -> None:
     path = tmp_path / "metrics.json"
