@@ -35,7 +35,8 @@ COMMANDS: dict[str, TypeAdapter[Any]] = {
     "poll": TypeAdapter(PollConfig),
     "drift": TypeAdapter(DriftConfig),
 }
-_MESSAGE_LENGTH = 1024
+_MESSAGE_LENGTH = 640
+"""Short enough for a pod with 16 containers, which share 12 KiB."""
 
 
 def main(arguments: list[str]) -> int:
@@ -50,7 +51,8 @@ def main(arguments: list[str]) -> int:
     from perennial.agent.storage.errors import AgentError
 
     try:
-        message = _run(read_config(arguments[0]))
+        config = read_config(arguments[0])
+        message = _run(config)
     except BadConfig as error:
         return fail(CONFIG_INVALID, str(error))
     except AgentError as error:
@@ -61,7 +63,8 @@ def main(arguments: list[str]) -> int:
         log.exception("unexpected failure")
         return fail(UNEXPECTED, f"{type(error).__name__}: {error}")
     if message is not None:
-        write_termination_message(encode(message))
+        limit = config.message_bytes if isinstance(config, PublishConfig) else MAX_BYTES
+        write_termination_message(encode(message, limit))
     return 0
 
 
@@ -127,10 +130,10 @@ def read_config(command: str) -> Any:
         raise BadConfig(f"{CONFIG_VARIABLE} is not JSON: {error}") from error
 
 
-def encode(message: AgentMessage) -> str:
-    """Return a message as JSON of at most 4096 bytes, dropping the least important entries first."""
+def encode(message: AgentMessage, limit: int = MAX_BYTES) -> str:
+    """Return a message as JSON of at most `limit` bytes, dropping the least important entries first."""
     text = message.model_dump_json(by_alias=True, exclude_none=True)
-    while len(text.encode()) > MAX_BYTES and (shorter := _shorter(message)) is not None:
+    while len(text.encode()) > limit and (shorter := _shorter(message)) is not None:
         message = shorter
         text = message.model_dump_json(by_alias=True, exclude_none=True)
     return text

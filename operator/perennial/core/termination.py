@@ -1,15 +1,25 @@
 """Parses termination messages of the agent: untrusted text to a validated message."""
 
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from perennial.api.contract.messages import MAX_BYTES, Failure, Message
+from perennial.api.contract.messages import MAX_BYTES, POD_MAX_BYTES, Failure, Message, Published
 from perennial.core.failures import AgentFailure
 from perennial.core.waiting import clean
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Message)
+
+
+_INJECTED_CONTAINERS = 2
+"""Sidecars that a mesh or another webhook may add to a pod, and which then share the budget."""
+
+
+def message_budget(containers: int) -> int:
+    """Return the longest termination message, in bytes, of each container in a pod with so many containers."""
+    return min(MAX_BYTES, POD_MAX_BYTES // (containers + _INJECTED_CONTAINERS))
 
 
 class BadMessage(ValueError):
@@ -32,6 +42,58 @@ def parse_message(text: str | None) -> Message:
         return _ADAPTER.validate_python(_legible(json.loads(text)))
     except (ValidationError, ValueError, RecursionError):
         raise BadMessage("the termination message is not one that the agent writes") from None
+
+
+def parse_publishing(text: str | None, uri_of: Callable[[str], str]) -> Message:
+    """Parse the termination message of `publish`, also if the kubelet truncated it.
+
+    A truncated message loses metrics and perhaps its URI, which `uri_of` then derives from the digest. The version's
+    manifest has all of them.
+
+    Raises:
+        BadMessage: as `parse_message`.
+    """
+    try:
+        return parse_message(text)
+    except BadMessage:
+        found = _truncated(text or "", uri_of)
+        if found is None:
+            raise
+        return found
+
+
+def _truncated(text: str, uri_of: Callable[[str], str]) -> Published | None:
+    if len(text) > MAX_BYTES or not printable(text) or _is_json(text):
+        return None
+    for candidate in _complete_prefixes(text):
+        try:
+            document = _legible(json.loads(candidate))
+            if "uri" not in document:
+                document = {**document, "uri": uri_of(str(document.get("digest")))}
+            message = _ADAPTER.validate_python(document)
+        except (ValidationError, ValueError, TypeError, RecursionError):
+            continue
+        if isinstance(message, Published):
+            # How many metrics were cut off is unknown, but it is at least one.
+            return message.model_copy(update={"metrics_dropped": message.metrics_dropped + 1})
+        return None
+    return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _complete_prefixes(text: str) -> Iterator[str]:
+    """Yield the beginnings of a truncated JSON object that may be complete after closing it, longest first."""
+    end = len(text)
+    while (end := text.rfind(",", 0, end)) > 0:
+        yield f"{text[:end]}}}}}"
+        yield f"{text[:end]}}}"
 
 
 def _legible(value: Any) -> Any:

@@ -14,7 +14,7 @@ _TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:25.08-py3"
 _VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
 
 
-def _format(name: str, *files: str, data: tuple[str, ...] = (), runs_code: bool = False) -> ModelFormat:
+def _format(name: str, *files: str, data: tuple[str, ...] | None = None, runs_code: bool = False) -> ModelFormat:
     return ModelFormat(name=name, files=files, data=data, runs_code=runs_code)
 
 

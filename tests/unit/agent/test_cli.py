@@ -16,7 +16,7 @@ from perennial.agent.storage.client import ObjectStore, open_storage
 from perennial.agent.storage.errors import AgentError
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.commands import FetchInputs, PublishConfig
-from perennial.api.contract.messages import MAX_BYTES, Failure, Published
+from perennial.api.contract.messages import MAX_BYTES, Failure, NothingToPublish, Published
 from perennial.core.failures import TABLE, AgentFailure
 from perennial.core.termination import parse_message
 from tests.unit.agent.conftest import S3Server
@@ -88,12 +88,11 @@ def test_publishing_again_mends_a_file_of_the_same_size(s3: S3Server, store: Obj
     assert s3.read(bucket, key) == b"weights"
 
 
-def test_a_reserved_name_is_refused(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_reserved_name_is_left_out(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "output").mkdir()
     (tmp_path / "output/manifest.json").write_bytes(b"{}")
     config = PublishConfig(
         output="s3://abc/m/", namespace="n", training_job="t", run="t-1", attempt=0, root=str(tmp_path)
     )
 
-    with pytest.raises(AgentError, match="reserved"):
-        publish(config, store)
+    assert isinstance(publish(config, store), NothingToPublish)

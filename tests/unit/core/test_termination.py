@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from perennial.api.contract.messages import Failure, Fetched, Published
 from perennial.core.failures import BUCKET_NOT_FOUND
-from perennial.core.termination import BadMessage, failure_of, failure_words, parse_message
+from perennial.core.termination import (
+    BadMessage,
+    failure_of,
+    failure_words,
+    message_budget,
+    parse_message,
+    parse_publishing,
+)
 
 PUBLISHED: dict[str, Any] = {
     "v": 1,
@@ -29,6 +36,56 @@ def test_a_message_of_ours_is_read() -> None:
     assert isinstance(message, Published)
     assert message.metrics == {"auc": "0.9"}
     assert isinstance(parse_message('{"v":1,"kind":"Fetched"}'), Fetched)
+
+
+WHOLE = Published(
+    uri="s3://models/churn/versions/0123456789ab/",
+    digest="sha256:" + "0" * 64,
+    files=3,
+    bytes=10,
+    time="2026-01-31T12:00:00Z",
+    metrics_dropped=2,
+    metrics={f"validation/segment, {number}": f'{number}, "}}' for number in range(20)},
+)
+TEXT = WHOLE.model_dump_json(by_alias=True)
+
+
+@pytest.mark.parametrize("length", range(len(TEXT) + 1))
+def test_a_published_version_survives_the_truncation_of_its_message(length: int) -> None:
+    derived = WHOLE.uri
+    try:
+        found = parse_publishing(TEXT[:length], lambda _: derived)
+    except BadMessage:
+        assert '"time":"2026-01-31T12:00:00Z",' not in TEXT[:length], "digest and time are complete"
+        return
+
+    assert isinstance(found, Published)
+    assert (found.uri, found.digest, found.files, found.bytes) == (WHOLE.uri, WHOLE.digest, 3, 10)
+    assert found.metrics.items() <= WHOLE.metrics.items()
+    assert found.metrics_dropped > 2 or length == len(TEXT) or '"uri"' not in TEXT[:length]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({**PUBLISHED, "extra": 1}),
+        json.dumps({**PUBLISHED, "metrics": {f"m{i}": "1" for i in range(33)}}),
+        json.dumps({**PUBLISHED, "v": 2})[:-3],
+        json.dumps({**PUBLISHED, "kind": "Fetched"})[:-3],
+        '{"v":1,"kind":"Fetched","inputs":[',
+        "{" * 4000,
+        "," * 4096,
+        None,
+    ],
+)
+def test_only_a_truncated_message_of_publish_is_completed(text: str | None) -> None:
+    with pytest.raises(BadMessage):
+        parse_publishing(text, lambda _: "s3://models/x/")
+
+
+@pytest.mark.parametrize(("containers", "expected"), [(1, 4096), (3, 2457), (11, 945)])
+def test_containers_of_a_pod_share_the_message_budget(containers: int, expected: int) -> None:
+    assert message_budget(containers) == expected
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def _matches(item: ModelFormat, name: str) -> bool:
 
 
 def _belongs(item: ModelFormat, name: str) -> bool:
-    return _matches(item, name) or any(fnmatchcase(name, pattern) for pattern in item.data)
+    return _matches(item, name) or any(fnmatchcase(name, pattern) for pattern in item.data or ())
 
 
 def _is_common(name: str) -> bool:

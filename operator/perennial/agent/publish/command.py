@@ -85,7 +85,7 @@ def publish(
     entries = tuple(in_parallel(lambda name: _entry(output, name), names, FILE_THREADS))
     digest = content_digest(entries)
     version = join_uri(config.output, f"versions/{short(digest)}/")
-    metrics = read_metrics(output / METRICS_FILE)
+    metrics = read_metrics(output / METRICS_FILE, config.metrics_first or ())
     manifest = _manifest(config, entries, found.skipped, digest, metrics)
     retry = Retry(retry_seconds)
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,10 +183,11 @@ def output_watch(output: Path, interval: float = WATCH_SECONDS) -> Iterator[None
         ended.set()
 
 
-def read_metrics(path: Path) -> dict[str, str]:
+def read_metrics(path: Path, first: Iterable[str] = ()) -> dict[str, str]:
     """Return the metrics written by the training code, a JSON object of numbers and strings, as strings.
 
-    Nested objects are flattened with dots. An invalid or too large file means no metrics, but does not fail the
+    Those named by `first` come first, since the last ones are dropped where there is little space. Nested objects are
+    flattened with dots. An invalid or too large file means no metrics, but does not fail the
     command: the model is published without them. Everything left out is logged.
     """
     try:
@@ -202,7 +203,8 @@ def read_metrics(path: Path) -> dict[str, str]:
         log.warning("ignoring %s: %s", METRICS_FILE, error)
         return {}
     fit = {name: text for name, text in flat if _fits(name, text)}
-    kept = dict(list(fit.items())[:_MOST_METRICS])
+    ordered = {**{name: fit[name] for name in first if name in fit}, **fit}
+    kept = dict(list(ordered.items())[:_MOST_METRICS])
     if len(kept) < len(flat):
         log.warning(
             "ignoring %d entries of %s: at most %d, with names of at most %d and values of at most %d characters",

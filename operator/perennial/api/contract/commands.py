@@ -10,6 +10,7 @@ from pydantic import Field
 from perennial.api.common.base import Digest, Model, Period, S3Uri
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.manifest import Recipe
+from perennial.api.contract.messages import MAX_BYTES
 from perennial.api.driftmonitor.checks import GroundTruth, Predictions
 from perennial.api.driftmonitor.resource import Checks, Features
 from perennial.api.modeldeployment.capture import RequestId
@@ -90,6 +91,10 @@ class PublishConfig(Model):
     chain: str | None = None
     attempt: int
     recipe: Recipe = Field(Recipe())
+    metrics_first: tuple[str, ...] | None = None
+    """Metrics that the operator needs; others are dropped first if the termination message is too long."""
+    message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
+    """Longest termination message that the kubelet keeps in this pod."""
     root: str = ROOT
 
 

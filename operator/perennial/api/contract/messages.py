@@ -14,6 +14,8 @@ from perennial.api.driftmonitor.status import FeatureScore
 
 MAX_BYTES = 4096
 """The kubelet truncates a container's termination message to this length."""
+POD_MAX_BYTES = 12 * 1024
+"""The kubelet divides this by the number of a pod's containers, and truncates longer messages."""
 
 Line = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -80,18 +82,21 @@ class Polled(AgentMessage):
 
 
 class Published(AgentMessage):
-    """`publish` has uploaded a version and, last, its manifest."""
+    """`publish` has uploaded a version and, last, its manifest.
+
+    Metrics come last: if the kubelet truncates the message, the operator still reads the rest.
+    """
 
     kind: Literal["Published"] = "Published"
-    uri: S3Uri
     digest: Digest
     files: Count
     bytes: Count
+    time: Timestamp
+    metrics_dropped: Count = 0
+    uri: S3Uri
     metrics: Annotated[
         dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=32)]], Field(max_length=32)
     ] = Field(default_factory=dict)
-    metrics_dropped: Count = 0
-    time: Timestamp
 
 
 class NothingToPublish(AgentMessage):

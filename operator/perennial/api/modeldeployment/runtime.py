@@ -33,8 +33,8 @@ class ModelFormat(Model):
         description="Patterns of paths within the model, such as model.onnx or *.safetensors; * matches any text, "
         "including slashes. One matching file is enough."
     )
-    data: Annotated[tuple[Pattern, ...], Field(max_length=32)] = Field(
-        (),
+    data: Annotated[tuple[Pattern, ...], Field(max_length=32)] | None = Field(
+        None,
         description="Patterns of the format's other files, which cannot run code. A model with a file that matches "
         "neither files nor data is rejected unless model.allowPickle is set; text, tables, images and metrics.json are "
         "always accepted.",

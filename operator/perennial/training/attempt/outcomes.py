@@ -12,7 +12,7 @@ from perennial.api.kubernetes import ContainerStatus, KubeCondition, Pod, Termin
 from perennial.core import failures
 from perennial.core.container_exit import ContainerExit, ExitKind, is_over_storage_limit, judge, judge_agent
 from perennial.core.decision import EventNote
-from perennial.core.termination import BadMessage, agent_words, parse_message
+from perennial.core.termination import BadMessage, agent_words, parse_publishing
 from perennial.core.times import canonical_time, seconds_since
 from perennial.core.waiting import clean
 from perennial.training.job.build import AGENT, FETCH, TRAIN
@@ -213,7 +213,7 @@ def _of_publishing(agent: ContainerStatus | None, output: str) -> AttemptOutcome
     if ended.exit_code != 0:
         return of_agent(AGENT, ended)
     try:
-        message = parse_message(ended.message)
+        message = parse_publishing(ended.message, lambda digest: version_uri(output, digest))
     except BadMessage as error:
         return _bad(str(error))
     return _of_message(message, output)

@@ -27,6 +27,7 @@ from perennial.core.podspec import (
     workspace_volume,
 )
 from perennial.core.quantities import parse_quantity
+from perennial.core.termination import message_budget
 from perennial.training.job.env import environment
 from perennial.training.job.kueue import queue_fields, queue_labels
 from perennial.training.job.plan import RunPlan, lineage_of, plan_text, recipe_of
@@ -162,6 +163,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
         found.append(agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT]))
     found += prepare_containers(resource, run, config, [_MOUNT])
     if spec.output:
+        before_sidecar = len(found)
         publish = PublishConfig(
             storage=storage,
             output=spec.output.uri,
@@ -171,10 +173,19 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             chain=run.trigger.chain,
             attempt=run.attempt,
             recipe=recipe_of(spec, run),
+            metrics_first=metrics_first(spec) or None,
+            # The sidecar and the main container come on top.
+            message_bytes=message_budget(before_sidecar + 2),
         )
         sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
         found.append({**sidecar, "restartPolicy": "Always", "startupProbe": _SIGNAL_HANDLER_PROBE})
     return found
+
+
+def metrics_first(spec: TrainingJobSpec) -> tuple[str, ...]:
+    """Return the metrics that decide about a run: the sweep's objective and the criteria of acceptance."""
+    objective = [spec.sweep.objective.metric] if spec.sweep is not None else []
+    return tuple(dict.fromkeys([*objective, *(item.metric for item in spec.acceptance or ())]))
 
 
 def _train(resource: TrainingJob, run: CurrentRun, config: OperatorConfig) -> dict[str, Any]:

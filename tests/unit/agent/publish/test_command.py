@@ -184,12 +184,13 @@ def test_a_message_always_fits(s3: S3Server) -> None:
         time="2026-01-31T12:00:00Z",
     )
 
-    text = encode(message)
-    read = parse_message(text)
+    for limit in (4096, 2457, 1400):
+        text = encode(message, limit)
+        read = parse_message(text)
 
-    assert len(text.encode()) <= 4096
-    assert isinstance(read, Published)
-    assert read.metrics_dropped == 32 - len(read.metrics) > 0
+        assert len(text.encode()) <= limit
+        assert isinstance(read, Published)
+        assert read.metrics_dropped == 32 - len(read.metrics) > 0
 
 
 def start(config: PublishConfig, tmp_path: Path) -> subprocess.Popen[bytes]:

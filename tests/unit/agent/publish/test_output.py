@@ -1,5 +1,6 @@
 """What the training left is checked name by name before any of it is published."""
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -150,6 +151,16 @@ def test_metrics_are_never_cut(tmp_path: Path) -> None:
     path.write_text('{"auc": 0.9, "ok": true, "best": {"step": 3}, "note": "fine", "n": %s, "l": [1]}' % ("9" * 40))
 
     assert read_metrics(path) == {"auc": "0.9", "ok": "true", "best.step": "3", "note": "fine"}
+
+
+def test_metrics_that_decide_are_kept_first(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps({f"m{number:02}": number for number in range(70)}))
+
+    found = list(read_metrics(path, ["m69", "missing", "m68"]))
+
+    assert found[:3] == ["m69", "m68", "m00"]
+    assert len(found) == 64
 
 
 def test_a_name_that_is_file_and_folder_at_once_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from perennial.agent.cli import encode
+from perennial.api.contract.messages import Published
 from perennial.core.failures import TABLE, AgentFailure
 from perennial.core.times import parse_time
 from perennial.training.attempt.outcomes import (
@@ -190,6 +192,27 @@ HOSTILE = {
     "deep nesting": "[" * 4000,
     "a number": "1",
 }
+
+
+@pytest.mark.parametrize("containers", [3, 4, 5, 7, 11, 20])
+def test_a_truncated_message_does_not_repeat_the_training(containers: int) -> None:
+    message = Published(
+        digest=DIGEST,
+        files=3,
+        bytes=1,
+        time=NOW,
+        uri=VERSION,
+        metrics={f"validation/segment_{n:02d}/weighted_average_precision_at_k": f"0.{'1' * 16}" for n in range(32)},
+    )
+    truncated = encode(message).encode()[: 12288 // containers].decode()
+
+    found = outcome(complete(), sidecar(truncated))
+
+    assert found is not None
+    assert (found.ending, found.reason) == ("Succeeded", "RunSucceeded")
+    assert found.published is not None
+    assert (found.published.digest, found.published.uri) == (DIGEST, VERSION)
+    assert len(found.published.metrics) == 32 or found.published.metrics_dropped == 1
 
 
 @pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())

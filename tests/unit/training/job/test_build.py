@@ -87,6 +87,17 @@ def test_what_users_wrote_reaches_the_agent_and_the_code_unchanged() -> None:
     assert env({"parameters": odd})["PERENNIAL_PARAM_PATTERN"].count("$$") == 4
 
 
+@pytest.mark.parametrize(("steps", "limit"), [(0, 2457), (8, 945)])
+def test_the_sidecar_gets_its_share_of_the_termination_messages(steps: int, limit: int) -> None:
+    spec = {
+        "prepare": [{"name": f"step{number}", "command": ["true"]} for number in range(steps)] or None,
+        "acceptance": [{"metric": "auc", "min": "0.8"}, {"metric": "loss", "max": "1"}],
+    }
+    config = PublishConfig.model_validate_json(config_of(pod(spec)["initContainers"][-1]))
+
+    assert (config.message_bytes, config.metrics_first) == (limit, ("auc", "loss"))
+
+
 def test_the_code_is_told_where_it_is_and_what_it_gets() -> None:
     found = env({"seed": 0, "parameters": {"max_depth": "6"}})
 
