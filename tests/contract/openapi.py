@@ -50,6 +50,8 @@ def _strict(schema: Schema) -> Schema:
     """Return a schema in the dialect of validators: no unknown fields, and quantities as text or number."""
     if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
         return {"type": ["string", "integer"]}
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return {"type": ["string", "number"]}
     node = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes")}
     if "properties" in schema:
         node["properties"] = {name: _strict(item) for name, item in schema["properties"].items()}

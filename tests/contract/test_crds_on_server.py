@@ -99,6 +99,32 @@ def test_refuses_what_cannot_work(server: Server, case: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [(0.5, "0.5"), (2, "2"), (1.25, "1.25"), (0.001, "0.001"), ("500m", "500m"), ("0.5", "0.5"), (2.0, "2")],
+)
+@pytest.mark.parametrize("kind", RESOURCES, ids=lambda kind: kind.kind)
+def test_takes_the_quantities_that_a_pod_takes(server: Server, kind: Kind, written: Any, read: str) -> None:
+    manifest = merged(minimal(kind.kind), {"spec": {"resources": {"requests": {"cpu": written}}}})
+
+    answer = server.create(manifest, "default", dry=True)
+
+    assert answer.ok, answer.message
+    resources = MODELS[kind.kind].model_validate(answer.body).spec.resources
+    assert resources is not None
+    assert resources.requests == {"cpu": read}
+
+
+@pytest.mark.parametrize("written", ["0.5 cores", "half", "-1", ""])
+def test_refuses_text_that_is_not_a_quantity(server: Server, written: str) -> None:
+    manifest = merged(minimal("TrainingJob"), {"spec": {"resources": {"limits": {"cpu": written}}}})
+
+    answer = server.create(manifest, "default", dry=True)
+
+    assert answer.status == 422
+    assert "spec.resources.limits.cpu in body should match" in answer.message
+
+
+@pytest.mark.parametrize(
     "schedule",
     [
         *("* * * * *", "*/5 * * * *", "0 3 * * 1", "1-5/2,7 0 1,15 JAN mon-FRI", "? ? ? ? ?", "0 0 29 2 *", "@daily"),

@@ -8,7 +8,8 @@ from perennial.api.common.base import Model
 Schema = dict[str, Any]
 
 _DROPPED = frozenset({"title", "default", "discriminator", "propertyNames", "x-perennial-key-pattern"})
-_INT_OR_STRING = "x-kubernetes-int-or-string"
+_UNTYPED = ("x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields")
+"""Keywords that stand in place of a type."""
 _RULES = "x-kubernetes-validations"
 
 _RENAMED: dict[str, Callable[[Any], Schema]] = {
@@ -32,7 +33,7 @@ def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     result: Schema = {}
     for key, value in rest.items():
         result |= _keyword(key, value, definitions)
-    if rest.get(_INT_OR_STRING):
+    if any(rest.get(keyword) for keyword in _UNTYPED):
         result.pop("type", None)
         # Neither keyword applies to the number form.
         result.pop("maxLength", None)

@@ -77,7 +77,7 @@ def _node(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         node["additionalProperties"] = _node(whole["additionalProperties"], definitions)
     if isinstance(whole.get("items"), dict):
         node["items"] = _node(whole["items"], definitions)
-    if whole.get("x-kubernetes-int-or-string"):
+    if whole.get("x-kubernetes-int-or-string") or whole.get("x-kubernetes-preserve-unknown-fields"):
         node["type"] = ["string", "number"]
     return _nullable(node) if whole is not schema and _is_optional(schema) else node
 

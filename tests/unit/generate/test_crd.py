@@ -76,7 +76,8 @@ def test_only_keywords_of_structural_schemas_are_used(item: Definition) -> None:
 
     for path, node in nodes(schema_of(item)):
         assert not forbidden & set(node), path
-        assert "type" in node or node.get("x-kubernetes-int-or-string"), path
+        untyped = node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
+        assert "type" in node or untyped, path
         assert node.get("additionalProperties") is not False, path
 
 

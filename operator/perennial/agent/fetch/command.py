@@ -3,7 +3,8 @@
 import json
 import logging
 import shutil
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from perennial.agent.artifact.digest import content_digest, file_sha256
 from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, read_manifest
@@ -57,10 +58,10 @@ def _fetch_input(
         raise AgentError(OBJECT_NOT_FOUND, f"no objects found at {item.uri} (input {item.name})")
     with naming(item.uri):
         shared_folder(folder)
-        for name in (found.relative.rstrip("/") for found in listed if found.relative.endswith("/")):
-            # Folder markers, written by clients and servers that represent empty folders.
-            safe_path(folder, name, item.uri).mkdir(parents=True, exist_ok=True)
-    objects = [found for found in listed if found.relative and not found.relative.endswith("/")]
+        markers = folder_markers(listed)
+        for name in markers:
+            safe_path(folder, name.rstrip("/"), item.uri).mkdir(parents=True, exist_ok=True)
+    objects = [found for found in listed if found.relative and found.relative not in markers]
     places = safe_paths(folder, (found.relative for found in objects), item.uri)
     bucket, _ = split_uri(item.uri)
     progress = Progress(f"input {item.name}", len(objects), sum(found.size for found in objects))
@@ -78,6 +79,20 @@ def _fetch_input(
     size = sum(entry.size for entry in files)
     log.info("input %s: %d files, %d bytes, %s", item.name, len(files), size, digest)
     return record, PulledInput(name=item.name, digest=digest, files=len(files), bytes=size)
+
+
+def folder_markers(listed: Sequence[ObjectInfo]) -> frozenset[str]:
+    """Return the names of objects that represent folders, as some clients and servers write them.
+
+    They end with a slash, or are empty and at the same time the folder of another object.
+    """
+    parents = {str(parent) for found in listed for parent in PurePosixPath(found.relative).parents}
+    return frozenset(
+        found.relative
+        for found in listed
+        if found.relative.rstrip("/")
+        and (found.relative.endswith("/") or (found.size == 0 and found.relative in parents))
+    )
 
 
 def fetch_models(config: FetchModel, store: ObjectStore) -> Fetched:

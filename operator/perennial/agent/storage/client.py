@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from perennial.agent.storage.errors import BROKEN_STREAMS, AgentError, classify
 from perennial.agent.storage.presigned import PresignedReader
 from perennial.agent.storage.transfer import Advance, Source, download
-from perennial.api.common.pod import Storage
+from perennial.api.common.pod import Encryption, Storage
 from perennial.core.failures import CONFIG_INVALID, DATA_INVALID, OBJECT_NOT_FOUND, TLS_FAILED
 
 CONNECTIONS = 64
@@ -70,31 +70,40 @@ def naming(uri: str) -> Iterator[None]:
 class ObjectStore:
     """S3-compatible storage as configured by a resource's `storage` field. Thread-safe."""
 
-    def __init__(self, client: Any, presigned: PresignedReader | None = None) -> None:
+    def __init__(
+        self, client: Any, presigned: PresignedReader | None = None, encryption: Encryption | None = None
+    ) -> None:
         """Wrap a boto3 S3 client, which is thread-safe; `presigned` speeds up small downloads."""
         self._client = client
         self._presigned = presigned
+        self._encryption = _encryption_headers(encryption)
 
     def list(self, uri: str) -> Iterator[ObjectInfo]:
         """Yield the objects of a URI, by key.
 
-        `s3://b/a/` yields the objects under `a/`. `s3://b/a` yields the object `a` or, if there is none, the
-        objects under `a/`; never `a-b`.
+        `s3://b/a/` yields the objects under `a/`. `s3://b/a` yields the object `a` or, if there is none or it is
+        empty, the objects under `a/`; never `a-b`.
 
         Raises:
             AgentError: the request fails. An empty prefix is not an error.
         """
         bucket, key = split_uri(uri)
+        marker = None
         if key and not key.endswith("/"):
             found = self._first(uri)
-            if found is not None:
+            if found is not None and found.size > 0:
                 yield found
                 return
+            # An empty object is perhaps the marker of a folder, as some clients write it.
+            marker = found
             key += "/"
         with naming(uri):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
                 for item in page.get("Contents", ()):
+                    marker = None
                     yield _info(item, item["Key"][len(key) :])
+        if marker is not None:
+            yield marker
 
     def exists(self, uri: str) -> bool:
         """Whether the object itself exists; a prefix with objects below it does not count."""
@@ -163,12 +172,12 @@ class ObjectStore:
         """Upload a small object in one request."""
         bucket, key = split_uri(uri)
         with naming(uri):
-            self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+            self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, **self._encryption)
 
     def upload(self, path: Path, uri: str, sha256: str | None = None) -> None:
         """Upload a file of any size, large ones by multipart upload; store `sha256` as object metadata."""
         bucket, key = split_uri(uri)
-        extra = {"Metadata": {_SHA256: sha256}} if sha256 else None
+        extra = {**({"Metadata": {_SHA256: sha256}} if sha256 else {}), **self._encryption}
         with naming(uri):
             self._client.upload_file(str(path), bucket, key, ExtraArgs=extra, Config=_UPLOAD)
 
@@ -216,7 +225,15 @@ def open_storage(storage: Storage) -> ObjectStore:
         raise AgentError(
             CONFIG_INVALID, f"invalid storage configuration for {storage.endpoint or 'AWS'}: {error}"
         ) from error
-    return ObjectStore(client, PresignedReader(client, authority, CONNECTIONS))
+    return ObjectStore(client, PresignedReader(client, authority, CONNECTIONS), storage.encryption)
+
+
+def _encryption_headers(encryption: Encryption | None) -> dict[str, str]:
+    """Return the parameters of a write that select server-side encryption."""
+    if encryption is None:
+        return {}
+    key = {"SSEKMSKeyId": encryption.kms_key_id} if encryption.kms_key_id else {}
+    return {"ServerSideEncryption": encryption.type, **key}
 
 
 def _authority() -> str | None:

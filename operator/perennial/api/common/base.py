@@ -55,8 +55,11 @@ def list_map(*keys: str) -> dict[str, Any]:
 
 
 def _quantity_text(value: Any) -> Any:
-    """Accept `cpu: 1` beside `cpu: "1"`, as Kubernetes does."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """Accept `cpu: 1` and `cpu: 0.5` beside `cpu: "1"`, as Kubernetes does."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    # Without an exponent, which the pattern does not allow.
+    return str(value) if isinstance(value, int) else f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
@@ -73,17 +76,25 @@ S3Uri = Annotated[
 
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 
+_QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+
 Quantity = Annotated[
     str,
     # The field comes first: what stands behind a validator does not reach the JSON schema.
-    Field(
-        max_length=32,
-        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
-        json_schema_extra={"x-kubernetes-int-or-string": True},
-    ),
+    Field(max_length=32, pattern=_QUANTITY_PATTERN, json_schema_extra={"x-kubernetes-int-or-string": True}),
     BeforeValidator(_quantity_text),
 ]
 """A Kubernetes quantity, kept as the user wrote it: GitOps tools would report a canonical form as a difference."""
+
+ResourceQuantity = Annotated[
+    str,
+    Field(max_length=32, pattern=_QUANTITY_PATTERN, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
+    BeforeValidator(_quantity_text),
+]
+"""A quantity of CPU or memory. int-or-string would refuse `cpu: 0.5`, which every pod accepts.
+
+The API server checks the pattern of text; a value that is neither text nor a number leads to InvalidSpec.
+"""
 
 Duration = Annotated[str, Field(max_length=8, pattern=r"^[0-9]{1,6}(s|m|h|d)$")]
 """A whole number with a unit: `30s`, `10m`, `24h`, `7d`."""

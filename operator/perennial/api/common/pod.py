@@ -12,6 +12,7 @@ from perennial.api.common.base import (
     Name,
     ObjectName,
     Quantity,
+    ResourceQuantity,
     Rule,
     S3Uri,
     ShortText,
@@ -79,7 +80,7 @@ class EnvFromSource(Model):
     config_map_ref: LocalRef | None = Field(None, description="A ConfigMap.")
 
 
-Resources = Annotated[dict[str, Quantity], Field(max_length=16)]
+Resources = Annotated[dict[str, ResourceQuantity], Field(max_length=16)]
 
 
 class ResourceRequirements(Model):
@@ -150,6 +151,27 @@ class Workspace(Model):
     )
 
 
+class Encryption(Model):
+    """Server-side encryption that the storage applies to written objects."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="!has(self.kmsKeyId) || self.type != 'AES256'",
+                message="AES256 uses a key of the storage; remove kmsKeyId, or set type to aws:kms",
+            ),
+        )
+    }
+
+    type: Literal["AES256", "aws:kms", "aws:kms:dsse"] = Field(
+        description="AES256: with a key of the storage (SSE-S3). aws:kms, aws:kms:dsse: with a key of the key "
+        "management service, once or in two layers."
+    )
+    kms_key_id: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^[^\s]+$")] | None = Field(
+        None, description="Id, ARN or alias of the KMS key. Unset: the default key of the storage."
+    )
+
+
 class Storage(Model):
     """How pods reach S3-compatible storage. Credentials stay in a Secret that only pods read."""
 
@@ -170,6 +192,11 @@ class Storage(Model):
         "auto",
         description="Bucket name in the path (path), in the host name (virtual), or chosen by the client library "
         "(auto).",
+    )
+    encryption: Encryption | None = Field(
+        None,
+        description="Encryption headers sent with every written object, which the policies of some buckets require. "
+        "Unset: none, so the bucket's default encryption applies.",
     )
 
 

@@ -1,14 +1,18 @@
 """Inputs and models come whole, checked, or not at all."""
 
 import json
+from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perennial.agent.artifact.digest import content_digest, file_sha256
-from perennial.agent.fetch.command import fetch_inputs, fetch_model, fetch_models
+from perennial.agent.artifact.paths import safe_paths
+from perennial.agent.fetch.command import fetch_inputs, fetch_model, fetch_models, folder_markers
 from perennial.agent.publish.command import publish
-from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.client import ObjectInfo, ObjectStore, open_storage
 from perennial.agent.storage.errors import AgentError
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder, PublishConfig
@@ -52,6 +56,66 @@ def test_a_prefix_never_pulls_its_sibling(s3: S3Server, store: ObjectStore, tmp_
     )
     assert found == ["sub/empty", "x"]
     assert (message.inputs[0].files, message.inputs[0].bytes) == (2, 1)
+
+
+class Bucket:
+    """An S3 client over objects that a store based on a file system cannot hold."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self.objects = objects
+
+    def get_paginator(self, _: str) -> "Bucket":
+        return self
+
+    def paginate(self, **parameters: str) -> list[dict[str, Any]]:
+        return [self.list_objects_v2(**parameters)]
+
+    def list_objects_v2(self, Bucket: str, Prefix: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        found = sorted(key for key in self.objects if key.startswith(Prefix))
+        return {"Contents": [{"Key": key, "Size": len(self.objects[key]), **LISTED} for key in found]}
+
+    def get_object(self, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        data = self.objects[Key]
+        return {"Body": BytesIO(data), "ContentLength": len(data), "ETag": "e"}
+
+
+LISTED = {"ETag": "e", "LastModified": datetime(2026, 1, 31, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize("prefix", ["data/raw", "data/raw/"])
+def test_an_empty_object_with_the_name_of_a_folder_is_a_folder(tmp_path: Path, prefix: str) -> None:
+    files = {"data/raw/part/a.csv": b"1", "data/raw/b.csv": b"2", "data/raw/empty.csv": b""}
+    markers = {"data/raw": b"", "data/raw/part": b"", "data/raw/part/sub/": b""}
+
+    store = ObjectStore(Bucket({**markers, **files}))
+    message = fetch_inputs(inputs(tmp_path, f"s3://bucket/{prefix}"), store)
+
+    folder = tmp_path / "inputs/i0"
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
+        "b.csv",
+        "empty.csv",
+        "part/a.csv",
+    ]
+    assert (folder / "part/sub").is_dir()
+    assert message.inputs[0].files == 3
+
+
+def test_an_empty_object_alone_is_a_file(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, {"data/empty.csv": b"", "data/empty.csv.bak": b"x"})
+
+    fetch_inputs(inputs(tmp_path, f"s3://{bucket}/data/empty.csv"), store)
+
+    assert [path.name for path in (tmp_path / "inputs/i0").iterdir()] == ["empty.csv"]
+
+
+def test_an_object_with_content_cannot_be_a_folder_too(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
+    uri = "s3://data/raw/"
+    listed = [ObjectInfo(f"raw/{name}", 1, "e", datetime.now(UTC), name) for name in ("a", "a/b")]
+
+    assert folder_markers(listed) == frozenset()
+    with pytest.raises(AgentError, match="both as an object and as the folder"):
+        safe_paths(tmp_path, (found.relative for found in listed), uri)
 
 
 def test_a_single_object_comes_under_its_own_name(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
