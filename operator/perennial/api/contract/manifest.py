@@ -65,7 +65,11 @@ class Recipe(Model):
 
 
 class Manifest(Recipe):
-    """A published version. The manifest is uploaded last, so a version that has one is complete."""
+    """A published version. The manifest is uploaded last, so a version that has one has all its files.
+
+    It does not say that training succeeded: the agent cannot know the exit code, and publishes the output of failed
+    attempts too. The operator accepts only versions of successful ones (see ADR 0003).
+    """
 
     schema_version: Literal[1] = Field(1, description="Version of this format.")
     digest: Digest = Field(description="Content digest: see content_digest in agent/artifact/digest.py.")

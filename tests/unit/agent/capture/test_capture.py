@@ -258,6 +258,15 @@ async def test_a_sample_is_a_share(s3: S3Server, share: float) -> None:
     assert found == 0 if share == 0 else 60 < found < 140
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the loaded libraries from Linux's /proc")
+@pytest.mark.parametrize(("form", "loaded"), [("Parquet", True), ("JsonLines", False)])
+async def test_the_encoder_is_loaded_before_the_first_request(s3: S3Server, form: str, loaded: bool) -> None:
+    async with sidecar(s3.storage, f"s3://{s3.bucket()}/cap/", free_port(), format=form) as tap:
+        libraries = Path(f"/proc/{tap.process.pid}/maps").read_text()
+
+    assert ("polars" in libraries) is loaded
+
+
 async def test_parquet_without_what_must_not_be_kept(s3: S3Server, tmp_path: Path) -> None:
     bucket, port = s3.bucket(), free_port()
     async with (

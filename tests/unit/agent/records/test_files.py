@@ -15,7 +15,8 @@ import pytest
 
 from perennial.agent.capture.exchange import Exchange, line
 from perennial.agent.capture.redact import TooDeep, redacted, redacted_target
-from perennial.agent.records.files import encoded
+from perennial.agent.records import parquet
+from perennial.agent.records.files import encoded, warm_up
 from perennial.agent.records.parquet import parquet_lines
 from perennial.api.contract.commands import CaptureConfig
 from perennial.api.modeldeployment.capture import IdSource, RequestId
@@ -198,6 +199,18 @@ def test_a_large_file_is_made_in_pieces_between_which_predictions_go_on(
     path = tmp_path / "records.parquet"
     path.write_bytes(data)
     assert [json.loads(found)["request"] for found in parquet_lines(path)] == [{"n": number} for number in range(count)]
+
+
+def test_warming_up_encodes_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a record, polars initializes most of its conversion with the first one: 67 ms instead of 1 ms."""
+    encoded_lines: list[bytes] = []
+    encode = parquet.encoded
+    monkeypatch.setattr(parquet, "encoded", lambda lines: encoded_lines.extend(lines) or encode(lines))
+
+    warm_up("Parquet")
+
+    (sample,) = (json.loads(text) for text in encoded_lines)
+    assert set(sample) >= {"time", "id", "status", "latencyMs", "request", "response"}
 
 
 def test_warming_up_loads_the_encoder_before_the_first_record() -> None:
