@@ -145,6 +145,8 @@ class ClientConnection(Connection):
     def _refuse(self) -> None:
         """Respond 502 and keep reading briefly: closing with unread data would reset the connection."""
         self._refused = True
+        for data in self._early:
+            self._parse(data)  # counts the requests as dropped
         self._early.clear()
         self._read_or_pause()
         if self.transport is not None and not self.transport.is_closing():
@@ -158,8 +160,10 @@ class ClientConnection(Connection):
         return self._parser.idle
 
     def data_received(self, data: bytes) -> None:
-        """Forward the data, or discard it after a 502."""
-        if not self._refused:
+        """Forward the data; after a 502, only count its requests as dropped."""
+        if self._refused:
+            self._parse(data)
+        else:
             super().data_received(data)
 
     def eof_received(self) -> bool:

@@ -201,10 +201,11 @@ async def test_storage_that_is_away_costs_records_never_predictions(s3: S3Server
 
 async def test_a_server_that_is_down_is_told_to_the_client_at_once(s3: S3Server) -> None:
     bucket = s3.bucket()
-    async with sidecar(s3.storage, f"s3://{bucket}/cap/", free_port()) as tap, aiohttp.ClientSession() as session:  # noqa: SIM117 - reads better
+    async with sidecar(s3.storage, f"s3://{bucket}/cap/", free_port()) as tap, aiohttp.ClientSession() as session:
         async with session.post(f"{tap.url}/infer", data=b"{}") as response:
             assert response.status == 502
             assert "does not answer" in (await response.json())["error"]
+        assert (await tap.counters())["dropped"] == 1
 
 
 async def test_another_protocol_passes_through_unread(s3: S3Server) -> None:
@@ -262,7 +263,7 @@ async def test_a_sample_is_a_share(s3: S3Server, share: float) -> None:
 @pytest.mark.parametrize(("form", "loaded"), [("Parquet", True), ("JsonLines", False)])
 async def test_the_encoder_is_loaded_before_the_first_request(s3: S3Server, form: str, loaded: bool) -> None:
     async with sidecar(s3.storage, f"s3://{s3.bucket()}/cap/", free_port(), format=form) as tap:
-        libraries = Path(f"/proc/{tap.process.pid}/maps").read_text()
+        libraries = await asyncio.to_thread(Path(f"/proc/{tap.process.pid}/maps").read_text)
 
     assert ("polars" in libraries) is loaded
 
