@@ -15,7 +15,7 @@ from tests.support.kube import Raw, eventually
 from tests.support.kubelet import ended, now
 
 Act = Callable[[Harness], Awaitable[None]]
-JOB_LABEL = "batch.kubernetes.io/job-name"
+JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
 OUTPUT = "s3://models/churn/"
 
 
@@ -91,8 +91,19 @@ def verdict(*, drifted: bool = True) -> DriftVerdict:
 
 
 async def start_training(harness: Harness, job: str) -> Raw:
-    """Let the pod of an attempt run, and wait until the TrainingJob says so."""
-    (pod,) = await harness.until_pods(f"{JOB_LABEL}={job}")
+    """Let the pod of an attempt run. Job and pod are told by uid: another Job may have had the name before."""
+
+    async def check() -> str | None:
+        found = await harness.kube.get(JOB, harness.namespace, job)
+        references = found["metadata"].get("ownerReferences", ()) if found is not None else ()
+        for owner in (item for item in references if item["kind"] == TRAINING_JOB.kind):
+            resource = await harness.kube.get(TRAINING_JOB, harness.namespace, owner["name"])
+            if found is not None and resource is not None and resource["metadata"]["uid"] == owner["uid"]:
+                return str(found["metadata"]["uid"])
+        return None
+
+    uid = await eventually(check, f"Job {job} of a TrainingJob", 40)
+    (pod,) = await harness.until_pods(f"{JOB_UID_LABEL}={uid}")
     return await harness.kubelet.run(pod)
 
 
@@ -160,14 +171,14 @@ async def compare(harness: Harness, job: str, name: str = "churn", *, drifted: b
     cron = await eventually(check, f"CronJob {name}", 40)
     template = cron["spec"]["jobTemplate"]
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": cron["metadata"]["uid"]}
-    await harness.create(
+    made = await harness.create(
         JOB,
         job,
         template["spec"],
         labels=template["metadata"]["labels"],
         ownerReferences=[{**owner, "controller": True}],
     )
-    (pod,) = await harness.until_pods(f"{JOB_LABEL}={job}")
+    (pod,) = await harness.until_pods(f"{JOB_UID_LABEL}={made['metadata']['uid']}")
     await harness.kubelet.set(pod, "Succeeded", [ended("drift", 0, verdict(drifted=drifted))])
 
 
