@@ -9,13 +9,19 @@ import polars as pl
 
 from perennial.agent.drift.data.table import Table, as_text
 from perennial.api.driftmonitor.resource import Features
-from perennial.stats.binning import RARE
+from perennial.stats.binning import RARE, merge_rare, tabulated
 from perennial.stats.samples import Categorical, Numeric, numeric
 
 Kind = Literal["numeric", "categorical"]
 
 MOSTLY = 0.9
 """Share of numbers from which a text column counts as numeric; its other values count as missing."""
+_EXACT_FLOATS = 2**53
+_EXPECTED_REPEATS = 10
+_ENOUGH_TEXTS = 20
+"""Values on each side from which texts without repeats are taken for ids or free text."""
+_HARDLY_REPEATS = "its texts hardly ever repeat, as ids or free text: too few rows per value"
+_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ]\d{1,2}:\d{2}.*)?$"
 _MANY_CATEGORIES = 10_000
 _MIN_EXPECTED = 5
 
@@ -81,8 +87,9 @@ def read_pair(name: str, reference: Table, current: Table, declared: Kind | None
     """Return a column of both sides as samples of one kind, or the reason why it cannot be compared.
 
     The kind is the declared one. Otherwise a column is numeric if the reference has numbers, or strings of which at
-    least 90 % are numbers; booleans are categorical unless the other side has numbers. Dates and times are compared
-    only if declared categorical, since they always increase; lists and records never.
+    least 90 % are numbers; booleans are categorical unless the other side has numbers. Dates and times, also as text,
+    are compared only if declared categorical, since they always increase. Numbers that are ids are compared only if
+    declared numeric. Lists, records, bytes and texts that hardly ever repeat are never compared.
 
     Raises:
         AgentError: DataInvalid, if a file cannot be read.
@@ -91,16 +98,27 @@ def read_pair(name: str, reference: Table, current: Table, declared: Kind | None
         return "it contains lists or records"
     # Without their name, since polars reads some names, such as *, as patterns.
     first, second = (table.column(name).alias("") for table in (reference, current))
-    if pl.Binary in (first.dtype, second.dtype):
-        return "it contains binary data"
-    if first.null_count() == first.len() and second.null_count() == second.len():
-        return "both sides have no values"
-    kind = declared or _kind_of(first, second)
-    if kind is None:
-        return "it contains dates or times, which always increase (declare it as categorical to compare it)"
+    kind = _kind_or_reason(first, second, declared)
     if kind == "numeric":
         return _numeric_pair(first, second)
-    return _categorical_pair(first, second)
+    if kind != "categorical":
+        return kind
+    pair = _categorical_pair(first, second)
+    return _HARDLY_REPEATS if _hardly_repeats(pair) else pair
+
+
+def _kind_or_reason(reference: pl.Series, current: pl.Series, declared: Kind | None) -> Kind | str:
+    """Return the kind of a column, or why its type cannot be compared."""
+    if pl.Binary in (reference.dtype, current.dtype):
+        return "it contains binary data"
+    if reference.null_count() == reference.len() and current.null_count() == current.len():
+        return "both sides have no values"
+    kind = declared or _kind_of(reference, current)
+    if kind is None:
+        return "it contains dates or times, which always increase (declare it as categorical to compare it)"
+    if declared is None and kind == "numeric" and _are_ids(reference) and _are_ids(current):
+        return "its whole numbers never repeat, as ids (declare it as numeric to compare it)"
+    return kind
 
 
 def _kind_of(reference: pl.Series, current: pl.Series) -> Kind | None:
@@ -109,7 +127,7 @@ def _kind_of(reference: pl.Series, current: pl.Series) -> Kind | None:
         return "numeric"
     if leading.dtype == pl.Boolean:
         return "numeric" if other.dtype.is_numeric() else "categorical"
-    if leading.dtype.is_temporal():
+    if leading.dtype.is_temporal() or _mostly_dates(leading):
         return None
     return "numeric" if _mostly_numbers(leading) else "categorical"
 
@@ -121,6 +139,39 @@ def _mostly_numbers(series: pl.Series) -> bool:
     texts = series.drop_nulls().str.strip_chars()
     codes = texts.str.contains(r"^0\d").sum()
     return codes == 0 and texts.cast(pl.Float64, strict=False).count() >= MOSTLY * texts.len()
+
+
+def _mostly_dates(series: pl.Series) -> bool:
+    """Whether texts are dates or times: ISO 8601, or day, month and year in numbers."""
+    if series.dtype != pl.String:
+        return False
+    texts = series.drop_nulls().str.strip_chars()
+    return int(texts.str.contains(_DATE).sum()) >= MOSTLY * texts.len()
+
+
+def _are_ids(series: pl.Series) -> bool:
+    """Whether whole numbers are ids: from 2^53 on, or without repeats though random numbers would have some.
+
+    Of n random numbers in a range of r, about n²/2r pairs are equal. No pair at all where ten are expected (probability
+    under 0.00005) means that the numbers were given out one by one.
+    """
+    values = series.drop_nulls()
+    if not values.dtype.is_integer() or values.is_empty() or values.n_unique() < values.len():
+        return False
+    low, high = int(values.min()), int(values.max())  # type: ignore[arg-type]  # of integers
+    return max(abs(low), abs(high)) >= _EXACT_FLOATS or values.len() ** 2 >= 2 * _EXPECTED_REPEATS * (high - low + 1)
+
+
+def _hardly_repeats(pair: ColumnPair) -> bool:
+    """Whether nearly all rows of both sides have a value too rare to be compared."""
+    if not (isinstance(pair.reference, Categorical) and isinstance(pair.current, Categorical)):
+        return False
+    if min(pair.reference.size, pair.current.size) < _ENOUGH_TEXTS:
+        return False
+    table = merge_rare(tabulated(pair.reference, pair.current))
+    if not table.rare:
+        return False
+    return all(int(side[-1]) >= MOSTLY * int(side.sum()) for side in (table.reference, table.current))
 
 
 def _numeric_pair(reference: pl.Series, current: pl.Series) -> ColumnPair:

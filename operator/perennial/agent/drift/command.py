@@ -116,13 +116,32 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
     if not chosen.compared:  # a wrong features.include, not drift
         return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
     comparison = compare_columns(
-        chosen, reference, current.table, checks=config.checks, types=types, unreadable=current.unreadable
+        chosen,
+        reference,
+        current.table,
+        checks=config.checks,
+        types=types,
+        roles=_roles(config),
+        unreadable=current.unreadable,
     )
     if not comparison.features:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in comparison.not_compared[:_NAMES_SHOWN])
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
     results = run_checks(config, store, reference, _subfolder(folder, "checks"), now)
     return _report(config, reference, current, comparison, results, now=now, job=job)
+
+
+def _roles(config: DriftConfig) -> dict[str, str]:
+    """Columns that are no inputs of the model, with what they are; those in features.include are compared."""
+    labels = config.ground_truth
+    named = {
+        labels.label if labels else None: "the label",
+        (labels.id or labels.key) if labels else None: "the id of predictions",
+        config.predictions.output: "the prediction",
+        config.predictions.group: "the group of predictions",
+    }
+    included = config.features.include or ()
+    return {name: role for name, role in named.items() if name is not None and name not in included}
 
 
 def _current_files(store: Store, current: str | CaptureWindow, now: datetime) -> Listing:

@@ -1,20 +1,22 @@
 """Compares the columns one by one: reads, measures and describes each."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
 
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind, read_pair
+from perennial.agent.drift.data.files import some
 from perennial.agent.drift.data.table import Table
 from perennial.agent.drift.quality import quality_of, unknown_columns
 from perennial.agent.drift.report.model import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
-from perennial.agent.drift.report.text import describe, percent
+from perennial.agent.drift.report.text import count, describe, describe_missing, percent
 from perennial.api.driftmonitor.resource import Checks, DriftCheck
-from perennial.stats.compare import compare, p_value_badness
+from perennial.stats.compare import Comparison, compare, p_value_badness
 from perennial.stats.display import Summary, histogram, summarise
 from perennial.stats.methods import P_VALUES
+from perennial.stats.missing import missing_change
 from perennial.stats.multiple import corrected
 from perennial.stats.samples import Numeric, Sample
 
@@ -47,12 +49,23 @@ def compare_columns(
     *,
     checks: Checks,
     types: Mapping[str, Kind],
+    roles: Mapping[str, str] = MappingProxyType({}),
     unreadable: Mapping[str, str] = MappingProxyType({}),
 ) -> FeatureResult:
     """Compare the columns one by one, with a single one in memory.
 
     A column in features.include that the current data lacks counts as drifted: all of its values are missing. One
-    that the reference lacks cannot be compared and is a finding.
+    that the reference lacks cannot be compared and is a finding. Without features.include, columns that only one side
+    has are findings, except those with a role.
+
+    Args:
+        chosen: columns by availability.
+        reference: rows of the reference.
+        current: rows of the current data.
+        checks: methods, thresholds and constraints.
+        types: declared kinds.
+        roles: columns that are no inputs of the model, such as the label, with what they are.
+        unreadable: columns that no request had in a readable form, with the reason.
 
     Raises:
         AgentError: DataInvalid, if a file cannot be read.
@@ -60,7 +73,8 @@ def compare_columns(
     features: list[FeatureReport] = []
     left_out: list[NotCompared] = []
     quality: list[str] = []
-    names = (*chosen.compared, *chosen.absent)
+    names = tuple(name for name in (*chosen.compared, *chosen.absent) if name not in roles)
+    left_out.extend(NotCompared(name=name, reason=f"it is {roles[name]}") for name in chosen.compared if name in roles)
     for done, name in enumerate(names, start=1):
         pair = read_pair(name, reference, current, types.get(name))
         if isinstance(pair, ColumnPair):
@@ -73,8 +87,8 @@ def compare_columns(
     features = _corrected(features, checks.drift)
     features.sort(key=lambda item: (not item.drifted, -_order(item), item.name))
     unknown = unknown_columns(checks.quality, [feature.name for feature in features])
-    findings = (*_findings(chosen, features, checks), *quality, *unknown)
-    return FeatureResult(tuple(features), (*left_out, *_further(chosen, unreadable)), findings)
+    findings = (*_findings(chosen, features, checks, {*roles, *unreadable}), *quality, *unknown)
+    return FeatureResult(tuple(features), (*left_out, *_further(chosen, roles, unreadable)), findings)
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:
@@ -115,11 +129,16 @@ def _order(feature: FeatureReport) -> float:
     return _LARGEST if feature.badness is None else feature.badness
 
 
-def _further(chosen: ColumnSelection, unreadable: Mapping[str, str]) -> list[NotCompared]:
+def _further(chosen: ColumnSelection, roles: Mapping[str, str], unreadable: Mapping[str, str]) -> list[NotCompared]:
     lost = {name: f"no request has it in a readable form: {reason}" for name, reason in unreadable.items()}
+    lost = {**{name: f"only the reference has it; it is {role}" for name, role in roles.items()}, **lost}
     return [
         *(NotCompared(name=name, reason=lost.get(name, "only the reference has it")) for name in chosen.only_reference),
-        *(NotCompared(name=name, reason=reason) for name, reason in lost.items() if name not in chosen.only_reference),
+        *(
+            NotCompared(name=name, reason=reason)
+            for name, reason in lost.items()
+            if name in unreadable and name not in chosen.only_reference
+        ),
         *(NotCompared(name=name, reason="only the current data has it") for name in chosen.only_current),
         *(
             NotCompared(name=name, reason="features.include names it, but the reference lacks it")
@@ -128,13 +147,30 @@ def _further(chosen: ColumnSelection, unreadable: Mapping[str, str]) -> list[Not
     ]
 
 
-def _findings(chosen: ColumnSelection, features: list[FeatureReport], checks: Checks) -> list[str]:
+def _findings(
+    chosen: ColumnSelection, features: list[FeatureReport], checks: Checks, expected: Collection[str]
+) -> list[str]:
     """Problems with data quality, the most severe kind first."""
+    vanished = [name for name in chosen.only_reference if name not in expected]
+    new = [name for name in chosen.only_current if name not in expected]
     absent = [f"{name}: features.include names it, but the current data lacks it" for name in chosen.absent]
     unknown = [f"{name}: features.include names it, but the reference lacks it" for name in chosen.unknown]
     limit = None if checks.quality is None else checks.quality.max_missing
     missing = [] if limit is None else _missing_findings(chosen, features, float(limit))
-    return [*absent, *unknown, *missing, *_unreadable_findings(features)]
+    return [*absent, *unknown, *_column_findings(vanished, new), *missing, *_unreadable_findings(features)]
+
+
+def _column_findings(vanished: Sequence[str], new: Sequence[str]) -> list[str]:
+    advice = "features.exclude names columns that are no inputs"
+    sides = (
+        ("missing", vanished, "of the reference", "current data"),
+        ("new", new, "of the current data", "reference"),
+    )
+    return [
+        f"{count(len(names), f'{state} column')}: {some(names)} {source}, not in the {other}; {advice}"
+        for state, names, source, other in sides
+        if names
+    ]
 
 
 def _missing_findings(chosen: ColumnSelection, features: list[FeatureReport], limit: float) -> list[str]:
@@ -162,6 +198,9 @@ def _unreadable(side: ColumnSide) -> float:
 def _feature(name: str, pair: ColumnPair, check: DriftCheck) -> FeatureReport:
     threshold = None if check.threshold is None else float(check.threshold)
     result = compare(pair.reference, pair.current, method=check.method, threshold=threshold)
+    change = missing_change(pair.reference, pair.current)
+    if change is not None and not (result.drifted and result.badness >= change.badness):
+        result = change
     reference = _side(pair.reference, pair.unreadable_reference)
     current = _side(pair.current, pair.unreadable_current)
     bars = _bars(pair.reference, pair.current)
@@ -176,13 +215,20 @@ def _feature(name: str, pair: ColumnPair, check: DriftCheck) -> FeatureReport:
         drifted=result.drifted,
         badness=result.badness if isfinite(result.badness) else None,
         why=result.why,
-        sentence=describe(
-            drifted=result.drifted, method=result.method, reference=reference, current=current, bars=bars
-        ),
+        sentence=_sentence(result, reference, current, bars, missing_changed=change is not None),
         reference=reference,
         current=current,
         bars=bars,
     )
+
+
+def _sentence(
+    result: Comparison, reference: ColumnSide, current: ColumnSide, bars: Bars | None, *, missing_changed: bool
+) -> str:
+    text = describe(drifted=result.drifted, method=result.method, reference=reference, current=current, bars=bars)
+    if missing_changed and result.method != "missing":
+        return f"{text} {describe_missing(reference, current)}"
+    return text
 
 
 def _bounded(value: float) -> float:

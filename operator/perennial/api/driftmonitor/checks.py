@@ -68,6 +68,16 @@ class QualityCheck(Model):
 class GroundTruth(Model):
     """Location and format of the labels."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(rule="!has(self.timeFormat) || has(self.time)", message="timeFormat requires time"),
+            Rule(
+                rule="!has(self.timeFormat) || self.timeFormat.contains('%')",
+                message="timeFormat must be a notation such as %d/%m/%Y",
+            ),
+        )
+    }
+
     uri: S3Uri = Field(description="Parquet, CSV or JSON lines files under a prefix, or one such file.")
     key: ColumnName = Field(
         "id", description="Column of these files with the id of the prediction that a row belongs to."
@@ -80,8 +90,14 @@ class GroundTruth(Model):
     )
     time: ColumnName | None = Field(
         None, description="Column of these files with the time of a label; of several labels for one id the newest is "
-        "used. Unset: the last one read, with files in order of their names."
+        "used. ISO 8601, such as 2026-01-31T09:00:00Z (without an offset UTC), numbers in ascending order, or as in "
+        "timeFormat; any other notation is refused. Unset: the last one read, with files in order of their names."
     )  # fmt: skip
+    time_format: Annotated[str, Field(min_length=2, max_length=64)] | None = Field(
+        None,
+        description="Notation of these times as in strptime, such as %d/%m/%Y %H:%M. Times without an offset are UTC. "
+        "Unset: ISO 8601.",
+    )
     delay: Duration = Field(
         "0s",
         description="Delay until labels are available, such as 7d. Performance and fairness are computed on a window "

@@ -19,6 +19,7 @@ from typing import IO, Protocol
 
 import polars as pl
 
+from perennial.agent.drift.data.dialect import UnknownDialect, read_dialect
 from perennial.agent.drift.data.table import (
     Partition,
     PartitionWriter,
@@ -262,18 +263,20 @@ def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Partition]:
     """Convert CSV to Parquet. Types are inferred from all rows, since a single string makes a column text."""
     target = path.with_suffix(".parquet")
     try:
+        dialect = read_dialect(path)
         scan = pl.scan_csv(
             path,
             infer_schema_length=None,
             schema_overrides=dict.fromkeys(as_text, pl.String),
             null_values=_MISSING,
-            separator="\t" if ".tsv" in origin.lower().rsplit("/", 1)[-1] else ",",
+            separator=dialect.separator,
+            decimal_comma=dialect.decimal_comma,
             glob=False,
         )
         scan.sink_parquet(target, compression="lz4")
     except pl.exceptions.NoDataError:
         return []
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, UnknownDialect) as error:
         raise unreadable(origin, error) from error
     return [partition_of(target, origin)]
 

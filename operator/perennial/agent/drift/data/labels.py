@@ -1,6 +1,6 @@
 """Reads labels from files and joins them to predictions by id."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import polars as pl
 from perennial.agent.drift.data.files import Store, passed_over, read_tables, tables_under
 from perennial.agent.drift.data.predictions import ID, LABEL
 from perennial.agent.drift.data.table import Partition, Table, as_text
+from perennial.agent.drift.data.times import order_of
 from perennial.agent.drift.report.text import count
 from perennial.api.driftmonitor.checks import GroundTruth
 from perennial.stats.intervals import Undefined
@@ -71,6 +72,7 @@ def join_labels(
         raise Undefined(f"groundTruth.label {source.label} contains lists, records or binary data")
     further = [name for name in sorted(wanted) if name in table.columns and name not in single.columns]
     pieces = [_labels(partition, source, further, single.get_column(ID)) for partition in table.partitions]
+    _refuse_mixed_times(pieces, source)
     labels = pl.concat(_with_common_type(pieces), how="vertical_relaxed")
     newest = (labels.sort(_TIME, maintain_order=True) if source.time else labels).unique(
         subset=ID, keep="last", maintain_order=True
@@ -82,6 +84,7 @@ def join_labels(
         labelled,
         (
             *_notes(predictions.height - known.height, repeated, labels, newest),
+            *_timeless(labels if source.time else labels.clear()),
             *passed_over("labels", files.passed_over),
         ),
     )
@@ -91,9 +94,9 @@ def _labels(partition: Partition, source: GroundTruth, further: list[str], ids: 
     """Return the labels in one partition that belong to a prediction."""
     table = Table((partition,))
     time = (
-        _order(table.column(source.time))
+        order_of(table.column(source.time), source.time, source.time_format)
         if source.time
-        else pl.repeat(None, partition.rows, dtype=pl.Float64, eager=True)
+        else pl.repeat(None, partition.rows, dtype=pl.Null, eager=True)
     )
     frame = pl.DataFrame(
         [
@@ -106,15 +109,15 @@ def _labels(partition: Partition, source: GroundTruth, further: list[str], ids: 
     return frame.filter(pl.col(LABEL).is_not_null()).join(ids.to_frame(), on=ID, how="semi")
 
 
-def _order(times: pl.Series) -> pl.Series:
-    """Convert times of any type to numbers in time order; null if they cannot be parsed, which sorts first."""
-    if times.dtype.is_numeric():
-        return times.cast(pl.Float64)
-    if times.dtype == pl.String:
-        times = times.str.to_datetime(strict=False, time_zone="UTC")
-    if not times.dtype.is_temporal():
-        return pl.repeat(None, times.len(), dtype=pl.Float64, eager=True)
-    return times.cast(pl.Datetime("us")).cast(pl.Int64).cast(pl.Float64)
+def _refuse_mixed_times(pieces: Sequence[pl.DataFrame], source: GroundTruth) -> None:
+    """Numbers and times cannot be put in one order.
+
+    Raises:
+        Undefined: one file has numbers, another times.
+    """
+    kinds = {piece.schema[_TIME].is_numeric() for piece in pieces if piece.height and piece.schema[_TIME] != pl.Null}
+    if len(kinds) > 1:
+        raise Undefined(f"groundTruth.time {source.time} contains numbers in one file and times in another")
 
 
 def _with_common_type(pieces: list[pl.DataFrame]) -> list[pl.DataFrame]:
@@ -123,6 +126,11 @@ def _with_common_type(pieces: list[pl.DataFrame]) -> list[pl.DataFrame]:
     if len(kinds) <= 1 or all(kind.is_numeric() for kind in kinds):
         return [piece for piece in pieces if piece.height] or pieces[:1]
     return [piece.with_columns(as_text(piece.get_column(LABEL)).alias(LABEL)) for piece in pieces if piece.height]
+
+
+def _timeless(labels: pl.DataFrame) -> list[str]:
+    amount = labels.get_column(_TIME).null_count()
+    return [f"{count(amount, 'label')} had no time; any label with a time is newer."] if amount else []
 
 
 def _notes(unnamed: int, repeated: int, labels: pl.DataFrame, newest: pl.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ _OTHERS = "(others)"
 def describe(*, drifted: bool, method: str, reference: ColumnSide, current: ColumnSide, bars: Bars | None) -> str:
     """Describe the change of a column in one sentence."""
     if method == "missing":
-        return f"{percent(reference.missing_share)} of the values were missing, now {percent(current.missing_share)}."
+        return describe_missing(reference, current)
     if reference.numbers and current.numbers and not (bars and bars.labels):
         change = _numbers(reference.numbers, current.numbers)
     elif bars and bars.labels:
@@ -20,6 +20,16 @@ def describe(*, drifted: bool, method: str, reference: ColumnSide, current: Colu
     prefix = "" if drifted else "No drift: "
     sentence = f"{prefix}{change}."
     return sentence[0].upper() + sentence[1:]
+
+
+def describe_missing(reference: ColumnSide, current: ColumnSide) -> str:
+    """Describe the change of the share of missing values, and of infinite ones if there are any."""
+    missing = [_part(side.missing - side.infinite, side.rows) for side in (reference, current)]
+    text = f"{percent(missing[0])} of the values were missing, now {percent(missing[1])}"
+    if reference.infinite or current.infinite:
+        infinite = [_part(side.infinite, side.rows) for side in (reference, current)]
+        text += f"; {percent(infinite[0])} were infinite, now {percent(infinite[1])}"
+    return f"{text}."
 
 
 def percent(share: float) -> str:
@@ -42,6 +52,10 @@ def number(value: float) -> str:
 def count(amount: int, noun: str) -> str:
     """Format an amount with its noun: 1 column, 2 columns."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+
+
+def _part(amount: int, rows: int) -> float:
+    return amount / rows if rows else 0.0
 
 
 def _decimals(value: float) -> int:
