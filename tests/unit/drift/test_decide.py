@@ -326,6 +326,17 @@ def test_broken_data_is_a_condition_of_its_own() -> None:
     assert conditions(decide(checked, target(), clean))["DataQuality"] == ("True", "QualityHolds")
 
 
+def test_files_that_were_not_read_are_counted_in_the_message() -> None:
+    found = decide(monitor(), target(), pod("churn-1", verdict(drifted=False, passedOver=3)))
+    assert "; 3 files passed over" in drifted_message(found)
+    assert status_of(found)["lastVerdict"]["passedOver"] == 3
+    assert "passed over" not in drifted_message(decide(monitor(), target(), pod("churn-1", verdict(drifted=False))))
+
+
+def drifted_message(decision: Any) -> str:
+    return next(str(item["message"]) for item in status_of(decision)["conditions"] if item["type"] == "Drifted")
+
+
 def test_the_gauges_are_few_and_never_twice_the_same() -> None:
     same = [{"name": "age", "method": "psi", "score": "0.5", "threshold": "0.2", "drifted": True}] * 2
     resource = monitor()

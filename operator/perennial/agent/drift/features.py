@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
 
+from polars.exceptions import PanicException, PolarsError
+
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind, read_pair
 from perennial.agent.drift.data.files import some
 from perennial.agent.drift.data.table import Table
@@ -76,7 +78,7 @@ def compare_columns(
     names = tuple(name for name in (*chosen.compared, *chosen.absent) if name not in roles)
     left_out.extend(NotCompared(name=name, reason=f"it is {roles[name]}") for name in chosen.compared if name in roles)
     for done, name in enumerate(names, start=1):
-        pair = read_pair(name, reference, current, types.get(name))
+        pair = _pair_or_reason(name, reference, current, types.get(name))
         if isinstance(pair, ColumnPair):
             features.append(_feature(name, pair, checks.drift))
             quality.extend(quality_of(name, pair, checks.quality))
@@ -89,6 +91,14 @@ def compare_columns(
     unknown = unknown_columns(checks.quality, [feature.name for feature in features])
     findings = (*_findings(chosen, features, checks, {*roles, *unreadable}), *quality, *unknown)
     return FeatureResult(tuple(features), (*left_out, *_further(chosen, roles, unreadable)), findings)
+
+
+def _pair_or_reason(name: str, reference: Table, current: Table, declared: Kind | None) -> ColumnPair | str:
+    """Read a column; one that polars cannot convert costs this column, not the comparison."""
+    try:
+        return read_pair(name, reference, current, declared)
+    except (PolarsError, PanicException) as error:
+        return f"it cannot be converted: {' '.join(str(error).split())[:200]}"
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:

@@ -101,10 +101,8 @@ def test_unchanged_requests_have_not_drifted(tmp_path):
     assert (message.drifted, message.drifted_features, message.compared_features) == (False, 0, 3)
     assert (message.reference_rows, message.current_rows) == (3000, 1500)
     assert message.time == "2026-03-10T12:30:00Z"
-    assert message.quality_findings == (
-        "1 missing column: churned of the reference, not in the current data; features.exclude names columns that are "
-        "no inputs",
-    )
+    (finding,) = message.quality_findings
+    assert finding.startswith("1 missing column: churned of the reference, not in the current data; features.exclude")
     assert {score.name for score in message.features} == set(COLUMNS)
 
 

@@ -40,10 +40,12 @@ class Dialect:
     Attributes:
         separator: one of SEPARATORS.
         decimal_comma: whether numbers have a decimal comma, such as 1,5.
+        names: names of the columns, without spaces around them.
     """
 
     separator: str
     decimal_comma: bool = False
+    names: tuple[str, ...] = ()
 
 
 def read_dialect(path: Path) -> Dialect:
@@ -76,7 +78,8 @@ def dialect_of(text: str) -> Dialect:
     rows = read[separator or ","]
     if rows:
         _refuse_values_as_names(rows[0], rows[1:])
-    return Dialect(separator or ",", separator not in (None, ",") and _has_decimal_comma(rows[1:]))
+    names = tuple(name.strip() for name in rows[0]) if rows else ()
+    return Dialect(separator or ",", separator not in (None, ",") and _has_decimal_comma(rows[1:]), names)
 
 
 def _rows(text: str, separator: str) -> list[Row]:
@@ -140,7 +143,8 @@ def _refuse_values_as_names(names: Row, rows: Sequence[Row]) -> None:
     A name is suspicious if it is a number, a date, a truth value or empty, or if it is also a value of its column.
     Refused are half of the names suspicious, and any number with decimals.
     """
-    twice = next((name for name in names if name and names.count(name) > 1), None)
+    stripped = [name.strip() for name in names]
+    twice = next((name for name in stripped if name and stripped.count(name) > 1), None)
     suspicious = sum(
         _is_value(name, index, names) or _recurs(name, index, names, rows) for index, name in enumerate(names)
     )

@@ -169,7 +169,7 @@ def _is_read(uri: str, name: str, item: Download, names: Collection[str]) -> boo
 
 def some(names: Sequence[str]) -> str:
     """Return the first eight names as text, and the number of the others."""
-    shown = ", ".join(clean_text(name)[:64] for name in names[:_NAMES_SHOWN])
+    shown = ", ".join(clean_text(name)[:64] or "(empty)" for name in names[:_NAMES_SHOWN])
     return (shown + (f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else "")) or "none"
 
 
@@ -267,10 +267,11 @@ def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Partition]:
         scan = pl.scan_csv(
             path,
             infer_schema_length=None,
-            schema_overrides=dict.fromkeys(as_text, pl.String),
+            schema_overrides=dict.fromkeys(set(as_text).intersection(dialect.names), pl.String),
             null_values=_MISSING,
             separator=dialect.separator,
             decimal_comma=dialect.decimal_comma,
+            with_column_names=lambda names: [name.strip() for name in names],
             glob=False,
         )
         scan.sink_parquet(target, compression="lz4")

@@ -211,6 +211,8 @@ def _exact_text(series: pl.Series) -> pl.Series:
         return pl.repeat(None, series.len(), dtype=pl.String, eager=True).alias(series.name)
     if series.dtype == pl.Binary:
         return _bytes_as_text(series)
+    if series.dtype == pl.Duration:
+        return series.dt.total_microseconds().cast(pl.String)
     if series.dtype.is_decimal():
         return series.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.strip_suffix(".")
     if series.dtype.is_float():

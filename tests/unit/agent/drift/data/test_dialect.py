@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from perennial.agent.drift.data.dialect import Dialect, UnknownDialect, dialect_of
@@ -31,7 +33,11 @@ from perennial.agent.drift.data.dialect import Dialect, UnknownDialect, dialect_
     ],
 )
 def test_what_can_be_told(text, dialect):
-    assert dialect_of(text) == dialect
+    assert replace(dialect_of(text), names=()) == dialect
+
+
+def test_names_have_no_spaces_around_them():
+    assert dialect_of("age, plan \n1,2\n").names == ("age", "plan")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,7 @@ def test_what_can_be_told(text, dialect):
         ("34,,basic\n35,1,plus\n", "looks like values"),
         ("basic;1,5\nplus;2,5\n", "comma or semicolon"),
         ("a,b,a\n1,2,3\n", "two columns are named a"),
+        ("a,b, a\n1,2,3\n", "two columns are named a"),
         ("a,b|c\n1,2|3\n", "comma or vertical bar"),
         ("Export of 3 May\na;b\n1;2\n", "first line has one column"),
         ("sep\na,b\n1,2\n", "first line has one column"),

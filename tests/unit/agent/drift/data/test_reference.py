@@ -103,6 +103,13 @@ def test_a_run_without_inputs_says_what_to_set(tmp_path):
     assert "set reference.uri instead" in text
 
 
+def test_hidden_folders_of_an_input_hold_no_rows_and_are_named(tmp_path):
+    store, reference = trained_on(train={"a.csv": A, "_temporary/0/a.csv": A, "_SUCCESS": b""})
+    table = read_reference(store, reference, tmp_path, set())
+    assert table.column("x").to_list() == [1, 2]
+    assert table.passed_over == ("_SUCCESS", "_temporary/0/a.csv")
+
+
 def test_an_input_without_tables_is_told(tmp_path):
     kind, text = failure(*trained_on(train={"a.png": b"?"}), tmp_path)
     assert kind is DATA_INVALID

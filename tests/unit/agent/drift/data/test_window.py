@@ -59,6 +59,18 @@ def test_other_objects_are_passed_over():
     assert window_files(store, DAY, NOW) == window_files(store, month, NOW) == Listing((), (names[1],))
 
 
+def test_only_files_directly_in_the_folder_of_an_hour_hold_requests():
+    hour = "date=2026-03-10/hour=12/"
+    others = [f"{hour}_temporary/0/x.parquet", f"{hour}.x.jsonl.gz", f"{hour}_x.parquet"]
+    elsewhere = ["reports/job-1/report.json", f"other/{hour}x.jsonl.gz", f"_old/{hour}x.parquet"]
+    store = MemoryStore({ROOT + name: b"" for name in (*others, *elsewhere, f"{hour}x.jsonl.gz")})
+    month = CaptureWindow(uri=ROOT, seconds=30 * 86400, digest=DIGEST)
+    for window in (DAY, month):
+        found = window_files(store, window, NOW)
+        assert [item.uri for item in found.files] == [f"{ROOT}{hour}x.jsonl.gz"]
+        assert found.passed_over == tuple(sorted(others))
+
+
 def test_an_error_of_the_storage_is_not_an_empty_window():
     class Closed(MemoryStore):
         def list(self, uri):
