@@ -18,7 +18,7 @@ from perennial.agent.drift.columns import select_columns
 from perennial.agent.drift.data.files import Listing, Store, passed_over, read_tables, some, tables_under
 from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.drift.data.table import Table, clean_text
-from perennial.agent.drift.data.window import Window, read_window, window_files
+from perennial.agent.drift.data.window import Skipped, Window, read_window, window_files
 from perennial.agent.drift.features import FeatureResult, compare_columns
 from perennial.agent.drift.performance.checks import CheckResults, run_checks
 from perennial.agent.drift.report.html import render
@@ -39,6 +39,9 @@ JOB_VARIABLE = "PERENNIAL_JOB"
 _NAMES_SHOWN = 8
 _REASONS_SHOWN = 3
 _FILES_SHOWN = 100
+_NOTABLE = 0.01
+"""Share of requests from which those that could not be read are a finding."""
+_UNREADABLE: tuple[Skipped, ...] = ("malformed", "without a body", "with a truncated body")
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,14 @@ class Current:
         unwanted: names of columns that were not kept.
         unreadable: fields that no request had in a readable form, with the reason.
         notes: sentences for the report.
+        findings: problems of its quality.
     """
 
     table: Table
     unwanted: tuple[str, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 def run(
@@ -164,7 +169,22 @@ def _read_current(
     window = read_window(store, source, files, folder, now=now, wanted=wanted)
     known = {*window.table.columns, *window.unwanted}
     unreadable = {name: reason for name, (_, reason) in window.unreadable.items() if name not in known}
-    return Current(window.table, window.unwanted, unreadable, tuple(_window_notes(window)))
+    notes, findings = tuple(_window_notes(window)), tuple(_window_findings(window))
+    return Current(window.table, window.unwanted, unreadable, notes, findings)
+
+
+def _window_findings(window: Window) -> list[str]:
+    """Requests and fields that could not be read, if they are more than a few."""
+    lost = sum(window.skipped.get(cause, 0) for cause in _UNREADABLE)
+    total = window.requests + lost
+    reason = max(window.malformed, key=lambda name: window.malformed[name], default="no complete body")
+    fields = [
+        f"{name[:64]}: could not be read in {amount:,} of {count(window.requests, 'request')}: {why}"
+        for name, (amount, why) in sorted(window.unreadable.items(), key=lambda item: -item[1][0])
+        if amount >= _NOTABLE * window.requests
+    ]
+    requests = f"{lost:,} of {count(total, 'request')} could not be read, mostly: {reason}"
+    return [*([requests] if lost and lost >= _NOTABLE * total else []), *fields[:_REASONS_SHOWN]]
 
 
 def _window_notes(window: Window) -> list[str]:
@@ -194,7 +214,8 @@ def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdi
         if rows < least:
             text = f"the {side} has {count(rows, 'row')}, but checks.minRows is {least:,}: "
             step = "wait for more requests, widen current.window or lower checks.minRows"
-            return no_verdict("TooFewRows", text + step)
+            notes = current.notes if side == "current data" else ()
+            return no_verdict("TooFewRows", " ".join((text + step + ("." if notes else ""), *notes)))
     return None
 
 
@@ -259,7 +280,7 @@ def _report(
         current=_current_side(config.current, current.table),
         features=comparison.features,
         not_compared=comparison.not_compared,
-        quality_findings=comparison.findings,
+        quality_findings=(*comparison.findings, *current.findings),
         checks=results.reports,
         labelled_rows=results.labelled,
         predicted_rows=results.predicted,
