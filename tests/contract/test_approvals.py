@@ -1,11 +1,11 @@
-"""Who approved a rollout cannot be forged: the chart's admission policy, at work in a real API server."""
+"""Neither an approval nor a status can be forged: the chart's admission policies, at work in a real API server."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from perennial.core.kinds import MODEL_DEPLOYMENT
+from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
 from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION
 from tests.contract.conftest import Rendered, kubectl
 from tests.contract.server import Answer, Server, dump
@@ -20,12 +20,22 @@ DEPLOYMENT: dict[str, Any] = {
     "spec": {"model": {"trainingJob": "churn"}, "runtime": {"name": "sklearn"}},
 }
 
+SPECS: dict[Kind, dict[str, Any]] = {
+    TRAINING_JOB: {"image": "train:1", "output": {"uri": "s3://models/churn/"}},
+    MODEL_DEPLOYMENT: DEPLOYMENT["spec"],
+    DRIFT_MONITOR: {
+        "target": {"modelDeployment": "churn"},
+        "schedule": "0 * * * *",
+        "reference": {"from": "TrainingRun"},
+    },
+}
+
 
 @pytest.fixture
 def policy(server: Server, chart: Callable[[Any], Rendered]) -> Iterator[None]:
     """The chart's policy, in force: the API server takes a moment to see it."""
     made = [item for item in chart({}) if item["kind"] in POLICY_KINDS]
-    assert len(made) == len(POLICY_KINDS)
+    assert len(made) == 2 * len(POLICY_KINDS)
     kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=dump(made))
     yield
     kubectl(server.kubeconfig, "delete", "-f", "-", text=dump(made))
@@ -66,6 +76,37 @@ def test_a_resource_is_not_created_with_anothers_approval(server: Server, namesp
     said = {"annotations": {APPROVE_ANNOTATION: "churn-1", APPROVED_BY_ANNOTATION: "somebody-else"}}
     manifest = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], **said}}
     until(lambda: refused(server.create(manifest, namespace, dry=True)))
+
+
+STATUS = {"status": {"phase": "Forged"}}
+OPERATOR = "system:serviceaccount:perennial-system:perennial"
+
+
+def write_status(server: Server, kind: Kind, namespace: str, user: str) -> Answer:
+    headers = {"Impersonate_User": user, "Impersonate_Group": "system:masters"}
+    path = path_of(kind, namespace, "churn", "status")
+    return server.send("PATCH", path, STATUS, content="application/merge-patch+json", **headers)
+
+
+@pytest.mark.parametrize("kind", RESOURCES, ids=lambda kind: kind.kind)
+def test_only_the_operator_writes_status(server: Server, namespace: str, policy: None, kind: Kind) -> None:
+    spec = SPECS[kind]
+    manifest = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "churn"}, "spec": spec}
+    assert server.create(manifest, namespace).ok
+    forged = until(lambda: refused(write_status(server, kind, namespace, "ana")))
+    assert "only the operator writes the status of this resource; ana may change" in forged.message
+    for other in (f"system:serviceaccount:{namespace}:perennial", "system:serviceaccount:perennial-system:default"):
+        assert not write_status(server, kind, namespace, other).ok
+    assert write_status(server, kind, namespace, OPERATOR).ok
+
+
+def test_an_installation_for_some_namespaces_holds_the_status_there_only(chart: Callable[[Any], Rendered]) -> None:
+    made = chart({"config": {"watchNamespaces": ["team-a", "team-b"]}})
+    (policy,) = [
+        item for item in made if item["kind"] == POLICY_KINDS[0] and item["metadata"]["name"].endswith("-status")
+    ]
+    (rule,) = policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    assert (rule["operator"], rule["values"]) == ("In", ["team-a", "team-b"])
 
 
 def test_the_policy_can_be_left_out(chart: Callable[[Any], Rendered]) -> None:

@@ -19,7 +19,7 @@ from perennial.api.contract.settings import PodRules
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.decision import Apply, Delete
 from perennial.core.kinds import Raw
-from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION
+from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
 from perennial.core.names import digest_of
 from perennial.generate.structural import Schema, structural
 from perennial.runtime.controller.diff import covers
@@ -114,6 +114,8 @@ def _laid_over(below: Any, above: Any) -> Any:
 
 def _timeless(raw: Raw) -> Raw:
     metadata = {key: value for key, value in raw["metadata"].items() if key not in {"uid", "generation"}}
+    annotations = {key: value for key, value in metadata.pop("annotations", {}).items() if key != ROLLOUT_ANNOTATION}
+    metadata |= {"annotations": annotations} if annotations else {}
     return copy.deepcopy({key: value for key, value in {**raw, "metadata": metadata}.items() if key != "status"})
 
 

@@ -16,11 +16,14 @@ from perennial.core.labels import (
     MODEL_URI_ANNOTATION,
     PORT_ANNOTATION,
     REVISION_LABEL,
+    SCHEME_ANNOTATION,
 )
 from perennial.serving.observe import ModelVersion
 
+HTTPS = "https"
 
-def annotations_of(revision: Revision, port: int, agent_image: str) -> dict[str, str]:
+
+def annotations_of(revision: Revision, port: int, agent_image: str, *, secure: bool = False) -> dict[str, str]:
     """Write the record of a revision."""
     return {
         MODEL_URI_ANNOTATION: revision.uri,
@@ -28,6 +31,7 @@ def annotations_of(revision: Revision, port: int, agent_image: str) -> dict[str,
         **({MODEL_RUN_ANNOTATION: revision.run} if revision.run else {}),
         **({CHAIN_ANNOTATION: revision.chain} if revision.chain else {}),
         PORT_ANNOTATION: str(port),
+        **({SCHEME_ANNOTATION: HTTPS} if secure else {}),
         AGENT_IMAGE_ANNOTATION: agent_image,
     }
 
@@ -59,6 +63,11 @@ def recorded_port(deployment: Deployment) -> int | None:
     """Read the port that takes requests; None where the record is missing or invalid."""
     text = deployment.metadata.annotations.get(PORT_ANNOTATION, "")
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= 65535 else None  # noqa: PLR2004
+
+
+def recorded_tls(deployment: Deployment) -> bool:
+    """Tell whether the server of the revision terminates TLS."""
+    return deployment.metadata.annotations.get(SCHEME_ANNOTATION) == HTTPS
 
 
 def recorded_agent(deployment: Deployment) -> str | None:

@@ -1,16 +1,17 @@
 """The children of a rollout state: what to apply and what to delete."""
 
 from perennial.api.contract.settings import OperatorConfig
-from perennial.api.modeldeployment.resource import ModelDeployment, Revision
+from perennial.api.modeldeployment.resource import ModelDeployment, Revision, RolloutRecord
 from perennial.core.decision import Action, Apply, Delete
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, NETWORK_POLICY, Raw
+from perennial.core.labels import ROLLOUT_ANNOTATION
 from perennial.serving.annotations import recorded_agent, recorded_port
 from perennial.serving.children.autoscaler import autoscaled, autoscaler
 from perennial.serving.children.deployment import deployment
 from perennial.serving.children.metadata import selector_of
 from perennial.serving.children.network_policy import network_policy
 from perennial.serving.children.server import Plan
-from perennial.serving.children.service import disruption_budget, service
+from perennial.serving.children.service import Traffic, disruption_budget, service
 from perennial.serving.revision import traffic_port
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.steps import wanted_replicas
@@ -20,7 +21,9 @@ SCALE_MANAGER = "perennial-scale"
 
 def actions_of(state: State, context: Context, config: OperatorConfig) -> tuple[Action, ...]:
     """List all children to apply and delete. The Service only ever selects a revision that is ready."""
-    live = tuple(revision for revision in (state.stable, state.active_candidate) if revision is not None)
+    # Before a rollback the previous revision is scaled up.
+    returning = state.previous if state.rolling_back else None
+    live = tuple(revision for revision in (state.stable, state.active_candidate, returning) if revision is not None)
     applied = [action for revision in live for action in _revision_actions(revision, state, context, config)]
     return (*applied, *_traffic_actions(state, context), *_deletions(state, context))
 
@@ -62,12 +65,25 @@ def _traffic_actions(state: State, context: Context) -> list[Action]:
     if revision is None or port is None:
         return []
     resource = context.observed.resource
-    selector = selector_of(resource.metadata.name, revision.hash)
+    traffic = Traffic(
+        selector=selector_of(resource.metadata.name, revision.hash),
+        port=port,
+        secure=context.speaks_tls(revision),
+        record=_record(state),
+    )
     return [
-        Apply(service(resource, selector, port)),
-        Apply(disruption_budget(resource, selector)),
+        Apply(service(resource, traffic)),
+        Apply(disruption_budget(resource, traffic)),
         *_access_actions(state, context),
     ]
+
+
+def _record(state: State) -> dict[str, str]:
+    if state.stable is None:
+        return {}
+    latest = state.history[0] if state.history else None
+    record = RolloutRecord(stable=state.stable, previous=state.previous, failed=state.failed, latest=latest)
+    return {ROLLOUT_ANNOTATION: record.model_dump_json(by_alias=True, exclude_none=True)}
 
 
 def _access_actions(state: State, context: Context) -> list[Action]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from perennial.api.modeldeployment.resource import ModelDeployment, Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready
+from perennial.core.labels import RETRY_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.core.times import parse_time
 from perennial.serving import reasons
@@ -185,7 +186,8 @@ def _failure_text(inputs: ConditionInputs) -> str:
     way_out = (
         "It serves as soon as the problem is resolved"
         if inputs.state.active_candidate is not None
-        else "It is not retried: change the spec or publish another model"
+        else f"To retry it, set the annotation {RETRY_ANNOTATION}={failed.name}; or change the spec, or publish "
+        "another model"
     )
     return f"{failed.name} with {model_title(failed)} failed: {failed.message or failed.reason}. {way_out}"
 
@@ -193,4 +195,5 @@ def _failure_text(inputs: ConditionInputs) -> str:
 def _serving_text(inputs: ConditionInputs, stable: Revision) -> str:
     health = inputs.health
     total = max(health.replicas, health.available)
-    return f"{health.available} of {total} pods of {stable.name} serve {model_title(stable)}"
+    ignored = f"; {inputs.state.ignored_abort}" if inputs.state.ignored_abort else ""
+    return f"{health.available} of {total} pods of {stable.name} serve {model_title(stable)}{ignored}"

@@ -11,6 +11,7 @@ from perennial.core.decision import Decision, EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.serving import reasons
+from perennial.serving.annotations import HTTPS
 from perennial.serving.build import actions_of
 from perennial.serving.children.autoscaler import scaling_problems
 from perennial.serving.children.metadata import selector_text_of
@@ -57,7 +58,7 @@ def _status(inputs: ConditionInputs, wanted: tuple[Wanted, ...], config: Operato
         observed_generation=meta.generation,
         conditions=settle(resource.status.conditions, wanted, meta.generation, inputs.context.now),
         phase=_phase(inputs),
-        url=_url(resource, config.cluster_domain) if state.service_target is not None else None,
+        url=_url(inputs, config.cluster_domain),
         replicas=health.replicas,
         ready_replicas=health.ready,
         selector=selector_text_of(meta.name, state.stable.hash) if state.stable is not None else None,
@@ -77,9 +78,13 @@ def _phase(inputs: ConditionInputs) -> str:
     return "Failed" if state.failed is not None or state.stable is not None else "Pending"
 
 
-def _url(resource: ModelDeployment, domain: str) -> str:
-    host = f"{resource.metadata.name}.{resource.metadata.namespace}.svc"
-    scheme = "https" if resource.spec.tls is not None else "http"
+def _url(inputs: ConditionInputs, domain: str) -> str | None:
+    """Address of what serves: https only once the serving revision terminates TLS."""
+    revision, meta = inputs.state.service_target, inputs.resource.metadata
+    if revision is None:
+        return None
+    host = f"{meta.name}.{meta.namespace}.svc"
+    scheme = HTTPS if inputs.context.speaks_tls(revision) else "http"
     return f"{scheme}://{host}.{domain}" if domain else f"{scheme}://{host}"
 
 
@@ -98,7 +103,7 @@ def _requeue_after(inputs: ConditionInputs, wanted: tuple[Wanted, ...]) -> float
     """Seconds until the passing of time changes the decision."""
     state, context = inputs.state, inputs.context
     moments = []
-    if state.progressing is not None and state.progressing.ready_since is None:
+    if state.progressing is not None and state.progressing.ready_since is None:  # else it waits for a user
         moments.append((deadline_of(state.progressing, context) - context.now).total_seconds())
     if state.previous is not None:
         moments.append((previous_expiry(state.previous, context) - context.now).total_seconds())

@@ -9,11 +9,12 @@ from pydantic import Field, ValidationError
 from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
 from perennial.api.kubernetes import Deployment, Pod
 from perennial.api.modeldeployment.models import OciUri
-from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.resource import ModelDeployment, RolloutRecord
 from perennial.core.decision import World
 from perennial.core.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
+    DISRUPTION_BUDGET,
     MODEL_DEPLOYMENT,
     NETWORK_POLICY,
     POD,
@@ -22,7 +23,7 @@ from perennial.core.kinds import (
     Key,
     Raw,
 )
-from perennial.core.labels import REVISION_LABEL
+from perennial.core.labels import REVISION_LABEL, ROLLOUT_ANNOTATION
 
 
 class ModelVersion(Model):
@@ -63,6 +64,8 @@ class Observed:
     policies: tuple[ObjectMeta, ...] = ()
     selected: str | None = None
     """Hash of the revision that the Service selects."""
+    record: RolloutRecord | None = None
+    """What the Service, or else the PodDisruptionBudget, records of the rollout."""
 
     def deployment(self, name: str) -> Deployment | None:
         """Find the Deployment of a revision by its name, unless it is being deleted."""
@@ -90,6 +93,8 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
     """Read the resource's world from the cache."""
     meta = resource.metadata
     owner = Key(MODEL_DEPLOYMENT.kind, meta.namespace, meta.name)
+    services = _called(meta.name, world.children(SERVICE, owner, meta.uid))
+    budgets = _called(meta.name, world.children(DISRUPTION_BUDGET, owner, meta.uid))
     return Observed(
         resource=resource,
         upstream=_upstream(resource, world),
@@ -99,13 +104,25 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         policies=tuple(
             Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner, meta.uid)
         ),
-        selected=_selected(meta.name, world.children(SERVICE, owner, meta.uid)),
+        selected=_selected(services),
+        record=next((found for raw in (*services, *budgets) if (found := _record(raw)) is not None), None),
     )
 
 
-def _selected(name: str, services: tuple[Raw, ...]) -> str | None:
-    found = (_Service.model_validate(raw) for raw in services if raw["metadata"]["name"] == name)
-    return next((item.spec.selector.get(REVISION_LABEL) for item in found), None)
+def _called(name: str, found: tuple[Raw, ...]) -> tuple[Raw, ...]:
+    return tuple(raw for raw in found if raw["metadata"]["name"] == name)
+
+
+def _selected(services: tuple[Raw, ...]) -> str | None:
+    return next((_Service.model_validate(raw).spec.selector.get(REVISION_LABEL) for raw in services), None)
+
+
+def _record(raw: Raw) -> RolloutRecord | None:
+    """Read the record; None before the first promotion, or if it was edited into something invalid."""
+    try:
+        return RolloutRecord.model_validate_json((raw["metadata"].get("annotations") or {}).get(ROLLOUT_ANNOTATION, ""))
+    except ValidationError:
+        return None
 
 
 def _upstream(resource: ModelDeployment, world: World) -> Upstream | None:

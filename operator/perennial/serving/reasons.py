@@ -49,6 +49,9 @@ UNRECOVERABLE = frozenset(
 )
 """Failures that only another revision can fix: the pods are deleted instead of retried."""
 
+ABORT_IGNORED = "AbortIgnored"
+"""Reason of an Event; the condition Ready says the same in its message."""
+
 QUIET = frozenset({ROLLING_OUT, SCALING_UP, WAITING_FOR_MODEL, WAITING_FOR_APPROVAL, PAUSED})
 """Reasons for not being ready that are expected in a healthy rollout: no Event."""
 
@@ -82,7 +85,13 @@ REASONS: tuple[ReasonDoc, ...] = (
         ABORTED,
         "RolloutFailed, Stalled",
         "The revision was aborted or rolled back by the annotation perennial.dev/abort.",
-        "Change the spec or publish another model; the same revision is not retried.",
+        "Change the spec or publish another model; or remove perennial.dev/abort and set perennial.dev/retry.",
+    ),
+    ReasonDoc(
+        ABORT_IGNORED,
+        "Event",
+        "The annotation perennial.dev/abort names the stable revision, but no pod of a previous one is left.",
+        "Set spec.model to the earlier version to roll back, or remove the annotation.",
     ),
     ReasonDoc("RolledBack", "Event", "The revision was rolled back; the previous one serves again.", "Nothing."),
     ReasonDoc(

@@ -11,6 +11,7 @@ from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Apply, Decision, Delete, EventNote
 from perennial.core.kinds import Raw
 from perennial.core.labels import KIND_LABEL, NAME_LABEL, REVISION_LABEL
+from perennial.core.times import format_time
 from perennial.runtime.controller.diff import covers
 from perennial.serving.controller import CONTROLLER
 from tests.support.listed import ListedWorld
@@ -96,7 +97,11 @@ class Cluster:
         raw = self.objects["Deployment", name]
         wanted = raw["spec"]["replicas"]
         answering = wanted if count is None else count
+        truth = "True" if answering >= wanted else "False"
+        before = next(iter(raw.get("status", {}).get("conditions", ())), {})
+        since = before["lastTransitionTime"] if before.get("status") == truth else format_time(self.now)
         raw["status"] = {
+            "conditions": [{"type": "Available", "status": truth, "lastTransitionTime": since}],
             "observedGeneration": raw["metadata"]["generation"],
             "replicas": wanted,
             "updatedReplicas": wanted,
@@ -178,7 +183,8 @@ class Cluster:
             return False
         if live is None:
             self._uids += 1
-            live = {"metadata": {"uid": f"uid-{self._uids}", "generation": 1}, "spec": {"replicas": 1}}
+            made = {"uid": f"uid-{self._uids}", "generation": 1, "creationTimestamp": format_time(self.now)}
+            live = {"metadata": made, "spec": {"replicas": 1}}
         merged = _merge(live, manifest)
         if merged["spec"] != live["spec"]:
             merged["metadata"]["generation"] += 1

@@ -168,13 +168,17 @@ class Candidate(Revision):
     """A revision whose rollout is in progress or has failed."""
 
     phase: Literal["Progressing", "Failed"] = Field(
-        description="Progressing or Failed. A failed revision is not retried."
+        description="Progressing or Failed. A failed revision is rolled out again by the annotation "
+        "perennial.dev/retry: <revision>, or by a new run that publishes the same model."
     )
     ready_since: Timestamp | None = Field(
-        None, description="When its pods were first ready; since then it waits for a user."
+        None, description="When its pods became ready; since then it waits for a user. Removed when they are not ready."
     )
     reason: Reason | None = Field(None, description="Reason for which it waits or failed.")
     message: Message | None = Field(None, description="Why it waits or failed, and what to do next.")
+    retry: ShortText | None = Field(
+        None, description="Value of the annotation perennial.dev/retry when the rollout failed; another value retries."
+    )
 
 
 class HistoryEntry(Model):
@@ -192,6 +196,16 @@ class HistoryEntry(Model):
     reason: Reason | None = Field(None, description="Reason for the result.")
     approval: Approval | None = Field(None, description="Who approved the revision, if rollout.approval is Manual.")
     time: Timestamp = Field(description="When the rollout ended.")
+
+
+class RolloutRecord(Model):
+    """What decisions about a rollout need to know, kept in an annotation of the Service."""
+
+    stable: Revision
+    previous: Revision | None = None
+    failed: Candidate | None = None
+    latest: HistoryEntry | None = None
+    """Newest entry of the history."""
 
 
 class ModelDeploymentStatus(BaseStatus):

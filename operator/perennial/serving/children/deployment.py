@@ -33,7 +33,9 @@ def deployment(plan: Plan, revision: Revision) -> Raw:
     """Build the Deployment without `replicas`, which belongs to the autoscaler or to the manager `perennial-scale`."""
     spec = plan.resource.spec
     labels = {REVISION_LABEL: revision.hash}
-    annotations = annotations_of(revision, traffic_port(spec, plan.server), plan.agent.image)
+    annotations = annotations_of(
+        revision, traffic_port(spec, plan.server), plan.agent.image, secure=spec.tls is not None
+    )
     metadata = metadata_of(plan.resource, revision.name, labels=labels, annotations=annotations)
     return {
         "apiVersion": DEPLOYMENT.api_version,

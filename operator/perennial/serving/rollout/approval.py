@@ -1,4 +1,4 @@
-"""Manual control of a rollout by annotation: approve, pause, abort.
+"""Manual control of a rollout by annotation: approve, pause, abort, retry.
 
 An annotation that names a revision applies to that revision only, so it never has to be removed. GitOps tools ignore
 annotations that their manifests do not contain.
@@ -7,8 +7,15 @@ annotations that their manifests do not contain.
 from dataclasses import dataclass, replace
 
 from perennial.api.modeldeployment.resource import Approval, Candidate, ModelDeployment, Revision
+from perennial.core.conditions import READY, find
 from perennial.core.decision import EventNote
-from perennial.core.labels import ABORT_ANNOTATION, APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PAUSE_ANNOTATION
+from perennial.core.labels import (
+    ABORT_ANNOTATION,
+    APPROVE_ANNOTATION,
+    APPROVED_BY_ANNOTATION,
+    PAUSE_ANNOTATION,
+    RETRY_ANNOTATION,
+)
 from perennial.core.waiting import clean
 from perennial.serving import reasons
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, history_entry
@@ -17,10 +24,12 @@ from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, his
 def roll_back(state: State, context: Context) -> State:
     """Roll back to the previous revision if the stable one is aborted and the previous one still has pods."""
     stable, previous = state.stable, state.previous
-    if stable is None or previous is None or not controls_of(context.observed.resource).aborts(stable):
+    if stable is None or not controls_of(context.observed.resource).aborts(stable):
         return state
-    if context.health(previous).available == 0:
-        return state  # no pod of the previous revision is available: a rollback would be an outage
+    if previous is None or context.health(previous).available == 0:
+        return _ignore_abort(state, stable, context)
+    if _is_too_small(previous, stable, context):
+        return replace(state, rolling_back=True)
     message = f"rolled back by the annotation {ABORT_ANNOTATION}"
     failed = Candidate(**stable.model_dump(), phase="Failed", reason=reasons.ABORTED, message=message)
     note = EventNote("Warning", "RolledBack", f"{stable.name} was {message}; {previous.name} serves again")
@@ -32,6 +41,26 @@ def roll_back(state: State, context: Context) -> State:
         history=(history_entry(stable, "RolledBack", reasons.ABORTED, context) + state.history)[:HISTORY_LIMIT],
         events=(*state.events, note),
     )
+
+
+def _ignore_abort(state: State, stable: Revision, context: Context) -> State:
+    why = (
+        f"the annotation {ABORT_ANNOTATION}={stable.name} has no effect: no pod of a previous revision is left "
+        "(spec.rollout.keepPrevious). Set spec.model to the earlier version to roll back"
+    )
+    known = find(context.observed.resource.status.conditions, READY)
+    told = known is not None and why in known.message
+    notes = () if told else (EventNote("Warning", reasons.ABORT_IGNORED, why),)
+    return replace(state, ignored_abort=why, events=(*state.events, *notes))
+
+
+def _is_too_small(previous: Revision, stable: Revision, context: Context) -> bool:
+    """Tell whether the previous revision must be scaled up first; not if that fails, or if nothing else serves."""
+    serving, health = context.observed.deployment(stable.name), context.health(previous)
+    if serving is None or context.health(stable).available == 0 or health.problem is not None:
+        return False
+    replicas = context.observed.resource.spec.replicas
+    return health.available < max(replicas.min, min(replicas.most, serving.spec.replicas))
 
 
 def hold_promotion(state: State, candidate: Candidate, context: Context) -> Candidate | None:
@@ -71,10 +100,15 @@ class Controls:
     approved_by: str | None = None
     paused: bool = False
     aborted: str | None = None
+    retry: str | None = None
 
     def approves(self, revision: Revision) -> bool:
         """Tell whether this revision is approved, and by whom is recorded."""
         return self.approved == revision.name and self.approved_by is not None
+
+    def retries(self, revision: Revision) -> str | None:
+        """Value of the retry annotation if it names this revision, possibly followed by `/` and any text."""
+        return self.retry if self.retry is not None and self.retry.partition("/")[0] == revision.name else None
 
     def aborts(self, revision: Revision | None) -> bool:
         """Tell whether this revision is aborted."""
@@ -89,6 +123,7 @@ def controls_of(resource: ModelDeployment) -> Controls:
         approved_by=_text(said.get(APPROVED_BY_ANNOTATION)),
         paused=said.get(PAUSE_ANNOTATION, "").strip().lower() == "true",
         aborted=_text(said.get(ABORT_ANNOTATION)),
+        retry=_text(said.get(RETRY_ANNOTATION)),
     )
 
 

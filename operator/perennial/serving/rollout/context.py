@@ -9,6 +9,7 @@ from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.serving import reasons
+from perennial.serving.annotations import recorded_tls
 from perennial.serving.health import Health, assess
 from perennial.serving.observe import Observed
 from perennial.serving.revision import Shape
@@ -39,6 +40,13 @@ class Context:
             return Health()
         return assess(self.observed.deployment(revision.name), self.observed.pods_of(revision.hash))
 
+    def speaks_tls(self, revision: Revision) -> bool:
+        """Tell whether the server of the revision terminates TLS, also where the spec has changed since."""
+        if self.can_build(revision):
+            return self.observed.resource.spec.tls is not None
+        known = self.observed.deployment(revision.name)
+        return known is not None and recorded_tls(known)
+
     def can_build(self, revision: Revision) -> bool:
         """Tell whether the Deployment of the revision can be built from the present spec."""
         return self.shape is not None and self.shape.makes(revision)
@@ -53,6 +61,10 @@ class State:
     previous: Revision | None = None
     history: tuple[HistoryEntry, ...] = ()
     events: tuple[EventNote, ...] = ()
+    rolling_back: bool = False
+    """The stable revision is aborted, and the previous one is scaled up before it serves again."""
+    ignored_abort: str | None = None
+    """Why the abort of the stable revision has no effect."""
 
     @property
     def progressing(self) -> Candidate | None:

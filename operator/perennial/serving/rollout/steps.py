@@ -1,16 +1,18 @@
 """The rollout of a revision: candidate, then stable or failed, then previous, then deleted. Pure, one step at a time.
 
-The state is read from status and checked against the observed children; nothing else is stored. The wanted revision is
-compared by hash with the stable revision and the candidate. If it differs it becomes the candidate, and only a
-candidate whose pods are ready is promoted to stable.
+The state is read from the children: the Service records which revision was promoted. Of status only the history and
+the progress of a candidate are read, so that nobody promotes a revision by editing it. The wanted revision is compared
+by hash with the stable revision and the candidate. If it differs it becomes the candidate, and only a candidate whose
+pods are ready is promoted to stable.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
 
-from perennial.api.modeldeployment.resource import Candidate, Revision
+from perennial.api.kubernetes import condition
+from perennial.api.modeldeployment.resource import Approval, Candidate, HistoryEntry, Revision, RolloutRecord
 from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
 from perennial.core.labels import ABORT_ANNOTATION
@@ -39,20 +41,32 @@ def next_state(context: Context) -> State:
 
 
 def _load(state: State, context: Context) -> State:
-    """Read the state from status, as far as the observed children confirm it."""
-    status = context.observed.resource.status
-    stable, candidate = status.stable, status.candidate
-    if stable is not None and not _can_serve(stable, context):
-        stable = None
-    if stable is None:
-        stable = _recover_stable(context, candidate)
-    return replace(
+    """Find the roles of the revisions. Only what the children record decides; status adds the history.
+
+    A status that somebody edits or empties thus neither promotes a revision nor loses the one that serves.
+    """
+    status, record = context.observed.resource.status, context.observed.record
+    stable = record.stable if record is not None and _can_serve(record.stable, context) else _selected_revision(context)
+    if record is None or record.stable != stable:
+        return replace(state, stable=stable, candidate=_known_candidate(None, stable, context), history=status.history)
+    loaded = replace(
         state,
         stable=stable,
-        candidate=candidate,
-        previous=status.previous,
+        candidate=_known_candidate(record, stable, context),
+        previous=record.previous,
         history=status.history,
     )
+    return _with_latest(loaded, record.latest)
+
+
+def _with_latest(state: State, latest: HistoryEntry | None) -> State:
+    """Add the newest entry of the history where the write of the status was lost after the Service had moved."""
+    if latest is None or latest in state.history:
+        return state
+    stable = state.stable
+    promoted = stable is not None and latest.result == "Promoted" and latest.name == stable.name
+    notes = (_promotion_note(stable, latest.approval),) if promoted and stable is not None else ()
+    return replace(state, history=(latest, *state.history)[:HISTORY_LIMIT], events=(*state.events, *notes))
 
 
 def _can_serve(stable: Revision, context: Context) -> bool:
@@ -62,16 +76,54 @@ def _can_serve(stable: Revision, context: Context) -> bool:
     return context.can_build(stable) or context.observed.deployment(stable.name) is not None
 
 
-def _recover_stable(context: Context, candidate: Candidate | None) -> Revision | None:
-    """Find the revision behind the Service, for a status that was emptied by hand."""
-    selected = context.observed.selected
+def _selected_revision(context: Context) -> Revision | None:
+    """Find another revision that answers behind the Service, where nothing valid is recorded."""
+    selected, candidate = context.observed.selected, context.target or context.observed.resource.status.candidate
     if selected is None or (candidate is not None and candidate.hash == selected):
-        return None
+        return None  # before the first promotion the Service selects the candidate
     found = (recorded_revision(item, context.time) for item in context.observed.deployments)
     return next(
         (item for item in found if item is not None and item.hash == selected and context.health(item).available > 0),
         None,
     )
+
+
+def _known_candidate(record: RolloutRecord | None, stable: Revision | None, context: Context) -> Candidate | None:
+    """Find the candidate of the last step: the recorded failure, or the revision whose Deployment has no other role."""
+    if record is not None and record.failed is not None:
+        return record.failed
+    previous = record.previous if record is not None else None
+    taken = {revision.hash for revision in (stable, previous) if revision is not None}
+    known, target = context.observed.resource.status.candidate, context.target
+    if known is not None and known.hash in taken:
+        known = None
+    if known is not None and target is not None and known.hash == target.hash:
+        return _confirmed(known, target, stable, context)
+    origin = _unassigned(taken, known or target, context)
+    if origin is None:
+        return None
+    if known is None or known.hash != origin.hash:
+        return Candidate(**origin.model_dump(), phase="Progressing")
+    return _confirmed(known, origin, stable, context)
+
+
+def _unassigned(taken: Set[str], preferred: Revision | None, context: Context) -> Revision | None:
+    """Find a revision by its Deployment, if it has no role yet."""
+    deployments = (item for item in context.observed.deployments if item.metadata.deletion_timestamp is None)
+    found = (recorded_revision(item, item.metadata.creation_timestamp or context.time) for item in deployments)
+    free = [item for item in found if item is not None and item.hash not in taken]
+    wanted = (item for item in free if preferred is not None and item.hash == preferred.hash)
+    return next(wanted, free[0] if free else None)
+
+
+def _confirmed(known: Candidate, origin: Revision, stable: Revision | None, context: Context) -> Candidate:
+    """Take the progress of a candidate from status, and what it is from its origin."""
+    confirmed = known.model_copy(update=origin.model_dump(exclude={"since"}))
+    # Beside a stable revision a failure is recorded with it. The Deployment of an unrecoverable one is deleted.
+    deployed = context.observed.deployment(origin.name) is not None
+    if known.phase == "Failed" and (stable is not None or (deployed and known.reason in reasons.UNRECOVERABLE)):
+        return confirmed.model_copy(update={"phase": "Progressing", "reason": None, "message": None})
+    return confirmed
 
 
 def _select_candidate(state: State, context: Context) -> State:
@@ -81,13 +133,23 @@ def _select_candidate(state: State, context: Context) -> State:
         return state
     if state.stable is not None and target.hash == state.stable.hash:
         return _drop_candidate(state, context)
-    if state.candidate is not None and target.hash == state.candidate.hash:
+    if state.candidate is not None and target.hash == state.candidate.hash and not _is_retried(state, target, context):
         return state
     cleared = _drop_candidate(state, context)
     candidate = Candidate(**target.model_dump(), phase="Progressing")
-    note = EventNote("Normal", "RolloutStarted", f"{candidate.name} starts with {model_title(candidate)}")
+    again = " again" if state.failed is not None and state.failed.hash == target.hash else ""
+    note = EventNote("Normal", "RolloutStarted", f"{candidate.name} starts{again} with {model_title(candidate)}")
     previous = None if cleared.previous and cleared.previous.hash == candidate.hash else cleared.previous
     return replace(cleared, candidate=candidate, previous=previous, events=(*cleared.events, note))
+
+
+def _is_retried(state: State, target: Revision, context: Context) -> bool:
+    """Tell whether a failed revision is wanted again: by annotation, or by a new run that made the same model."""
+    failed, controls = state.failed, controls_of(context.observed.resource)
+    if failed is None or controls.aborts(failed):
+        return False
+    asked = controls.retries(failed)
+    return (asked is not None and asked != failed.retry) or (target.run is not None and target.run != failed.run)
 
 
 def _drop_candidate(state: State, context: Context) -> State:
@@ -104,7 +166,7 @@ def _evaluate(state: State, context: Context) -> State:
     health = context.health(candidate)
     if not state.failed and controls_of(context.observed.resource).aborts(candidate):
         health = replace(health, available=0, problem=_ABORTED)
-    if health.reaches(wanted_replicas(candidate, state, context)):
+    if health.reaches(wanted_replicas(candidate, state, context)) or _better_than_nothing(health, state, context):
         held = hold_promotion(state, candidate, context)
         return _promote(state, candidate, context) if held is None else replace(state, candidate=held)
     if state.failed:
@@ -112,10 +174,14 @@ def _evaluate(state: State, context: Context) -> State:
     problem = health.problem
     if problem is not None and problem.fatal:
         return _fail(state, candidate, problem, context)
-    if candidate.ready_since is None and context.now >= deadline_of(candidate, context):
+    if context.now >= deadline_of(candidate, context):
         return _fail(state, candidate, _deadline_exceeded(health, context), context)
     waiting = candidate.model_copy(
-        update={"reason": problem.reason if problem else None, "message": problem.message if problem else None}
+        update={
+            "reason": problem.reason if problem else None,
+            "message": problem.message if problem else None,
+            "ready_since": None,
+        }
     )
     return replace(state, candidate=waiting)
 
@@ -132,10 +198,25 @@ def wanted_replicas(revision: Revision, state: State, context: Context) -> int:
     return max(replicas.min, min(replicas.most, serving.spec.replicas))
 
 
-def deadline_of(candidate: Revision, context: Context) -> datetime:
-    """Time by which a candidate must be ready."""
+def _better_than_nothing(health: Health, state: State, context: Context) -> bool:
+    """Tell whether the candidate has a ready pod while the stable revision has none."""
+    if state.stable is None or context.health(state.stable).available > 0:
+        return False
+    return health.current and health.updated > 0 and health.available > 0
+
+
+def deadline_of(candidate: Candidate, context: Context) -> datetime:
+    """Time by which a candidate must be ready: counted from its creation, or since it last lost its ready pods."""
     seconds = context.observed.resource.spec.rollout.progress_deadline_seconds
-    return _moment(candidate.since, context) + timedelta(seconds=seconds)
+    deployment = context.observed.deployment(candidate.name)
+    if deployment is None:
+        return context.now + timedelta(seconds=seconds)
+    available = condition(deployment.status.conditions, "Available")
+    if available is not None and available.status == "True":
+        return context.now + timedelta(seconds=seconds)  # all its pods are ready, and more are wanted since
+    lost = available.last_transition_time if available is not None else None
+    moments = (deployment.metadata.creation_timestamp or candidate.since, lost)
+    return max(_moment(text, context) for text in moments if text) + timedelta(seconds=seconds)
 
 
 def _deadline_exceeded(health: Health, context: Context) -> Problem:
@@ -153,8 +234,7 @@ def _promote(state: State, candidate: Candidate, context: Context) -> State:
     stable = Revision.model_validate(candidate.model_dump() | {"since": context.time})
     previous = state.stable.model_copy(update={"since": context.time}) if state.stable else None
     approval = approval_of(state, candidate, context)
-    said = f", approved by {approval.by}" if approval else ""
-    note = EventNote("Normal", "Promoted", f"{stable.name} serves {model_title(stable)}{said}")
+    note = _promotion_note(stable, approval)
     return State(
         stable=stable,
         candidate=None,
@@ -164,10 +244,18 @@ def _promote(state: State, candidate: Candidate, context: Context) -> State:
     )
 
 
+def _promotion_note(stable: Revision, approval: Approval | None) -> EventNote:
+    said = f", approved by {approval.by}" if approval else ""
+    return EventNote("Normal", "Promoted", f"{stable.name} serves {model_title(stable)}{said}")
+
+
 def _fail(state: State, candidate: Candidate, problem: Problem, context: Context) -> State:
     said = f" (last message: {problem.detail})" if problem.detail else ""
     message = shorten(f"{problem.message}{said}")
-    failed = candidate.model_copy(update={"phase": "Failed", "reason": problem.reason, "message": message})
+    retry = controls_of(context.observed.resource).retries(candidate)
+    failed = candidate.model_copy(
+        update={"phase": "Failed", "reason": problem.reason, "message": message, "retry": retry}
+    )
     serving = f"; {state.stable.name} keeps serving" if state.stable else ""
     note = EventNote("Warning", "RolloutFailed", f"{candidate.name} failed: {message}{serving}")
     return replace(
@@ -182,6 +270,8 @@ def _remove_previous(state: State, context: Context) -> State:
     """Drop the previous revision when rollout.keepPrevious has passed, or when it has another role again."""
     previous = state.previous
     if previous is None:
+        return state
+    if state.rolling_back:
         return state
     busy = {revision.hash for revision in (state.stable, state.candidate) if revision is not None}
     gone = previous.hash in busy or context.now >= previous_expiry(previous, context)

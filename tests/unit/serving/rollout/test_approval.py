@@ -126,9 +126,83 @@ def test_a_revision_that_has_taken_over_is_taken_back_while_the_one_before_still
     assert cluster.events[-1].reason == "RolledBack"
 
 
+def test_a_candidate_that_is_not_ready_any_more_while_it_waits_fails_after_the_deadline() -> None:
+    cluster, _, new = with_candidate(**MANUAL)
+    cluster.wait(100_000)
+    cluster.set_ready(new, 0)
+    cluster.settle()
+    assert cluster.status["candidate"]["phase"] == "Progressing", "the deadline counts from when it lost its pods"
+    assert "readySince" not in cluster.status["candidate"]
+    assert cluster.last is not None
+    assert cluster.last.requeue_after == 600
+    cluster.wait(600)
+    cluster.settle()
+    assert (cluster.status["candidate"]["phase"], cluster.names("Deployment")) == (
+        "Failed",
+        [cluster.status["stable"]["name"]],
+    )
+
+
+def test_a_candidate_that_must_grow_while_it_waits_is_not_failed_by_its_age() -> None:
+    cluster, old, _ = with_candidate(replicas={"min": 1, "max": 9}, **MANUAL)
+    cluster.wait(100_000)
+    cluster.objects["Deployment", old]["spec"]["replicas"] = 3  # the autoscaler
+    cluster.set_ready(old)
+    cluster.settle()
+    assert cluster.status["candidate"]["phase"] == "Progressing"
+
+
+def test_a_rollback_waits_until_the_previous_revision_can_take_the_load() -> None:
+    cluster = served(replicas={"min": 1, "max": 10}, rollout={"keepPrevious": "10m"})
+    old = cluster.status["stable"]["name"]
+    cluster.objects["Deployment", old]["spec"]["replicas"] = 7
+    cluster.set_ready(old)
+    cluster.publish("b", 2)
+    cluster.settle()
+    new = cluster.status["candidate"]["name"]
+    cluster.set_ready(new)
+    cluster.settle()
+    cluster.objects["Deployment", old]["spec"]["replicas"] = 1  # its autoscaler, for lack of load
+    cluster.set_ready(old)
+
+    say(cluster, **{ABORT_ANNOTATION: new})
+    assert cluster.status["stable"]["name"] == new, "one pod cannot take the load of seven"
+    assert cluster.objects["HorizontalPodAutoscaler", old]["spec"]["minReplicas"] == 7
+    cluster.wait(601)
+    cluster.settle()
+    assert old in cluster.names("Deployment"), "it is kept for the rollback"
+
+    cluster.objects["Deployment", old]["spec"]["replicas"] = 7
+    cluster.set_ready(old)
+    cluster.settle()
+    assert cluster.status["stable"]["name"] == old
+
+
+def test_a_rollback_does_not_wait_while_nothing_else_serves() -> None:
+    cluster = served(replicas={"min": 1, "max": 10}, rollout={"keepPrevious": "10m"})
+    old = cluster.status["stable"]["name"]
+    cluster.objects["Deployment", old]["spec"]["replicas"] = 7
+    cluster.set_ready(old)
+    cluster.publish("b", 2)
+    cluster.settle()
+    new = cluster.status["candidate"]["name"]
+    cluster.set_ready(new)
+    cluster.settle()
+    cluster.objects["Deployment", old]["spec"]["replicas"] = 1
+    cluster.set_ready(old)
+    cluster.set_ready(new, 0)
+    say(cluster, **{ABORT_ANNOTATION: new})
+    assert cluster.status["stable"]["name"] == old
+
+
 def test_nothing_is_taken_back_to_pods_that_are_gone() -> None:
     cluster, _, new = with_candidate(rollout={"keepPrevious": "0s"})
     cluster.wait(1)
     cluster.settle()
     say(cluster, **{ABORT_ANNOTATION: new})
     assert cluster.status["stable"]["name"] == new
+    told = cluster.condition("Ready")
+    assert told is not None
+    assert f"perennial.dev/abort={new} has no effect" in told["message"]
+    cluster.settle()
+    assert [event.reason for event in cluster.events].count("AbortIgnored") == 1

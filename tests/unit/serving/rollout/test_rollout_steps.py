@@ -2,6 +2,7 @@
 
 import pytest
 
+from perennial.core.labels import RETRY_ANNOTATION
 from tests.unit.serving.cluster import Cluster, digest, model_deployment
 
 
@@ -55,7 +56,8 @@ def test_the_first_model_serves_once_its_pods_are_ready() -> None:
     assert [event.reason for event in cluster.events] == ["RolloutStarted", "Promoted"]
     assert cluster.status["url"] == "http://churn.default.svc"
     children = 3
-    assert first + second == children + 2
+    records = 2  # the promotion is recorded on Service and PodDisruptionBudget
+    assert first + second == children + 2 + records
 
 
 def test_a_new_model_takes_over_only_when_ready_and_the_old_one_leaves_later() -> None:
@@ -206,6 +208,88 @@ def test_a_first_revision_that_nothing_can_cure_is_taken_away() -> None:
     assert cluster.names("Deployment") == []
     assert cluster.truth("Stalled") == "True"
     assert cluster.status["phase"] == "Failed"
+
+
+def test_a_stable_revision_that_is_down_gives_way_to_a_candidate_that_is_half_ready() -> None:
+    cluster = served(replicas={"min": 3, "max": 3})
+    cluster.publish("b", 2)
+    cluster.settle()
+    candidate = cluster.status["candidate"]["name"]
+    cluster.set_ready(candidate, 2)
+    cluster.settle()
+    assert cluster.status["stable"]["digest"] == digest("a")
+
+    cluster.set_ready(cluster.status["stable"]["name"], 0)
+    cluster.settle()
+    assert cluster.status["stable"]["name"] == candidate
+    assert cluster.selected() == cluster.status["stable"]["hash"]
+
+
+def test_https_is_announced_once_the_revision_with_tls_serves() -> None:
+    cluster = served(runtime={"container": {"image": "own:1", "port": 8080}})
+    cluster.edit(tls={"secretName": "certificate"})
+    cluster.settle()
+    ports = [item["name"] for item in cluster.objects["Service", "churn"]["spec"]["ports"]]
+    assert (cluster.status["url"], ports) == ("http://churn.default.svc", ["http"])
+
+    cluster.set_ready(cluster.status["candidate"]["name"])
+    cluster.settle()
+    ports = [item["name"] for item in cluster.objects["Service", "churn"]["spec"]["ports"]]
+    assert (cluster.status["url"], ports) == ("https://churn.default.svc", ["http", "https"])
+
+    cluster.wait(31)
+    cluster.settle()
+    cluster.edit(tls=None)
+    cluster.settle()
+    assert cluster.status["url"] == "https://churn.default.svc", "the revision with TLS still serves"
+
+
+def fail(cluster: Cluster, letter: str = "b", number: int = 2) -> str:
+    """Let the rollout of a new model fail; return the name of its revision."""
+    cluster.publish(letter, number)
+    cluster.settle()
+    bad = cluster.status["candidate"]
+    cluster.add_pod(bad["hash"], crash(3))
+    cluster.settle()
+    del cluster.objects["Pod", "pod-1"]
+    assert cluster.status["candidate"]["phase"] == "Failed"
+    return str(bad["name"])
+
+
+def test_a_failed_rollout_is_retried_once_for_each_value_of_the_annotation() -> None:
+    cluster = served()
+    failed = fail(cluster)
+    message = cluster.condition("RolloutFailed")["message"]  # type: ignore[index]
+    assert f"perennial.dev/retry={failed}" in message
+    for value in (failed, f"{failed}/2"):
+        cluster.resource["metadata"] = {**cluster.resource["metadata"], "annotations": {RETRY_ANNOTATION: value}}
+        cluster.settle()
+        assert cluster.status["candidate"]["phase"] == "Progressing"
+        cluster.add_pod(cluster.status["candidate"]["hash"], crash(3))
+        cluster.settle()
+        del cluster.objects["Pod", "pod-1"]
+        assert cluster.status["candidate"]["phase"] == "Failed"
+        assert cluster.settle() == 0
+
+
+@pytest.mark.parametrize("value", ["churn-00000000", "true", "", "churn-00000000/1"])
+def test_a_retry_of_another_revision_retries_nothing(value: str) -> None:
+    cluster = served()
+    fail(cluster)
+    cluster.resource["metadata"] = {**cluster.resource["metadata"], "annotations": {RETRY_ANNOTATION: value}}
+    assert cluster.settle() == 0
+    assert cluster.status["candidate"]["phase"] == "Failed"
+
+
+def test_a_new_run_with_the_same_model_retries_a_failed_rollout() -> None:
+    cluster = served()
+    failed = fail(cluster)
+    cluster.publish("b", 3)
+    cluster.settle()
+    assert (cluster.status["candidate"]["name"], cluster.status["candidate"]["phase"]) == (failed, "Progressing")
+    cluster.set_ready(failed)
+    cluster.settle()
+    assert cluster.status["stable"]["run"] == "churn-3"
 
 
 def test_going_back_to_the_previous_model_is_immediate_while_its_pods_stay() -> None:
