@@ -46,3 +46,20 @@ def test_durations(text: str, seconds: int) -> None:
 def test_a_bad_duration_says_what_one_looks_like(text: str) -> None:
     with pytest.raises(ValueError, match="30s, 10m, 24h"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["1" * 65, "1" * 100_000 + "x", "." * 9000, "1" * 8190 + "Gi", "1" * 8190 + "\n"])
+def test_what_is_too_long_for_a_quantity_is_none(text: str) -> None:
+    """A pattern that backtracks took seconds for these."""
+    assert parse_quantity(text) is None
+    assert not same_quantity(text, text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("+.5", "0.5"), ("-1", "-1"), ("0.5Gi", 536870912), ("1" * 64, "1" * 64)])
+def test_odd_quantities(text: str, value: int | str) -> None:
+    assert parse_quantity(text) == Decimal(value)
+
+
+@pytest.mark.parametrize("text", ["1\n", "5.", "1.2.3", "+", "", "1 Gi", "1e3"])
+def test_more_that_is_no_quantity(text: str) -> None:
+    assert parse_quantity(text) is None

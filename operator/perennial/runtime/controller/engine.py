@@ -79,6 +79,12 @@ class Engine:
     def activate(self) -> None:
         """Start to reconcile, beginning with all resources."""
         self._active = True
+        self.requeue_all()
+
+    def requeue_all(self) -> None:
+        """Queue every resource with low priority, so that nothing that was dropped stays unreconciled."""
+        if not self._active:
+            return
         for controller in self._controllers.values():
             for key in self.cache.keys(controller.kind):
                 self.queue.add(key, can_wait=True)
@@ -142,8 +148,8 @@ class Engine:
         try:
             return await self.reconciler.reconcile(key)
         except NotLeader:
-            _log.warning("not written: this replica no longer holds the lease")
-            return ReconcileResult(ReconcileOutcome.ERROR)
+            _log.warning("not written: this replica does not hold the lease; retrying")
+            return ReconcileResult(ReconcileOutcome.ERROR, backoff=True)
         except ApiError as error:
             _log_api_error(error)
             return ReconcileResult(ReconcileOutcome.ERROR, requeue_after=error.retry_after, backoff=True)

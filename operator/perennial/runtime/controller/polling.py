@@ -36,7 +36,8 @@ class Poller:
         if before is not None:
             self._answers.pop(before.url, None)
         if read is None:
-            del self._wanted[key], self._due[key]
+            self._wanted.pop(key, None)
+            self._due.pop(key, None)
             return
         self._wanted[key] = read
         self._due[key] = self._clock.time()

@@ -78,6 +78,7 @@ class Resync:
         # Listed objects live long. Frozen, they are skipped by full collections, which would block the event loop.
         gc.collect()
         gc.freeze()
+        self._engine.requeue_all()
         self._on_done(time.time())
 
     async def _one(self, kind: Kind, namespace: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 from pydantic import ValidationError
 
 from perennial.core.decision import Controller, Gauge
@@ -25,7 +26,7 @@ class ResourceGauges(Collector):
         self._controllers = controllers
         self._cache = cache
         self._changed: set[Key] = set()
-        self._gauges: dict[Key, tuple[Gauge, ...]] = {}
+        self._samples: dict[Key, tuple[tuple[Gauge, Sample], ...]] = {}
 
     def touch(self, keys: Iterable[Key]) -> None:
         """Mark resources as changed or deleted."""
@@ -35,24 +36,22 @@ class ResourceGauges(Collector):
         """Update the gauges of changed resources, yielding to other tasks in between."""
         while self._changed:
             for key in [self._changed.pop() for _ in range(min(_AT_ONCE, len(self._changed)))]:
-                gauges = self._gauges_of(key)
-                if gauges:
-                    self._gauges[key] = gauges
+                samples = tuple((gauge, _sample(key, gauge)) for gauge in self._gauges_of(key))
+                if samples:
+                    self._samples[key] = samples
                 else:
-                    self._gauges.pop(key, None)
+                    self._samples.pop(key, None)
             await asyncio.sleep(0)
 
     def collect(self) -> Iterable[Metric]:
         """Export the gauges as metric families."""
         families: dict[str, Metric] = {}
-        for key, gauges in self._gauges.items():
-            where = {"namespace": key.namespace, "name": key.name}
-            for gauge in gauges:
+        for samples in self._samples.values():
+            for gauge, sample in samples:
                 family = families.get(gauge.name)
                 if family is None:
                     family = families[gauge.name] = Metric(gauge.name, gauge.help, "gauge")
-                labels = {name: value[:_LONGEST_LABEL] for name, value in gauge.labels}
-                family.add_sample(gauge.name, {**labels, **where}, gauge.value)
+                family.samples.append(sample)
         return families.values()
 
     def _gauges_of(self, key: Key) -> tuple[Gauge, ...]:
@@ -66,3 +65,8 @@ class ResourceGauges(Collector):
             return controller.metrics(controller.parse(raw))[:_MOST_PER_RESOURCE]
         except ValidationError:
             return ()
+
+
+def _sample(key: Key, gauge: Gauge) -> Sample:
+    labels = {name: value[:_LONGEST_LABEL] for name, value in gauge.labels}
+    return Sample(gauge.name, {**labels, "namespace": key.namespace, "name": key.name}, gauge.value)

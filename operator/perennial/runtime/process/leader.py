@@ -117,15 +117,15 @@ class Elector:
         """
         while True:
             await self._pause()
+            if not self._leadership.is_held():
+                # Paused for longer than the right lasts. Another replica may have acted and released the lease since.
+                raise LeadershipLost(self._not_renewed())
             holder = await self._try()
             if holder not in {self._identity, ""}:
                 self._leadership.hold_until(0.0)
                 raise LeadershipLost(f"the lease now belongs to {holder}")
             if not self._leadership.is_held():
-                raise LeadershipLost(
-                    f"the lease {self._namespace}/{self._config.name} could not be renewed for "
-                    f"{self._config.renew_seconds:g} s"
-                )
+                raise LeadershipLost(self._not_renewed())
 
     async def release(self) -> None:
         """Release the lease, so that a standby need not wait until it expires. Nothing may be written afterwards."""
@@ -140,6 +140,11 @@ class Elector:
             spec = {**_spec(lease), "holderIdentity": "", "leaseDurationSeconds": 1}
             await self._api.replace_lease({**lease, "spec": spec}, self._config.retry_seconds)
             _log.info("lease released")
+
+    def _not_renewed(self) -> str:
+        return (
+            f"the lease {self._namespace}/{self._config.name} could not be renewed for {self._config.renew_seconds:g} s"
+        )
 
     async def _pause(self) -> None:
         await self._sleep(self._config.retry_seconds * uniform(0.9, 1.1))  # noqa: S311 - spreads load

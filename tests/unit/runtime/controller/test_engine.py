@@ -170,14 +170,39 @@ async def test_missing_permissions_are_named_with_the_next_step(rig: Rig, caplog
     assert "upgrade the chart" in caplog.text
 
 
-async def test_a_deposed_leader_does_not_retry(rig: Rig) -> None:
+async def test_work_that_met_a_lapsed_lease_is_retried(rig: Rig) -> None:
+    tried: list[Key] = []
+
     async def reconcile(key: Key) -> ReconcileResult:
-        raise NotLeader
+        tried.append(key)
+        if len(tried) == 1:
+            raise NotLeader
+        return ReconcileResult(ReconcileOutcome.DONE)
 
     rig.script(reconcile)
     rig.engine.queue.add(A)
     await rig.settle()
-    assert len(rig.engine.queue) + rig.engine.queue.delayed == 0
+    assert rig.engine.queue.delayed == 1
+    rig.clock.advance(60)
+    await rig.settle()
+    assert tried == [A, A]
+
+
+async def test_every_resource_is_queued_again_on_request_but_not_by_a_standby(rig: Rig) -> None:
+    rig.engine.on_event(TRAINING_JOB, "ADDED", resource("a"))
+    rig.engine.on_event(TRAINING_JOB, "ADDED", resource("b"))
+    rig.engine.requeue_all()
+    assert len(rig.engine.queue) == 0
+
+    async def reconcile(key: Key) -> ReconcileResult:
+        return ReconcileResult(ReconcileOutcome.DONE)
+
+    rig.script(reconcile)
+    rig.engine.activate()
+    await rig.settle()
+    assert len(rig.engine.queue) == 0
+    rig.engine.requeue_all()
+    assert len(rig.engine.queue) == 2
 
 
 async def test_success_starts_the_waits_anew_and_sets_the_next_look(rig: Rig) -> None:

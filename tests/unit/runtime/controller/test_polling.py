@@ -136,6 +136,35 @@ async def test_a_mind_that_changed_during_the_read_gets_no_old_answer(hand: Hand
     assert poller.answer("a") is None
 
 
+async def test_who_wants_nothing_more_in_the_middle_of_a_round_costs_nothing(hand: Hand, poller: Poller) -> None:
+    async def fetch(url: str) -> str:
+        poller.want(TWO if url == "a" else ONE, None)
+        return "1"
+
+    poller.want(ONE, Read("a", 1))
+    poller.want(TWO, Read("b", 1))
+    await poller.round(fetch)
+    hand.now = 100
+    await poller.round(fetch)
+    assert hand.woken.count(TWO) == 0
+
+
+async def test_a_surprise_costs_one_read(hand: Hand, poller: Poller, caplog: pytest.LogCaptureFixture) -> None:
+    async def fetch(url: str) -> str:
+        if url == "a" and hand.now == 0:
+            raise KeyError(url)
+        return "1"
+
+    poller.want(ONE, Read("a", 1))
+    poller.want(TWO, Read("b", 1))
+    await poller.round(fetch)
+    assert (poller.answer("a"), poller.answer("b")) == (None, "1")
+    assert "TrainingJob/default/one" in caplog.text
+    hand.now = 5
+    await poller.round(fetch)
+    assert poller.answer("a") == "1"
+
+
 async def test_many_take_their_turns(hand: Hand, poller: Poller) -> None:
     keys = [Key("TrainingJob", "default", f"job-{number}") for number in range(3 * AT_ONCE)]
     for key in keys:

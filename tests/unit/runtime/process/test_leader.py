@@ -147,11 +147,32 @@ async def test_a_leader_that_slept_finds_another_and_stops(leases: Leases, clock
     await first.acquire()
     await second.acquire()  # takes over after the lease has run out
     writes = leases.writes
-    with pytest.raises(LeadershipLost, match="belongs to two"):
+    with pytest.raises(LeadershipLost, match="could not be renewed"):
         await first.keep()
     assert leases.writes == writes
     with pytest.raises(NotLeader):
         leadership.guard()
+
+
+async def test_a_leader_whose_right_lapsed_stops_even_if_it_could_renew(leases: Leases, clock: FakeClock) -> None:
+    elector, leadership = replica(leases, clock, "one")
+    await elector.acquire()
+    clock.advance(12)  # the process was paused
+    writes = leases.writes
+    with pytest.raises(LeadershipLost, match="could not be renewed for 10 s"):
+        await elector.keep()
+    assert leases.writes == writes
+    assert not leadership.is_held()
+
+
+async def test_another_holder_is_named(leases: Leases, clock: FakeClock) -> None:
+    elector, leadership = replica(leases, clock, "one")
+    await elector.acquire()
+    assert leases.lease is not None
+    leases.lease["spec"] = {**leases.spec, "holderIdentity": "two"}
+    with pytest.raises(LeadershipLost, match="belongs to two"):
+        await elector.keep()
+    assert not leadership.is_held()
 
 
 async def test_a_released_lease_is_taken_at_once(leases: Leases, clock: FakeClock) -> None:
