@@ -52,10 +52,20 @@ def shared_memory_mount(spec: PodExtras) -> list[dict[str, Any]]:
     return [{"name": _SHARED_MEMORY, "mountPath": path}] if spec.shared_memory is not None else []
 
 
-def users_security(spec: PodExtras, rules: PodRules) -> dict[str, Any]:
-    """Build the security context of a container that runs user code."""
+def users_security(spec: PodExtras, rules: PodRules, *, any_user: bool = False) -> dict[str, Any]:
+    """Build the security context of a container that runs user code.
+
+    It meets the `restricted` Pod Security Standard unless spec.security asks for root. `any_user` leaves the choice to
+    the image where the settings allow root.
+    """
     wanted = spec.security.dump() if spec.security else {}
-    return {**contained(), **({} if rules.allow_root else {"runAsNonRoot": True}), **wanted}
+    free = rules.allow_root and (any_user or _asks_for_root(spec))
+    return {**contained(), **({} if free else {"runAsNonRoot": True}), **wanted}
+
+
+def _asks_for_root(spec: PodExtras) -> bool:
+    security = spec.security
+    return security is not None and (security.run_as_user == 0 or security.run_as_non_root is False)
 
 
 def refusal(spec: PodExtras, rules: PodRules) -> str | None:
@@ -66,8 +76,7 @@ def refusal(spec: PodExtras, rules: PodRules) -> str | None:
             f"spec.serviceAccountName: {account} is not an allowed ServiceAccount; remove it, or ask the "
             "administrator to add it to config.pods.serviceAccounts in the chart's values"
         )
-    loose = spec.security is not None and (spec.security.run_as_user == 0 or spec.security.run_as_non_root is False)
-    if loose and not rules.allow_root:
+    if _asks_for_root(spec) and not rules.allow_root:
         return (
             "spec.security requests root, which the operator's settings forbid; set another runAsUser, remove "
             "runAsNonRoot: false, or ask the administrator to set config.pods.allowRoot"

@@ -54,6 +54,13 @@ def _of_container(status: ContainerStatus) -> Problem | None:
             "spec.imagePullSecrets",
             detail=said,
         )
+    if waiting.reason in _CONFIG and "runAsNonRoot" in said:
+        return Problem(
+            CONTAINER_CONFIG_ERROR,
+            f"container {status.name} cannot be created: {said.rstrip('.')}. Set spec.security.runAsUser to the number "
+            "of a user other than 0, or spec.security.runAsNonRoot: false to run as root",
+            fatal=True,
+        )
     if waiting.reason in _CONFIG:
         return Problem(
             CONTAINER_CONFIG_ERROR,

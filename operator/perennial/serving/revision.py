@@ -71,6 +71,7 @@ def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Probl
             fatal=True,
         )
     fields = set(PodExtras.model_fields) | {"storage", "workspace", "capture", "pod_annotations", "tls", "models"}
+    fields |= {"termination_grace_period_seconds"}
     options = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
     # The deadline shapes the startup probe. Raising it also retries a revision that exceeded it.
     deadline = spec.rollout.progress_deadline_seconds

@@ -72,3 +72,14 @@ def test_what_is_forbidden_is_not_made_and_says_why(rules: PodRules, spec: dict[
     assert stalled["reason"] == "PodsNotAllowed"
     assert "config.pods" in stalled["message"]
     assert cluster.names("Deployment") == []
+
+
+@pytest.mark.parametrize(("spec", "seconds"), [({}, 45), ({"terminationGracePeriodSeconds": 900}, 900)])
+def test_long_streams_may_finish(spec: dict[str, Any], seconds: int) -> None:
+    assert pod(PodRules(), **spec)["terminationGracePeriodSeconds"] == seconds
+
+
+def test_another_grace_period_is_another_revision() -> None:
+    """Pods are not exchanged in place, so that open requests of the old ones can finish."""
+    plain, longer = settled(PodRules()), settled(PodRules(), terminationGracePeriodSeconds=900)
+    assert plain.names("Deployment") != longer.names("Deployment")

@@ -25,12 +25,13 @@ class Security(Model):
     run_as_non_root: bool | None = Field(
         None,
         description="true: the containers must not run as root, and the pods meet the restricted Pod Security "
-        "Standard. "
-        "Unset: as set by the operator's settings (pods.allowRoot).",
+        "Standard. false: they may run as root, if the operator's settings allow it (pods.allowRoot). Unset: true for "
+        "a TrainingJob; for a ModelDeployment true if the settings forbid root, since some serving images run as root.",
     )
     run_as_user: UserId | None = Field(
         None,
-        description="User ID of the containers. Unset: the image's user. The operator's settings can forbid 0 (root).",
+        description="User ID of the containers; needed with runAsNonRoot if the image's user is root or not a number. "
+        "Unset: the image's user. The operator's settings can forbid 0 (root).",
     )
     run_as_group: UserId | None = Field(None, description="Group ID of the containers. Unset: the image's group.")
 

@@ -72,8 +72,8 @@ class PodRules(Model):
     )
     allow_root: bool = Field(
         True,
-        description="Allow users' containers to run as root if their image or spec.security says so. False: such "
-        "pods are rejected.",
+        description="Allow users' containers to run as root: a TrainingJob's if spec.security says so, a "
+        "ModelDeployment's also if only its image does. False: such pods are rejected.",
     )
 
 

@@ -133,6 +133,13 @@ class ModelDeploymentSpec(PodExtras):
     pod_annotations: Annotations | None = Field(
         None, description="Annotations of the pods. The installation must allow their keys (config.allowedAnnotations)."
     )
+    termination_grace_period_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=86400,
+        description="Seconds that a pod may take to finish open requests after it was asked to stop: on scale-down, "
+        "drain, preemption, and after rollout.keepPrevious. Servers that stream long answers need minutes. Unset: 45.",
+    )
     service: ServiceOptions | None = Field(None, description="The Service in front of the pods.")
     tls: Tls | None = Field(
         None,

@@ -70,7 +70,7 @@ def _pod(plan: Plan, revision: Revision) -> dict[str, Any]:
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         # The server drains first, then the sidecar flushes what it captured.
-        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "terminationGracePeriodSeconds": spec.termination_grace_period_seconds or _GRACE_SECONDS,
         "initContainers": [_fetch(plan, revision), *capture],
         "containers": [server_container(plan, revision)],
         "volumes": [

@@ -89,7 +89,7 @@ def server_container(plan: Plan, revision: Revision) -> dict[str, Any]:
         ],
         # Requests keep arriving until every node has removed the pod from its endpoints.
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
-        "securityContext": users_security(plan.resource.spec, plan.rules),
+        "securityContext": users_security(plan.resource.spec, plan.rules, any_user=True),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 

@@ -167,7 +167,11 @@ def test_the_pod_carries_no_token_and_cannot_gain_rights() -> None:
     assert found["automountServiceAccountToken"] is False
     assert found["enableServiceLinks"] is False
     assert "serviceAccountName" not in found
-    assert train["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert train["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+    }
     assert not any(item["name"].startswith("AWS_") for item in train["env"])
 
 

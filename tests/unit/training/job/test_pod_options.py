@@ -52,9 +52,15 @@ def test_devices_shared_memory_and_spread_reach_the_pod() -> None:
 @pytest.mark.parametrize(
     ("security", "rules", "context"),
     [
-        (None, PodRules(), {}),
+        (None, PodRules(), {"runAsNonRoot": True}),
+        ({"runAsNonRoot": False}, PodRules(), {"runAsNonRoot": False}),
+        ({"runAsUser": 0}, PodRules(), {"runAsUser": 0}),
         (None, STRICT, {"runAsNonRoot": True}),
-        ({"runAsUser": 1000, "runAsGroup": 100}, PodRules(), {"runAsUser": 1000, "runAsGroup": 100}),
+        (
+            {"runAsUser": 1000, "runAsGroup": 100},
+            PodRules(),
+            {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 100},
+        ),
         ({"runAsUser": 1000}, STRICT, {"runAsNonRoot": True, "runAsUser": 1000}),
         ({"runAsNonRoot": True}, PodRules(), {"runAsNonRoot": True}),
     ],
