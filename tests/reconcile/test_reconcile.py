@@ -244,6 +244,8 @@ async def test_labels_that_were_taken_off_a_child_come_back() -> None:
         (refusal(400, "BadRequest", "admission webhook x denied the request"), "ChildRejected", "Stalled"),
         (refusal(403, "Forbidden", "admission webhook x denied the request: no"), "ChildRejected", "Stalled"),
         (refusal(403, "Forbidden", "exceeded quota: q, requested: count/jobs=1"), "QuotaExceeded", "Reconciling"),
+        (refusal(413, "RequestEntityTooLarge", "limit is 3145728"), "ChildTooLarge", "Stalled"),
+        (refusal(500, "InternalError", "etcdserver: request is too large"), "ChildTooLarge", "Stalled"),
     ],
 )
 async def test_a_child_that_is_refused(error: ApiError, reason: str, condition: str) -> None:
@@ -257,6 +259,42 @@ async def test_a_child_that_is_refused(error: ApiError, reason: str, condition: 
     assert error.message in found["message"]
     assert bench.cluster.live("TrainingJob", "a")["status"]["observedGeneration"] == 1
     assert await bench.writes_of(JOB_KEY) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal(413, "RequestEntityTooLarge", "limit is 3145728"),
+        refusal(500, "InternalError", "etcdserver: request is too large"),
+        refusal(422, "Invalid", "status.phase: Unsupported value"),
+    ],
+)
+async def test_a_status_that_is_not_stored_becomes_a_condition(error: ApiError) -> None:
+    bench = Bench()
+    bench.add(TRAINING_JOB, resource())
+    refused = 0
+
+    def fault(verb: str, kind: str) -> ApiError | None:
+        nonlocal refused
+        refused += verb == "status"
+        return error if verb == "status" and refused % 2 else None  # what is decided is refused, the condition fits
+
+    bench.cluster.fault = fault
+    result = await bench.reconcile(JOB_KEY)
+    assert (result.outcome, result.backoff) == (ReconcileOutcome.BLOCKED, True)
+    found = bench.condition(JOB_KEY, "Stalled")
+    assert (found["reason"], found["status"]) == ("StatusRejected", "True")
+    assert error.message in found["message"]
+
+    bench.cluster.fault = lambda verb, kind: error if verb == "status" else None
+    result = await bench.reconcile(JOB_KEY)
+    assert (result.outcome, result.backoff) == (ReconcileOutcome.BLOCKED, True)
+    assert await bench.writes_of(JOB_KEY) == [], "a retry that is refused alike writes nothing"
+
+    bench.cluster.fault = lambda verb, kind: None
+    await bench.reconcile(JOB_KEY)
+    conditions = bench.cluster.live("TrainingJob", "a")["status"]["conditions"]
+    assert [(item["type"], item["status"]) for item in conditions] == [("Ready", "True")]
 
 
 @pytest.mark.parametrize(

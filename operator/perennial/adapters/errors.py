@@ -70,6 +70,11 @@ class ApiError(Exception):
         return self.status == HTTPStatus.FORBIDDEN and "exceeded quota" in self.message
 
     @property
+    def too_large(self) -> bool:
+        """The request exceeds the limit of the API server (413) or of etcd, which is reported as a server error."""
+        return self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or "request is too large" in self.message
+
+    @property
     def rejected(self) -> bool:
         """The object was rejected: invalid fields, a LimitRange, or an admission policy."""
         denied = self.status == HTTPStatus.FORBIDDEN and (

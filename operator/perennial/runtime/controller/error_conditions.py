@@ -20,9 +20,11 @@ from perennial.core.reasons import ReasonDoc
 INVALID_SPEC: Final = "InvalidSpec"
 CHILD_NAME_TAKEN: Final = "ChildNameTaken"
 CHILD_REJECTED: Final = "ChildRejected"
+CHILD_TOO_LARGE: Final = "ChildTooLarge"
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
+STATUS_REJECTED: Final = "StatusRejected"
 
-_ABOUT_CHILDREN = frozenset({CHILD_NAME_TAKEN, CHILD_REJECTED, QUOTA_EXCEEDED})
+_ABOUT_CHILDREN = frozenset({CHILD_NAME_TAKEN, CHILD_REJECTED, CHILD_TOO_LARGE, QUOTA_EXCEEDED})
 _KSTATUS = frozenset({READY, RECONCILING, STALLED})
 _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 _SLOW_SECONDS = 60.0
@@ -67,10 +69,27 @@ def of_children(error: ChildConflict | ApiError) -> ErrorCondition | None:
     if error.quota_exceeded:
         message = f"{error.message}. Free some quota or raise the ResourceQuota; it is retried"
         return ErrorCondition(QUOTA_EXCEEDED, message, needs_person=False)
+    if error.too_large:
+        message = (
+            f"a child is too large for the API server: {error.message}. Shorten the spec: its parameters, env, args, "
+            "inputs or annotations"
+        )
+        return ErrorCondition(CHILD_TOO_LARGE, message)
     if error.rejected and not error.namespace_ending:
         message = f"the API server rejected a child: {error.message}. Correct the spec, or the policy that rejects it"
         return ErrorCondition(CHILD_REJECTED, message)
     return None
+
+
+def of_status(error: ApiError) -> ErrorCondition | None:
+    """Describe a status that the API server does not store; None if the error is about something else."""
+    if error.too_large:
+        advice = "Lower the history limits in the spec, or shorten its parameters; the last complete status is kept"
+    elif error.rejected and not error.namespace_ending:
+        advice = "Upgrade the CRDs together with the operator, or correct the admission policy that rejects it"
+    else:
+        return None
+    return ErrorCondition(STATUS_REJECTED, f"the API server does not store the status: {error.message}. {advice}")
 
 
 def with_error_condition(
@@ -137,6 +156,18 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Ready, Stalled",
         "The API server or an admission policy rejects a child.",
         "Correct the spec, or the policy that the message names.",
+    ),
+    ReasonDoc(
+        CHILD_TOO_LARGE,
+        "Ready, Stalled",
+        "A child is larger than the API server accepts.",
+        "Shorten the spec: parameters, env, args, inputs or annotations.",
+    ),
+    ReasonDoc(
+        STATUS_REJECTED,
+        "Ready, Stalled",
+        "The API server does not store the status: it is too large, or the CRDs or a policy reject it.",
+        "Lower the history limits, upgrade the CRDs, or correct the policy; the last complete status is kept.",
     ),
     ReasonDoc(
         QUOTA_EXCEEDED,

@@ -24,6 +24,7 @@ from perennial.runtime.controller.error_conditions import (
     keep_error_conditions,
     of_children,
     of_spec,
+    of_status,
     only_status_is_broken,
     with_error_condition,
 )
@@ -64,6 +65,14 @@ class ReconcileResult:
 
 class _Stale(Exception):
     """The resource has changed since it was read."""
+
+
+class _StatusRejected(Exception):
+    """The API server does not store the status that was decided."""
+
+    def __init__(self, condition: ErrorCondition) -> None:
+        super().__init__(condition.message)
+        self.condition = condition
 
 
 class Reconciler:
@@ -127,9 +136,18 @@ class Reconciler:
             raise
 
     async def _carry_out(self, kind: Kind, raw: Raw, decision: Decision) -> ReconcileResult:
+        try:
+            return await self._act(kind, raw, decision)
+        except _StatusRejected as rejected:
+            metadata = raw["metadata"]
+            live = self._cache.get(kind, metadata["namespace"], metadata["name"]) or raw
+            await self._report(kind, live, rejected.condition)
+            return ReconcileResult(ReconcileOutcome.BLOCKED, backoff=True)
+
+    async def _act(self, kind: Kind, raw: Raw, decision: Decision) -> ReconcileResult:
         live = raw
         if decision.status is not None and decision.status_first:
-            live = await self._write_status(kind, live, keep_error_conditions(decision.status, live.get("status")))
+            live = await self._write_decided(kind, live, keep_error_conditions(decision.status, live.get("status")))
         try:
             await self._children.carry_out(raw, decision.actions)
         except (ChildConflict, ApiError) as error:
@@ -142,10 +160,24 @@ class Reconciler:
             seconds = error_condition.retry_seconds
             return ReconcileResult(ReconcileOutcome.BLOCKED, requeue_after=seconds, backoff=seconds is None)
         if decision.status is not None:
-            live = await self._write_status(kind, live, decision.status)
+            live = await self._write_decided(kind, live, decision.status)
         if live is not raw:
             self._tell(live, decision.events)
         return ReconcileResult(ReconcileOutcome.DONE, requeue_after=decision.requeue_after)
+
+    async def _write_decided(self, kind: Kind, raw: Raw, status: dict[str, Any]) -> Raw:
+        """Write the status of a decision.
+
+        Raises:
+            _StatusRejected: the API server does not store it, now or on a retry.
+        """
+        try:
+            return await self._write_status(kind, raw, status)
+        except ApiError as error:
+            condition = of_status(error)
+            if condition is None:
+                raise
+            raise _StatusRejected(condition) from error
 
     async def _report(self, kind: Kind, raw: Raw, error_condition: ErrorCondition) -> None:
         """Write the error condition to status, with an Event if it is new."""
