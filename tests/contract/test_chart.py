@@ -135,8 +135,8 @@ def test_the_kinds_of_each_mode(chart: Chart) -> None:
         "RoleBinding": 1,
         "Service": 1,
         "ServiceAccount": 1,
-        "ValidatingAdmissionPolicy": 1,
-        "ValidatingAdmissionPolicyBinding": 1,
+        "ValidatingAdmissionPolicy": 2,
+        "ValidatingAdmissionPolicyBinding": 2,
     }
     assert kinds(NAMESPACED) == {
         **{key: value for key, value in kinds({}).items() if key != "ClusterRoleBinding"},
@@ -155,8 +155,8 @@ def test_the_kinds_of_each_mode(chart: Chart) -> None:
         "Service": 1,
         "ServiceAccount": 1,
         "ServiceMonitor": 1,
-        "ValidatingAdmissionPolicy": 1,
-        "ValidatingAdmissionPolicyBinding": 1,
+        "ValidatingAdmissionPolicy": 2,
+        "ValidatingAdmissionPolicyBinding": 2,
     }
 
 
