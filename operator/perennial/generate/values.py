@@ -115,8 +115,8 @@ class Approvals(Model):
 
     hold_to_user: bool = Field(
         True,
-        description="Create two ValidatingAdmissionPolicies: perennial.dev/approved-by must be the user who sets it, and "
-        "only the operator's ServiceAccount may write the status of the resources.",
+        description="Create two ValidatingAdmissionPolicies: perennial.dev/approved-by must be the user who sets it, "
+        "and only the operator's ServiceAccount may write the status of the resources.",
     )
 
 

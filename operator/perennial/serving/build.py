@@ -69,7 +69,7 @@ def _traffic_actions(state: State, context: Context) -> list[Action]:
         selector=selector_of(resource.metadata.name, revision.hash),
         port=port,
         secure=context.speaks_tls(revision),
-        record=_record(state),
+        record=_record(state, context),
     )
     return [
         Apply(service(resource, traffic)),
@@ -78,9 +78,10 @@ def _traffic_actions(state: State, context: Context) -> list[Action]:
     ]
 
 
-def _record(state: State) -> dict[str, str]:
+def _record(state: State, context: Context) -> dict[str, str]:
     if state.stable is None:
-        return {}
+        # A stable revision that is gone for good is no longer what was promoted.
+        return {ROLLOUT_ANNOTATION: ""} if context.observed.record is not None else {}
     latest = state.history[0] if state.history else None
     record = RolloutRecord(stable=state.stable, previous=state.previous, failed=state.failed, latest=latest)
     return {ROLLOUT_ANNOTATION: record.model_dump_json(by_alias=True, exclude_none=True)}

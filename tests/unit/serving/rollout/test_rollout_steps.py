@@ -473,6 +473,20 @@ def test_children_changed_or_deleted_by_hand_are_repaired() -> None:
     assert cluster.status["stable"]["name"] == stable["name"]
 
 
+def test_a_stable_revision_that_is_gone_for_good_does_not_get_the_traffic_back() -> None:
+    cluster = served()
+    old = cluster.status["stable"]["name"]
+    cluster.edit(runtime={"name": "sklearn", "env": [{"name": "A", "value": "1"}]})
+    cluster.settle()
+    candidate = cluster.status["candidate"]["hash"]
+    del cluster.objects["Deployment", old]
+    cluster.settle()
+    assert cluster.selected() == candidate, "nothing else can serve"
+    cluster.edit(runtime={"name": "sklearn"})
+    cluster.settle()
+    assert "stable" not in cluster.status, "it must become ready again like any other"
+
+
 def test_a_new_release_of_the_operator_restarts_no_model() -> None:
     cluster = served()
     agent = cluster.config.agent.model_copy(update={"image": "perennial:2"})
