@@ -21,7 +21,15 @@ from perennial.api.contract.commands import (
     PollConfig,
     PublishConfig,
 )
-from perennial.api.contract.messages import MAX_BYTES, AgentMessage, DriftVerdict, Failure, NoVerdict, Published
+from perennial.api.contract.messages import (
+    MAX_BYTES,
+    AgentMessage,
+    DriftVerdict,
+    Failure,
+    Fetched,
+    NoVerdict,
+    Published,
+)
 from perennial.core.failures import CONFIG_INVALID, INTERRUPTED, UNEXPECTED, AgentFailure
 
 log = logging.getLogger(__name__)
@@ -63,7 +71,7 @@ def main(arguments: list[str]) -> int:
         log.exception("unexpected failure")
         return fail(UNEXPECTED, f"{type(error).__name__}: {error}")
     if message is not None:
-        limit = config.message_bytes if isinstance(config, PublishConfig) else MAX_BYTES
+        limit = config.message_bytes if isinstance(config, PublishConfig | FetchInputs) else MAX_BYTES
         write_termination_message(encode(message, limit))
     return 0
 
@@ -144,6 +152,8 @@ def _shorter(message: AgentMessage) -> AgentMessage | None:
     if isinstance(message, Published) and message.metrics:
         kept = dict(list(message.metrics.items())[:-1])
         return message.model_copy(update={"metrics": kept, "metrics_dropped": message.metrics_dropped + 1})
+    if isinstance(message, Fetched) and message.inputs:
+        return message.model_copy(update={"inputs": message.inputs[:-1]})
     if isinstance(message, DriftVerdict) and message.quality_findings:
         return message.model_copy(update={"quality_findings": message.quality_findings[:-1]})
     if isinstance(message, DriftVerdict) and message.features:

@@ -45,7 +45,13 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
         replace_file(
             hidden / "inputs.json", INPUT_RECORDS.dump_json(tuple(record for record, _ in pulled), by_alias=True)
         )
-    return Fetched(inputs=tuple(summary for _, summary in pulled), listing=str(listing))
+    summaries = tuple(summary for _, summary in pulled)
+    return Fetched(
+        listing=str(listing),
+        files=sum(item.files for item in summaries),
+        bytes=sum(item.bytes for item in summaries),
+        inputs=summaries,
+    )
 
 
 def _fetch_input(

@@ -51,9 +51,13 @@ class Fetched(AgentMessage):
     """`fetch` has downloaded all inputs."""
 
     kind: Literal["Fetched"] = "Fetched"
-    inputs: Annotated[tuple[PulledInput, ...], Field(max_length=16)] = ()
     listing: Digest | None = None
     """Digest of the listing that was pulled, as `Polled.digest`: later polls are compared with it."""
+    files: Count = 0
+    """Total of all inputs."""
+    bytes: Count = 0
+    inputs: Annotated[tuple[PulledInput, ...], Field(max_length=16)] = ()
+    """The last ones are dropped if the message is too long for the pod."""
 
 
 MOST_PROGRESS_METRICS = 16

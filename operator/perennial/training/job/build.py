@@ -159,7 +159,14 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
     parameters = dict(spec.parameters or {})
     found = []
     if spec.inputs or parameters or spec.output:
-        fetch = FetchInputs(storage=storage, inputs=spec.inputs or (), parameters=parameters)
+        # With fetch, the main container and the sidecar.
+        containers = len(spec.prepare or ()) + (3 if spec.output else 2)
+        fetch = FetchInputs(
+            storage=storage,
+            inputs=spec.inputs or (),
+            parameters=parameters,
+            message_bytes=message_budget(containers),
+        )
         found.append(agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT]))
     found += prepare_containers(resource, run, config, [_MOUNT])
     if spec.output:

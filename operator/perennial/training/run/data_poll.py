@@ -153,8 +153,8 @@ def _pulled(pod: Pod | None, inputs: str) -> DataSeen | None:
     return DataSeen(
         inputs=inputs,
         digest=message.listing,
-        files=sum(item.files for item in message.inputs),
-        bytes=sum(item.bytes for item in message.inputs),
+        files=message.files,
+        bytes=message.bytes,
         time=canonical_time(ended.finished_at or ""),
     )
 

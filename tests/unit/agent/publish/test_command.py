@@ -17,7 +17,7 @@ from perennial.agent.storage.client import ObjectStore, open_storage
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig
 from perennial.api.contract.manifest import Manifest
-from perennial.api.contract.messages import Failure, NothingToPublish, Published
+from perennial.api.contract.messages import Failure, Fetched, NothingToPublish, Published, PulledInput
 from perennial.core.failures import by_reason
 from perennial.core.termination import parse_message
 from tests.unit.agent.conftest import S3Server
@@ -191,6 +191,22 @@ def test_a_message_always_fits(s3: S3Server) -> None:
         assert len(text.encode()) <= limit
         assert isinstance(read, Published)
         assert read.metrics_dropped == 32 - len(read.metrics) > 0
+
+
+@pytest.mark.parametrize("limit", [4096, 2457, 945])
+def test_what_was_pulled_always_fits(limit: int) -> None:
+    digest = "sha256:" + "0" * 64
+    pulled = tuple(PulledInput(name=f"{n:02}{'x' * 60}", digest=digest, files=9, bytes=2**40) for n in range(16))
+    message = Fetched(listing=digest, files=144, bytes=2**44, inputs=pulled)
+
+    text = encode(message, limit)
+    read = parse_message(text)
+
+    assert len(text.encode()) <= limit
+    assert isinstance(read, Fetched)
+    assert (read.listing, read.files, read.bytes) == (digest, 144, 2**44)
+    assert 0 < len(read.inputs) <= 16
+    assert read.inputs == pulled[: len(read.inputs)]
 
 
 def start(config: PublishConfig, tmp_path: Path) -> subprocess.Popen[bytes]:
