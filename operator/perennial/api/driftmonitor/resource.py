@@ -80,7 +80,11 @@ class Features(Model):
     include: FeatureNames | None = Field(
         None, description="Compare only these columns; a missing one is reported as a finding."
     )
-    exclude: FeatureNames | None = Field(None, description="Columns to leave out, such as ids and labels.")
+    exclude: FeatureNames | None = Field(
+        None,
+        description="Columns to leave out, such as ids and labels. Other columns that only the reference or only the "
+        "current data has are reported as findings.",
+    )
     types: Annotated[dict[str, Literal["numeric", "categorical"]], Field(max_length=1000)] | None = Field(
         None, description="Types that cannot be inferred from the data, such as {zip_code: categorical}."
     )

@@ -86,6 +86,12 @@ def test_files_that_are_no_tables_are_passed_over_but_not_all_may_be():
     assert caught.value.failure is DATA_INVALID
 
 
+def test_a_uri_of_one_file_is_read_even_if_hidden_and_folders_above_it_do_not_count():
+    store = MemoryStore({"s3://data/_old/_x.csv": b"x\n1\n"})
+    assert [item.uri for item in tables_under(store, "s3://data/_old/_x.csv").files] == ["s3://data/_old/_x.csv"]
+    assert tables_under(MemoryStore({"s3://data/_old/x.csv": b"x\n1\n"}), "s3://data/_old/").passed_over == ()
+
+
 def test_a_neighbouring_prefix_is_never_read():
     store = MemoryStore({"s3://data/a-b/x.csv": b"x\n1\n"})
     assert tables_under(store, "s3://data/a/") == tables_under(store, "s3://data/a") == Listing(())
