@@ -150,13 +150,17 @@ def _mostly_dates(series: pl.Series) -> bool:
 
 
 def _are_ids(series: pl.Series) -> bool:
-    """Whether whole numbers are ids: from 2^53 on, or without repeats though random numbers would have some.
+    """Whether numbers are ids: whole, and from 2^53 on, or without repeats though random numbers would have some.
 
     Of n random numbers in a range of r, about n²/2r pairs are equal. No pair at all where ten are expected (probability
     under 0.00005) means that the numbers were given out one by one.
     """
     values = series.drop_nulls()
-    if not values.dtype.is_integer() or values.is_empty() or values.n_unique() < values.len():
+    if values.dtype == pl.String:
+        values = values.str.strip_chars().cast(pl.Int128, strict=False)
+    elif values.dtype.is_float() and (values == values.round()).all():
+        values = values.cast(pl.Int64, strict=False)
+    if not values.dtype.is_integer() or values.null_count() or values.is_empty() or values.n_unique() < values.len():
         return False
     low, high = int(values.min()), int(values.max())  # type: ignore[arg-type]  # of integers
     return max(abs(low), abs(high)) >= _EXACT_FLOATS or values.len() ** 2 >= 2 * _EXPECTED_REPEATS * (high - low + 1)
