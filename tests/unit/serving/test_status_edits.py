@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION
+from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
 from tests.unit.serving.cluster import Cluster, digest
 from tests.unit.serving.rollout.test_approval import MANUAL, with_candidate
 from tests.unit.serving.rollout.test_rollout_steps import served
@@ -99,6 +100,17 @@ def test_a_recorded_failure_is_not_undone_by_the_status() -> None:
         edited(cluster, edit)
         cluster.settle()
         assert cluster.status["candidate"] == before
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "soon"])
+def test_times_that_nobody_can_count_from_break_nothing(time: str) -> None:
+    cluster, old, new = with_candidate(rollout={"keepPrevious": "10m"})
+    service = cluster.objects["Service", "churn"]["metadata"]
+    record = json.loads(service["annotations"][ROLLOUT_ANNOTATION])
+    record["previous"]["since"] = record["stable"]["since"] = time
+    service["annotations"] = {ROLLOUT_ANNOTATION: json.dumps(record)}
+    cluster.settle()
+    assert (cluster.status["stable"]["name"], cluster.names("Deployment")) == (new, sorted([old, new]))
 
 
 def test_the_record_survives_a_service_that_was_deleted() -> None:

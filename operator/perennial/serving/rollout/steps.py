@@ -284,8 +284,8 @@ def previous_expiry(previous: Revision, context: Context) -> datetime:
 
 
 def _moment(text: str, context: Context) -> datetime:
-    """Parse a time of status; one that was edited into something invalid counts as now."""
+    """Parse a time; one that was edited into something invalid or into the future counts as now."""
     try:
-        return parse_time(text)
+        return min(parse_time(text), context.now)
     except ValueError:
         return context.now
