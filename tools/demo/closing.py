@@ -20,7 +20,7 @@ _FIRST = {
 def opening(kind: Kind) -> str:
     """Return what will be done, and how long it takes."""
     return (
-        f"Perennial's demo: train a model, serve it, let its inputs drift, and see it retrained and replaced.\n"
+        f"Perennial's demo: train a model, serve it, drift its inputs, and see it retrained and replaced.\n"
         f"It runs on {_WHERE[kind]}.\n"
         f"{_FIRST[kind]}\n"
     )
@@ -31,14 +31,14 @@ def closing(place: Place) -> str:
     kubectl = f"{place.kubectl().words()} -n {NAMESPACE}"
     export = f"  export KUBECONFIG={place.kubeconfig}\n" if place.kubeconfig else ""
     return (
-        "\nThe loop is closed: trained, served, drifted, retrained, replaced; nobody was asked. Look around:\n\n"
+        "\nThe loop is closed: trained, served, drifted, retrained, replaced; without manual steps. Look around:\n\n"
         f"{export}"
         f"  {kubectl} get tj,md,dm                      # the three resources\n"
         f"  {kubectl} describe dm {MODEL}                # verdicts, conditions, events\n"
-        f"  {kubectl} get jobs,cronjobs,deployments,hpa # what was made for them\n"
-        f"  {place.kubectl().words()} logs -n perennial-system deployment/perennial   # what the operator did\n"
+        f"  {kubectl} get jobs,cronjobs,deployments,hpa # their children\n"
+        f"  {place.kubectl().words()} logs -n perennial-system deployment/perennial   # log of the operator\n"
         f"  {kubectl} port-forward service/{MODEL} 8081:80 &\n"
-        f"  curl -s localhost:8081/v2/models/{MODEL}     # ask the model server; /infer predicts\n"
-        "\nTake all of it away:\n\n"
+        f"  curl -s localhost:8081/v2/models/{MODEL}     # metadata of the model; /infer predicts\n"
+        "\nRemove everything:\n\n"
         "  make demo-down\n"
     )

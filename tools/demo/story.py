@@ -41,7 +41,7 @@ def claim_namespace(kubectl: Kubectl, name: str, *, fresh: bool) -> None:
         owned = LABELS.items() <= found["metadata"].get("labels", {}).items()
         if not owned:
             raise ClusterError(
-                f"namespace {name} is there already, and the demo did not make it",
+                f"namespace {name} exists and was not created by the demo",
                 where=kubectl.words(),
                 fix="use another cluster (--context), or --cluster embedded or kind; it is left alone",
             )
@@ -68,9 +68,9 @@ def prepare(kubectl: Kubectl, images: Images) -> None:
         ClusterError: a pod did not do its work; holds its log.
     """
     claim_namespace(kubectl, NAMESPACE, fresh=True)
-    with step("start an S3 server in the cluster, and make its buckets"):
+    with step("start an S3 server in the cluster and create its buckets"):
         start_s3(kubectl, NAMESPACE, images)
-    with step("upload the early cohort: the smaller tumours, as a screening finds them"):
+    with step("upload the first cohort: small tumours, as found by screening"):
         upload(kubectl, images, "train", "early.csv")
 
 
@@ -110,7 +110,7 @@ def ask(watch: Watch, images: Images, part: str, count: int = REQUESTS) -> None:
     result = json.loads(logs.strip().splitlines()[-1])
     watch.tell(
         f"{result['answered']} of {result['asked']} requests about {_COHORT[part]} were answered, "
-        f"{result['accuracy']:.0%} of them rightly; each is captured in s3://capture/cancer/"
+        f"{result['accuracy']:.0%} correctly; requests and responses are captured in s3://capture/cancer/"
     )
 
 
@@ -129,7 +129,7 @@ def play(watch: Watch, images: Images) -> None:
     first = serving(watch.until("the deployment", lambda now: serving(now) is not None, SERVING_SECONDS, lost))
     ask(watch, images, "holdout")
     watch.until("the first verdict", lambda now: judged(now, first, drifted=False), VERDICT_SECONDS, lost)
-    watch.tell("now the clinic takes in referrals: larger tumours, which the model has never seen")
+    watch.tell("the input now drifts: referrals with larger tumours than those in the training data")
     with step("upload the later cohort, labelled, beside the early one"):
         upload(watch.kubectl, images, "later", "later.csv")
     ask(watch, images, "later")

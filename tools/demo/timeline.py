@@ -1,4 +1,4 @@
-"""What happened between two looks at the three kinds of resources, in words. Pure: no cluster, no clock."""
+"""Describes what changed between two reads of the three resources. Pure: no cluster, no clock."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,12 @@ from typing import Any, TypeVar
 from perennial.api.common.base import Resource
 from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.resource import DriftMonitor
-from perennial.api.driftmonitor.status import FeatureScore, Verdict
+from perennial.api.driftmonitor.status import FeatureScore, Verdict, p_value_text
 from perennial.api.modeldeployment.resource import ModelDeployment, Revision
 from perennial.api.trainingjob.resource import CurrentRun, RunRecord, TrainingJob, Trigger
 
 DIGEST_DIGITS = 12
 FEATURES_SHOWN = 5
-_P_VALUES = frozenset({"ks", "chi2"})
-_SMALLEST_SHOWN = "0.0000000001"
-"""A status holds ten decimals, so a smaller p-value reads as 0 there."""
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
 
@@ -97,9 +94,9 @@ def _training(before: TrainingJob | None, after: TrainingJob) -> Iterator[str]:
 def _run_started(name: str, trigger: Trigger) -> str:
     match trigger.kind:
         case "Drift":
-            why = f"asked for by DriftMonitor {trigger.monitor}, verdict {trigger.verdict}"
+            why = f"requested by DriftMonitor {trigger.monitor}, verdict {trigger.verdict}"
         case "SpecChanged":
-            why = "its spec changed"
+            why = "its spec has changed"
         case "Created":
             why = "the TrainingJob is new"
         case other:
@@ -112,14 +109,14 @@ def _run_goes_on(before: CurrentRun | None, now: CurrentRun) -> Iterator[str]:
         yield _run_started(now.name, now.trigger)
     elif before.attempt != now.attempt:
         because = f": {now.last_failure}" if now.last_failure else ""
-        yield f"training run {now.name} is tried again, attempt {now.attempt + 1}{because}"
+        yield f"training run {now.name} is retried, attempt {now.attempt + 1}{because}"
 
 
 def _run_ended(run: RunRecord, metrics_before: Mapping[str, str]) -> Iterator[str]:
     if run.result != "Succeeded":
         yield f"training run {run.name} ended: {run.result} ({run.reason}){_after_colon(run.message)}"
     elif run.artifact_digest is None:
-        yield f"training run {run.name} succeeded; it left nothing to publish"
+        yield f"training run {run.name} succeeded; it published nothing"
     else:
         yield f"artifact published by run {run.name}: {short(run.artifact_digest)}"
         if run.metrics:
@@ -148,12 +145,12 @@ def _serving(before: ModelDeployment | None, after: ModelDeployment) -> Iterator
             yield f"candidate {new.candidate.name} failed ({new.candidate.reason}){_after_colon(new.candidate.message)}"
     stable_before = old.stable if old else None
     if new.stable is not None and (stable_before is None or stable_before.hash != new.stable.hash):
-        verb = "is ready" if stable_before is None else "has taken all traffic"
+        verb = "serves" if stable_before is None else "is promoted and receives all traffic"
         yield f"deployment {name}: {new.stable.name} {verb}, {_model(new.stable)}"
         if new.url and (old is None or old.url != new.url):
             yield f"  URL inside the cluster: {new.url}"
     elif old is not None and old.ready_replicas != new.ready_replicas:
-        yield f"deployment {name}: {new.ready_replicas} of {new.replicas} pods answer"
+        yield f"deployment {name}: {new.ready_replicas} of {new.replicas} pods are ready"
     if new.phase == "Stable" and (old is None or old.phase != "Stable"):
         yield f"deployment {name} is stable"
     yield from _stalled("ModelDeployment", name, old, new)
@@ -169,7 +166,7 @@ def _watching(before: DriftMonitor | None, after: DriftMonitor) -> Iterator[str]
     name = after.metadata.name
     last = new.last_run
     if last and last.result != "Verdict" and not (old and old.last_run and old.last_run.job == last.job):
-        verb = "has no verdict yet" if last.result == "NoVerdict" else "could not compare"
+        verb = "has no verdict yet" if last.result == "NoVerdict" else "failed to compare"
         yield f"monitor {name} {verb} ({last.reason}){_after_colon(last.message)}"
     verdict = new.last_verdict
     if verdict and not (old and old.last_verdict and old.last_verdict.id == verdict.id):
@@ -179,7 +176,7 @@ def _watching(before: DriftMonitor | None, after: DriftMonitor) -> Iterator[str]
         target = (
             after.spec.on_drift.retrain.training_job if after.spec.on_drift and after.spec.on_drift.retrain else "?"
         )
-        yield f"monitor {name} asks TrainingJob {target} to train again, because of verdict {request.verdict}"
+        yield f"monitor {name} requests a run of TrainingJob {target}, because of verdict {request.verdict}"
     yield from _stalled("DriftMonitor", name, old, new)
 
 
@@ -187,8 +184,8 @@ def _verdict(name: str, verdict: Verdict) -> Iterator[str]:
     word = "DRIFT" if verdict.drifted else "no drift"
     of_run = f" of run {verdict.run}" if verdict.run else ""
     yield (
-        f"monitor {name}: {word}, {verdict.drifted_features} of {verdict.compared_features} features have moved "
-        f"({verdict.current_rows} rows asked, {verdict.reference_rows} learned from, model{of_run})"
+        f"monitor {name}: {word}, {verdict.drifted_features} of {verdict.compared_features} columns drifted "
+        f"({verdict.current_rows} rows in the window, {verdict.reference_rows} in the reference, model{of_run})"
     )
     if verdict.drifted:
         shown = [item for item in verdict.features if item.drifted][:FEATURES_SHOWN]
@@ -200,14 +197,12 @@ def _verdict(name: str, verdict: Verdict) -> Iterator[str]:
 
 
 def _score(item: FeatureScore) -> str:
-    if item.method not in _P_VALUES:
-        return f"{item.method} {item.score} (drift from {item.threshold})"
-    value = f"= {item.score}" if float(item.score) > 0 else f"< {_SMALLEST_SHOWN}"
-    return f"{item.method} p {value} (drift below {item.threshold})"
+    figure = item.score if item.p is None else p_value_text(item.p)
+    return f"{item.method} {figure} (threshold {item.threshold})"
 
 
 def _stalled(kind: str, name: str, old: BaseStatus | None, new: BaseStatus) -> Iterator[str]:
-    """Tell what only a person can mend, once."""
+    """Report each Stalled condition once."""
 
     def found(status: BaseStatus | None) -> dict[str, str]:
         conditions = status.conditions if status else ()

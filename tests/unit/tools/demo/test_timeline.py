@@ -155,7 +155,7 @@ def test_a_retraining_names_its_verdict_and_its_metrics_beside_the_old_ones() ->
     trigger = {"kind": "Drift", "monitor": "cancer", "verdict": "cancer-100"}
     running = training_job(runs=[ended_run()], artifact=artifact(), currentRun=current_run(2, trigger=trigger))
     assert told([first], [running]) == [
-        "training run cancer-2 started (asked for by DriftMonitor cancer, verdict cancer-100)"
+        "training run cancer-2 started (requested by DriftMonitor cancer, verdict cancer-100)"
     ]
     done = training_job(
         runs=[ended_run(2, SECOND, auc="0.97", trigger=trigger), ended_run()], artifact=artifact(2, SECOND, "0.97")
@@ -169,13 +169,13 @@ def test_a_retraining_names_its_verdict_and_its_metrics_beside_the_old_ones() ->
 def test_another_attempt_says_why_and_a_failed_run_how_it_ended() -> None:
     before = training_job(currentRun=current_run())
     again = training_job(currentRun=current_run(attempt=1, lastFailure="exit code 1"))
-    assert told([before], [again]) == ["training run cancer-1 is tried again, attempt 2: exit code 1"]
+    assert told([before], [again]) == ["training run cancer-1 is retried, attempt 2: exit code 1"]
     failed = ended_run(digest=None, result="Failed", reason="RetriesExhausted", message="exit code 1")
     assert told([again], [training_job(runs=[failed])]) == [
         "training run cancer-1 ended: Failed (RetriesExhausted): exit code 1"
     ]
     empty = training_job(runs=[ended_run(digest=None)])
-    assert told([before], [empty]) == ["training run cancer-1 succeeded; it left nothing to publish"]
+    assert told([before], [empty]) == ["training run cancer-1 succeeded; it published nothing"]
 
 
 def test_a_rollout_is_told_from_candidate_to_stable() -> None:
@@ -185,7 +185,7 @@ def test_a_rollout_is_told_from_candidate_to_stable() -> None:
     ]
     stable = deployment(stable=revision(), phase="Stable", url="http://cancer.demo:80")
     assert told([progressing], [stable]) == [
-        "deployment cancer: cancer-r1 is ready, model sha256:111111111111 of run cancer-1",
+        "deployment cancer: cancer-r1 serves, model sha256:111111111111 of run cancer-1",
         "  URL inside the cluster: http://cancer.demo:80",
         "deployment cancer is stable",
     ]
@@ -198,7 +198,7 @@ def test_a_new_model_takes_over_without_the_address_being_told_again() -> None:
     )
     after = deployment(stable=revision(2, SECOND), previous=revision(), phase="Stable", url=url)
     assert told([both], [after]) == [
-        "deployment cancer: cancer-r2 has taken all traffic, model sha256:222222222222 of run cancer-2",
+        "deployment cancer: cancer-r2 is promoted and receives all traffic, model sha256:222222222222 of run cancer-2",
         "deployment cancer is stable",
     ]
 
@@ -216,15 +216,15 @@ def test_a_failed_candidate_is_told_once_with_its_cause() -> None:
 def test_scaling_shows() -> None:
     one = deployment(stable=revision(), replicas=1, readyReplicas=1, phase="Stable")
     two = deployment(stable=revision(), replicas=2, readyReplicas=2, phase="Stable")
-    assert told([one], [two]) == ["deployment cancer: 2 of 2 pods answer"]
+    assert told([one], [two]) == ["deployment cancer: 2 of 2 pods are ready"]
 
 
 def test_a_verdict_without_drift_is_one_line() -> None:
     calm = monitor(lastVerdict=verdict(features=[feature("mean_radius", "0.3", drifted=False)]))
     assert told([monitor()], [calm]) == [
         (
-            "monitor cancer: no drift, 1 of 30 features have moved "
-            "(300 rows asked, 238 learned from, model of run cancer-1)"
+            "monitor cancer: no drift, 1 of 30 columns drifted "
+            "(300 rows in the window, 238 in the reference, model of run cancer-1)"
         )
     ]
 
@@ -247,13 +247,14 @@ def test_drift_shows_its_worst_features_its_report_and_what_it_asks_for() -> Non
         retrain={"verdict": "cancer-200", "time": TIME},
     )
     assert told([monitor(lastVerdict=verdict())], [drift]) == [
-        "monitor cancer: DRIFT, 22 of 30 features have moved (300 rows asked, 238 learned from, model of run cancer-1)",
-        "  worst_radius  ks p < 0.0000000001 (drift below 0.001)",
-        "  area_error    ks p = 0.0000123 (drift below 0.001)",
-        "  mean_area     wasserstein 0.41 (drift from 0.1)",
+        "monitor cancer: DRIFT, 22 of 30 columns drifted "
+        "(300 rows in the window, 238 in the reference, model of run cancer-1)",
+        "  worst_radius  ks p < 1e-10 (threshold 0.001)",
+        "  area_error    ks p = 1.23e-05 (threshold 0.001)",
+        "  mean_area     wasserstein 0.41 (threshold 0.1)",
         "  data: mean_area: 12 % missing",
         "  report: s3://reports/cancer/cancer-200/report.html",
-        "monitor cancer asks TrainingJob cancer to train again, because of verdict cancer-200",
+        "monitor cancer requests a run of TrainingJob cancer, because of verdict cancer-200",
     ]
 
 
@@ -263,7 +264,7 @@ def test_no_verdict_and_a_failed_comparison_say_why_once_each() -> None:
     )
     broken = monitor(lastRun={"job": "j2", "time": TIME, "result": "Failed", "reason": "AccessDenied"})
     assert told([monitor()], [few]) == ["monitor cancer has no verdict yet (TooFewRows): 12 rows"]
-    assert told([few], [broken]) == ["monitor cancer could not compare (AccessDenied)"]
+    assert told([few], [broken]) == ["monitor cancer failed to compare (AccessDenied)"]
     assert told([few], [few]) == []
 
 
