@@ -247,10 +247,12 @@ def test_drift_shows_its_worst_features_its_report_and_what_it_asks_for() -> Non
         retrain={"verdict": "cancer-200", "time": TIME},
     )
     assert told([monitor(lastVerdict=verdict())], [drift]) == [
-        "monitor cancer: DRIFT, 22 of 30 columns drifted "
-        "(300 rows in the window, 238 in the reference, model of run cancer-1)",
+        (
+            "monitor cancer: DRIFT, 22 of 30 columns drifted "
+            "(300 rows in the window, 238 in the reference, model of run cancer-1)"
+        ),
         "  worst_radius  ks p < 1e-10 (threshold 0.001)",
-        "  area_error    ks p = 1.23e-05 (threshold 0.001)",
+        "  area_error    ks p = 1.2e-05 (threshold 0.001)",
         "  mean_area     wasserstein 0.41 (threshold 0.1)",
         "  data: mean_area: 12 % missing",
         "  report: s3://reports/cancer/cancer-200/report.html",
