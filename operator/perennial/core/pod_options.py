@@ -1,5 +1,7 @@
 """Pod fields for account, devices, shared memory and spread, and what the operator's settings forbid of them."""
 
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from perennial.api.common.pod_options import PodExtras
@@ -66,6 +68,24 @@ def users_security(spec: PodExtras, rules: PodRules, *, any_user: bool = False) 
 def _asks_for_root(spec: PodExtras) -> bool:
     security = spec.security
     return security is not None and (security.run_as_user == 0 or security.run_as_non_root is False)
+
+
+def refused_keys(asked: Mapping[str, Iterable[str]], allowed: Iterable[str]) -> str | None:
+    """Return which keys of which fields the operator's settings do not allow, and what to do; None if all are."""
+    patterns = tuple(allowed)
+    refused = [
+        f"{field}: {key}"
+        for field, keys in asked.items()
+        for key in sorted(keys)
+        if not any(fnmatchcase(key, pattern) for pattern in patterns)
+    ]
+    if not refused:
+        return None
+    known = ", ".join(patterns) or "none"
+    return (
+        f"{'; '.join(refused)[:1000]}: this installation allows {known[:300]}. Remove it, or ask the administrator "
+        "to add it to config.allowedAnnotations in the chart's values"
+    )
 
 
 def refusal(spec: PodExtras, rules: PodRules) -> str | None:

@@ -2,11 +2,11 @@
 
 from perennial.core.decision import Action, Apply, Create, Delete
 from perennial.core.kinds import CRON_JOB, SERVICE
-from perennial.core.pod_options import refusal
 from perennial.training.context import Context
 from perennial.training.job.build import build_job
 from perennial.training.job.rendezvous import build_service
 from perennial.training.run.data_poll import build_poll_cron_job
+from perennial.training.run.start import forbidden_options
 from perennial.training.run.step import NewAttempt
 
 
@@ -34,7 +34,7 @@ def _worker_service(context: Context, new_attempts: tuple[NewAttempt, ...]) -> t
 
 def _poll_cron_job(context: Context) -> tuple[Action, ...]:
     """Apply the CronJob, or delete it once the spec wants no polls or its pods are not allowed."""
-    allowed = refusal(context.spec, context.config.pods) is None
+    allowed = forbidden_options(context) is None
     cron_job = build_poll_cron_job(context.resource, context.config) if allowed else None
     if cron_job is not None:
         return (Apply(cron_job),)

@@ -32,6 +32,13 @@ _OWN = (
     ReasonDoc("Running", _IN_PROGRESS, "The training code is running.", _AUTOMATIC),
     ReasonDoc("Publishing", _IN_PROGRESS, "Publishing the output has taken more than a minute.", _AUTOMATIC),
     ReasonDoc(
+        "InjectedContainerRuns",
+        _IN_PROGRESS,
+        "The code has ended with exit code 0, but a container that was injected into the pod, such as a mesh's proxy, "
+        "still runs. The kubelet stops the publisher only after it.",
+        "Exclude the pods by spec.podAnnotations or spec.podLabels, or let the mesh inject native sidecars.",
+    ),
+    ReasonDoc(
         "SlowStart",
         _IN_PROGRESS,
         "The pod has not started for two minutes, and its status does not say why.",
@@ -86,8 +93,15 @@ _OWN = (
     ReasonDoc(
         "NotAllowed",
         _FAILED,
-        "The spec requests a ServiceAccount or root, which the operator's settings do not allow.",
+        "The spec requests a ServiceAccount, root, or a pod annotation or label that the operator's settings do not "
+        "allow.",
         "Remove it, or have the administrator change config.pods in the chart's values and start a run manually.",
+    ),
+    ReasonDoc(
+        "SpecTooLarge",
+        _FAILED,
+        "The Job of a run would exceed what Kubernetes or Linux accepts.",
+        "Shorten command, args, env or parameters, or move long values into an input, the image or a ConfigMap.",
     ),
     ReasonDoc(
         "PrepareFailed",

@@ -7,6 +7,15 @@ from pydantic import Field
 from perennial.api.common.base import Model, Name, ObjectName, Quantity, Rule, exactly_one, list_map, rules
 from perennial.api.common.pod import LabelKey, PodOptions
 
+Annotations = Annotated[
+    dict[str, Annotated[str, Field(max_length=1024)]],
+    Field(max_length=32),
+]
+"""Annotations whose keys the installation's settings must allow."""
+
+PodLabels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)]
+"""Labels whose keys the installation's settings must allow."""
+
 UserId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 

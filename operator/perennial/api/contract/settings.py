@@ -57,7 +57,7 @@ class AgentConfigDefaults(Model):
     image: Image = Field("perennial:dev", description="Image of the agent. The chart sets the operator's own image.")
     image_pull_policy: PullPolicy | None = Field(None, description="As in a pod.")
     resources: ResourceRequirements = Field(
-        ResourceRequirements(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "1Gi"}),
+        ResourceRequirements(requests={"cpu": "20m", "memory": "128Mi"}, limits={"memory": "1Gi"}),
         description="Requests and limits of fetch, publish and capture.",
     )
 
@@ -127,7 +127,8 @@ class OperatorConfig(Model):
         tuple[Annotated[str, Field(min_length=1, max_length=317)], ...], Field(max_length=64)
     ] = Field(
         (),
-        description="Annotation keys that users may set on pods and Services, with * as a wildcard, such as "
+        description="Keys of annotations that users may set on pods and Services, and of labels on a TrainingJob's "
+        "pods, with * as a wildcard, such as "
         "prometheus.io/*. None by default, since annotations configure meshes, load balancers and cloud controllers.",
     )
     leader_election: LeaderElection = Field(

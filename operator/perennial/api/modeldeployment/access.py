@@ -6,12 +6,7 @@ from pydantic import Field
 
 from perennial.api.common.base import Model, ObjectName, Rule, rules
 from perennial.api.common.pod import LabelKey
-
-Annotations = Annotated[
-    dict[str, Annotated[str, Field(max_length=1024)]],
-    Field(max_length=32),
-]
-"""Annotations whose keys the installation's settings must allow."""
+from perennial.api.common.pod_options import Annotations
 
 Labels = Annotated[dict[LabelKey, Annotated[str, Field(max_length=63)]], Field(min_length=1, max_length=8)]
 

@@ -22,9 +22,9 @@ from perennial.api.common.base import (
     rules,
 )
 from perennial.api.common.pod import Storage, Workspace
-from perennial.api.common.pod_options import PodExtras
+from perennial.api.common.pod_options import Annotations, PodExtras
 from perennial.api.common.status import BaseStatus
-from perennial.api.modeldeployment.access import Access, Annotations, ServiceOptions, Tls
+from perennial.api.modeldeployment.access import Access, ServiceOptions, Tls
 from perennial.api.modeldeployment.capture import Capture
 from perennial.api.modeldeployment.models import ExtraModel, ModelImage
 from perennial.api.modeldeployment.runtime import Runtime

@@ -208,7 +208,13 @@ class DataSeen(Model):
 class History(Model):
     """How many ended runs are kept, and for how long."""
 
-    runs: int = Field(10, ge=1, le=50, description="Number of ended runs kept in status, with their Jobs.")
+    runs: int = Field(
+        10,
+        ge=1,
+        le=50,
+        description="Number of ended runs kept in status, with their Jobs. Records are limited to 384 KiB together: "
+        "older ones first lose parameters, metrics, inputs and source, which are in the manifest too.",
+    )
     ttl: Period | None = Field(
         None,
         description="Time, such as 7d, after which an ended run's Job and record are removed. The records of "

@@ -27,6 +27,7 @@ from perennial.api.common.pod import (
     Storage,
     Workspace,
 )
+from perennial.api.common.pod_options import Annotations, PodLabels
 from perennial.api.common.schedule import Schedule, TimeZone
 from perennial.api.common.status import BaseStatus
 from perennial.api.trainingjob.distribution import DISTRIBUTION_RULES, Distribution
@@ -168,6 +169,16 @@ class TrainingJobSpec(Distribution):
     )
     new_data: NewData | None = Field(
         None, description="Starts a run when the data under the inputs changes. Default: inputs are not polled."
+    )
+    pod_annotations: Annotations | None = Field(
+        None,
+        description='Annotations of the pods that train and poll, such as sidecar.istio.io/inject: "false". The '
+        "installation must allow their keys (config.allowedAnnotations). A change applies from the next attempt.",
+    )
+    pod_labels: PodLabels | None = Field(
+        None,
+        description="Labels of the same pods, for meshes that read labels. The installation must allow their keys "
+        "(config.allowedAnnotations).",
     )
     history: History = Field(History(), description="How many ended runs are kept, and for how long.")
 

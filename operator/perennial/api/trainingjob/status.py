@@ -11,7 +11,7 @@ from perennial.api.trainingjob.policies import Trigger
 
 ParameterMap = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
-    Field(max_length=64, json_schema_extra={"x-perennial-key-pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"}),
+    Field(max_length=64, json_schema_extra={"x-perennial-key-pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"}),
 ]
 
 

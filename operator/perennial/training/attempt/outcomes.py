@@ -132,6 +132,24 @@ def _of_containers(pod: Pod) -> AttemptOutcome | None:
     return None
 
 
+def injected_containers(pod: Pod) -> tuple[str, ...]:
+    """Return the running containers that an admission webhook put beside the training, such as a mesh's proxy."""
+    ours = (item for item in pod.status.container_statuses if item.name != TRAIN and item.state.running is not None)
+    return tuple(item.name for item in ours)
+
+
+def of_code_alone(pod: Pod) -> AttemptOutcome | None:
+    """Return the outcome of a pod that injected containers keep running after its code has failed."""
+    return _of_containers(pod) if injected_containers(pod) else None
+
+
+def succeeded_alone(pods: tuple[OwnedPod, ...]) -> AttemptOutcome | None:
+    """Return success if the code of every pod has, and only injected containers still run."""
+    ends = [(pod, train.state.terminated) for pod in pods if (train := pod.container(TRAIN)) is not None]
+    done = all(end is not None and end.exit_code == 0 for _, end in ends) and len(ends) == len(pods) > 0
+    return _succeeded(None) if done and any(injected_containers(pod) for pod in pods) else None
+
+
 def _of_step(step: str, ended: Terminated) -> AttemptOutcome:
     """Return the outcome of a failed `spec.prepare` step."""
     found = _of_code(ended)

@@ -8,13 +8,13 @@ should act.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from perennial.api.kubernetes import ContainerStatus, Job, Pod, condition
+from perennial.api.kubernetes import ContainerStatus, Job, Pod, Terminated, condition
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJobStatus
 from perennial.core.conditions import RECONCILING
 from perennial.core.problem import Problem
 from perennial.core.times import seconds_since
 from perennial.core.waiting import IMAGE_PULL_FAILED, UNSCHEDULABLE, waiting_problem
-from perennial.training.attempt.outcomes import AttemptOutcome, of_agent
+from perennial.training.attempt.outcomes import AttemptOutcome, injected_containers, of_agent
 from perennial.training.job.build import AGENT, FETCH, TRAIN
 from perennial.training.job.prepare import step_of
 
@@ -114,12 +114,29 @@ def _publishing(run: CurrentRun, pod: Pod, train: ContainerStatus, now: datetime
     """Return the progress after the code has ended; Publishing if the sidecar takes long."""
     ended = train.state.terminated
     agent = pod.container(AGENT)
+    injected = injected_containers(pod)
+    if ended is not None and injected:
+        return _kept_running(run, ended, injected, now)
     if ended is None or agent is None or agent.state.running is None:
         return _running(run)
     left = LONG_STEP_SECONDS - seconds_since(ended.finished_at, now, otherwise=0)
     if left > 0:
         return replace(_running(run), recheck_after=left)
     return Progress("Publishing", f"run {run.name} is publishing its output", running=True)
+
+
+def _kept_running(run: CurrentRun, ended: Terminated, injected: tuple[str, ...], now: datetime) -> Progress:
+    """Report containers that keep the pod running after the code: the kubelet stops the publisher only after them."""
+    left = LONG_STEP_SECONDS - seconds_since(ended.finished_at, now, otherwise=0)
+    if left > 0:
+        return replace(_running(run), recheck_after=left)
+    return Progress(
+        "InjectedContainerRuns",
+        f"the code of run {run.name} has ended, but container {', '.join(injected)[:200]}, which was injected into the "
+        "pod, still runs: exclude the pods by spec.podAnnotations or spec.podLabels (such as sidecar.istio.io/inject), "
+        "or let the mesh inject native sidecars, which end with the pod",
+        waiting=True,
+    )
 
 
 def _waiting(run: CurrentRun, pod: Pod, now: datetime) -> Progress:
@@ -173,8 +190,19 @@ def _blocked(run: CurrentRun, pod: Pod, cause: Problem, now: datetime) -> Progre
         said = f"; last error: {cause.detail}" if cause.detail else ""
         failure = AttemptOutcome("Fatal", cause.reason, f"{cause.message}{said}")
         return Progress(cause.reason, cause.message, waiting=True, failure=failure)
-    recheck_after = left if cause.reason == IMAGE_PULL_FAILED else None
-    return Progress(cause.reason, cause.message, waiting=True, recheck_after=recheck_after)
+    if cause.reason == IMAGE_PULL_FAILED:
+        answer = _registry_answer(cause.detail)
+        message = f"{cause.message}; the registry's answer: {answer}" if answer else cause.message
+        return Progress(cause.reason, message, waiting=True, recheck_after=left)
+    return Progress(cause.reason, cause.message, waiting=True)
+
+
+def _registry_answer(detail: str) -> str:
+    """Return why a pull failed, worded alike while the kubelet pulls and while it waits for the next try."""
+    back_off, found, answer = detail.partition("ErrImagePull: ")
+    if found:
+        return answer
+    return "" if back_off.startswith("Back-off") else back_off
 
 
 def _fetching(run: CurrentRun, since: str | None, now: datetime) -> Progress:

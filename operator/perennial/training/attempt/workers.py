@@ -2,24 +2,29 @@
 
 Any worker's failure ends the attempt. The first failure in time is the cause; later ones follow
 from it, because the other workers lose their peer and the Job controller deletes the remaining
-pods.
+pods. A disruption is the exception: peers of a lost node fail at once, but Kubernetes reports the
+node about a minute later. So the attempt counts as disrupted if any worker was.
 """
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from perennial.api.kubernetes import condition, holds
+from perennial.api.trainingjob.resource import TrainingJobSpec
 from perennial.core.times import moment_of, seconds_since, soonest
 from perennial.core.waiting import clean
-from perennial.training.attempt.outcomes import AttemptOutcome, outcome_of
+from perennial.training.attempt.outcomes import AttemptOutcome, of_code_alone, outcome_of, succeeded_alone
 from perennial.training.attempt.retry import apply_exit_codes
 from perennial.training.context import Context
-from perennial.training.job.build import AGENT
+from perennial.training.job.build import AGENT, TRAIN
 from perennial.training.job.plan import Lineage
 from perennial.training.observe import AttemptJob, OwnedJob, OwnedPod, leader, worker_index
 
 STUCK_GRACE_SECONDS = 60.0
 """Seconds after the end of a deleted pod's grace period until its node counts as lost."""
+
+NODE_GRACE_SECONDS = 90.0
+"""Seconds to wait for the state of a node before a crashed worker is taken for the cause; Kubernetes needs about 50."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -28,7 +33,17 @@ def outcome_of_attempt(context: Context, found: AttemptJob, lineage: Lineage) ->
     """Return how an attempt ended, by the spec's retry rules; None while it goes on."""
     pods = context.observed.pods_of(found.job)
     outcome = outcome_of_workers(found.job, pods, lineage, context.now)
-    return apply_exit_codes(outcome, context.spec.retry)
+    return apply_exit_codes(_with_limit(outcome, context.spec), context.spec.retry)
+
+
+def _with_limit(outcome: AttemptOutcome | None, spec: TrainingJobSpec) -> AttemptOutcome | None:
+    """Name the memory limit that the code exceeded."""
+    if outcome is None or outcome.reason != "OutOfMemory" or outcome.exit_code is None:
+        return outcome
+    limit = ((spec.resources.limits if spec.resources is not None else None) or {}).get("memory")
+    if limit is None:
+        return outcome
+    return replace(outcome, message=outcome.message.replace("memory limit;", f"memory limit of {limit};"))
 
 
 def outcome_of_workers(
@@ -41,7 +56,23 @@ def outcome_of_workers(
     found = outcome_of(job, cause, lineage, now)
     if found is None and job.failed is None:
         found = _of_failing(job, cause) or _of_stuck(job, pods, cause, now)
+    if found is None and job.failed is None:
+        found = _of_code_alone(job, pods, lineage)
+    if found is not None and found.reason == "TrainingFailed" and job.spec.completions > 1:
+        lost = _lost_peer(pods, cause)
+        if lost is not None:
+            return _with_worker(_of_lost_peer(lost, found), job, lost)
+        if _may_still_be_lost(job, pods, now):
+            return None
     return _with_worker(found, job, cause)
+
+
+def _of_code_alone(job: OwnedJob, pods: tuple[OwnedPod, ...], lineage: Lineage) -> AttemptOutcome | None:
+    """Judge by the training container if injected containers keep pods running; an output needs the publisher too."""
+    failed = next((found for pod in pods if (found := of_code_alone(pod)) is not None), None)
+    if failed is not None or lineage.output is not None or len(pods) < job.spec.completions:
+        return failed
+    return succeeded_alone(pods)
 
 
 def first_failed_worker(pods: tuple[OwnedPod, ...]) -> OwnedPod | None:
@@ -91,12 +122,47 @@ def _of_stuck(
     if failing is not None and (failing.reason == "DeadlineExceeded" or cause not in stuck):
         known = failing.model_copy(update={"type": "Failed", "status": "True"})
         over = job.model_copy(update={"status": job.status.model_copy(update={"conditions": (known,)})})
-        return outcome_of(over, cause, _NO_LINEAGE, now)
+        found = outcome_of(over, cause, _NO_LINEAGE, now)
+        if found is None or found.reason != "TrainingFailed":
+            return found
     return AttemptOutcome(
         "Disrupted",
         "NodeLost",
         f"pod {stuck[0].metadata.name} has not ended within its grace period; its node is considered lost",
     )
+
+
+def _lost_peer(pods: tuple[OwnedPod, ...], cause: OwnedPod | None) -> OwnedPod | None:
+    """Return another worker that the cluster removed or whose node does not answer; the crash follows from it.
+
+    The control plane notices a lost node only after its peers, which lose their connection at once.
+    """
+    return next((pod for pod in pods if pod is not cause and (pod.disrupted is not None or _is_silent(pod))), None)
+
+
+def _is_silent(pod: OwnedPod) -> bool:
+    """Tell whether a running pod is not ready: no training pod has a readiness probe, so its node is not ready."""
+    ready = condition(pod.status.conditions, "Ready")
+    train = pod.container(TRAIN)
+    runs = pod.metadata.deletion_timestamp is None and train is not None and train.state.running is not None
+    return runs and ready is not None and ready.status == "False"
+
+
+def _of_lost_peer(lost: OwnedPod, crash: AttemptOutcome) -> AttemptOutcome:
+    if lost.disrupted is not None:
+        reason, message = "Disrupted", f"pod disrupted: {clean(lost.disrupted)}"
+    else:
+        reason, message = "NodeLost", f"the node of pod {lost.metadata.name} is not ready"
+    return AttemptOutcome("Disrupted", reason, f"{message}; another worker then failed: {crash.message}")
+
+
+def _may_still_be_lost(job: OwnedJob, pods: tuple[OwnedPod, ...], now: datetime) -> bool:
+    """Tell whether a worker still runs though the Job has failed: its node may be lost, which takes a while to show."""
+    failed = job.failed
+    since = failed.last_transition_time if failed is not None else None
+    waited = seconds_since(since, now, otherwise=NODE_GRACE_SECONDS)
+    runs = any(pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None for pod in pods)
+    return runs and 0 <= waited < NODE_GRACE_SECONDS
 
 
 _NO_LINEAGE = Lineage(image="none")

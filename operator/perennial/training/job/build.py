@@ -47,7 +47,7 @@ _BYTES_PER_SECOND = 50 * 2**20
 # A SIGTERM before the sidecar handles it would be lost, and with it the output of code that ends
 # within a second.
 _SIGNAL_HANDLER_PROBE: dict[str, Any] = {
-    "exec": {"command": ["test", "-f", READY_FILE]},
+    "exec": {"command": ["ls", READY_FILE]},  # unlike `test`, it says in the Event what is missing
     "periodSeconds": 1,
     "failureThreshold": 120,
 }
@@ -121,8 +121,8 @@ def build_job(
             },
             "template": {
                 "metadata": {
-                    "labels": labels,
-                    "annotations": {DEFAULT_CONTAINER_ANNOTATION: TRAIN},
+                    "labels": {**(spec.pod_labels or {}), **labels},
+                    "annotations": {**(spec.pod_annotations or {}), DEFAULT_CONTAINER_ANNOTATION: TRAIN},
                 },
                 "spec": _pod(resource, run, config, labels),
             },

@@ -28,6 +28,8 @@ _NOT_HASHED: dict[str, bool | set[str]] = {
     "acceptance": True,
     "new_data": True,
     "queue": True,
+    "pod_annotations": True,
+    "pod_labels": True,
     "sweep": {"parallel", "max_failed"},
 }
 _TRIAL_SUFFIX = re.compile(r"-([1-9][0-9]{0,8})-t([1-9][0-9]{0,2})-(0|[1-9][0-9]{0,8})$")

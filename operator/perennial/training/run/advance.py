@@ -23,7 +23,7 @@ from perennial.training.run.step import Step
 RECHECK_SECONDS = 2.0
 """Delay before checking again for the final state of a pod; its watch event usually comes first."""
 
-_POD_STARTED = ("Running", "Publishing", "Fetching", "Preparing")
+_POD_STARTED = ("Running", "Publishing", "InjectedContainerRuns", "Fetching", "Preparing")
 
 
 def advance_run(context: Context, status: TrainingJobStatus, run: CurrentRun) -> Step:

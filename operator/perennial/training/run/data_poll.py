@@ -83,7 +83,10 @@ def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) 
         "backoffLimit": 0,
         "activeDeadlineSeconds": _MAX_POLL_SECONDS,
         "template": {
-            "metadata": {"labels": labels, "annotations": {POLLED_INPUTS_ANNOTATION: inputs_hash(spec)}},
+            "metadata": {
+                "labels": {**(spec.pod_labels or {}), **labels},
+                "annotations": {**(spec.pod_annotations or {}), POLLED_INPUTS_ANNOTATION: inputs_hash(spec)},
+            },
             "spec": {
                 **{name: options[name] for name in _POD_FIELDS if name in options},
                 "restartPolicy": "Never",

@@ -14,6 +14,12 @@ from perennial.training.observe import AttemptJob
 
 MAX_RECORDS = 50
 
+MAX_RECORD_BYTES = 384 * 1024
+"""Bytes of all records together. etcd accepts 1.5 MiB for the whole object, with its spec and its managed fields."""
+
+_ALSO_IN_MANIFEST: dict[str, None] = {"parameters": None, "metrics": None, "inputs": None, "source": None}
+"""Fields that a record loses first: the manifest of the run's version contains them too."""
+
 
 def kept_records(records: tuple[RunRecord, ...], history: History, now: datetime) -> tuple[RunRecord, ...]:
     """Return the records within `history`, always with the newest run and the newest success.
@@ -27,7 +33,28 @@ def kept_records(records: tuple[RunRecord, ...], history: History, now: datetime
     kept = unexpired[: min(history.runs, MAX_RECORDS)]
     if success is not None and success not in kept:
         kept = [*kept[: MAX_RECORDS - 1], success]
+    return _within_bytes(kept, success)
+
+
+def _within_bytes(records: list[RunRecord], success: RunRecord | None) -> tuple[RunRecord, ...]:
+    """Return the records that fit into `MAX_RECORD_BYTES`, newest first, the older ones shortened or left out.
+
+    The newest record and the newest success stay.
+    """
+    kept: list[RunRecord] = []
+    left = MAX_RECORD_BYTES
+    for whole in records:
+        record = whole if _bytes_of(whole) <= left else whole.model_copy(update=_ALSO_IN_MANIFEST)
+        size = _bytes_of(record)
+        if size > left and kept and (success is None or record.number != success.number):
+            continue
+        kept.append(record)
+        left -= size
     return tuple(kept)
+
+
+def _bytes_of(record: RunRecord) -> int:
+    return len(record.model_dump_json(by_alias=True, exclude_none=True).encode())
 
 
 def is_expired(record: RunRecord, history: History, now: datetime) -> bool:

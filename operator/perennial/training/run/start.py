@@ -2,10 +2,12 @@
 
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJobStatus, Trigger
 from perennial.core.decision import EventNote
-from perennial.core.pod_options import refusal
+from perennial.core.pod_options import refusal, refused_keys
 from perennial.core.times import soonest
 from perennial.training.attempt.outcomes import AttemptOutcome, end_event
 from perennial.training.context import ActiveRun, Context
+from perennial.training.job.build import build_job
+from perennial.training.job.limits import oversize
 from perennial.training.job.plan import lineage_of
 from perennial.training.run import records, retention, schedule, triggers
 from perennial.training.run.step import NewAttempt, Step
@@ -41,7 +43,7 @@ def start_if_due(context: Context, status: TrainingJobStatus, events: tuple[Even
     )
     status = records.with_new(triggers.mark_handled(context, status, trigger), run)
     started = EventNote("Normal", "RunStarted", f"run {run.name} started: {triggers.describe(trigger)}")
-    refused = refusal(context.spec, context.config.pods)
+    refused = _refusal(context, run)
     if refused is not None:
         return _refused(context, status, run, refused)
     if context.spec.sweep is not None:
@@ -53,7 +55,7 @@ def create_job(context: Context, status: TrainingJobStatus, run: CurrentRun, eve
     """Write the attempt to status, then create its Job; first wait until other Jobs are deleted."""
     if retention.conflicting_jobs(context.observed.jobs, run):
         return Step(status, events=events, requeue_after=0, status_first=True)
-    refused = refusal(context.spec, context.config.pods)
+    refused = _refusal(context, run)
     if refused is not None:
         return _refused(context, status, run, refused)
     return Step(status, new_attempts=(NewAttempt(run, context.spec),), events=events, status_first=True)
@@ -72,9 +74,24 @@ def next_wakeup(context: Context, status: TrainingJobStatus) -> float | None:
     return soonest(scheduled, recheck, retention.next_expiry(status, context.spec.history, context.now))
 
 
-def _refused(context: Context, status: TrainingJobStatus, run: CurrentRun, why: str) -> Step:
-    """End a run whose pods the operator's settings do not allow, before any pod exists."""
-    outcome = AttemptOutcome("Fatal", "NotAllowed", why)
+def forbidden_options(context: Context) -> str | None:
+    """Return which options of the pods the operator's settings forbid, and what to do; None if they allow them."""
+    spec, config = context.spec, context.config
+    asked = {"spec.podAnnotations": spec.pod_annotations or {}, "spec.podLabels": spec.pod_labels or {}}
+    return refusal(spec, config.pods) or refused_keys(asked, config.allowed_annotations)
+
+
+def _refusal(context: Context, run: CurrentRun) -> AttemptOutcome | None:
+    """Return why no Job of the run may exist: the operator's settings forbid its pods, or it would be too large."""
+    forbidden = forbidden_options(context)
+    if forbidden is not None:
+        return AttemptOutcome("Fatal", "NotAllowed", forbidden)
+    too_large = oversize(build_job(context.resource, run, context.config))
+    return AttemptOutcome("Fatal", "SpecTooLarge", too_large) if too_large is not None else None
+
+
+def _refused(context: Context, status: TrainingJobStatus, run: CurrentRun, outcome: AttemptOutcome) -> Step:
+    """End a run before any pod exists."""
     active = ActiveRun(run, None, lineage_of(context.spec), changed=False)
     ended = records.end(context, status, active, "Failed", outcome)
     return Step(ended, events=(end_event(run.name, "Failed", outcome),))

@@ -35,7 +35,8 @@ PREPARING = pending(ended("fetch"), running("prepare-features"), waiting("train"
 TRAINING = pod("Running", ended("fetch"), running("agent"), running("train"))
 PUBLISHING = pod("Running", ended("fetch"), running("agent"), ended("train"))
 NO_IMAGE = pending(waiting("train", "ErrImagePull", "not found"))
-BACK_OFF = pending(waiting("train", "ImagePullBackOff", 'Back-off pulling image "train:1"'))
+BACK_OFF = pending(waiting("train", "ImagePullBackOff", 'Back-off pulling image "train:1": ErrImagePull: not found'))
+OLDER_BACK_OFF = pending(waiting("train", "ImagePullBackOff", 'Back-off pulling image "train:1"'))
 NO_SECRET = pending(waiting("fetch", "CreateContainerConfigError", 'secret "s3" not found'))
 
 ROWS: list[tuple[str, OwnedPod | None, float, str, bool, float | None]] = [
@@ -78,6 +79,7 @@ def test_what_lasts_is_told(found: OwnedPod | None, after: float, reason: str, r
 
 def test_a_pull_that_fails_is_told_in_the_same_words_whatever_the_kubelet_calls_it() -> None:
     assert told(NO_IMAGE).message == told(BACK_OFF).message
+    assert told(NO_IMAGE).message == f"{told(OLDER_BACK_OFF).message}; the registry's answer: not found"
 
 
 def test_an_image_is_given_up_after_ten_minutes_counted_from_when_it_was_needed() -> None:

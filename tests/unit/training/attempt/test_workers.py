@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from perennial.api.trainingjob.resource import CurrentRun
 from perennial.core.labels import JOB_INDEX_KEY
 from perennial.core.times import format_time, parse_time
+from perennial.training.attempt.phase import progress_of
 from perennial.training.attempt.workers import first_failed_worker, outcome_of_workers, slowest_worker, stuck_after
 from perennial.training.job.plan import Lineage
 from perennial.training.observe import OwnedJob, OwnedPod
@@ -48,6 +50,7 @@ def drained(second: float) -> list[dict[str, str]]:
     return [condition("DisruptionTarget", time=at(second), reason="EvictionByEvictionAPI", message="drained")]
 
 
+NOT_READY = [condition("Ready", "False", time=NOW)]
 FAILED = workers_job(condition("Failed", reason="BackoffLimitExceeded", message="limit"))
 FAILING = workers_job(condition("FailureTarget", reason="BackoffLimitExceeded", message="limit"))
 LATE = workers_job(condition("FailureTarget", reason="DeadlineExceeded", message="too long"))
@@ -73,12 +76,39 @@ ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
         "worker 1: pod disrupted",
     ),
     (
-        "one fails, and another is drained only then",
+        "one is drained, which shows only after its peers have failed of it",
         FAILED,
-        (worker(0, "Failed", code(1, -6)), worker(1, "Failed", code(143, -2), conditions=drained(-5))),
+        (worker(0, "Failed", code(1, -60)), worker(1, "Failed", code(143, -2), conditions=drained(-5))),
         0,
+        "Disrupted",
+        "worker 1: pod disrupted: EvictionByEvictionAPI: drained; another worker then failed: the code ended with exit",
+    ),
+    (
+        "a node is not ready, and its peers fail of that",
+        FAILED,
+        (worker(0, "Failed", code(1, -60)), worker(1, "Running", running("train"), conditions=NOT_READY)),
+        0,
+        "Disrupted",
+        "worker 1: the node of pod churn-1-0-1-x is not ready",
+    ),
+    (
+        "one fails, and the node of another stays ready",
+        FAILED,
+        (worker(0, "Failed", code(1, -60)), worker(1, "Running", running("train"))),
+        90,
         "Failed",
         "worker 0: the code ended with exit code 1",
+    ),
+    (
+        "one lacks memory, which no lost node explains",
+        FAILED,
+        (
+            worker(0, "Failed", ended("train", 137, "OOMKilled")),
+            worker(1, "Failed", code(143, 5), conditions=drained(5)),
+        ),
+        9,
+        "Failed",
+        "worker 0: the code exceeded its memory limit",
     ),
     (
         "one is drained, and the others have not ended yet",
@@ -88,7 +118,14 @@ ROWS: list[tuple[str, OwnedJob, tuple[OwnedPod, ...], float, str, str]] = [
         "Disrupted",
         "worker 1: pod disrupted",
     ),
-    ("one fails, and another's node is dead", FAILING, (DYING, worker(1, "Failed", code(3, -1))), 61, "Failed", "work"),
+    (
+        "a node dies, and its peers fail of that first",
+        FAILING,
+        (DYING, worker(1, "Failed", code(3, -60))),
+        61,
+        "Disrupted",
+        "worker 1: pod churn-1-0-0-x has not ended",
+    ),
     (
         "a node dies",
         workers_job(),
@@ -130,6 +167,7 @@ def test_how_several_workers_end(
     [
         (workers_job(), (ALIVE,), 0),
         (FAILING, (DYING, worker(1, "Failed", code(1, -1))), 0),  # its peers are still ending
+        (FAILED, (ALIVE, worker(1, "Failed", code(1, -1))), 89),  # a lost node shows later than its peers fail
         (workers_job(), (DYING,), 59),  # its node may only be slow
     ],
 )
@@ -154,3 +192,52 @@ def test_a_label_that_is_no_number_is_the_first_worker() -> None:
     odd = worker(0, "Running", running("train"), meta={"labels": {JOB_INDEX_KEY: "²"}})
 
     assert slowest_worker(workers_job(workers=1), (odd,)) is odd
+
+
+# Containers that a mesh puts into the pods.
+
+NO_OUTPUT = Lineage.model_validate({"image": "train:1"})
+
+
+def meshed(exit_code: int) -> OwnedPod:
+    """Return a pod whose code has ended while a proxy still runs."""
+    status = {"phase": "Running", "containerStatuses": [code(exit_code), running("istio-proxy")]}
+    raw = {"metadata": {"name": "churn-1-0-0-x", "uid": "p0", "creationTimestamp": NOW}, "status": status}
+    return OwnedPod.model_validate(raw)
+
+
+@pytest.mark.parametrize(
+    ("pods", "lineage", "ending"),
+    [
+        ((meshed(3),), PUBLISHES, "Failed"),
+        ((meshed(0),), NO_OUTPUT, "Succeeded"),
+        ((meshed(0),), PUBLISHES, None),
+        ((worker(0, "Running", code(0)),), NO_OUTPUT, None),
+    ],
+)
+def test_an_injected_container_does_not_hide_that_the_code_has_ended(
+    pods: tuple[OwnedPod, ...], lineage: Lineage, ending: str | None
+) -> None:
+    found = outcome_of_workers(workers_job(workers=1), pods, lineage, NOON)
+
+    assert (found.ending if found is not None else None) == ending
+
+
+def test_a_run_whose_publisher_waits_for_an_injected_container_says_so() -> None:
+    run = CurrentRun.model_validate(
+        {
+            "name": "churn-1",
+            "number": 1,
+            "trigger": {"kind": "Created"},
+            "specHash": "h",
+            "generation": 1,
+            "job": "churn-1-0",
+            "startTime": NOW,
+            "attemptTime": NOW,
+        }
+    )
+    found = progress_of(run, workers_job(workers=1), meshed(0), NOON + timedelta(seconds=61))
+
+    assert (found.reason, found.waiting) == ("InjectedContainerRuns", True)
+    assert "istio-proxy" in found.message
+    assert "spec.podAnnotations" in found.message

@@ -73,7 +73,7 @@ def test_the_folders_are_made_before_the_sidecar_and_the_sidecar_listens_before_
 
     assert "restartPolicy" not in fetch
     assert agent["restartPolicy"] == "Always"
-    assert agent["startupProbe"]["exec"]["command"] == ["test", "-f", READY_FILE]
+    assert agent["startupProbe"]["exec"]["command"] == ["ls", READY_FILE]
     assert f"{ROOT}/{AGENT_READY_FILE}" == READY_FILE
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from perennial.api.contract.settings import OperatorConfig, PodRules
-from perennial.core.pod_options import refusal
+from perennial.core.pod_options import refusal, refused_keys
 from perennial.training.job.build import build_job
 from perennial.training.run.data_poll import build_poll_cron_job
 from tests.unit.training.job.test_build import pod, run_of
-from tests.unit.training.objects import parsed
+from tests.unit.training.objects import ended, parsed, resource
+from tests.unit.training.simulation import Cluster
 
 STRICT = PodRules(allow_root=False)
 NAMED = PodRules(service_accounts=("trainer",))
@@ -129,3 +130,54 @@ def test_steps_run_in_order_after_the_inputs_and_before_the_sidecar() -> None:
     assert unpack["volumeMounts"] == [{"name": "workspace", "mountPath": "/perennial"}]
     env = {item["name"]: item["value"] for item in features["env"]}
     assert (env["MODE"], env["PERENNIAL_RUN"]) == ("x", "churn-1")
+
+
+MESH = {"podAnnotations": {"sidecar.istio.io/inject": "false"}, "podLabels": {"sidecar.istio.io/inject": "false"}}
+
+
+def test_annotations_and_labels_reach_the_pods_that_train_and_poll_but_replace_none_of_ours() -> None:
+    ours = {
+        "perennial.dev/kind": "x",
+        "perennial.dev/polled-inputs": "x",
+        "kubectl.kubernetes.io/default-container": "x",
+    }
+    spec = {
+        "inputs": [{"name": "train", "uri": "s3://data/a/"}],
+        "newData": {"poll": "10m"},
+        "podAnnotations": {**MESH["podAnnotations"], **ours},
+        "podLabels": {**MESH["podLabels"], **ours},
+    }
+    job = build_job(parsed(spec), run_of(), OperatorConfig())
+    cron_job = build_poll_cron_job(parsed(spec), OperatorConfig())
+    assert cron_job is not None
+
+    for template in (job["spec"]["template"], cron_job["spec"]["jobTemplate"]["spec"]["template"]):
+        meta = template["metadata"]
+        assert meta["labels"]["sidecar.istio.io/inject"] == meta["annotations"]["sidecar.istio.io/inject"] == "false"
+        assert meta["labels"]["perennial.dev/kind"] == "TrainingJob"
+    assert job["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] == "train"
+    assert "sidecar.istio.io/inject" not in job["metadata"]["labels"]
+
+
+def test_keys_that_the_settings_do_not_allow_are_refused_by_name() -> None:
+    asked = {"spec.podAnnotations": ["sidecar.istio.io/inject"], "spec.podLabels": ["team"]}
+
+    assert refused_keys(asked, ("sidecar.istio.io/*", "team")) is None
+    said = refused_keys(asked, ("sidecar.istio.io/*",)) or ""
+    assert said.startswith("spec.podLabels: team: this installation allows sidecar.istio.io/*. Remove it, or ask")
+    cluster = Cluster(resource=resource(MESH, resourceVersion="1"))
+    cluster.settle()
+    assert cluster.jobs == {}
+    assert cluster.resource["status"]["runs"][0]["reason"] == "NotAllowed"
+
+
+def test_out_of_memory_names_the_limit() -> None:
+    cluster = Cluster(resource=resource({"resources": {"limits": {"memory": "4Gi"}}}, resourceVersion="1"))
+    for _ in range(2):
+        cluster.reconcile()
+    cluster.run_pod("churn-1-0", "Failed", ended("fetch"), ended("agent"), ended("train", 137, "OOMKilled"))
+    cluster.end_job("churn-1-0", "Failed", reason="BackoffLimitExceeded")
+    cluster.reconcile()
+
+    failure = cluster.resource["status"]["currentRun"]["lastFailure"]
+    assert failure == "the code exceeded its memory limit of 4Gi; raise resources.limits.memory"
