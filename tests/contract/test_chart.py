@@ -265,7 +265,7 @@ def test_the_operator_reads_what_the_values_say(chart: Chart) -> None:
     assert config.agent.image == f"registry.example/perennial@{DIGEST}"
     assert config.agent.image_pull_policy == "Always"
     assert config.agent.resources.limits == {"memory": "2Gi"}
-    assert config.agent.resources.requests == {"cpu": "100m", "memory": "128Mi"}
+    assert config.agent.resources.requests == {"cpu": "20m", "memory": "128Mi"}
     assert set(config.runtimes) == {*PRESETS, "own"}
     assert config.leader_election.lease_seconds == 30
     assert config.queue.writes_per_second == 12.5
