@@ -28,8 +28,8 @@ def waiting_problem(pod: Pod) -> Problem | None:
         said = clean(unscheduled).partition(" preemption:")[0].rstrip(".")
         return Problem(
             UNSCHEDULABLE,
-            f"no node fits the pod: {said}. Add nodes or free capacity, or correct spec.resources, "
-            "spec.nodeSelector or spec.tolerations",
+            f"no node fits the pod: {said}. Add nodes or free capacity, or correct spec.resources (Perennial's own "
+            "containers add agent.resources of the operator's settings), spec.nodeSelector or spec.tolerations",
         )
     found = (_of_container(status) for status in pod.containers)
     return next((problem for problem in found if problem is not None), None)

@@ -79,7 +79,7 @@ def _active(summary: _Summary) -> tuple[Wanted, ...]:
     if success is not None:
         return (*_ready_on(success), *_retraining(progress, failure), *_complete(success))
     if progress is not None:
-        return reconciling(progress.reason, progress.message)
+        return (stalled if progress.needs_person else reconciling)(progress.reason, progress.message)
     if failure is not None:
         message = failure.message or ""
         return (*stalled(failure.reason, message), Wanted(FAILED, "True", failure.reason, message))

@@ -19,7 +19,7 @@ from perennial.api.common.pod import Input
 from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.contract.messages import Fetched, PulledInput
-from perennial.core.failures import DIGEST_MISMATCH, OBJECT_NOT_FOUND, OUT_OF_SPACE
+from perennial.core.failures import BUCKET_NOT_FOUND, DIGEST_MISMATCH, OBJECT_NOT_FOUND, OUT_OF_SPACE
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
         shared_folder(root / "output")
         hidden.mkdir(parents=True, exist_ok=True)
         replace_file(root / "params.json", json.dumps(config.parameters, indent=2, sort_keys=True).encode())
+    if config.output is not None:
+        _require_bucket(config.output, store)
     listing = ListingDigest()
     pulled = tuple(_fetch_input(item, store, root / "inputs" / item.name, listing) for item in config.inputs)
     with naming(str(hidden)):
@@ -52,6 +54,19 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
         bytes=sum(item.bytes for item in summaries),
         inputs=summaries,
     )
+
+
+def _require_bucket(output: str, store: ObjectStore) -> None:
+    """Refuse an output in a bucket that does not exist: hours of training would be lost at their end.
+
+    Any other failure is left to publishing: listing may be denied where writing is allowed.
+    """
+    try:
+        next(store.list(output), None)
+    except AgentError as error:
+        if error.failure is BUCKET_NOT_FOUND:
+            raise AgentError(BUCKET_NOT_FOUND, f"spec.output.uri {output}: {error.message}") from error
+        log.warning("cannot list %s before the training: %s", output, error.message)
 
 
 def _fetch_input(

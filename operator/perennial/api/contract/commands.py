@@ -39,6 +39,8 @@ class FetchInputs(Model):
     storage: Storage = Field(Storage())
     inputs: tuple[Input, ...] = ()
     parameters: dict[str, str] = Field(default_factory=dict)
+    output: S3Uri | None = None
+    """Where the output will be published: a bucket that does not exist is reported before the training."""
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
     """Longest termination message that the kubelet keeps in this pod."""
     root: str = ROOT

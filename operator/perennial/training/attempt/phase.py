@@ -10,7 +10,7 @@ from datetime import datetime
 
 from perennial.api.kubernetes import ContainerStatus, Job, Pod, Terminated, condition
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJobStatus
-from perennial.core.conditions import RECONCILING
+from perennial.core.conditions import RECONCILING, STALLED
 from perennial.core.problem import Problem
 from perennial.core.times import seconds_since
 from perennial.core.waiting import IMAGE_PULL_FAILED, UNSCHEDULABLE, waiting_problem
@@ -23,6 +23,9 @@ TRAINING = "Training"
 
 IMAGE_PULL_TIMEOUT_SECONDS = 600.0
 """Time after which an image that cannot be pulled fails the run; registries have short outages."""
+
+CONFIG_GRACE_SECONDS = 60.0
+"""Time after which a missing Secret or ConfigMap is reported as Stalled; GitOps tools may apply it a little later."""
 
 UNSCHEDULABLE_GRACE_SECONDS = 10.0
 LONG_STEP_SECONDS = 60.0
@@ -42,6 +45,8 @@ class Progress:
     running: bool = False
     waiting: bool = False
     """The attempt waits for something that a person may have to fix; reported as an Event too."""
+    needs_person: bool = False
+    """The attempt waits for something that only a person can provide; reported as Stalled."""
     recheck_after: float | None = None
     """Seconds after which the progress of an unchanged pod would be another."""
     failure: AttemptOutcome | None = None
@@ -68,7 +73,8 @@ def queued(run: CurrentRun, queue: str) -> Progress:
 
 def reported_reason(status: TrainingJobStatus) -> str | None:
     """Return the reason that the conditions give for the current run; None if they do not report one."""
-    return next((item.reason for item in status.conditions if item.type in (RECONCILING, TRAINING)), None)
+    kinds = (RECONCILING, STALLED, TRAINING)
+    return next((item.reason for item in status.conditions if item.type in kinds), None)
 
 
 def progress_of(run: CurrentRun, job: Job, pod: Pod | None, now: datetime) -> Progress:
@@ -194,7 +200,10 @@ def _blocked(run: CurrentRun, pod: Pod, cause: Problem, now: datetime) -> Progre
         answer = _registry_answer(cause.detail)
         message = f"{cause.message}; the registry's answer: {answer}" if answer else cause.message
         return Progress(cause.reason, message, waiting=True, recheck_after=left)
-    return Progress(cause.reason, cause.message, waiting=True)
+    patience = CONFIG_GRACE_SECONDS - seconds_since(_ready_to_start(pod), now, otherwise=0)
+    if patience > 0:
+        return Progress(cause.reason, cause.message, waiting=True, recheck_after=patience)
+    return Progress(cause.reason, cause.message, waiting=True, needs_person=True)
 
 
 def _registry_answer(detail: str) -> str:

@@ -165,6 +165,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             storage=storage,
             inputs=spec.inputs or (),
             parameters=parameters,
+            output=spec.output.uri if spec.output else None,
             message_bytes=message_budget(containers),
         )
         found.append(agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT]))

@@ -1,6 +1,7 @@
 """Inputs and models come whole, checked, or not at all."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder, PublishConfig
 from perennial.api.contract.manifest import InputManifest
 from perennial.api.contract.messages import Published
+from perennial.core.failures import ACCESS_DENIED, BUCKET_NOT_FOUND
 from tests.unit.agent.conftest import S3Server
 
 
@@ -56,6 +58,30 @@ def test_a_prefix_never_pulls_its_sibling(s3: S3Server, store: ObjectStore, tmp_
     )
     assert found == ["sub/empty", "x"]
     assert (message.inputs[0].files, message.inputs[0].bytes) == (2, 1)
+
+
+def test_an_output_bucket_that_does_not_exist_is_told_before_the_training(
+    s3: S3Server, store: ObjectStore, tmp_path: Path
+) -> None:
+    config = inputs(tmp_path).model_copy(update={"output": "s3://no-such-bucket-here/models/"})
+    with pytest.raises(AgentError) as caught:
+        fetch_inputs(config, store)
+    assert caught.value.failure is BUCKET_NOT_FOUND
+    assert "spec.output.uri s3://no-such-bucket-here/models/" in caught.value.message
+
+    there = config.model_copy(update={"output": f"s3://{s3.bucket()}/models/"})
+    assert fetch_inputs(there, store).files == 0
+
+
+def test_an_output_that_may_not_be_listed_is_left_to_publishing(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> Iterator[ObjectInfo]:
+        raise AgentError(ACCESS_DENIED, "listing is denied")
+
+    monkeypatch.setattr(store, "list", refuse)
+    config = inputs(tmp_path).model_copy(update={"output": "s3://models/churn/"})
+    assert fetch_inputs(config, store).files == 0
 
 
 class Bucket:

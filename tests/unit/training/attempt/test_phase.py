@@ -59,7 +59,7 @@ ROWS: list[tuple[str, OwnedPod | None, float, str, bool, float | None]] = [
     ("no node", pod("Pending", conditions=UNSCHEDULED), 10, "Unschedulable", False, None),
     ("no image", NO_IMAGE, 0, "ImagePullFailed", False, 600),
     ("no image, said otherwise", BACK_OFF, 0, "ImagePullFailed", False, 600),
-    ("no Secret", NO_SECRET, 0, "ContainerConfigError", False, None),
+    ("no Secret", NO_SECRET, 0, "ContainerConfigError", False, 60),
     ("no Secret for long", NO_SECRET, 10**6, "ContainerConfigError", False, None),
 ]  # fmt: skip
 
@@ -75,6 +75,12 @@ def test_what_lasts_is_told(found: OwnedPod | None, after: float, reason: str, r
     assert progress.waiting == (
         reason in {"PodNotCreated", "SlowStart", "Unschedulable", "ImagePullFailed", "ContainerConfigError"}
     )
+
+
+def test_a_secret_that_is_missing_for_a_minute_needs_a_person() -> None:
+    assert not told(NO_SECRET, 59).needs_person
+    assert told(NO_SECRET, 60).needs_person
+    assert told(NO_SECRET, 60).failure is None  # the run goes on once the Secret is there
 
 
 def test_a_pull_that_fails_is_told_in_the_same_words_whatever_the_kubelet_calls_it() -> None:
