@@ -13,7 +13,7 @@ from perennial.core.decision import Action, Apply, Create, Decision
 from perennial.core.kinds import Raw
 from perennial.core.times import parse_time
 from tests.golden.compare import differences, keep_wildcards
-from tests.support.listed import ListedWorld, load_controller
+from tests.support.memory import CONTROLLERS, Store
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("*/*.yaml"))
@@ -42,11 +42,11 @@ def load(text: str) -> Any:
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, less one resolver
 
 
-def run(case: dict[str, Any], controller_name: str) -> Decision:
+def run(case: dict[str, Any]) -> Decision:
     """Return what the controller decides in the case's world."""
-    controller = load_controller(controller_name)
+    controller = CONTROLLERS[case["resource"]["kind"]]
     resource = controller.parse(case["resource"])
-    observed = controller.observe(resource, ListedWorld([case["resource"], *case.get("world", [])]))
+    observed = controller.observe(resource, Store.of([case["resource"], *case.get("world", [])]))
     config = OperatorConfig.model_validate(case.get("config", {}))
     return controller.decide(observed, config, parse_time(case["now"]))
 
@@ -86,7 +86,7 @@ def test_there_are_cases() -> None:
 def test_case(path: Path, update_golden: bool) -> None:
     text = path.read_text(encoding="utf-8")
     case = load(text)
-    actual = as_data(run(case, path.parent.name), case["resource"])
+    actual = as_data(run(case), case["resource"])
 
     found = differences(case.get("expect"), actual)
     if found and update_golden:

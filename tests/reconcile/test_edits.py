@@ -17,12 +17,9 @@ import yaml
 
 from perennial.api.contract.settings import PodRules
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.core.decision import Apply, Delete
 from perennial.core.kinds import Raw
 from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
-from perennial.core.names import digest_of
 from perennial.generate.structural import Schema, structural
-from perennial.runtime.controller.diff import covers
 from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
@@ -31,24 +28,22 @@ ALLOWING = CONFIG.model_copy(update={"allowed_annotations": ("team",), "pods": P
 ROUNDS = 8
 """More than any rollout of these specs has steps."""
 
+SERVERS = {"uid", "generation", "resourceVersion", "creationTimestamp"}
+"""Metadata that the API server sets."""
+
 Place = tuple[str | int, ...]
 
 
 class Server(Cluster):
-    """Applies as an API server does: a field that a manager leaves out goes, if nobody else holds it."""
+    """A ModelDeployment whose whole spec is replaced, and whose candidates are approved."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        resource = model_deployment()
-        resource["spec"] = copy.deepcopy(spec)
-        super().__init__(resource, config=ALLOWING)
-        self.applied: dict[tuple[str, str], dict[str, Raw]] = {}
-        self.digests: dict[tuple[str, str, str], str] = {}
+        super().__init__({**model_deployment(), "spec": spec}, config=ALLOWING)
         self.publish("a")
 
     def become(self, spec: dict[str, Any]) -> None:
         """Replace the whole spec, as `kubectl replace` does."""
-        self.resource = {**self.resource, "spec": copy.deepcopy(spec)}
-        self.edit()
+        self.store.update({**self.resource, "spec": spec})
 
     def approve(self) -> None:
         """Let a person approve what waits for that."""
@@ -57,7 +52,7 @@ class Server(Cluster):
             said = {APPROVE_ANNOTATION: candidate["name"], APPROVED_BY_ANNOTATION: "ana"}
             self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}
 
-    def live(self) -> None:
+    def rest(self) -> None:
         """Let pods become ready and time pass until nothing is under way any more."""
         for _ in range(ROUNDS):
             self.settle()
@@ -69,51 +64,18 @@ class Server(Cluster):
                 return
             self.wait(30)
 
-    def children(self) -> dict[tuple[str, str], Raw]:
+    def made(self) -> dict[tuple[str, str], Raw]:
         """Return what was made, without what each life writes in its own way."""
-        found = {key: _timeless(raw) for key, raw in self.objects.items() if key[0] != "TrainingJob"}
+        found = {key: _timeless(raw) for key, raw in self.children().items()}
         for kind, name in found:
             if kind == "HorizontalPodAutoscaler":
                 # The number of pods is the autoscaler's from the first step on, and comes from the load.
                 del found["Deployment", name]["spec"]["replicas"]
         return found
 
-    def _carry_out(self, action: Any) -> bool:
-        if isinstance(action, Delete):
-            self.applied.pop((action.kind.kind, action.name), None)
-            return super()._carry_out(action)
-        assert isinstance(action, Apply)
-        manifest, manager = action.manifest, action.manager
-        key = (manifest["kind"], manifest["metadata"]["name"])
-        # The shell leaves a digest on what it applies, and so sees that something was taken out.
-        digest, live = digest_of(manifest), self.objects.get(key)
-        if live is not None and covers(live, manifest) and self.digests.get((*key, manager)) == digest:
-            return False
-        self.digests[*key, manager] = digest
-        self.applied.setdefault(key, {})[manager] = manifest
-        kept = {"metadata": {name: live["metadata"][name] for name in ("uid", "generation")}} if live else {}
-        status = {"status": live["status"]} if live and "status" in live else {}
-        self.objects[key] = {**_new(self), **kept, **status}
-        for part in self.applied[key].values():
-            self.objects[key] = _laid_over(self.objects[key], part)
-        if live is not None and live["spec"] != self.objects[key]["spec"]:
-            self.objects[key]["metadata"]["generation"] += 1
-        return True
-
-
-def _new(server: Server) -> Raw:
-    server._uids += 1
-    return {"metadata": {"uid": f"uid-{server._uids}", "generation": 1}, "spec": {}}
-
-
-def _laid_over(below: Any, above: Any) -> Any:
-    if isinstance(below, dict) and isinstance(above, dict):
-        return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
-    return copy.deepcopy(above)
-
 
 def _timeless(raw: Raw) -> Raw:
-    metadata = {key: value for key, value in raw["metadata"].items() if key not in {"uid", "generation"}}
+    metadata = {key: value for key, value in raw["metadata"].items() if key not in SERVERS}
     annotations = {key: value for key, value in metadata.pop("annotations", {}).items() if key != ROLLOUT_ANNOTATION}
     metadata |= {"annotations": annotations} if annotations else {}
     return copy.deepcopy({key: value for key, value in {**raw, "metadata": metadata}.items() if key != "status"})
@@ -122,7 +84,7 @@ def _timeless(raw: Raw) -> Raw:
 @cache
 def _settled(text: str) -> Server:
     server = Server(json.loads(text))
-    server.live()
+    server.rest()
     return server
 
 
@@ -132,7 +94,7 @@ def settled(spec: dict[str, Any]) -> Server:
 
 
 def fresh(spec: dict[str, Any]) -> dict[tuple[str, str], Raw]:
-    return _settled(json.dumps(spec)).children()
+    return _settled(json.dumps(spec)).made()
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:
@@ -203,8 +165,8 @@ def test_a_spec_edited_into_the_next_gives_what_a_fresh_one_gives(number: int) -
     target = SPECS[(number + 1) % len(SPECS)]
     server = settled(SPECS[number])
     server.become(target)
-    server.live()
-    assert server.children() == fresh(target)
+    server.rest()
+    assert server.made() == fresh(target)
 
 
 @pytest.mark.parametrize(("spec", "place"), REMOVALS)
@@ -212,9 +174,9 @@ def test_a_field_taken_out_and_put_back(spec: dict[str, Any], place: Place) -> N
     less = without(spec, place)
     server = settled(spec)
     server.become(less)
-    server.live()
+    server.rest()
     if server.truth("Stalled") is None:  # else nothing new is made, and what serves goes on
-        assert server.children() == fresh(less)
+        assert server.made() == fresh(less)
     server.become(spec)
-    server.live()
-    assert server.children() == fresh(spec)
+    server.rest()
+    assert server.made() == fresh(spec)

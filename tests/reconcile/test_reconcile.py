@@ -146,7 +146,7 @@ async def test_a_field_that_is_not_wanted_any_more_is_applied_away() -> None:
 
 async def test_a_child_that_others_change_back_is_not_fought_over() -> None:
     bench = Bench()
-    bench.cluster.mangle = lambda raw: {**raw, "spec": {**raw["spec"], "ports": [{"port": 1}]}}
+    bench.cluster.store.admit = lambda raw: {**raw, "spec": {**raw["spec"], "ports": [{"port": 1}]}}
     bench.add(MODEL_DEPLOYMENT, resource("ModelDeployment"))
     assert ("apply", "Service", "a") in await bench.writes_of(MODEL_KEY)
     bench.see()

@@ -11,7 +11,7 @@ from perennial.core.decision import Decision
 from perennial.core.kinds import Raw
 from perennial.core.labels import JOB_NAME_LABEL, KIND_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION, NAME_LABEL
 from perennial.drift.controller import CONTROLLER
-from tests.support.listed import ListedWorld
+from tests.support.memory import Store
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -108,7 +108,7 @@ def decide(resource: Raw, *world: Raw, now: datetime = NOW) -> Decision:
     """Return what the room decides."""
     parsed = CONTROLLER.parse(resource)
     config = OperatorConfig.model_validate({"agent": {"image": "perennial:1"}})
-    return CONTROLLER.decide(CONTROLLER.observe(parsed, ListedWorld([resource, *world])), config, now)
+    return CONTROLLER.decide(CONTROLLER.observe(parsed, Store.of([resource, *world])), config, now)
 
 
 def status_of(decision: Decision) -> dict[str, Any]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
+from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import OperatorConfig
-from perennial.core.decision import Apply, Decision, Delete, EventNote
-from perennial.core.kinds import Raw
+from perennial.core.decision import Action, Apply, Decision, Delete, EventNote
+from perennial.core.kinds import SERVICE, Key, Raw
 from perennial.core.labels import KIND_LABEL, NAME_LABEL, REVISION_LABEL
+from perennial.core.names import FIELD_MANAGER
 from perennial.core.times import format_time
-from perennial.runtime.controller.diff import covers
 from perennial.serving.controller import CONTROLLER
-from tests.support.listed import ListedWorld
+from tests.support.memory import START, Store, key_of
 
-START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CONFIG = OperatorConfig.model_validate(
     {
         "agent": {"image": "perennial:1"},
@@ -32,6 +31,7 @@ CONFIG = OperatorConfig.model_validate(
         },
     }
 )
+SERVICE_KEY = Key("Service", "default", "churn")
 
 
 def digest(letter: str) -> str:
@@ -59,42 +59,62 @@ def model_deployment(**spec: Any) -> Raw:
     }
 
 
-@dataclass
 class Cluster:
-    """Mutable on purpose: it stands for the API server and the controllers behind it."""
+    """A store with one ModelDeployment; carries decisions out and plays pods, the Deployment controller and users."""
 
-    resource: Raw = field(default_factory=model_deployment)
-    config: OperatorConfig = CONFIG
-    now: datetime = START
-    objects: dict[tuple[str, str], Raw] = field(default_factory=dict)
-    events: list[EventNote] = field(default_factory=list)
-    switches: list[str] = field(default_factory=list)
-    last: Decision | None = None
-    _uids: int = 0
+    def __init__(self, resource: Raw | None = None, config: OperatorConfig = CONFIG) -> None:
+        self.store = Store(now=START, admit=_with_defaults)
+        self._key = key_of(self.store.put(resource or model_deployment()))
+        self.config = config
+        self.events: list[EventNote] = []
+        self.switches: list[str] = []
+        self.last: Decision | None = None
+
+    @property
+    def resource(self) -> Raw:
+        """The ModelDeployment as it is stored."""
+        return self.store.objects[self._key]
+
+    @resource.setter
+    def resource(self, raw: Raw) -> None:
+        self.store.put(raw)
+
+    @property
+    def now(self) -> datetime:
+        """The time that the next decision is made at."""
+        return self.store.now
 
     # What tests do.
 
+    def live(self, kind: str, name: str = "churn") -> Raw:
+        """One object as it is stored, to read or to edit in place."""
+        return self.store.live(kind, name)
+
+    def remove(self, kind: str, name: str) -> None:
+        """Delete an object, as a user does."""
+        self.store.remove(kind, name)
+
     def publish(self, letter: str, number: int = 1) -> None:
         """Let the TrainingJob publish a model."""
-        self.objects["TrainingJob", "churn"] = {
-            "kind": "TrainingJob",
-            "metadata": {"name": "churn", "namespace": "default"},
-            "status": {"artifact": artifact(letter, number)},
-        }
+        metadata = {"name": "churn", "namespace": "default"}
+        self.store.put({"kind": "TrainingJob", "metadata": metadata, "status": {"artifact": artifact(letter, number)}})
 
     def edit(self, **spec: Any) -> None:
-        """Change the spec, as a user does."""
-        self.resource = copy.deepcopy(self.resource)
-        self.resource["spec"].update(spec)
-        self.resource["metadata"]["generation"] += 1
+        """Change fields of the spec, as a user does."""
+        self.store.update({**self.resource, "spec": {**self.resource["spec"], **spec}})
+
+    def children(self) -> dict[tuple[str, str], Raw]:
+        """Everything but the resource and its TrainingJob, by kind and name."""
+        others = ("ModelDeployment", "TrainingJob")
+        return {(key.kind, key.name): raw for key, raw in self.store.objects.items() if key.kind not in others}
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
-        self.now += timedelta(seconds=seconds)
+        self.store.now += timedelta(seconds=seconds)
 
     def set_ready(self, name: str, count: int | None = None) -> None:
         """Let the Deployment controller and the pods do as the Deployment says, with so many of them answering."""
-        raw = self.objects["Deployment", name]
+        raw = self.live("Deployment", name)
         wanted = raw["spec"]["replicas"]
         answering = wanted if count is None else count
         truth = "True" if answering >= wanted else "False"
@@ -113,11 +133,11 @@ class Cluster:
         """Put a pod of a revision there, in the given state."""
         labels = {KIND_LABEL: "ModelDeployment", NAME_LABEL: "churn", REVISION_LABEL: revision}
         metadata = {"name": name, "namespace": "default", "labels": labels}
-        self.objects["Pod", name] = {"kind": "Pod", "metadata": metadata, "status": status}
+        self.store.put({"kind": "Pod", "metadata": metadata, "status": status})
 
     def names(self, kind: str) -> list[str]:
         """Return the names of what there is of a kind."""
-        return sorted(name for found, name in self.objects if found == kind)
+        return list(self.store.named(kind))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -135,7 +155,7 @@ class Cluster:
 
     def selected(self) -> str | None:
         """Return the revision that the Service selects."""
-        service = self.objects.get(("Service", "churn"))
+        service = self.store.get(SERVICE, "default", "churn")
         return service["spec"]["selector"][REVISION_LABEL] if service else None
 
     # What the runtime does.
@@ -143,15 +163,14 @@ class Cluster:
     def decide(self) -> Decision:
         """Return what the room decides now."""
         resource = CONTROLLER.parse(self.resource)
-        world = ListedWorld([self.resource, *self.objects.values()])
-        return CONTROLLER.decide(CONTROLLER.observe(resource, world), self.config, self.now)
+        return CONTROLLER.decide(CONTROLLER.observe(resource, self.store), self.config, self.now)
 
     def reconcile(self) -> int:
         """Carry out one decision; return the number of writes."""
         self.last = self.decide()
         writes = sum(self._carry_out(action) for action in self.last.actions)
-        if self.last.status != self.resource.get("status"):
-            self.resource = {**self.resource, "status": self.last.status}
+        if self.last.status is not None and self.last.status != self.resource.get("status"):
+            self.store.replace_status(self.resource, self.last.status)
             self.events.extend(self.last.events)
             writes += 1
         return writes
@@ -166,35 +185,22 @@ class Cluster:
             total += writes
         raise AssertionError("no rest after so many reconciles")
 
-    def _carry_out(self, action: Any) -> bool:
-        if isinstance(action, Delete):
-            raw = self.objects.get((action.kind.kind, action.name))
-            if raw is None or raw["metadata"]["uid"] != action.uid:
+    def _carry_out(self, action: Action) -> bool:
+        """Carry out an action; tell whether it changed anything."""
+        before = self.store.version
+        match action:
+            case Delete(kind, namespace, name, uid):
+                with suppress(ApiError):
+                    self.store.delete(kind.kind, namespace, name, uid)
+                    return True
                 return False
-            del self.objects[action.kind.kind, action.name]
-            return True
-        assert isinstance(action, Apply)
-        return self._apply(action.manifest)
-
-    def _apply(self, manifest: Raw) -> bool:
-        key = (manifest["kind"], manifest["metadata"]["name"])
-        live = self.objects.get(key)
-        if live is not None and covers(live, manifest):
-            return False
-        if live is None:
-            self._uids += 1
-            made = {"uid": f"uid-{self._uids}", "generation": 1, "creationTimestamp": format_time(self.now)}
-            live = {"metadata": made, "spec": {"replicas": 1}}
-        merged = _merge(live, manifest)
-        if merged["spec"] != live["spec"]:
-            merged["metadata"]["generation"] += 1
-        if key == ("Service", "churn"):
-            self.switches.append(merged["spec"]["selector"][REVISION_LABEL])
-        self.objects[key] = merged
-        return True
+            case Apply(manifest, manager) if manager == FIELD_MANAGER or key_of(manifest) in self.store.objects:
+                live = self.store.apply(manifest, manager)
+                if key_of(live) == SERVICE_KEY and self.store.version != before:
+                    self.switches.append(live["spec"]["selector"][REVISION_LABEL])
+        return self.store.version != before
 
 
-def _merge(live: Any, manifest: Any) -> Any:
-    if isinstance(live, dict) and isinstance(manifest, dict):
-        return {**live, **{key: _merge(live.get(key), value) for key, value in manifest.items()}}
-    return copy.deepcopy(manifest)
+def _with_defaults(raw: Raw) -> Raw:
+    """Default what the API server does and the controller reads."""
+    return {**raw, "spec": {"replicas": 1, **raw["spec"]}} if raw["kind"] == "Deployment" else raw

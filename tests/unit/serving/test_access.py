@@ -23,7 +23,7 @@ def settled(**spec: Any) -> Cluster:
 
 def deployment(cluster: Cluster) -> Raw:
     (name,) = cluster.names("Deployment")
-    return cluster.objects["Deployment", name]
+    return cluster.live("Deployment", name)
 
 
 def test_allowed_annotations_are_put_on() -> None:
@@ -33,7 +33,7 @@ def test_allowed_annotations_are_put_on() -> None:
     )
     template = deployment(cluster)["spec"]["template"]["metadata"]["annotations"]
     assert template == {"prometheus.io/scrape": "true", "kubectl.kubernetes.io/default-container": "server"}
-    service = cluster.objects["Service", "churn"]["metadata"]["annotations"]
+    service = cluster.live("Service", "churn")["metadata"]["annotations"]
     assert service == {"team": "fraud", "prometheus.io/a": "b"}
 
 
@@ -58,7 +58,7 @@ def test_other_annotations_stop_the_change_and_nothing_else(spec: dict[str, Any]
     assert "prometheus.io/*, team" in stalled["message"]
     assert cluster.truth("Ready") == "True"
     assert cluster.names("Deployment") == [name]
-    assert "teams" not in cluster.objects["Service", "churn"]["metadata"].get("annotations", {})
+    assert "teams" not in cluster.live("Service", "churn")["metadata"].get("annotations", {})
 
 
 def test_tls_mounts_the_certificate_asks_by_https_and_shows_in_the_url() -> None:
@@ -71,13 +71,13 @@ def test_tls_mounts_the_certificate_asks_by_https_and_shows_in_the_url() -> None
     assert {"name": "tls", "mountPath": "/perennial-tls", "readOnly": True} in server["volumeMounts"]
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
         assert server[probe]["httpGet"]["scheme"] == "HTTPS"
-    ports = {port["name"]: port["port"] for port in cluster.objects["Service", "churn"]["spec"]["ports"]}
+    ports = {port["name"]: port["port"] for port in cluster.live("Service", "churn")["spec"]["ports"]}
     assert ports == {"http": 80, "https": 443}
     assert cluster.status["url"] == "https://churn.default.svc"
 
 
 def policy(cluster: Cluster) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.objects["NetworkPolicy", "churn"]["spec"]
+    found: dict[str, Any] = cluster.live("NetworkPolicy", "churn")["spec"]
     return found
 
 

@@ -17,7 +17,7 @@ def children(**spec: Any) -> dict[str, Raw]:
     cluster = Cluster(model_deployment(**spec))
     cluster.publish("a")
     cluster.settle()
-    return {kind: raw for (kind, _), raw in cluster.objects.items() if kind != "TrainingJob"}
+    return {kind: raw for (kind, _), raw in cluster.children().items()}
 
 
 def pod_spec(**spec: Any) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_a_metric_that_the_runtime_does_not_have_is_told_of_and_the_others_decid
     found = cluster.condition("Autoscaling") or {}
     assert (found["status"], found["reason"]) == ("False", "MetricNotFound")
     assert "runtime sklearn has no metric gpu; it has: queue" in found["message"]
-    (scaler,) = (raw for (kind, _), raw in cluster.objects.items() if kind == "HorizontalPodAutoscaler")
+    (scaler,) = cluster.store.named("HorizontalPodAutoscaler").values()
     assert [metric["type"] for metric in scaler["spec"]["metrics"]] == ["ContainerResource"]
 
 

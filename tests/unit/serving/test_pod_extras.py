@@ -23,7 +23,7 @@ def settled(rules: PodRules, **spec: Any) -> Cluster:
 def pod(rules: PodRules, **spec: Any) -> dict[str, Any]:
     cluster = settled(rules, **spec)
     (name,) = cluster.names("Deployment")
-    found: dict[str, Any] = cluster.objects["Deployment", name]["spec"]["template"]["spec"]
+    found: dict[str, Any] = cluster.live("Deployment", name)["spec"]["template"]["spec"]
     return found
 
 
@@ -53,7 +53,7 @@ def test_pods_are_spread_over_nodes_by_themselves() -> None:
 def test_a_rule_against_root_makes_a_revision_of_its_own() -> None:
     strict = settled(PodRules(allow_root=False))
     (name,) = strict.names("Deployment")
-    server = strict.objects["Deployment", name]["spec"]["template"]["spec"]["containers"][0]
+    server = strict.live("Deployment", name)["spec"]["template"]["spec"]["containers"][0]
     assert server["securityContext"]["runAsNonRoot"] is True
     assert [name] != settled(PodRules()).names("Deployment"), "no pod is exchanged in place"
 

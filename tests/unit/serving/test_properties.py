@@ -54,7 +54,7 @@ class Life:
         self.reconcile()
 
     def lose_the_training_job(self, _: int) -> None:
-        self.cluster.objects.pop(("TrainingJob", "churn"), None)
+        self.cluster.remove("TrainingJob", "churn")
         self.reconcile()
 
     def candidate_becomes_ready(self, _: int) -> None:
@@ -74,7 +74,7 @@ class Life:
 
     def pods_recover(self, _: int) -> None:
         for name in self.cluster.names("Pod"):
-            del self.cluster.objects["Pod", name]
+            self.cluster.remove("Pod", name)
         for name in self.cluster.names("Deployment"):
             self.cluster.set_ready(name)
         self.reconcile()
@@ -86,7 +86,7 @@ class Life:
     def delete_by_hand(self, number: int) -> None:
         kind = KINDS[number % len(KINDS)]
         for name in self.cluster.names(kind)[:1]:
-            del self.cluster.objects[kind, name]
+            self.cluster.remove(kind, name)
         self.reconcile()
 
     def empty_the_status_by_hand(self, _: int) -> None:
@@ -140,7 +140,7 @@ class Life:
         self.reconcile()
 
     def _available(self) -> dict[Any, int]:
-        deployments = [self.cluster.objects["Deployment", name] for name in self.cluster.names("Deployment")]
+        deployments = [self.cluster.live("Deployment", name) for name in self.cluster.names("Deployment")]
         return {
             raw["metadata"]["labels"][REVISION_LABEL]: raw.get("status", {}).get("availableReplicas", 0)
             for raw in deployments

@@ -23,7 +23,7 @@ def deployment(**spec: Any) -> Raw:
     cluster.publish("a")
     cluster.settle()
     (name,) = cluster.names("Deployment")
-    return cluster.objects["Deployment", name]
+    return cluster.live("Deployment", name)
 
 
 def pod(**spec: Any) -> dict[str, Any]:

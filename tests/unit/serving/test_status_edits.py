@@ -95,7 +95,7 @@ def test_a_recorded_failure_is_not_undone_by_the_status() -> None:
     cluster.add_pod(cluster.status["candidate"]["hash"], CRASHED)
     cluster.settle()
     before = copy.deepcopy(cluster.status["candidate"])
-    del cluster.objects["Pod", "pod-1"]
+    cluster.remove("Pod", "pod-1")
     for edit in (without("candidate"), with_field("candidate", "phase", "Progressing")):
         edited(cluster, edit)
         cluster.settle()
@@ -105,7 +105,7 @@ def test_a_recorded_failure_is_not_undone_by_the_status() -> None:
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "soon"])
 def test_times_that_nobody_can_count_from_break_nothing(time: str) -> None:
     cluster, old, new = with_candidate(rollout={"keepPrevious": "10m"})
-    service = cluster.objects["Service", "churn"]["metadata"]
+    service = cluster.live("Service", "churn")["metadata"]
     record = json.loads(service["annotations"][ROLLOUT_ANNOTATION])
     record["previous"]["since"] = record["stable"]["since"] = time
     service["annotations"] = {ROLLOUT_ANNOTATION: json.dumps(record)}
@@ -115,7 +115,7 @@ def test_times_that_nobody_can_count_from_break_nothing(time: str) -> None:
 
 def test_the_record_survives_a_service_that_was_deleted() -> None:
     cluster, old, _ = with_candidate(**MANUAL)
-    del cluster.objects["Service", "churn"]
+    cluster.remove("Service", "churn")
     edited(cluster, lambda _: {})
     cluster.settle()
     assert cluster.status["stable"]["name"] == old
@@ -156,7 +156,7 @@ def crash(cluster: Cluster) -> None:
 
 def heal(cluster: Cluster) -> None:
     for name in cluster.names("Pod"):
-        del cluster.objects["Pod", name]
+        cluster.remove("Pod", name)
 
 
 def approve(cluster: Cluster) -> None:
@@ -167,7 +167,7 @@ def approve(cluster: Cluster) -> None:
 
 
 def lose_the_training_job(cluster: Cluster) -> None:
-    cluster.objects.pop(("TrainingJob", "churn"), None)
+    cluster.remove("TrainingJob", "churn")
 
 
 ACTS: tuple[Callable[[Cluster], None], ...] = (

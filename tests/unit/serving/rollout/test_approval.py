@@ -146,7 +146,7 @@ def test_a_candidate_that_is_not_ready_any_more_while_it_waits_fails_after_the_d
 def test_a_candidate_that_must_grow_while_it_waits_is_not_failed_by_its_age() -> None:
     cluster, old, _ = with_candidate(replicas={"min": 1, "max": 9}, **MANUAL)
     cluster.wait(100_000)
-    cluster.objects["Deployment", old]["spec"]["replicas"] = 3  # the autoscaler
+    cluster.live("Deployment", old)["spec"]["replicas"] = 3  # the autoscaler
     cluster.set_ready(old)
     cluster.settle()
     assert cluster.status["candidate"]["phase"] == "Progressing"
@@ -155,24 +155,24 @@ def test_a_candidate_that_must_grow_while_it_waits_is_not_failed_by_its_age() ->
 def test_a_rollback_waits_until_the_previous_revision_can_take_the_load() -> None:
     cluster = served(replicas={"min": 1, "max": 10}, rollout={"keepPrevious": "10m"})
     old = cluster.status["stable"]["name"]
-    cluster.objects["Deployment", old]["spec"]["replicas"] = 7
+    cluster.live("Deployment", old)["spec"]["replicas"] = 7
     cluster.set_ready(old)
     cluster.publish("b", 2)
     cluster.settle()
     new = cluster.status["candidate"]["name"]
     cluster.set_ready(new)
     cluster.settle()
-    cluster.objects["Deployment", old]["spec"]["replicas"] = 1  # its autoscaler, for lack of load
+    cluster.live("Deployment", old)["spec"]["replicas"] = 1  # its autoscaler, for lack of load
     cluster.set_ready(old)
 
     say(cluster, **{ABORT_ANNOTATION: new})
     assert cluster.status["stable"]["name"] == new, "one pod cannot take the load of seven"
-    assert cluster.objects["HorizontalPodAutoscaler", old]["spec"]["minReplicas"] == 7
+    assert cluster.live("HorizontalPodAutoscaler", old)["spec"]["minReplicas"] == 7
     cluster.wait(601)
     cluster.settle()
     assert old in cluster.names("Deployment"), "it is kept for the rollback"
 
-    cluster.objects["Deployment", old]["spec"]["replicas"] = 7
+    cluster.live("Deployment", old)["spec"]["replicas"] = 7
     cluster.set_ready(old)
     cluster.settle()
     assert cluster.status["stable"]["name"] == old
@@ -181,14 +181,14 @@ def test_a_rollback_waits_until_the_previous_revision_can_take_the_load() -> Non
 def test_a_rollback_does_not_wait_while_nothing_else_serves() -> None:
     cluster = served(replicas={"min": 1, "max": 10}, rollout={"keepPrevious": "10m"})
     old = cluster.status["stable"]["name"]
-    cluster.objects["Deployment", old]["spec"]["replicas"] = 7
+    cluster.live("Deployment", old)["spec"]["replicas"] = 7
     cluster.set_ready(old)
     cluster.publish("b", 2)
     cluster.settle()
     new = cluster.status["candidate"]["name"]
     cluster.set_ready(new)
     cluster.settle()
-    cluster.objects["Deployment", old]["spec"]["replicas"] = 1
+    cluster.live("Deployment", old)["spec"]["replicas"] = 1
     cluster.set_ready(old)
     cluster.set_ready(new, 0)
     say(cluster, **{ABORT_ANNOTATION: new})

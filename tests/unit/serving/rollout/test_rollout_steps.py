@@ -186,7 +186,7 @@ def test_a_first_revision_that_fails_for_an_outside_cause_may_still_come_right()
     assert cluster.status["candidate"]["reason"] == "ImagePullFailed"
     assert cluster.names("Deployment") == [name], "kept, since the image may appear"
 
-    del cluster.objects["Pod", "pod-1"]
+    cluster.remove("Pod", "pod-1")
     cluster.set_ready(name)
     cluster.settle()
     assert (cluster.truth("Ready"), cluster.truth("Stalled"), cluster.truth("RolloutFailed")) == ("True", None, None)
@@ -229,12 +229,12 @@ def test_https_is_announced_once_the_revision_with_tls_serves() -> None:
     cluster = served(runtime={"container": {"image": "own:1", "port": 8080}})
     cluster.edit(tls={"secretName": "certificate"})
     cluster.settle()
-    ports = [item["name"] for item in cluster.objects["Service", "churn"]["spec"]["ports"]]
+    ports = [item["name"] for item in cluster.live("Service", "churn")["spec"]["ports"]]
     assert (cluster.status["url"], ports) == ("http://churn.default.svc", ["http"])
 
     cluster.set_ready(cluster.status["candidate"]["name"])
     cluster.settle()
-    ports = [item["name"] for item in cluster.objects["Service", "churn"]["spec"]["ports"]]
+    ports = [item["name"] for item in cluster.live("Service", "churn")["spec"]["ports"]]
     assert (cluster.status["url"], ports) == ("https://churn.default.svc", ["http", "https"])
 
     cluster.wait(31)
@@ -251,7 +251,7 @@ def fail(cluster: Cluster, letter: str = "b", number: int = 2) -> str:
     bad = cluster.status["candidate"]
     cluster.add_pod(bad["hash"], crash(3))
     cluster.settle()
-    del cluster.objects["Pod", "pod-1"]
+    cluster.remove("Pod", "pod-1")
     assert cluster.status["candidate"]["phase"] == "Failed"
     return str(bad["name"])
 
@@ -267,7 +267,7 @@ def test_a_failed_rollout_is_retried_once_for_each_value_of_the_annotation() -> 
         assert cluster.status["candidate"]["phase"] == "Progressing"
         cluster.add_pod(cluster.status["candidate"]["hash"], crash(3))
         cluster.settle()
-        del cluster.objects["Pod", "pod-1"]
+        cluster.remove("Pod", "pod-1")
         assert cluster.status["candidate"]["phase"] == "Failed"
         assert cluster.settle() == 0
 
@@ -325,13 +325,13 @@ def test_an_unhealthy_stable_revision_gives_way_to_a_ready_candidate() -> None:
 def test_a_candidate_starts_as_large_as_what_it_replaces() -> None:
     cluster = served(replicas={"min": 2, "max": 10})
     stable = cluster.status["stable"]["name"]
-    cluster.objects["Deployment", stable]["spec"]["replicas"] = 7  # the autoscaler
+    cluster.live("Deployment", stable)["spec"]["replicas"] = 7  # the autoscaler
     cluster.set_ready(stable)
     cluster.publish("b", 2)
     cluster.settle()
     candidate = cluster.status["candidate"]["name"]
-    assert cluster.objects["HorizontalPodAutoscaler", candidate]["spec"]["minReplicas"] == 7
-    assert cluster.objects["Deployment", candidate]["spec"]["replicas"] == 7
+    assert cluster.live("HorizontalPodAutoscaler", candidate)["spec"]["minReplicas"] == 7
+    assert cluster.live("Deployment", candidate)["spec"]["replicas"] == 7
 
     cluster.set_ready(candidate, 6)
     cluster.settle()
@@ -339,20 +339,20 @@ def test_a_candidate_starts_as_large_as_what_it_replaces() -> None:
     cluster.set_ready(candidate)
     cluster.settle()
     assert cluster.status["stable"]["name"] == candidate
-    assert cluster.objects["HorizontalPodAutoscaler", candidate]["spec"]["minReplicas"] == 2
+    assert cluster.live("HorizontalPodAutoscaler", candidate)["spec"]["minReplicas"] == 2
 
 
 def test_the_autoscaler_owns_the_number_of_pods() -> None:
     cluster = served(replicas={"min": 1, "max": 5})
     name = cluster.status["stable"]["name"]
-    cluster.objects["Deployment", name]["spec"]["replicas"] = 4
+    cluster.live("Deployment", name)["spec"]["replicas"] = 4
     cluster.set_ready(name)
     cluster.settle()
-    assert cluster.objects["Deployment", name]["spec"]["replicas"] == 4
+    assert cluster.live("Deployment", name)["spec"]["replicas"] == 4
 
     cluster.edit(replicas={"min": 2, "max": 2})
     cluster.settle()
-    assert cluster.objects["Deployment", name]["spec"]["replicas"] == 2
+    assert cluster.live("Deployment", name)["spec"]["replicas"] == 2
     assert cluster.names("HorizontalPodAutoscaler") == []
     assert cluster.status["stable"]["name"] == name, "scaling makes no new revision"
 
@@ -399,18 +399,18 @@ def test_what_it_waits_for_is_named_and_comes_right_by_itself() -> None:
     cluster.settle()
     assert cluster.condition("Reconciling")["reason"] == "ModelNotFound"  # type: ignore[index]
     cluster.publish("a")
-    job = cluster.objects["TrainingJob", "churn"]
-    cluster.objects["TrainingJob", "churn"] = {**job, "status": {}}
+    job = cluster.live("TrainingJob", "churn")
+    cluster.store.put({**job, "status": {}})
     cluster.settle()
     assert cluster.condition("Reconciling")["reason"] == "WaitingForModel"  # type: ignore[index]
-    cluster.objects["TrainingJob", "churn"] = job
+    cluster.store.put(job)
     cluster.settle()
     assert cluster.status["candidate"]["phase"] == "Progressing"
 
 
 def test_a_training_job_that_vanishes_takes_nothing_with_it() -> None:
     cluster = served()
-    del cluster.objects["TrainingJob", "churn"]
+    cluster.remove("TrainingJob", "churn")
     cluster.settle()
     assert (cluster.truth("Ready"), cluster.truth("Reconciling"), cluster.truth("Stalled")) == ("True", None, None)
     assert cluster.names("Deployment") == [cluster.status["stable"]["name"]]
@@ -456,18 +456,17 @@ def test_a_forged_stable_revision_is_not_believed() -> None:
 def test_children_changed_or_deleted_by_hand_are_repaired() -> None:
     cluster = served()
     stable = cluster.status["stable"]
-    cluster.objects["Service", "churn"]["spec"]["selector"] = {"perennial.dev/revision": "other"}
-    cluster.objects["Deployment", stable["name"]]["spec"]["template"]["spec"]["containers"][0]["image"] = "evil:1"
-    del cluster.objects["PodDisruptionBudget", "churn"]
+    cluster.live("Service", "churn")["spec"]["selector"] = {"perennial.dev/revision": "other"}
+    cluster.live("Deployment", stable["name"])["spec"]["template"]["spec"]["containers"][0]["image"] = "evil:1"
+    cluster.remove("PodDisruptionBudget", "churn")
     cluster.settle()
     assert cluster.selected() == stable["hash"]
     assert (
-        cluster.objects["Deployment", stable["name"]]["spec"]["template"]["spec"]["containers"][0]["image"]
-        == "mlserver:1"
+        cluster.live("Deployment", stable["name"])["spec"]["template"]["spec"]["containers"][0]["image"] == "mlserver:1"
     )
     assert cluster.names("PodDisruptionBudget") == ["churn"]
 
-    del cluster.objects["Deployment", stable["name"]]
+    cluster.remove("Deployment", stable["name"])
     cluster.settle()
     assert cluster.names("Deployment") == [stable["name"]]
     assert cluster.status["stable"]["name"] == stable["name"]
@@ -479,7 +478,7 @@ def test_a_stable_revision_that_is_gone_for_good_does_not_get_the_traffic_back()
     cluster.edit(runtime={"name": "sklearn", "env": [{"name": "A", "value": "1"}]})
     cluster.settle()
     candidate = cluster.status["candidate"]["hash"]
-    del cluster.objects["Deployment", old]
+    cluster.remove("Deployment", old)
     cluster.settle()
     assert cluster.selected() == candidate, "nothing else can serve"
     cluster.edit(runtime={"name": "sklearn"})
@@ -495,7 +494,7 @@ def test_a_new_release_of_the_operator_restarts_no_model() -> None:
 
     cluster.publish("b", 2)
     cluster.settle()
-    pod = cluster.objects["Deployment", cluster.status["candidate"]["name"]]["spec"]["template"]["spec"]
+    pod = cluster.live("Deployment", cluster.status["candidate"]["name"])["spec"]["template"]["spec"]
     assert pod["initContainers"][0]["image"] == "perennial:2"
 
 
@@ -503,10 +502,10 @@ def test_the_old_port_stays_while_the_old_revision_serves() -> None:
     cluster = served()
     cluster.edit(capture={"uri": "s3://capture/churn/"})
     cluster.settle()
-    assert cluster.objects["Service", "churn"]["spec"]["ports"][0]["targetPort"] == 8080
+    assert cluster.live("Service", "churn")["spec"]["ports"][0]["targetPort"] == 8080
     cluster.set_ready(cluster.status["candidate"]["name"])
     cluster.settle()
-    assert cluster.objects["Service", "churn"]["spec"]["ports"][0]["targetPort"] == 9080
+    assert cluster.live("Service", "churn")["spec"]["ports"][0]["targetPort"] == 9080
 
 
 def test_a_pod_that_crashes_beside_one_that_answers_is_told_of() -> None:
