@@ -119,6 +119,15 @@ async def test_code_sees_what_it_was_promised_and_its_output_is_published(world:
     assert not condition(status, "Reconciling")
 
 
+@pytest.mark.parametrize("user", [0, 1000])
+async def test_files_that_only_their_owner_may_read_are_published(world: World, user: int) -> None:
+    path = "/perennial/output/model.safetensors"
+    code = f"import os; open('{path}', 'w').write('weights'); os.chmod('{path}', 0o600)"
+    await world.train(f"private-{user}", code, security={"runAsUser": user})
+    status = await world.succeeded(f"private-{user}")
+    assert status["artifact"]["digest"].startswith("sha256:")
+
+
 async def test_the_same_seed_gives_the_same_digest(world: World) -> None:
     one, other = await world.succeeded("same-a"), await world.succeeded("same-b")
     assert one["artifact"]["digest"] == other["artifact"]["digest"]

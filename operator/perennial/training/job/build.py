@@ -20,6 +20,7 @@ from perennial.core.pod_options import (
 )
 from perennial.core.podspec import (
     agent_container,
+    hardened,
     owner_reference,
     pod_options,
     pod_security,
@@ -168,7 +169,8 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             output=spec.output.uri if spec.output else None,
             message_bytes=message_budget(containers),
         )
-        found.append(agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT]))
+        fetcher = agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
+        found.append({**fetcher, "securityContext": agent_security(spec)})
     found += prepare_containers(resource, run, config, [_MOUNT])
     if spec.output:
         before_sidecar = len(found)
@@ -186,8 +188,21 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             message_bytes=message_budget(before_sidecar + 2),
         )
         sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
-        found.append({**sidecar, "restartPolicy": "Always", "startupProbe": _SIGNAL_HANDLER_PROBE})
+        lasting = {"restartPolicy": "Always", "startupProbe": _SIGNAL_HANDLER_PROBE}
+        found.append({**sidecar, **lasting, "securityContext": agent_security(spec)})
     return found
+
+
+def agent_security(spec: TrainingJobSpec) -> dict[str, Any]:
+    """Return the security context of the agent beside the code: hardened, and of the code's user where it is known.
+
+    Some libraries write model files that only their owner can read (mode 0600).
+    """
+    security = spec.security
+    user = security.run_as_user if security is not None else None
+    if user is None and security is not None and security.run_as_non_root is False:
+        user = 0  # the image's user is unknown then, and most often root
+    return hardened() if user is None else {**hardened(), "runAsUser": user, "runAsNonRoot": user != 0}
 
 
 def metrics_first(spec: TrainingJobSpec) -> tuple[str, ...]:

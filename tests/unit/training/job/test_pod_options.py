@@ -181,3 +181,18 @@ def test_out_of_memory_names_the_limit() -> None:
 
     failure = cluster.resource["status"]["currentRun"]["lastFailure"]
     assert failure == "the code exceeded its memory limit of 4Gi; raise resources.limits.memory"
+
+
+@pytest.mark.parametrize(
+    ("security", "user"),
+    [(None, 65532), ({"runAsUser": 1000}, 1000), ({"runAsUser": 0}, 0), ({"runAsNonRoot": False}, 0)],
+)
+def test_the_agent_runs_as_the_codes_user_to_read_what_only_its_owner_may(
+    security: dict[str, Any] | None, user: int
+) -> None:
+    spec = pod({"security": security} if security else {})
+    for name in ("fetch", "agent"):
+        context = next(item for item in spec["initContainers"] if item["name"] == name)["securityContext"]
+        assert (context["runAsUser"], context["runAsNonRoot"]) == (user, user != 0)
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"]
