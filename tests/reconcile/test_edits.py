@@ -20,7 +20,8 @@ from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import Raw
 from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
 from perennial.generate.structural import Schema, structural
-from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
+from tests.support.builders import model_deployment
+from tests.unit.serving.cluster import CONFIG, Cluster
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
 SPECS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))

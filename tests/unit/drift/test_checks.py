@@ -6,7 +6,8 @@ import pytest
 
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.drift.controller import metrics
-from tests.unit.drift.worlds import after, conditions, decide, job, monitor, pod, status_of, target, verdict
+from tests.support.builders import drift_monitor
+from tests.unit.drift.worlds import after, conditions, decide, job, pod, status_of, target, verdict
 
 TRUTH = {"uri": "s3://labels/churn/", "label": "churned", "delay": "7d"}
 CHECKS = {
@@ -25,7 +26,7 @@ IMPACT = {"check": "fairness", "metric": "disparateImpact", "subject": "sex: F v
 
 
 def checked(**spec: Any) -> Any:
-    return monitor(groundTruth=TRUTH, checks=CHECKS, **spec)
+    return drift_monitor(groundTruth=TRUTH, checks=CHECKS, **spec)
 
 
 def found(**changes: Any) -> Any:
@@ -59,7 +60,7 @@ def test_it_is_told_once_and_so_is_its_end() -> None:
 
 
 def test_what_is_not_asked_for_has_no_condition() -> None:
-    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", found()))
+    decision = decide(drift_monitor(), target(), job("churn-1"), pod("churn-1", found()))
     assert {"Degraded", "Unfair"}.isdisjoint(conditions(decision))
 
 
@@ -82,7 +83,7 @@ def test_training_is_asked_for_by_the_findings_that_count(wish: list[str], asks:
 def test_an_estimate_has_a_condition_of_its_own_and_says_nothing_of_labels() -> None:
     score = {**AUC, "check": "estimated", "failed": True}
     message = verdict(drifted=False, likelyDegraded=True, labelledRows=1, predictedRows=9, scores=[score])
-    resource = monitor(checks={"estimated": [{"metric": "rocAuc", "min": "0.8"}]})
+    resource = drift_monitor(checks={"estimated": [{"metric": "rocAuc", "min": "0.8"}]})
     decision = decide(resource, target(), job("churn-1"), pod("churn-1", message))
     assert conditions(decision)["LikelyDegraded"] == ("True", "EstimateBeyondLimit")
     assert status_of(decision)["phase"] == "LikelyDegraded"
@@ -95,6 +96,6 @@ def test_gauges_show_what_was_judged_and_nothing_else() -> None:
     gauges = {gauge.name: gauge for gauge in metrics(DriftMonitor.model_validate(after(decision, checked())))}
     assert gauges["perennial_model_degraded"].value == 1
     assert gauges["perennial_label_coverage"].value == 0.9
-    plain = decide(monitor(), target(), job("churn-1"), pod("churn-1", verdict()))
-    names = {gauge.name for gauge in metrics(DriftMonitor.model_validate(after(plain, monitor())))}
+    plain = decide(drift_monitor(), target(), job("churn-1"), pod("churn-1", verdict()))
+    names = {gauge.name for gauge in metrics(DriftMonitor.model_validate(after(plain, drift_monitor())))}
     assert names == {"perennial_drift_detected", "perennial_drift_share", "perennial_drift_score"}

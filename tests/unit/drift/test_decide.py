@@ -9,9 +9,10 @@ from perennial.core.decision import Apply, Create
 from perennial.core.failures import TABLE
 from perennial.core.kinds import Raw
 from perennial.drift.controller import CONTROLLER
+from tests.support.builders import drift_monitor
+from tests.support.memory import START as NOW
 from tests.unit.drift.worlds import (
     NEW,
-    NOW,
     OLD,
     after,
     conditions,
@@ -19,7 +20,6 @@ from tests.unit.drift.worlds import (
     decide,
     failed_job,
     job,
-    monitor,
     pod,
     status_of,
     target,
@@ -30,7 +30,7 @@ RETRAIN = {"retrain": {"trainingJob": "churn", "cooldown": "24h", "after": 2}}
 
 
 def test_a_new_monitor_gets_its_cron_job_and_is_at_rest_after_one_step() -> None:
-    resource = monitor()
+    resource = drift_monitor()
     first = decide(resource, target())
     (action,) = first.actions
     assert isinstance(action, Apply)
@@ -52,26 +52,26 @@ def test_a_new_monitor_gets_its_cron_job_and_is_at_rest_after_one_step() -> None
     ],
 )
 def test_what_is_missing_is_named(world: tuple[Raw, ...], reason: str, waits_for_person: bool) -> None:
-    decision = decide(monitor(), *world)
+    decision = decide(drift_monitor(), *world)
     assert decision.actions == ()
     assert conditions(decision)["Ready"] == ("False", reason)
     assert conditions(decision)["Stalled" if waits_for_person else "Reconciling"] == ("True", reason)
 
 
 def test_data_of_ones_own_needs_no_capture() -> None:
-    decision = decide(monitor(current={"uri": "s3://data/now/"}), target(capture=False))
+    decision = decide(drift_monitor(current={"uri": "s3://data/now/"}), target(capture=False))
     assert len(decision.actions) == 1
 
 
 def test_a_target_that_vanishes_suspends_what_stands() -> None:
-    (action,) = decide(monitor(), cron_job()).actions
+    (action,) = decide(drift_monitor(), cron_job()).actions
     assert isinstance(action, Apply)
     assert action.manager == "perennial-suspend"
     assert action.manifest["spec"] == {"suspend": True}
 
 
 def test_a_verdict_is_taken_once() -> None:
-    resource = monitor()
+    resource = drift_monitor()
     world = (target(), job("churn-1"), pod("churn-1", verdict()))
     first = decide(resource, *world)
     status = status_of(first)
@@ -100,7 +100,7 @@ def test_a_verdict_is_taken_once() -> None:
 )
 def test_a_test_is_told_by_its_p_value(figures: dict[str, str], told: str) -> None:
     feature = {"name": "age", "method": "ks", "threshold": "0.001", "drifted": True, **figures}
-    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", verdict(features=[feature])))
+    decision = decide(drift_monitor(), target(), job("churn-1"), pod("churn-1", verdict(features=[feature])))
     assert told in decision.events[0].message
     kept = status_of(decision)["lastVerdict"]["features"][0]
     assert kept == feature
@@ -112,13 +112,13 @@ def test_verdicts_found_together_are_counted_in_order() -> None:
         pod("churn-1", verdict(), at="2026-01-31T09:00:00Z"),
         pod("churn-2", verdict(drifted=False), at="2026-01-31T10:00:00Z"),
     )
-    status = status_of(decide(monitor(), target(), *pods))
+    status = status_of(decide(drift_monitor(), target(), *pods))
     assert status["consecutive"] == 1
     assert status["lastVerdict"]["id"] == "churn-3"
 
 
 def test_a_week_has_no_more_requests_than_its_budget() -> None:
-    resource = monitor(onDrift={"retrain": {"trainingJob": "churn", "cooldown": "1h", "maxPerWeek": 2}})
+    resource = drift_monitor(onDrift={"retrain": {"trainingJob": "churn", "cooldown": "1h", "maxPerWeek": 2}})
     for hours in (0, 2):
         asked = decide(
             resource,
@@ -159,7 +159,7 @@ def test_a_week_has_no_more_requests_than_its_budget() -> None:
 def test_a_request_names_what_it_is_made_for(found: dict[str, bool], reason: str, words: str) -> None:
     every = ["Drift", "Degradation", "LikelyDegradation", "Unfairness"]
     decision = decide(
-        monitor(onDrift={"retrain": {"trainingJob": "churn", "findings": every}}),
+        drift_monitor(onDrift={"retrain": {"trainingJob": "churn", "findings": every}}),
         target(),
         pod("churn-1", verdict(**found)),
     )
@@ -170,7 +170,7 @@ def test_a_request_names_what_it_is_made_for(found: dict[str, bool], reason: str
 
 
 def test_drift_that_persists_asks_for_training_once_per_verdict_and_cooldown() -> None:
-    resource = monitor(onDrift=RETRAIN)
+    resource = drift_monitor(onDrift=RETRAIN)
     one = decide(resource, target(), pod("churn-1", verdict(), at="2026-01-31T09:00:00Z"))
     assert "retrain" not in status_of(one)
     resource = after(one, resource)
@@ -199,14 +199,14 @@ def test_drift_that_persists_asks_for_training_once_per_verdict_and_cooldown() -
 
 
 def test_a_suspended_monitor_asks_for_nothing() -> None:
-    resource = monitor(onDrift={"retrain": {"trainingJob": "churn"}}, suspend=True)
+    resource = drift_monitor(onDrift={"retrain": {"trainingJob": "churn"}}, suspend=True)
     decision = decide(resource, target(), pod("churn-1", verdict()))
     assert "retrain" not in status_of(decision)
     assert conditions(decision)["Ready"] == ("True", "Suspended")
 
 
 def test_a_new_model_starts_a_new_count_and_voids_the_request() -> None:
-    resource = monitor(onDrift={"retrain": {"trainingJob": "churn"}})
+    resource = drift_monitor(onDrift={"retrain": {"trainingJob": "churn"}})
     drifted = decide(resource, target(), pod("churn-1", verdict()))
     assert status_of(drifted)["retrain"]["verdict"] == "churn-1"
 
@@ -217,7 +217,7 @@ def test_a_new_model_starts_a_new_count_and_voids_the_request() -> None:
 
 
 def test_a_verdict_about_an_older_model_counts_for_nothing() -> None:
-    resource = monitor(onDrift={"retrain": {"trainingJob": "churn"}})
+    resource = drift_monitor(onDrift={"retrain": {"trainingJob": "churn"}})
     decision = decide(resource, target(NEW), pod("churn-1", verdict(), digest=OLD))
     status = status_of(decision)
     assert status["lastVerdict"]["digest"] == OLD
@@ -226,7 +226,7 @@ def test_a_verdict_about_an_older_model_counts_for_nothing() -> None:
 
 
 def test_drift_that_ends_is_told_of() -> None:
-    resource = monitor()
+    resource = drift_monitor()
     drifted = decide(resource, target(), pod("churn-1", verdict(), at="2026-01-31T10:00:00Z"))
     ended = decide(after(drifted, resource), target(), pod("churn-2", verdict(drifted=False)))
     assert conditions(ended)["Drifted"] == ("False", "NoDrift")
@@ -235,7 +235,7 @@ def test_drift_that_ends_is_told_of() -> None:
 
 
 def test_too_little_data_is_no_failure_and_keeps_the_count() -> None:
-    resource = monitor()
+    resource = drift_monitor()
     drifted = decide(resource, target(), pod("churn-1", verdict(), at="2026-01-31T10:00:00Z"))
     message = {"v": 1, "kind": "NoVerdict", "reason": "TooFewRows", "message": "20 rows, 50 are needed"}
     decision = decide(after(drifted, resource), target(), pod("churn-2", message))
@@ -247,7 +247,7 @@ def test_too_little_data_is_no_failure_and_keeps_the_count() -> None:
 @pytest.mark.parametrize("failure", TABLE, ids=lambda failure: failure.reason)
 def test_each_failure_of_the_agent_names_the_next_step(failure: Any) -> None:
     message = {"v": 1, "kind": "Failure", "reason": failure.reason, "message": "s3://x/ said no"}
-    decision = decide(monitor(), target(), failed_job("churn-1"), pod("churn-1", message, code=failure.code))
+    decision = decide(drift_monitor(), target(), failed_job("churn-1"), pod("churn-1", message, code=failure.code))
     run = status_of(decision)["lastRun"]
     assert (run["result"], run["reason"]) == ("Failed", failure.reason)
     assert failure.next_step in run["message"]
@@ -257,14 +257,14 @@ def test_each_failure_of_the_agent_names_the_next_step(failure: Any) -> None:
 
 
 def test_a_failure_that_kubernetes_repeats_is_not_one_yet() -> None:
-    decision = decide(monitor(), target(), job("churn-1", active=1), pod("churn-1", "", code=70))
+    decision = decide(drift_monitor(), target(), job("churn-1", active=1), pod("churn-1", "", code=70))
     assert "lastRun" not in status_of(decision)
 
 
 def test_a_comparison_that_succeeds_at_the_second_try_has_succeeded() -> None:
     again = pod("churn-1", verdict(), at="2026-01-31T11:05:00Z")
     again["metadata"]["name"] = "churn-1-y"
-    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", "", code=70), again)
+    decision = decide(drift_monitor(), target(), job("churn-1"), pod("churn-1", "", code=70), again)
     assert status_of(decision)["lastRun"]["result"] == "Verdict"
 
 
@@ -282,7 +282,7 @@ def test_a_comparison_that_succeeds_at_the_second_try_has_succeeded() -> None:
     ],
 )
 def test_a_hostile_message_is_refused_in_words(text: str) -> None:
-    decision = decide(monitor(), target(), job("churn-1"), pod("churn-1", text))
+    decision = decide(drift_monitor(), target(), job("churn-1"), pod("churn-1", text))
     assert conditions(decision)["Stalled"] == ("True", "BadTerminationMessage")
     assert status_of(decision)["lastRun"]["message"].isprintable()
 
@@ -291,13 +291,13 @@ def test_a_hostile_message_is_refused_in_words(text: str) -> None:
     "changes", [{"driftedFeatures": 9}, {"currentRows": 10**30}, {"comparedFeatures": 10**30, "driftedFeatures": 1}]
 )
 def test_figures_that_cannot_be_true_are_refused(changes: dict[str, int]) -> None:
-    decision = decide(monitor(), target(), pod("churn-1", verdict(**changes)))
+    decision = decide(drift_monitor(), target(), pod("churn-1", verdict(**changes)))
     assert conditions(decision)["Stalled"] == ("True", "BadTerminationMessage")
     assert "lastVerdict" not in status_of(decision)
 
 
 def test_a_job_that_ran_out_of_time_is_told_of_without_its_pod() -> None:
-    decision = decide(monitor(), target(), failed_job("churn-1", "DeadlineExceeded"))
+    decision = decide(drift_monitor(), target(), failed_job("churn-1", "DeadlineExceeded"))
     assert conditions(decision)["Stalled"] == ("True", "DeadlineExceeded")
 
 
@@ -305,32 +305,36 @@ def test_a_pod_that_cannot_start_is_told_of() -> None:
     stuck = pod("churn-1", "")
     waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s3" not found'}}
     stuck["status"] = {"phase": "Pending", "containerStatuses": [{"name": "drift", "state": waiting}]}
-    decision = decide(monitor(), target(), job("churn-1", active=1), stuck)
+    decision = decide(drift_monitor(), target(), job("churn-1", active=1), stuck)
     assert conditions(decision)["Ready"] == ("False", "ContainerConfigError")
 
 
 def test_a_status_edited_by_hand_hides_no_verdict() -> None:
     status = {"lastRun": {"job": "zzz", "time": "2099-01-01T00:00:00Z", "result": "Verdict"}, "consecutive": 99}
-    decision = decide(monitor(status), target(), pod("churn-1", verdict()))
+    decision = decide(drift_monitor(status), target(), pod("churn-1", verdict()))
     assert status_of(decision)["lastVerdict"]["id"] == "churn-1"
     assert status_of(decision)["consecutive"] == 1
     unreadable = {"lastRun": {"job": "zzz", "time": "soon", "result": "Verdict"}}
-    assert status_of(decide(monitor(unreadable), target(), pod("churn-1", verdict())))["lastRun"]["job"] == "churn-1"
+    assert (
+        status_of(decide(drift_monitor(unreadable), target(), pod("churn-1", verdict())))["lastRun"]["job"] == "churn-1"
+    )
 
 
 def test_broken_data_is_a_condition_of_its_own() -> None:
     found = pod("churn-1", verdict(drifted=False, qualityFindings=["age: 40 % missing"]))
-    assert conditions(decide(monitor(), target(), found))["DataQuality"] == ("False", "QualityFindings")
+    assert conditions(decide(drift_monitor(), target(), found))["DataQuality"] == ("False", "QualityFindings")
     clean = pod("churn-1", verdict(drifted=False))
-    checked = monitor(checks={"quality": {"maxMissing": "0.1"}})
+    checked = drift_monitor(checks={"quality": {"maxMissing": "0.1"}})
     assert conditions(decide(checked, target(), clean))["DataQuality"] == ("True", "QualityHolds")
 
 
 def test_files_that_were_not_read_are_counted_in_the_message() -> None:
-    found = decide(monitor(), target(), pod("churn-1", verdict(drifted=False, passedOver=3)))
+    found = decide(drift_monitor(), target(), pod("churn-1", verdict(drifted=False, passedOver=3)))
     assert "; 3 files passed over" in drifted_message(found)
     assert status_of(found)["lastVerdict"]["passedOver"] == 3
-    assert "passed over" not in drifted_message(decide(monitor(), target(), pod("churn-1", verdict(drifted=False))))
+    assert "passed over" not in drifted_message(
+        decide(drift_monitor(), target(), pod("churn-1", verdict(drifted=False)))
+    )
 
 
 def drifted_message(decision: Any) -> str:
@@ -339,7 +343,7 @@ def drifted_message(decision: Any) -> str:
 
 def test_the_gauges_are_few_and_never_twice_the_same() -> None:
     same = [{"name": "age", "method": "psi", "score": "0.5", "threshold": "0.2", "drifted": True}] * 2
-    resource = monitor()
+    resource = drift_monitor()
     decision = decide(resource, target(), pod("churn-1", verdict(features=same)))
     gauges = CONTROLLER.metrics(CONTROLLER.parse(after(decision, resource)))
     assert [(gauge.name, gauge.value) for gauge in gauges] == [
@@ -364,7 +368,7 @@ def test_names_of_garbage_are_none(raw: Raw) -> None:
 
 
 def test_names_are_the_deployment_and_the_training() -> None:
-    assert [str(key) for key in CONTROLLER.names(monitor(onDrift=RETRAIN))] == [
+    assert [str(key) for key in CONTROLLER.names(drift_monitor(onDrift=RETRAIN))] == [
         "ModelDeployment/default/churn",
         "TrainingJob/default/churn",
     ]
@@ -375,7 +379,7 @@ def complete_job(name: str, at: str = "2026-01-31T11:00:00Z") -> Raw:
 
 
 def test_a_verdict_whose_pod_is_gone_is_named_and_compared_again_once() -> None:
-    resource = monitor()
+    resource = drift_monitor()
     first = decide(resource, target(), complete_job("churn-29"))
     assert conditions(first)["Ready"] == ("False", "VerdictLost")
     assert [event.reason for event in first.events] == ["ComparisonFailed"]
@@ -401,15 +405,15 @@ def test_a_verdict_whose_pod_is_gone_is_named_and_compared_again_once() -> None:
 
 
 def test_a_repeated_comparison_that_is_lost_in_turn_is_not_repeated() -> None:
-    first = decide(monitor(), target(), complete_job("churn-29"))
+    first = decide(drift_monitor(), target(), complete_job("churn-29"))
     name = next(action.manifest["metadata"]["name"] for action in first.actions if isinstance(action, Create))
-    second = decide(after(first, monitor()), target(), complete_job(name, "2026-01-31T11:30:00Z"))
+    second = decide(after(first, drift_monitor()), target(), complete_job(name, "2026-01-31T11:30:00Z"))
     assert conditions(second)["Ready"] == ("False", "VerdictLost")
     assert not [action for action in second.actions if isinstance(action, Create)]
 
 
 def test_the_last_word_of_a_pod_is_waited_for() -> None:
-    just_now = decide(monitor(), target(), complete_job("churn-29", "2026-01-31T11:59:30Z"))
+    just_now = decide(drift_monitor(), target(), complete_job("churn-29", "2026-01-31T11:59:30Z"))
     assert conditions(just_now)["Ready"] == ("True", "NoVerdictYet")
 
 
@@ -417,7 +421,7 @@ NOTHING = {"v": 1, "kind": "NoVerdict", "reason": "WindowEmpty", "message": "no 
 
 
 def test_a_monitor_without_data_is_not_ready_after_three_comparisons_and_writes_nothing_more() -> None:
-    resource = monitor()
+    resource = drift_monitor()
     world: list[Raw] = [target()]
     ready = []
     for number in range(1, 6):

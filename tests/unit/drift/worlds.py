@@ -3,83 +3,55 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Decision
-from perennial.core.kinds import Raw
-from perennial.core.labels import JOB_NAME_LABEL, KIND_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION, NAME_LABEL
+from perennial.core.kinds import DRIFT_MONITOR, Raw
+from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
 from perennial.drift.controller import CONTROLLER
-from tests.support.memory import Store
+from tests.support import builders
+from tests.support.builders import EARLIER, digest, ended, job_failed, labels_of, model_deployment
+from tests.support.memory import START, Store
 
-NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
-_LABELS = {KIND_LABEL: "DriftMonitor", NAME_LABEL: "churn"}
-
-
-def monitor(status: dict[str, Any] | None = None, **spec: Any) -> Raw:
-    """Return a DriftMonitor of the ModelDeployment churn."""
-    return {
-        "apiVersion": "perennial.dev/v1alpha1",
-        "kind": "DriftMonitor",
-        "metadata": {"name": "churn", "namespace": "default", "uid": "dm-1", "generation": 1},
-        "spec": {
-            "target": {"modelDeployment": "churn"},
-            "schedule": "0 * * * *",
-            "reference": {"from": "TrainingRun"},
-            **spec,
-        },
-        **({"status": status} if status is not None else {}),
-    }
+OLD, NEW = digest("a"), digest("b")
 
 
-def target(digest: str | None = OLD, *, capture: bool = True) -> Raw:
-    """Return the ModelDeployment that is watched."""
-    stable = {"uri": "s3://models/churn/versions/1/", "digest": digest, "run": "churn-1"}
-    return {
-        "kind": "ModelDeployment",
-        "metadata": {"name": "churn", "namespace": "default"},
-        "spec": {"capture": {"uri": "s3://capture/churn/"}} if capture else {},
-        "status": {"stable": stable} if digest else {},
-    }
+def target(version: str | None = OLD, *, capture: bool = True) -> Raw:
+    """Build the monitored ModelDeployment, with a stable version or none."""
+    stable = {"uri": "s3://models/churn/versions/1/", "digest": version, "run": "churn-1"}
+    made = model_deployment(**({"capture": {"uri": "s3://capture/churn/"}} if capture else {}))
+    return {**made, "status": {"stable": stable} if version else {}}
 
 
 def cron_job() -> Raw:
-    """Return the CronJob as far as it is looked at."""
-    return {"kind": "CronJob", "metadata": {"name": "churn", "namespace": "default", "labels": _LABELS}}
+    """Build the CronJob with the fields that are read."""
+    metadata = {"name": "churn", "namespace": "default", "labels": labels_of(DRIFT_MONITOR)}
+    return {"kind": "CronJob", "metadata": metadata}
 
 
 def job(name: str, **status: Any) -> Raw:
-    """Return a Job of the CronJob."""
-    return {"kind": "Job", "metadata": {"name": name, "namespace": "default", "labels": _LABELS}, "status": status}
+    """Build a Job of the CronJob."""
+    return builders.job(name, DRIFT_MONITOR, status=status)
 
 
-def failed_job(name: str, reason: str = "BackoffLimitExceeded", at: str = "2026-01-31T11:00:00Z") -> Raw:
-    """Return a Job that has failed."""
-    condition = {"type": "Failed", "status": "True", "reason": reason, "message": "m", "lastTransitionTime": at}
-    return job(name, conditions=[condition])
+def failed_job(name: str, reason: str = "BackoffLimitExceeded", at: str = EARLIER) -> Raw:
+    """Build a Job that has failed."""
+    return job(name, conditions=[job_failed(reason, at)])
 
 
-def pod(
-    name: str, message: Any, *, code: int = 0, at: str = "2026-01-31T11:00:00Z", digest: str = OLD, reason: str = ""
-) -> Raw:
-    """Return a pod of a Job whose container has ended."""
+def pod(name: str, message: Any, *, code: int = 0, at: str = EARLIER, digest: str = OLD, reason: str = "") -> Raw:
+    """Build a pod of a Job whose container has ended."""
     text = message if isinstance(message, str) else json.dumps(message)
-    ended = {"exitCode": code, "finishedAt": at, "message": text, "reason": reason}
-    return {
-        "kind": "Pod",
-        "metadata": {
-            "name": f"{name}-x",
-            "namespace": "default",
-            "labels": {**_LABELS, JOB_NAME_LABEL: name},
-            "annotations": {MODEL_DIGEST_ANNOTATION: digest, MODEL_RUN_ANNOTATION: "churn-1"},
-        },
-        "status": {
-            "phase": "Failed" if code else "Succeeded",
-            "containerStatuses": [{"name": "drift", "state": {"terminated": ended}}],
-        },
-    }
+    return builders.pod(
+        f"{name}-x",
+        "Failed" if code else "Succeeded",
+        ended("drift", code, reason, text, time=at),
+        owner=DRIFT_MONITOR,
+        labels={JOB_NAME_LABEL: name},
+        meta={"annotations": {MODEL_DIGEST_ANNOTATION: digest, MODEL_RUN_ANNOTATION: "churn-1"}},
+    )
 
 
 def verdict(*, drifted: bool = True, **changes: Any) -> dict[str, Any]:
@@ -104,7 +76,7 @@ def verdict(*, drifted: bool = True, **changes: Any) -> dict[str, Any]:
     }
 
 
-def decide(resource: Raw, *world: Raw, now: datetime = NOW) -> Decision:
+def decide(resource: Raw, *world: Raw, now: datetime = START) -> Decision:
     """Return what the room decides."""
     parsed = CONTROLLER.parse(resource)
     config = OperatorConfig.model_validate({"agent": {"image": "perennial:1"}})

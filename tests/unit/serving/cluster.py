@@ -9,11 +9,12 @@ from typing import Any
 from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Action, Apply, Decision, Delete, EventNote
-from perennial.core.kinds import SERVICE, Key, Raw
-from perennial.core.labels import KIND_LABEL, NAME_LABEL, REVISION_LABEL
+from perennial.core.kinds import MODEL_DEPLOYMENT, SERVICE, Key, Raw
+from perennial.core.labels import REVISION_LABEL
 from perennial.core.names import FIELD_MANAGER
 from perennial.core.times import format_time
 from perennial.serving.controller import CONTROLLER
+from tests.support.builders import artifact, model_deployment, pod, training_job
 from tests.support.memory import START, Store, key_of
 
 CONFIG = OperatorConfig.model_validate(
@@ -32,31 +33,6 @@ CONFIG = OperatorConfig.model_validate(
     }
 )
 SERVICE_KEY = Key("Service", "default", "churn")
-
-
-def digest(letter: str) -> str:
-    """Return a digest made of one hexadecimal digit."""
-    return "sha256:" + letter * 64
-
-
-def artifact(letter: str, number: int = 1) -> dict[str, Any]:
-    """Return a TrainingJob's `status.artifact`."""
-    return {
-        "uri": f"s3://models/churn/versions/{letter * 12}/",
-        "digest": digest(letter),
-        "run": f"churn-{number}",
-        "time": "2026-01-31T11:00:00Z",
-    }
-
-
-def model_deployment(**spec: Any) -> Raw:
-    """Return a ModelDeployment that follows TrainingJob churn."""
-    return {
-        "apiVersion": "perennial.dev/v1alpha1",
-        "kind": "ModelDeployment",
-        "metadata": {"name": "churn", "namespace": "default", "uid": "md-1", "generation": 1},
-        "spec": {"model": {"trainingJob": "churn"}, "runtime": {"name": "sklearn"}, **spec},
-    }
 
 
 class Cluster:
@@ -96,8 +72,7 @@ class Cluster:
 
     def publish(self, letter: str, number: int = 1) -> None:
         """Let the TrainingJob publish a model."""
-        metadata = {"name": "churn", "namespace": "default"}
-        self.store.put({"kind": "TrainingJob", "metadata": metadata, "status": {"artifact": artifact(letter, number)}})
+        self.store.put(training_job(status={"artifact": artifact(letter, number)}))
 
     def edit(self, **spec: Any) -> None:
         """Change fields of the spec, as a user does."""
@@ -131,9 +106,8 @@ class Cluster:
 
     def add_pod(self, revision: str, status: dict[str, Any], name: str = "pod-1") -> None:
         """Put a pod of a revision there, in the given state."""
-        labels = {KIND_LABEL: "ModelDeployment", NAME_LABEL: "churn", REVISION_LABEL: revision}
-        metadata = {"name": name, "namespace": "default", "labels": labels}
-        self.store.put({"kind": "Pod", "metadata": metadata, "status": status})
+        made = pod(name, "Pending", owner=MODEL_DEPLOYMENT, labels={REVISION_LABEL: revision})
+        self.store.put({**made, "status": status})
 
     def names(self, kind: str) -> list[str]:
         """Return the names of what there is of a kind."""

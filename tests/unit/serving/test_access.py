@@ -8,7 +8,8 @@ import pytest
 
 from perennial.core.kinds import Raw
 from perennial.core.labels import REVISION_LABEL
-from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
+from tests.support.builders import model_deployment
+from tests.unit.serving.cluster import CONFIG, Cluster
 
 ALLOWING = CONFIG.model_copy(update={"allowed_annotations": ("prometheus.io/*", "team")})
 

@@ -9,7 +9,8 @@ import pytest
 from perennial.api.contract.commands import CaptureConfig, FetchModel
 from perennial.core.kinds import Raw
 from perennial.runtime.controller.diff import covers
-from tests.unit.serving.cluster import Cluster, digest, model_deployment
+from tests.support.builders import digest, model_deployment
+from tests.unit.serving.cluster import Cluster
 
 
 def children(**spec: Any) -> dict[str, Raw]:

@@ -10,53 +10,61 @@ import pytest
 from perennial.api.kubernetes import Deployment, Pod
 from perennial.core.failures import TABLE
 from perennial.serving.health import assess, pod_problem
+from tests.support import builders
+from tests.support.builders import ended, looping, running, terminated, waiting
 
-FETCHED = {"name": "fetch", "ready": True, "state": {"terminated": {"exitCode": 0}}}
-
-
-def pod(server: dict[str, Any] | None = None, fetch: dict[str, Any] | None = None, **status: Any) -> Pod:
-    containers = [{"name": "server", "image": "mlserver:1", **server}] if server is not None else []
-    inits = [{"name": "fetch", "image": "perennial:1", **(fetch or {})}] if fetch is not None else [FETCHED]
-    return Pod.model_validate(
-        {
-            "metadata": {"name": "p"},
-            "status": {"initContainerStatuses": inits, "containerStatuses": containers, **status},
-        }
-    )
+FETCHED = ended("fetch", ready=True)
 
 
-def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
-    return {"state": {"waiting": {"reason": reason, "message": message}}, **more}
+def pod(*containers: dict[str, Any], **status: Any) -> Pod:
+    """Build a pod whose model was fetched, unless its fetch container is given."""
+    fetch = () if any(item["name"] == "fetch" for item in containers) else (FETCHED,)
+    return Pod.model_validate(builders.pod("p", status.pop("phase", "Running"), *fetch, *containers, **status))
 
 
-def ended(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
-    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+def stuck(reason: str, message: str = "") -> Pod:
+    return pod(waiting("server", reason, message))
 
 
-def looping(count: int, last: dict[str, Any]) -> dict[str, Any]:
-    return waiting("CrashLoopBackOff", restartCount=count, lastState=last)
+def crashed(code: int, reason: str = "", message: str = "", **more: Any) -> dict[str, Any]:
+    return ended("server", code, reason, message, **more)
 
 
 NOT_FOUND = 'exec: "nope": executable file not found in $PATH'
 
 ROWS = [
-    ("nothing wrong", pod({"ready": True, "state": {"running": {}}}), None, False),
-    ("starting", pod(waiting("ContainerCreating")), None, False),
-    ("running, not ready", pod({"state": {"running": {}}}), None, False),
-    ("ready after an old crash", pod({"ready": True, "restartCount": 4, "lastState": ended(1)}), None, False),
-    ("image name", pod(waiting("InvalidImageName")), "ImageInvalid", True),
-    ("first pull error", pod(waiting("ErrImagePull", "rpc error")), "ImagePullFailed", False),
-    ("later pull error", pod(waiting("ImagePullBackOff", "Back-off")), "ImagePullFailed", False),
-    ("no secret", pod(waiting("CreateContainerConfigError", 'secret "a" not found')), "ContainerConfigError", False),
-    ("first crash", pod({"state": ended(1), "restartCount": 0}), "ContainerCrashing", False),
-    ("second crash", pod(looping(2, ended(1))), "ContainerCrashing", False),
-    ("third crash", pod(looping(3, ended(1))), "ContainerCrashing", True),
-    ("ends well, which a server must not", pod(looping(3, ended(0, "Completed"))), "ContainerCrashing", True),
-    ("memory", pod(looping(3, ended(137, "OOMKilled"))), "OutOfMemory", True),
-    ("memory, once", pod({"state": ended(137, "OOMKilled")}), "OutOfMemory", False),
-    ("no such command", pod({"state": ended(128, "StartError", NOT_FOUND)}), "CommandNotFound", True),
-    ("cannot start for now", pod({"state": ended(128, "StartError", "cgroup busy")}), "ContainerCrashing", False),
-    ("fetch killed", pod(fetch={"state": ended(137, "OOMKilled")}), "OutOfMemory", False),
+    ("nothing wrong", pod(running("server", ready=True)), None, False),
+    ("starting", stuck("ContainerCreating"), None, False),
+    ("running, not ready", pod(running("server")), None, False),
+    (
+        "ready after an old crash",
+        pod(running("server", ready=True, restartCount=4, lastState=terminated(1))),
+        None,
+        False,
+    ),
+    ("image name", stuck("InvalidImageName"), "ImageInvalid", True),
+    ("first pull error", stuck("ErrImagePull", "rpc error"), "ImagePullFailed", False),
+    ("later pull error", stuck("ImagePullBackOff", "Back-off"), "ImagePullFailed", False),
+    (
+        "no secret",
+        stuck("CreateContainerConfigError", 'secret "a" not found'),
+        "ContainerConfigError",
+        False,
+    ),
+    ("first crash", pod(crashed(1, restartCount=0)), "ContainerCrashing", False),
+    ("second crash", pod(looping("server", 2, terminated(1))), "ContainerCrashing", False),
+    ("third crash", pod(looping("server", 3, terminated(1))), "ContainerCrashing", True),
+    (
+        "ends well, which a server must not",
+        pod(looping("server", 3, terminated(0))),
+        "ContainerCrashing",
+        True,
+    ),
+    ("memory", pod(looping("server", 3, terminated(137, "OOMKilled"))), "OutOfMemory", True),
+    ("memory, once", pod(crashed(137, "OOMKilled")), "OutOfMemory", False),
+    ("no such command", pod(crashed(128, "StartError", NOT_FOUND)), "CommandNotFound", True),
+    ("cannot start for now", pod(crashed(128, "StartError", "cgroup busy")), "ContainerCrashing", False),
+    ("fetch killed", pod(ended("fetch", 137, "OOMKilled")), "OutOfMemory", False),
     ("evicted", pod(phase="Failed", reason="Evicted", message="memory pressure"), "Evicted", False),
     (
         "volume full",
@@ -70,10 +78,10 @@ ROWS = [
         "Evicted",
         False,
     ),
-    ("a shell may not run it", pod({"state": ended(126), "restartCount": 0}), "ContainerCrashing", False),
+    ("a shell may not run it", pod(crashed(126, restartCount=0)), "ContainerCrashing", False),
     (
         "no such command, by the kubelet",
-        pod({"state": ended(127, "RunContainerError", NOT_FOUND)}),
+        pod(crashed(127, "RunContainerError", NOT_FOUND)),
         "CommandNotFound",
         True,
     ),
@@ -98,27 +106,30 @@ def test_each_cause_has_a_name(what: str, seen: Pod, reason: str | None, fatal: 
 def test_the_exit_code_of_fetch_decides_and_its_words_are_quoted_where_they_agree(failure: Any) -> None:
     words = f"s3://models/ said no; {failure.next_step}"
     told = json.dumps({"v": 1, "kind": "Failure", "reason": failure.reason, "message": words})
-    cause = pod_problem(pod(fetch=looping(9, ended(failure.code, message=told))))
+    cause = pod_problem(pod(looping("fetch", 9, terminated(failure.code, message=told))))
     assert cause is not None
     assert cause.reason == failure.reason
     assert cause.fatal is not failure.retriable
     assert cause.message == f"container fetch: {words}"  # the next step stands there once
 
     lie = '{"v":1,"kind":"Failure","reason":"Lie","message":"believe me"}'
-    cause = pod_problem(pod(fetch=looping(9, ended(failure.code, message=lie))))
+    cause = pod_problem(pod(looping("fetch", 9, terminated(failure.code, message=lie))))
     assert cause is not None
     assert cause.message == f"container fetch: {failure.next_step}"
 
 
 def test_what_a_container_said_is_made_harmless() -> None:
-    cause = pod_problem(pod({"state": ended(1, message="a\x00\x1b[2J\n" + "b" * 5000)}))
+    cause = pod_problem(pod(crashed(1, message="a\x00\x1b[2J\n" + "b" * 5000)))
     assert cause is not None
     assert cause.detail.isprintable()
     assert len(cause.detail) == 500
 
 
 def test_the_message_stays_while_the_kubelet_words_each_try_anew() -> None:
-    first, second = pod_problem(pod(waiting("ErrImagePull", "rpc"))), pod_problem(pod(waiting("ImagePullBackOff", "x")))
+    first, second = (
+        pod_problem(stuck("ErrImagePull", "rpc")),
+        pod_problem(stuck("ImagePullBackOff", "x")),
+    )
     assert first is not None
     assert second is not None
     assert first.message == second.message
@@ -129,7 +140,7 @@ def deployment(**status: Any) -> Deployment:
 
 
 def test_what_cannot_be_cured_comes_before_what_may() -> None:
-    health = assess(deployment(), (pod(waiting("ErrImagePull")), pod(looping(3, ended(1)))))
+    health = assess(deployment(), (stuck("ErrImagePull"), pod(looping("server", 3, terminated(1)))))
     assert health.problem is not None
     assert health.problem.reason == "ContainerCrashing"
 
@@ -156,8 +167,8 @@ def test_ready_means_enough_pods_of_the_newest_template(status: dict[str, int], 
 
 
 def test_slowness_says_what_is_under_way() -> None:
-    fetching = pod(fetch={"state": {"running": {}}})
-    probing = pod({"state": {"running": {}}})
+    fetching = pod(running("fetch"))
+    probing = pod(running("server"))
     assert "fetched" in assess(deployment(), (fetching,)).slow
     assert "readiness probe" in assess(deployment(), (probing,)).slow
     assert assess(None, ()).slow

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from perennial.api.contract.settings import PodRules
-from tests.unit.serving.cluster import CONFIG, Cluster, model_deployment
+from tests.support.builders import model_deployment
+from tests.unit.serving.cluster import CONFIG, Cluster
 
 ALLOWING = PodRules(service_accounts=("server",))
 

@@ -12,16 +12,12 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from perennial.core.labels import REVISION_LABEL
-from tests.unit.serving.cluster import Cluster, model_deployment
+from tests.support.builders import looping, model_deployment, terminated
+from tests.unit.serving.cluster import Cluster
 
 CRASHED = {
     "containerStatuses": [
-        {
-            "name": "server",
-            "restartCount": 3,
-            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-            "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
-        }
+        looping("server", 3, terminated(1)),
     ]
 }
 KINDS = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")

@@ -10,7 +10,8 @@ from perennial.api.contract.commands import CheckModel, FetchModel
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.kinds import Raw
 from perennial.generate.presets import PRESETS
-from tests.unit.serving.cluster import Cluster, model_deployment
+from tests.support.builders import model_deployment
+from tests.unit.serving.cluster import Cluster
 
 CONFIG = OperatorConfig.model_validate(
     {"agent": {"image": "perennial:1"}, "runtimes": {name: preset.dump() for name, preset in PRESETS.items()}}

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
-from tests.unit.serving.cluster import Cluster, digest
+from tests.support.builders import digest
+from tests.unit.serving.cluster import Cluster
 from tests.unit.serving.rollout.test_approval import MANUAL, with_candidate
 from tests.unit.serving.rollout.test_rollout_steps import served
 from tests.unit.serving.test_properties import CRASHED

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from perennial.training.job.plan import read_plan
-from tests.unit.training.objects import DIGEST, NOW, condition, ended, running, waiting
+from tests.support.builders import DIGEST, NOW, condition, ended, running, waiting
 from tests.unit.training.simulation import Cluster
 
 Step = Callable[[Cluster], None]

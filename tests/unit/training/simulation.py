@@ -20,7 +20,7 @@ from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT,
 from perennial.core.times import format_time, parse_time
 from perennial.training.controller import CONTROLLER
 from perennial.training.job.plan import read_plan, run_hash
-from tests.unit.training.objects import LABELS, NOW, condition, ended, published, resource
+from tests.support.builders import NOW, condition, ended, labels_of, published, training_job
 
 CONFIG = OperatorConfig()
 ALIVE = re.compile(r"^(.+-\d+?)(?:-t\d+)?-\d+$")
@@ -39,7 +39,7 @@ class Killed(Exception):
 class Cluster:
     """One TrainingJob and what surrounds it."""
 
-    resource: Raw = field(default_factory=lambda: resource(resourceVersion="1"))
+    resource: Raw = field(default_factory=lambda: training_job(resourceVersion="1"))
     jobs: dict[str, Raw] = field(default_factory=dict)
     pods: dict[str, Raw] = field(default_factory=dict)
     cron_jobs: dict[str, Raw] = field(default_factory=dict)
@@ -233,7 +233,7 @@ class Cluster:
                 "name": f"{name}-0-x",
                 "namespace": "default",
                 "uid": f"pod-{job['uid']}",
-                "labels": LABELS,
+                "labels": labels_of(),
                 "creationTimestamp": self._time(),
                 "ownerReferences": [{"kind": "Job", "name": name, "uid": job["uid"], "controller": True}],
             },

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.training.objects import resource
+from tests.support.builders import training_job
 from tests.unit.training.scenario_steps import STEPS
 from tests.unit.training.simulation import Cluster, Killed
 
@@ -248,7 +248,7 @@ def test_a_job_that_was_edited_by_hand_gets_its_pods_again() -> None:
 
 
 def test_a_job_in_a_queue_is_left_as_the_queue_has_it() -> None:
-    cluster = Cluster(resource=resource({"queue": {"name": "team-a"}}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"queue": {"name": "team-a"}}, resourceVersion="1"))
     cluster.reconcile()
     for event in ("admitted", "pod starts", "jobs edited by hand"):
         STEPS[event](cluster)
@@ -271,7 +271,7 @@ def test_the_service_of_workers_goes_with_the_last_attempt_that_needs_it() -> No
 
 
 def test_an_attempt_with_several_workers_gets_its_service_back_when_it_is_repeated() -> None:
-    cluster = Cluster(resource=resource({"workers": 4, "onChange": "Ignore"}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"workers": 4, "onChange": "Ignore"}, resourceVersion="1"))
     cluster.reconcile()
     STEPS["one worker"](cluster)
     STEPS["fails"](cluster)

@@ -26,10 +26,10 @@ from perennial.runtime.controller.world import CachedWorld
 from perennial.serving.controller import CONTROLLER as SERVING
 from perennial.serving.observe import observe
 from perennial.training.controller import CONTROLLER as TRAINING
+from tests.support.builders import artifact, drift_monitor, model_deployment, training_job
+from tests.support.memory import START as NOW
 from tests.unit.drift import worlds
-from tests.unit.drift.worlds import NOW
-from tests.unit.serving.cluster import CONFIG, artifact, model_deployment
-from tests.unit.training.objects import resource as training_job
+from tests.unit.serving.cluster import CONFIG
 
 CONTROLLERS: dict[str, Controller[Any, Any]] = {item.kind.kind: item for item in (TRAINING, SERVING, DRIFT)}
 MONITOR_CONFIG = OperatorConfig.model_validate({"agent": {"image": "perennial:1"}})
@@ -129,7 +129,7 @@ def verdict_world(owner: Raw) -> list[tuple[Kind, Raw]]:
 
 @pytest.mark.parametrize(("uid", "expected"), [("dm-1", True), ("dm-0", False)], ids=["its own", "its predecessor's"])
 def test_a_monitor_reads_the_verdicts_of_its_own_jobs_only(uid: str, expected: bool) -> None:
-    resource = worlds.monitor()
+    resource = drift_monitor()
     owner = {**resource, "metadata": {**resource["metadata"], "uid": uid}}
     decision = decide(resource, *verdict_world(owner))
     assert ("lastVerdict" in (decision.status or {})) is expected
@@ -137,7 +137,7 @@ def test_a_monitor_reads_the_verdicts_of_its_own_jobs_only(uid: str, expected: b
 
 def test_a_job_made_by_hand_from_the_cron_job_is_the_monitors() -> None:
     """Some kubectl versions name the CronJob as owner without marking it as controller."""
-    resource = worlds.monitor()
+    resource = drift_monitor()
     (_, cron), (_, job), pod = verdict_world(resource)
     job["metadata"]["ownerReferences"] = [{"kind": "CronJob", "name": "churn", "uid": cron["metadata"]["uid"]}]
     found = DRIFT.observe(DRIFT.parse(resource), world_of((CRON_JOB, cron), (JOB, job), pod))

@@ -3,7 +3,8 @@
 import pytest
 
 from perennial.core.labels import ABORT_ANNOTATION, APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PAUSE_ANNOTATION
-from tests.unit.serving.cluster import Cluster, digest
+from tests.support.builders import digest
+from tests.unit.serving.cluster import Cluster
 from tests.unit.serving.rollout.test_rollout_steps import served
 
 MANUAL = {"rollout": {"approval": "Manual", "keepPrevious": "10m"}}

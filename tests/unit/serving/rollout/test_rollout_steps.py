@@ -3,7 +3,8 @@
 import pytest
 
 from perennial.core.labels import RETRY_ANNOTATION
-from tests.unit.serving.cluster import Cluster, digest, model_deployment
+from tests.support.builders import digest, ended, looping, model_deployment, terminated
+from tests.unit.serving.cluster import Cluster
 
 
 def served(letter: str = "a", **spec: object) -> Cluster:
@@ -21,17 +22,8 @@ def crash(count: int, code: int = 1) -> dict[str, object]:
     """Return the status of a pod whose server ended so often."""
     return {
         "phase": "Running",
-        "initContainerStatuses": [
-            {"name": "fetch", "ready": True, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
-        ],
-        "containerStatuses": [
-            {
-                "name": "server",
-                "restartCount": count,
-                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                "lastState": {"terminated": {"exitCode": code, "reason": "Error", "message": "boom\x1b[31m\nlast"}},
-            }
-        ],
+        "initContainerStatuses": [ended("fetch", ready=True)],
+        "containerStatuses": [looping("server", count, terminated(code, message="boom\x1b[31m\nlast"))],
     }
 
 
@@ -197,10 +189,9 @@ def test_a_first_revision_that_nothing_can_cure_is_taken_away() -> None:
     cluster = Cluster()
     cluster.publish("a")
     cluster.settle()
-    ended = {"terminated": {"exitCode": 68, "reason": "Error", "message": ""}}
     cluster.add_pod(
         cluster.status["candidate"]["hash"],
-        {"initContainerStatuses": [{"name": "fetch", "restartCount": 1, "state": ended}]},
+        {"initContainerStatuses": [ended("fetch", 68, restartCount=1)]},
     )
     cluster.settle()
 

@@ -21,23 +21,20 @@ from perennial.training.attempt.outcomes import (
 )
 from perennial.training.job.plan import Lineage
 from perennial.training.observe import OwnedJob, OwnedPod
-from tests.unit.training.objects import (
+from tests.support.builders import (
     DIGEST,
     NOW,
     OUTPUT,
-    VERSION,
-    complete,
+    VERSION_URI,
     condition,
     ended,
-    failed,
     failure,
-    job,
-    pod,
     published,
     running,
     said,
     waiting,
 )
+from tests.unit.training.objects import complete, failed, job, pod
 
 NOON = parse_time(NOW)
 PUBLISHES = Lineage.model_validate({"image": "train:1", "output": {"uri": OUTPUT}})
@@ -71,7 +68,7 @@ FULL = 'Usage of EmptyDir volume "workspace" exceeds the limit "1Gi". '
 ROWS: list[tuple[str, OwnedJob, OwnedPod | None, str, str]] = [
     # what happened, Job, pod, ending, reason
     ("published", complete(), sidecar(published()), "Succeeded", "RunSucceeded"),
-    ("published, no slash", complete(), sidecar(published(uri=VERSION.rstrip("/"))), "Succeeded", "RunSucceeded"),
+    ("published, no slash", complete(), sidecar(published(uri=VERSION_URI.rstrip("/"))), "Succeeded", "RunSucceeded"),
     ("nothing to publish", complete(), sidecar(said("NothingToPublish")), "Fatal", "OutputEmpty"),
     ("deadline", failed("DeadlineExceeded"), None, "Fatal", "DeadlineExceeded"),
     ("deadline, pod dying of it", failed("DeadlineExceeded"), code(143), "Fatal", "DeadlineExceeded"),
@@ -201,7 +198,7 @@ def test_a_truncated_message_does_not_repeat_the_training(containers: int) -> No
         files=3,
         bytes=1,
         time=NOW,
-        uri=VERSION,
+        uri=VERSION_URI,
         metrics={f"validation/segment_{n:02d}/weighted_average_precision_at_k": f"0.{'1' * 16}" for n in range(32)},
     )
     truncated = encode(message).encode()[: 12288 // containers].decode()
@@ -211,7 +208,7 @@ def test_a_truncated_message_does_not_repeat_the_training(containers: int) -> No
     assert found is not None
     assert (found.ending, found.reason) == ("Succeeded", "RunSucceeded")
     assert found.published is not None
-    assert (found.published.digest, found.published.uri) == (DIGEST, VERSION)
+    assert (found.published.digest, found.published.uri) == (DIGEST, VERSION_URI)
     assert len(found.published.metrics) == 32 or found.published.metrics_dropped == 1
 
 

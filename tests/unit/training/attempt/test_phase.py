@@ -11,8 +11,9 @@ from perennial.api.trainingjob.resource import CurrentRun
 from perennial.core.times import parse_time
 from perennial.training.attempt.phase import Progress, progress_of
 from perennial.training.observe import OwnedJob, OwnedPod
+from tests.support.builders import NOW, condition, ended, failure, running, waiting
 from tests.unit.training.job.test_build import run_of
-from tests.unit.training.objects import NOW, condition, ended, failure, pod, running, waiting
+from tests.unit.training.objects import pod
 
 RUN = run_of()
 JOB = OwnedJob.model_validate({"metadata": {"name": "churn-1-0", "creationTimestamp": NOW}})

@@ -9,7 +9,8 @@ import pytest
 
 from perennial.core.decision import Decision
 from perennial.training.attempt.progress import read_of
-from tests.unit.training.objects import parsed, pod, running
+from tests.support.builders import running
+from tests.unit.training.objects import parsed, pod
 from tests.unit.training.simulation import Cluster
 
 URL = "http://10.0.0.7:9464/progress"

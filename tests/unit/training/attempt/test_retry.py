@@ -9,7 +9,7 @@ from perennial.api.trainingjob.policies import ExitCodes, Retry
 from perennial.core.times import parse_time
 from perennial.training.attempt.outcomes import AttemptOutcome, Ending
 from perennial.training.attempt.retry import apply_exit_codes, retry_delay, retry_time, seconds_until_attempt
-from tests.unit.training.objects import NOW
+from tests.support.builders import NOW
 
 NOON = parse_time(NOW)
 

@@ -14,7 +14,8 @@ from perennial.training.attempt.phase import progress_of
 from perennial.training.attempt.workers import first_failed_worker, outcome_of_workers, slowest_worker, stuck_after
 from perennial.training.job.plan import Lineage
 from perennial.training.observe import OwnedJob, OwnedPod
-from tests.unit.training.objects import NOW, OUTPUT, condition, ended, pod, published, running, waiting
+from tests.support.builders import NOW, OUTPUT, condition, ended, published, running, waiting
+from tests.unit.training.objects import pod
 
 NOON = parse_time(NOW)
 PUBLISHES = Lineage.model_validate({"image": "train:1", "output": {"uri": OUTPUT}})

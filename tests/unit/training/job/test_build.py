@@ -15,7 +15,8 @@ from perennial.core.times import parse_time
 from perennial.training.job.build import READY_FILE, build_job, grace_seconds
 from perennial.training.job.plan import job_name, read_plan
 from perennial.training.run.records import start
-from tests.unit.training.objects import NOW, parsed
+from tests.support.builders import NOW
+from tests.unit.training.objects import parsed
 
 CONFIG = OperatorConfig.model_validate({"agent": {"image": "perennial:1", "imagePullPolicy": "Never"}})
 

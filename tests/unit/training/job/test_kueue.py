@@ -11,7 +11,7 @@ from perennial.api.kubernetes import Job
 from perennial.core.times import format_time, parse_time
 from perennial.training.job.suspend import suspension
 from perennial.training.observe import OwnedJob
-from tests.unit.training.objects import NOW, ended, running
+from tests.support.builders import NOW, ended, running
 from tests.unit.training.simulation import Cluster
 
 QUEUE = {"queue": {"name": "team-a", "priorityClass": "high"}}

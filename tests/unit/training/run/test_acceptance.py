@@ -8,7 +8,7 @@ import pytest
 
 from perennial.api.trainingjob.policies import Criterion
 from perennial.training.run.acceptance import unmet_criteria
-from tests.unit.training.objects import condition, ended, published
+from tests.support.builders import condition, ended, published
 from tests.unit.training.simulation import Cluster
 
 MARGIN = {"metric": "auc", "notWorseThanCurrentBy": "0.01"}

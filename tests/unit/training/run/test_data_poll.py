@@ -9,7 +9,8 @@ import pytest
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.failures import ACCESS_DENIED
 from perennial.training.run.data_poll import build_poll_cron_job, inputs_hash, polls_of
-from tests.unit.training.objects import LABELS, ended, failure, parsed, pod, resource, running, said
+from tests.support.builders import ended, failure, labels_of, running, said, training_job
+from tests.unit.training.objects import parsed, pod
 from tests.unit.training.simulation import Cluster
 
 SPEC: dict[str, Any] = {"inputs": [{"name": "train", "uri": "s3://data/churn/"}], "newData": {"poll": "10m"}}
@@ -26,7 +27,7 @@ def polled(number: int, code: int = 0, message: str = "", inputs: str = INPUTS) 
     container = ended("poll", code, message=message)
     container["state"]["terminated"]["finishedAt"] = f"2026-01-31T12:{number:02}:00Z"
     name = f"churn-poll-{number}"
-    meta = {"name": name, "namespace": "default", "uid": name, "labels": LABELS}
+    meta = {"name": name, "namespace": "default", "uid": name, "labels": labels_of()}
     return {
         "metadata": {**meta, "annotations": {"perennial.dev/polled-inputs": inputs}},
         "status": {"containerStatuses": [container]},
@@ -190,7 +191,7 @@ def pulls(cluster: Cluster, digest: str, at: str) -> None:
 
 
 def running_cluster(**spec: Any) -> Cluster:
-    cluster = Cluster(resource=resource({**SPEC, **spec}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({**SPEC, **spec}, resourceVersion="1"))
     for _ in range(3):
         cluster.reconcile()
     return cluster

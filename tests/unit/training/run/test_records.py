@@ -17,7 +17,8 @@ from perennial.training.job.plan import job_name, numbers_of, read_plan, run_has
 from perennial.training.observe import Observed, RetrainRequest, observe
 from perennial.training.run.records import image_digest, reconcile_records
 from perennial.training.run.triggers import MAX_VERDICTS, Standing, acknowledge, due, requests_by_standing
-from tests.unit.training.objects import DIGEST, LABELS, NOW, ended, parsed, pod
+from tests.support.builders import DIGEST, NOW, ended, labels_of
+from tests.unit.training.objects import parsed, pod
 
 NOON = parse_time(NOW)
 
@@ -234,7 +235,7 @@ class Shelf:
 
 def raw_job(name: str, uid: str = "tj-1", **annotations: str) -> Raw:
     owner = {"kind": "TrainingJob", "name": "churn", "uid": uid, "controller": True}
-    return {"metadata": {"name": name, "labels": LABELS, "annotations": annotations, "ownerReferences": [owner]}}
+    return {"metadata": {"name": name, "labels": labels_of(), "annotations": annotations, "ownerReferences": [owner]}}
 
 
 def raw_monitor(name: str, training_job: str, **status: Any) -> Raw:

@@ -17,7 +17,7 @@ from perennial.api.trainingjob.sweep import MOST_TRIALS, Sweep
 from perennial.training.job.plan import numbers_of, trial_job_name, trial_numbers_of
 from perennial.training.sweep import trials
 from perennial.training.sweep.trials import points
-from tests.unit.training.objects import ended, running
+from tests.support.builders import ended, running
 from tests.unit.training.simulation import Cluster, Killed
 
 OBJECTIVE = {"metric": "auc"}
