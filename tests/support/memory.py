@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 from perennial.adapters.cluster import kind_of
 from perennial.adapters.errors import ApiError
@@ -54,10 +54,10 @@ class Store:
     answers: dict[str, str] = field(default_factory=dict)
     """Answers of pods, by address."""
     applied: dict[str, dict[str, Raw]] = field(default_factory=dict)
-    """The newest manifest of each field manager, by the uid of the object."""
+    """The newest manifest of each field manager, by the uid of the object; `create` holds what it was created with."""
 
     @classmethod
-    def of(cls, objects: Iterable[Raw]) -> Store:
+    def of(cls, objects: Iterable[Raw]) -> Self:
         """Build a store of objects exactly as listed: no field is added to them."""
         return cls({key_of(raw): raw for raw in objects})
 
@@ -123,7 +123,9 @@ class Store:
     def create(self, manifest: Raw) -> Raw:
         if key_of(manifest) in self.objects:
             raise refusal(409, "AlreadyExists", "already exists")
-        return self.put(manifest)
+        live = self.put(manifest)
+        self.applied[live["metadata"]["uid"]] = {"create": deepcopy(manifest)}
+        return live
 
     def apply(self, manifest: Raw, manager: str) -> Raw:
         """Server-side apply: a field that this manager leaves out now goes, unless another one holds it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from perennial.training.job.plan import read_plan
-from tests.support.builders import DIGEST, NOW, condition, ended, running, waiting
+from tests.support.builders import DIGEST, NOW, condition, ended, retraining_monitor, running, waiting
 from tests.unit.training.simulation import Cluster
 
 Step = Callable[[Cluster], None]
@@ -40,7 +40,7 @@ def _publish_breaks(cluster: Cluster, name: str) -> None:
 
 
 def _lose_pod(cluster: Cluster, name: str) -> None:
-    cluster.pods.pop(name, None)
+    cluster.lose_pod(name)
     cluster.end_job(name, "Failed", reason="BackoffLimitExceeded")
 
 
@@ -63,24 +63,12 @@ def _tamper(**fields: Any) -> Step:
 
 def _drift(cluster: Cluster, *, stale: bool = False) -> None:
     present = cluster.resource.get("status", {}).get("artifact", {}).get("digest")
-    cluster.monitors = [
-        {
-            "metadata": {"name": "watch", "namespace": "default"},
-            "spec": {
-                "target": {"modelDeployment": "churn"},
-                "schedule": "0 * * * *",
-                "reference": {"uri": "s3://data/churn/"},
-                "onDrift": {"retrain": {"trainingJob": "churn"}},
-            },
-            "status": {
-                "retrain": {
-                    "verdict": f"watch-{cluster.version}-{cluster.made}",
-                    "time": NOW,
-                    "digest": DIGEST if stale else present or DIGEST,
-                }
-            },
-        }
-    ]
+    request = {
+        "verdict": f"watch-{cluster.store.version}-{cluster.made}",
+        "time": NOW,
+        "digest": DIGEST if stale else present or DIGEST,
+    }
+    cluster.store.put(retraining_monitor({"retrain": request}))
 
 
 def _edit(**spec: Any) -> Step:
@@ -90,7 +78,7 @@ def _edit(**spec: Any) -> Step:
 def _shrink_jobs(cluster: Cluster) -> None:
     for name in cluster.busy():
         cluster.jobs[name]["spec"].update(parallelism=0, backoffLimit=6)
-        cluster.pods.pop(name, None)
+        cluster.lose_pod(name)
 
 
 def _delete_jobs(cluster: Cluster) -> None:

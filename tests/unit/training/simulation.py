@@ -6,21 +6,22 @@ killed after any write, and after every write the invariants are checked.
 
 from __future__ import annotations
 
-import copy
 import re
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import TrainingJobStatus
 from perennial.core.decision import Apply, Create, Decision, Delete
-from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, SERVICE, Key, Kind, Raw
-from perennial.core.times import format_time, parse_time
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, SERVICE, Raw
+from perennial.core.times import format_time
 from perennial.training.controller import CONTROLLER
 from perennial.training.job.plan import read_plan, run_hash
-from tests.support.builders import NOW, condition, ended, labels_of, published, training_job
+from tests.support.builders import condition, ended, pod, published, training_job
+from tests.support.memory import Store
 
 CONFIG = OperatorConfig()
 ALIVE = re.compile(r"^(.+-\d+?)(?:-t\d+)?-\d+$")
@@ -35,131 +36,101 @@ class Killed(Exception):
     """The operator was stopped between two writes."""
 
 
-@dataclass
 class Cluster:
-    """One TrainingJob and what surrounds it."""
+    """A store with one TrainingJob; carries decisions out and plays Jobs, pods, the queue and users."""
 
-    resource: Raw = field(default_factory=lambda: training_job(resourceVersion="1"))
-    jobs: dict[str, Raw] = field(default_factory=dict)
-    pods: dict[str, Raw] = field(default_factory=dict)
-    cron_jobs: dict[str, Raw] = field(default_factory=dict)
-    services: dict[str, Raw] = field(default_factory=dict)
-    polls: dict[str, Raw] = field(default_factory=dict)
-    """Pods that have listed the inputs."""
-    said: dict[str, str] = field(default_factory=dict)
-    """Answers of pods, by address."""
-    monitors: list[Raw] = field(default_factory=list)
-    deployment: Raw | None = None
-    """The ModelDeployment that the monitors watch."""
-    now: datetime = field(default_factory=lambda: parse_time(NOW))
-    writes: int = 0
-    version: int = 1
-    made: int = 0
-    most_alive: int = 2
-    hashes: dict[str, str] = field(default_factory=dict)
-    """What each run, or trial of one, runs on."""
-    past: list[Raw] = field(default_factory=list)
+    def __init__(self, resource: Raw | None = None, most_alive: int = 2) -> None:
+        self.store = Store()
+        self.store.put(resource or training_job())
+        self.most_alive = most_alive
+        self.writes = 0
+        self.made = 0
+        self.hashes: dict[str, str] = {}
+        """What each run, or trial of one, runs on."""
+        self.past: list[Raw] = []
+        """The resource as it was before its newest changes."""
 
-    # What the controller reads.
+    @property
+    def resource(self) -> Raw:
+        return self.store.live("TrainingJob", "churn")
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
-        return self.deployment if kind == MODEL_DEPLOYMENT else None
+    @property
+    def jobs(self) -> dict[str, Raw]:
+        return self.store.named(JOB)
 
-    def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
-        pods = {**self.pods, **self.polls}
-        found = {JOB: self.jobs, POD: pods, CRON_JOB: self.cron_jobs, SERVICE: self.services}[kind]
-        return tuple(found[name] for name in sorted(found))
+    @property
+    def services(self) -> dict[str, Raw]:
+        return self.store.named(SERVICE)
 
-    def answer(self, url: str) -> str | None:
-        """Return what a pod says of its progress."""
-        return self.said.get(url)
+    @property
+    def cron_jobs(self) -> dict[str, Raw]:
+        return self.store.named(CRON_JOB)
 
-    def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
-        return tuple(self.monitors) if kind == DRIFT_MONITOR else ()
+    @property
+    def monitors(self) -> list[Raw]:
+        return list(self.store.named(DRIFT_MONITOR).values())
+
+    @property
+    def now(self) -> datetime:
+        return self.store.now
 
     # The runtime.
 
     def decide(self, raw: Raw | None = None) -> Decision:
-        parsed = CONTROLLER.parse(copy.deepcopy(raw or self.resource))
-        return CONTROLLER.decide(CONTROLLER.observe(parsed, self), CONFIG, self.now)
+        parsed = CONTROLLER.parse(raw or self.resource)
+        return CONTROLLER.decide(CONTROLLER.observe(parsed, self.store), CONFIG, self.now)
 
     def reconcile(self, killed_after: int | None = None, seen: Raw | None = None) -> Decision:
         """Carry out one decision, on the resource as it was `seen`; raise Killed after so many writes."""
         left = [killed_after]
-        version = int((seen or self.resource)["metadata"]["resourceVersion"])
+        seen = seen or self.resource
         decision = self.decide(seen)
-        if decision.status_first and not self._put_status(decision, version, left):
+        if decision.status_first and not self._put_status(decision, seen, left):
             return decision
-        version = self.version if decision.status_first else version
         for action in sorted(decision.actions, key=lambda item: isinstance(item, Delete)):
-            self._act(action, left)
+            if self._carry_out(action):
+                self._written(left)
         if not decision.status_first:
-            self._put_status(decision, version, left)
+            self._put_status(decision, seen, left)
         return decision
 
-    def _put_status(self, decision: Decision, version: int, left: list[int | None]) -> bool:
+    def _put_status(self, decision: Decision, seen: Raw, left: list[int | None]) -> bool:
+        """Write the status; tell whether the resource was still the one that was seen."""
         if decision.status is None:
             return True
         TrainingJobStatus.model_validate(decision.status)
-        if version != self.version:
-            return False
-        if decision.status != self.resource.get("status"):
-            self.change(status=copy.deepcopy(decision.status))
-            self._written(left)
-        return True
-
-    def _act(self, action: Create | Apply | Delete, left: list[int | None]) -> None:
-        if self._carry_out(action):
-            self._written(left)
+        before = self.resource
+        with suppress(ApiError):
+            if self.store.replace_status(seen, decision.status) is not before:
+                self._remember(before)
+                self._written(left)
+            return True
+        return False
 
     def _carry_out(self, action: Create | Apply | Delete) -> bool:
         """Carry out an action; tell whether it changed anything."""
+        before = self.store.version
         match action:
             case Create(manifest):
-                return self._create(manifest)
-            case Delete(kind=kind, name=name) if kind != JOB:
-                del {CRON_JOB: self.cron_jobs, SERVICE: self.services}[kind][name]
-                return True
-            case Delete(name=name, uid=uid):
-                known = self.jobs.get(name)
-                if known is None or known["metadata"]["uid"] != uid:
-                    return False
-                self.remove_job(name)
-                return True
+                with suppress(ApiError):
+                    self.store.create({**manifest, "status": {}})
+                    self.made += 1
+                return self.store.version != before
+            case Delete(kind, namespace, name, uid):
+                with suppress(ApiError):
+                    self.store.delete(kind.kind, namespace, name, uid)
+                    self.lose_pod(name)
+                    return True
+                return False
             case Apply(manifest, manager):
-                return self._apply_job(manifest, manager) if manifest["kind"] == JOB.kind else self._apply(manifest)
-
-    def _create(self, manifest: Raw) -> bool:
-        name = manifest["metadata"]["name"]
-        if name in self.jobs:
-            return False
-        self.made += 1
-        meta = {**manifest["metadata"], "uid": f"job-{self.made}", "creationTimestamp": self._time()}
-        self.jobs[name] = {**copy.deepcopy(manifest), "metadata": meta, "status": {}}
-        return True
-
-    def _apply(self, manifest: Raw) -> bool:
-        held = {CRON_JOB.kind: self.cron_jobs, SERVICE.kind: self.services}[manifest["kind"]]
-        meta = manifest["metadata"]
-        known = held.get(meta["name"])
-        if known is not None and known["spec"] == manifest["spec"]:
-            return False
-        references = [{"kind": "TrainingJob", "uid": "tj-1", "controller": True}]
-        held[meta["name"]] = {**manifest, "metadata": {**meta, "uid": "child-1", "ownerReferences": references}}
-        return True
-
-    def _apply_job(self, manifest: Raw, manager: str) -> bool:
-        job = self.jobs[manifest["metadata"]["name"]]
-        assert not is_queued(job), "a Job in a queue is written"
-        if manager == "perennial-repair":
-            job["spec"].update(manifest["spec"])
-            return True
-        assert manager == "perennial-suspend"
-        if bool(job["spec"].get("suspend")) == manifest["spec"]["suspend"]:
-            return False
-        job["spec"]["suspend"] = manifest["spec"]["suspend"]
-        self.pods.pop(job["metadata"]["name"], None)
-        return True
+                if manifest["kind"] == JOB.kind:
+                    name = manifest["metadata"]["name"]
+                    assert not is_queued(self.jobs[name]), "a Job in a queue is written"
+                    assert manager in ("perennial-repair", "perennial-suspend")
+                self.store.apply(manifest, manager)
+                if manager == "perennial-suspend" and self.store.version != before:
+                    self.lose_pod(manifest["metadata"]["name"])
+                return self.store.version != before
 
     def _written(self, left: list[int | None]) -> None:
         self.writes += 1
@@ -197,7 +168,7 @@ class Cluster:
         for name in self.busy():
             if is_queued(self.jobs[name]):
                 self.jobs[name]["spec"]["suspend"] = True
-                self.pods.pop(name, None)
+                self.lose_pod(name)
 
     def busy(self) -> list[str]:
         return [name for name in self.alive() if not self.jobs[name]["spec"].get("suspend")]
@@ -205,45 +176,43 @@ class Cluster:
     # The environment.
 
     def change(self, *, spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None) -> None:
-        self.past = [*self.past[-3:], copy.deepcopy(self.resource)]
-        self.version += 1
-        meta = {**self.resource["metadata"], "resourceVersion": str(self.version)}
-        if spec is not None:
-            meta["generation"] = meta["generation"] + 1
-        self.resource = {
-            **self.resource,
-            "metadata": meta,
-            "spec": self.resource["spec"] if spec is None else {**self.resource["spec"], **spec},
-            **({"status": status} if status is not None else {}),
-        }
+        """Change fields of the spec, or replace the status."""
+        before = self.resource
+        changed = {**before, "spec": {**before["spec"], **(spec or {})}}
+        self.store.update(changed if status is None else {**changed, "status": status})
+        self._remember(before)
+
+    def annotate(self, name: str, value: str) -> None:
+        metadata = {**self.resource["metadata"], "annotations": {name: value}}
+        self.store.update({**self.resource, "metadata": metadata})
+
+    def _remember(self, before: Raw) -> None:
+        self.past = [*self.past[-3:], before]
 
     def wait(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+        self.store.now += timedelta(seconds=seconds)
 
     def remove_job(self, name: str) -> None:
-        del self.jobs[name]
-        self.pods.pop(name, None)
+        """Delete a Job and its pod, as a user does."""
+        self.store.remove("Job", name)
+        self.lose_pod(name)
+
+    def lose_pod(self, job: str) -> None:
+        self.store.remove("Pod", f"{job}-0-x")
 
     def run_pod(self, name: str, phase: str, *containers: dict[str, Any], **status: Any) -> None:
-        job = self.jobs[name]["metadata"]
-        self.pods[name] = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": f"{name}-0-x",
-                "namespace": "default",
-                "uid": f"pod-{job['uid']}",
-                "labels": labels_of(),
-                "creationTimestamp": self._time(),
-                "ownerReferences": [{"kind": "Job", "name": name, "uid": job["uid"], "controller": True}],
-            },
-            "status": {
-                "phase": phase,
-                "initContainerStatuses": [item for item in containers if item["name"] != "train"],
-                "containerStatuses": [item for item in containers if item["name"] == "train"],
-                **status,
-            },
-        }
+        """Set the pod of a Job."""
+        uid = self.jobs[name]["metadata"]["uid"]
+        owner = {"kind": "Job", "name": name, "uid": uid, "controller": True}
+        meta = {"uid": f"pod-{uid}", "ownerReferences": [owner]}
+        self.store.put(pod(f"{name}-0-x", phase, *containers, meta=meta, **status))
+
+    def show_polls(self, *pods: Raw) -> None:
+        """Set the pods that have listed the inputs."""
+        for name in [name for name in self.store.named(POD) if name.startswith("churn-poll-")]:
+            self.store.remove("Pod", name)
+        for item in pods:
+            self.store.put(item)
 
     def end_job(self, name: str, kind: str, **more: str) -> None:
         self.jobs[name]["status"] = {"conditions": [condition(kind, time=self._time(), **more)]}

@@ -248,7 +248,7 @@ def test_a_job_that_was_edited_by_hand_gets_its_pods_again() -> None:
 
 
 def test_a_job_in_a_queue_is_left_as_the_queue_has_it() -> None:
-    cluster = Cluster(resource=training_job({"queue": {"name": "team-a"}}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"queue": {"name": "team-a"}}))
     cluster.reconcile()
     for event in ("admitted", "pod starts", "jobs edited by hand"):
         STEPS[event](cluster)
@@ -271,7 +271,7 @@ def test_the_service_of_workers_goes_with_the_last_attempt_that_needs_it() -> No
 
 
 def test_an_attempt_with_several_workers_gets_its_service_back_when_it_is_repeated() -> None:
-    cluster = Cluster(resource=training_job({"workers": 4, "onChange": "Ignore"}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"workers": 4, "onChange": "Ignore"}))
     cluster.reconcile()
     STEPS["one worker"](cluster)
     STEPS["fails"](cluster)

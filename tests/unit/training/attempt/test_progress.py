@@ -26,7 +26,7 @@ def training() -> Cluster:
 
 
 def say(cluster: Cluster, **fields: Any) -> Decision:
-    cluster.said[URL] = json.dumps(fields)
+    cluster.store.answers[URL] = json.dumps(fields)
     return cluster.reconcile()
 
 
@@ -92,7 +92,7 @@ def test_progress_is_written_when_it_changes_and_not_more_than_every_half_minute
 def test_nonsense_changes_nothing(answer: str) -> None:
     cluster = training()
     writes = cluster.writes
-    cluster.said[URL] = answer
+    cluster.store.answers[URL] = answer
     cluster.reconcile()
 
     assert cluster.writes == writes

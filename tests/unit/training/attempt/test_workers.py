@@ -42,9 +42,7 @@ def worker(index: int, phase: str, *containers: dict[str, Any], **more: Any) -> 
 
 
 def code(exit_code: int, second: float = 0) -> dict[str, Any]:
-    found = ended("train", exit_code)
-    found["state"]["terminated"]["finishedAt"] = at(second)
-    return found
+    return ended("train", exit_code, time=at(second))
 
 
 def drained(second: float) -> list[dict[str, str]]:

@@ -72,9 +72,7 @@ def test_a_rejected_model_is_kept_and_named_and_the_present_one_stays() -> None:
     cluster = Cluster()
     cluster.change(spec={"acceptance": [MARGIN]})
     run(cluster, "0.8")
-    cluster.version += 1
-    meta = {**cluster.resource["metadata"], "annotations": {"perennial.dev/run-now": "1"}}
-    cluster.resource = {**cluster.resource, "metadata": {**meta, "resourceVersion": str(cluster.version)}}
+    cluster.annotate("perennial.dev/run-now", "1")
     run(cluster, "0.7")
 
     status = cluster.resource["status"]

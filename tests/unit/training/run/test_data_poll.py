@@ -9,7 +9,8 @@ import pytest
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.failures import ACCESS_DENIED
 from perennial.training.run.data_poll import build_poll_cron_job, inputs_hash, polls_of
-from tests.support.builders import ended, failure, labels_of, running, said, training_job
+from tests.support import builders
+from tests.support.builders import ended, failure, running, said, training_job
 from tests.unit.training.objects import parsed, pod
 from tests.unit.training.simulation import Cluster
 
@@ -24,14 +25,10 @@ def listed(digest: str, files: int = 3) -> str:
 
 def polled(number: int, code: int = 0, message: str = "", inputs: str = INPUTS) -> dict[str, Any]:
     """Return a pod that has polled, the later the greater the number."""
-    container = ended("poll", code, message=message)
-    container["state"]["terminated"]["finishedAt"] = f"2026-01-31T12:{number:02}:00Z"
+    container = ended("poll", code, message=message, time=f"2026-01-31T12:{number:02}:00Z")
     name = f"churn-poll-{number}"
-    meta = {"name": name, "namespace": "default", "uid": name, "labels": labels_of()}
-    return {
-        "metadata": {**meta, "annotations": {"perennial.dev/polled-inputs": inputs}},
-        "status": {"containerStatuses": [container]},
-    }
+    meta = {"uid": name, "annotations": {"perennial.dev/polled-inputs": inputs}}
+    return builders.pod(name, "Failed" if code else "Succeeded", container, meta=meta)
 
 
 def settled(*pods: dict[str, Any]) -> str | None:
@@ -73,7 +70,7 @@ def cluster_with(*pods: dict[str, Any], **spec: Any) -> Cluster:
 
 
 def see(cluster: Cluster, *pods: dict[str, Any]) -> None:
-    cluster.polls = {item["metadata"]["name"]: item for item in pods}
+    cluster.show_polls(*pods)
 
 
 def triggers(cluster: Cluster) -> list[str]:
@@ -184,14 +181,14 @@ def test_the_longest_name_leaves_room_for_the_jobs_of_a_cronjob() -> None:
 def pulls(cluster: Cluster, digest: str, at: str) -> None:
     """Let the fetch container of the busy Jobs end with a listing."""
     for name in cluster.busy():
-        fetched = ended("fetch", message=said("Fetched", inputs=[], listing=digest))
-        fetched["state"]["terminated"]["finishedAt"] = f"2026-01-31T{at}Z"
+        message = said("Fetched", inputs=[], listing=digest)
+        fetched = ended("fetch", message=message, time=f"2026-01-31T{at}Z")
         cluster.run_pod(name, "Running", fetched, running("train"))
     cluster.reconcile()
 
 
 def running_cluster(**spec: Any) -> Cluster:
-    cluster = Cluster(resource=training_job({**SPEC, **spec}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({**SPEC, **spec}))
     for _ in range(3):
         cluster.reconcile()
     return cluster

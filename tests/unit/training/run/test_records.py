@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import RunRecord, TrainingJobSpec, TrainingJobStatus
-from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, POD, SERVICE, Key, Kind, Raw
+from perennial.core.kinds import Key, Kind, Raw
 from perennial.core.times import parse_time
 from perennial.training.context import Context
 from perennial.training.job.plan import job_name, numbers_of, read_plan, run_hash
 from perennial.training.observe import Observed, RetrainRequest, observe
 from perennial.training.run.records import image_digest, reconcile_records
 from perennial.training.run.triggers import MAX_VERDICTS, Standing, acknowledge, due, requests_by_standing
-from tests.support.builders import DIGEST, NOW, ended, labels_of
+from tests.support.builders import DIGEST, NOW, ended, job, retraining_monitor
+from tests.support.memory import Store
 from tests.unit.training.objects import parsed, pod
 
 NOON = parse_time(NOW)
@@ -213,48 +214,24 @@ def test_the_image_that_ran_is_recorded_by_digest(image_id: str, expected: str |
 # What is observed.
 
 
-class Shelf:
-    """A world with these Jobs and monitors."""
-
-    def __init__(self, jobs: list[Raw], monitors: list[Raw]) -> None:
-        self.found = {JOB: jobs, POD: [], CRON_JOB: [], SERVICE: [], DRIFT_MONITOR: monitors}
-
-    def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
-        return None
+class Unfiltered(Store):
+    """Leaves nothing out: `observe` itself must tell which Jobs and monitors are meant."""
 
     def children(self, kind: Kind, owner: Key, uid: str) -> tuple[Raw, ...]:
-        return tuple(self.found[kind])
-
-    def answer(self, url: str) -> str | None:
-        """Return nothing: no pod answers here."""
-        return None
+        return tuple(self.named(kind).values())
 
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
-        return tuple(self.found[kind])
+        return tuple(self.named(kind).values())
 
 
-def raw_job(name: str, uid: str = "tj-1", **annotations: str) -> Raw:
-    owner = {"kind": "TrainingJob", "name": "churn", "uid": uid, "controller": True}
-    return {"metadata": {"name": name, "labels": labels_of(), "annotations": annotations, "ownerReferences": [owner]}}
-
-
-def raw_monitor(name: str, training_job: str, **status: Any) -> Raw:
-    return {
-        "metadata": {"name": name},
-        "spec": {
-            "target": {"modelDeployment": "churn"},
-            "schedule": "0 * * * *",
-            "reference": {"uri": "s3://data/a/"},
-            "onDrift": {"retrain": {"trainingJob": training_job}},
-        },
-        "status": status,
-    }
+def raw_job(name: str, uid: str = "tj-1") -> Raw:
+    return job(name, ownerReferences=[{"kind": "TrainingJob", "name": "churn", "uid": uid, "controller": True}])
 
 
 def test_only_own_jobs_count_whatever_their_labels_say() -> None:
     jobs = [raw_job("churn-1-0"), raw_job("churn-2-0", uid="tj-0"), raw_job("my-own"), raw_job("churn-3-1")]
 
-    found = observe(parsed(), Shelf(jobs, []))
+    found = observe(parsed(), Unfiltered.of(jobs))
 
     assert [item.order for item in found.jobs] == [(1, 0), (3, 1)]
 
@@ -262,13 +239,13 @@ def test_only_own_jobs_count_whatever_their_labels_say() -> None:
 def test_only_standing_requests_of_monitors_that_name_it_count() -> None:
     asks = {"retrain": {"verdict": "v1", "time": NOW}}
     monitors = [
-        raw_monitor("asks", "churn", **asks),
-        raw_monitor("watches", "churn"),
-        raw_monitor("other", "fraud", **asks),
-        {"metadata": {"name": "broken"}, "spec": {}, "status": asks},
+        retraining_monitor(asks, name="asks"),
+        retraining_monitor(name="watches"),
+        retraining_monitor(asks, "fraud", name="other"),
+        {**retraining_monitor(asks, name="broken"), "spec": {}},
     ]
 
-    found = observe(parsed(), Shelf([], monitors))
+    found = observe(parsed(), Unfiltered.of(monitors))
 
     assert found.requests == (RetrainRequest("asks", "v1", None),)
 

@@ -11,6 +11,7 @@ from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.core.times import format_time, parse_time
 from perennial.training.run.schedule import due_time, mark_handled, seconds_until_next, with_schedule
 from perennial.training.run.triggers import run_token
+from tests.support.builders import model_deployment, retraining_monitor
 from tests.unit.training.objects import parsed
 from tests.unit.training.simulation import Cluster, Killed
 
@@ -107,13 +108,7 @@ def test_a_token_that_is_long_or_odd_stands_for_itself_all_the_same() -> None:
 
 
 def annotate(cluster: Cluster, value: str) -> None:
-    cluster.version += 1
-    meta = {
-        **cluster.resource["metadata"],
-        "resourceVersion": str(cluster.version),
-        "annotations": {RUN_NOW_ANNOTATION: value},
-    }
-    cluster.resource = {**cluster.resource, "metadata": meta}
+    cluster.annotate(RUN_NOW_ANNOTATION, value)
 
 
 def triggers(cluster: Cluster) -> list[str]:
@@ -205,13 +200,7 @@ def test_a_chain_runs_from_the_verdict_to_the_artifact() -> None:
     assert cluster.resource["status"]["artifact"]["chain"] == "churn-1"
     present = cluster.resource["status"]["artifact"]["digest"]
     retrain = {"verdict": "watch-29", "time": "2026-01-31T12:00:00Z", "digest": present}
-    spec = {
-        "target": {"modelDeployment": "churn"},
-        "schedule": "@daily",
-        "reference": {"uri": "s3://data/churn/"},
-        "onDrift": {"retrain": {"trainingJob": "churn"}},
-    }
-    cluster.monitors = [{"metadata": {"name": "watch"}, "spec": spec, "status": {"retrain": retrain}}]
+    cluster.store.put(retraining_monitor({"retrain": retrain}))
     cluster.settle()
 
     assert cluster.resource["status"]["runs"][0]["trigger"]["chain"] == "watch-29"
@@ -297,25 +286,14 @@ def asking(
     status = cluster.resource["status"]
     cluster.change(status={**status, "artifact": {**status["artifact"], "digest": SERVED["b"]}})
     asked = {"verdict": "v1", "time": "2026-01-31T12:00:00Z", "digest": SERVED[about]}
-    cluster.monitors = [
-        {
-            "metadata": {"name": "watch", "namespace": "default"},
-            "spec": {
-                "target": {"modelDeployment": "churn"},
-                "schedule": "0 * * * *",
-                "reference": {"uri": "s3://data/churn/"},
-                "onDrift": {"retrain": {"trainingJob": "churn"}},
-            },
-            "status": {"retrain": asked, **(monitor or {})},
-        }
-    ]
+    cluster.store.put(retraining_monitor({"retrain": asked, **(monitor or {})}))
     rollout: dict[str, Any] = {"history": [{"digest": SERVED[letter]} for letter in history]}
     if stable:
         rollout["stable"] = {"digest": SERVED[stable]}
     if candidate is not None:
         rollout["candidate"] = {"digest": SERVED[candidate[0]], "phase": candidate[1]}
     source = {"trainingJob": "churn"} if follows else {"uri": "s3://models/churn/versions/aaaaaaaaaaaa/"}
-    cluster.deployment = {"spec": {"model": source}, "status": rollout}
+    cluster.store.put({**model_deployment(model=source), "status": rollout})
     return cluster
 
 
