@@ -10,13 +10,13 @@ from perennial.api.contract.messages import DriftVerdict, Fetched, Published
 from perennial.api.driftmonitor.status import FeatureScore
 from perennial.core.kinds import CRON_JOB, DEPLOYMENT, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, TRAINING_JOB
 from perennial.core.labels import REVISION_LABEL
+from tests.support.builders import OUTPUT, digest
 from tests.support.harness import Harness
 from tests.support.kube import Raw, eventually
 from tests.support.kubelet import ended, now
 
 Act = Callable[[Harness], Awaitable[None]]
 JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
-OUTPUT = "s3://models/churn/"
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,6 @@ class Scenario:
     name: str
     prepare: Act
     play: Act
-
-
-def digest(letter: str) -> str:
-    """Return a digest made of one hex digit."""
-    return "sha256:" + letter * 64
 
 
 def training_spec(**changes: object) -> Raw:

@@ -93,7 +93,7 @@ class Cluster:
         wanted = raw["spec"]["replicas"]
         answering = wanted if count is None else count
         truth = "True" if answering >= wanted else "False"
-        before = next(iter(raw.get("status", {}).get("conditions", ())), {})
+        before: dict[str, Any] = next(iter(raw.get("status", {}).get("conditions", ())), {})
         since = before["lastTransitionTime"] if before.get("status") == truth else format_time(self.now)
         raw["status"] = {
             "conditions": [{"type": "Available", "status": truth, "lastTransitionTime": since}],
@@ -116,7 +116,8 @@ class Cluster:
     @property
     def status(self) -> dict[str, Any]:
         """Return the status as last written."""
-        return self.resource.get("status", {})
+        found: dict[str, Any] = self.resource.get("status", {})
+        return found
 
     def condition(self, kind: str) -> dict[str, Any] | None:
         """Return a condition of the status."""

@@ -10,7 +10,7 @@ from perennial.api.contract.commands import CheckModel, FetchModel
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.kinds import Raw
 from perennial.generate.presets import PRESETS
-from tests.support.builders import model_deployment
+from tests.support.builders import digest, model_deployment
 from tests.unit.serving.cluster import Cluster
 
 CONFIG = OperatorConfig.model_validate(
@@ -92,7 +92,7 @@ def test_trust_in_pickles_is_given_in_the_spec_alone_and_makes_a_new_revision() 
     assert careful["metadata"]["name"] != trusting["metadata"]["name"]
 
 
-MORE = [{"name": "rose", "uri": "s3://models/rose/", "digest": "sha256:" + "b" * 64}]
+MORE = [{"name": "rose", "uri": "s3://models/rose/", "digest": digest("b")}]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ IMAGE = {"reference": f"registry.example/models/churn@sha256:{'e' * 64}", "path"
 def test_a_model_from_an_image_is_mounted_and_looked_at() -> None:
     model = {"image": {**IMAGE, "pullPolicy": "IfNotPresent"}}
     found = deployment(runtime={"name": "onnx"}, model=model)
-    assert found["metadata"]["annotations"]["perennial.dev/model-digest"] == "sha256:" + "e" * 64
+    assert found["metadata"]["annotations"]["perennial.dev/model-digest"] == digest("e")
     inside = found["spec"]["template"]["spec"]
     (volume,) = inside["volumes"]
     assert volume == {"name": "model", "image": {"reference": IMAGE["reference"], "pullPolicy": "IfNotPresent"}}

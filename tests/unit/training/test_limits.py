@@ -9,7 +9,7 @@ import pytest
 from perennial.core.serialized import serialized_bytes
 from perennial.training.job.limits import MAX_ANNOTATION_BYTES, MAX_JOB_BYTES, MAX_VARIABLE_BYTES, oversize
 from perennial.training.run.retention import MAX_RECORD_BYTES
-from tests.unit.training.objects import resource
+from tests.support.builders import training_job
 from tests.unit.training.simulation import Cluster
 
 MIB = 2**20
@@ -49,7 +49,7 @@ NAMED = pytest.mark.parametrize("spec", [spec for _, spec in LIMITS], ids=[name 
 
 @NAMED
 def test_a_spec_at_its_limit_runs_or_is_refused_with_a_reason(spec: dict[str, Any]) -> None:
-    cluster = Cluster(resource=resource(spec, resourceVersion="1"), most_alive=64)
+    cluster = Cluster(resource=training_job(spec), most_alive=64)
     for _ in range(3):
         cluster.reconcile()
 
@@ -83,7 +83,7 @@ def test_the_limits_themselves() -> None:
 
 def test_fifty_records_with_full_parameters_stay_below_the_limit() -> None:
     parameters = dict.fromkeys(PARAMETERS, "x" * 1024)
-    cluster = Cluster(resource=resource({"parameters": parameters, "history": {"runs": 50}}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"parameters": parameters, "history": {"runs": 50}}))
     cluster.settle()
     (first,) = cluster.resource["status"]["runs"]
     fat = {**first, "parameters": PARAMETERS, "message": WIDE * 2048}
@@ -103,7 +103,7 @@ def test_fifty_records_with_full_parameters_stay_below_the_limit() -> None:
 
 
 def test_the_newest_success_is_never_left_out() -> None:
-    cluster = Cluster(resource=resource({"history": {"runs": 50}}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"history": {"runs": 50}}))
     cluster.settle()
     (first,) = cluster.resource["status"]["runs"]
     failed = {**first, "result": "Failed", "message": WIDE * 2048, "image": WIDE * 1024}

@@ -10,8 +10,9 @@ from perennial.api.contract.settings import OperatorConfig, PodRules
 from perennial.core.pod_options import refusal, refused_keys
 from perennial.training.job.build import build_job
 from perennial.training.run.data_poll import build_poll_cron_job
+from tests.support.builders import ended, training_job
 from tests.unit.training.job.test_build import pod, run_of
-from tests.unit.training.objects import ended, parsed, resource
+from tests.unit.training.objects import parsed
 from tests.unit.training.simulation import Cluster
 
 STRICT = PodRules(allow_root=False)
@@ -165,14 +166,14 @@ def test_keys_that_the_settings_do_not_allow_are_refused_by_name() -> None:
     assert refused_keys(asked, ("sidecar.istio.io/*", "team")) is None
     said = refused_keys(asked, ("sidecar.istio.io/*",)) or ""
     assert said.startswith("spec.podLabels: team: this installation allows sidecar.istio.io/*. Remove it, or ask")
-    cluster = Cluster(resource=resource(MESH, resourceVersion="1"))
+    cluster = Cluster(resource=training_job(MESH))
     cluster.settle()
     assert cluster.jobs == {}
     assert cluster.resource["status"]["runs"][0]["reason"] == "NotAllowed"
 
 
 def test_out_of_memory_names_the_limit() -> None:
-    cluster = Cluster(resource=resource({"resources": {"limits": {"memory": "4Gi"}}}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"resources": {"limits": {"memory": "4Gi"}}}))
     for _ in range(2):
         cluster.reconcile()
     cluster.run_pod("churn-1-0", "Failed", ended("fetch"), ended("agent"), ended("train", 137, "OOMKilled"))

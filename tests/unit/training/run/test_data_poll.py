@@ -16,7 +16,7 @@ from tests.unit.training.simulation import Cluster
 
 SPEC: dict[str, Any] = {"inputs": [{"name": "train", "uri": "s3://data/churn/"}], "newData": {"poll": "10m"}}
 INPUTS = inputs_hash(parsed(SPEC).spec)
-A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
+A, B, C = (builders.digest(letter) for letter in "abc")
 
 
 def listed(digest: str, files: int = 3) -> str:

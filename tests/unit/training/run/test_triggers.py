@@ -11,7 +11,7 @@ from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.core.times import format_time, parse_time
 from perennial.training.run.schedule import due_time, mark_handled, seconds_until_next, with_schedule
 from perennial.training.run.triggers import run_token
-from tests.support.builders import model_deployment, retraining_monitor
+from tests.support.builders import digest, model_deployment, retraining_monitor
 from tests.unit.training.objects import parsed
 from tests.unit.training.simulation import Cluster, Killed
 
@@ -268,7 +268,7 @@ def test_the_end_of_a_run_sets_the_clock_for_what_time_brings_next(ending: str) 
 
 # Drift: a request is about the model that served.
 
-SERVED = {letter: f"sha256:{letter * 64}" for letter in "abc"}
+SERVED = {letter: digest(letter) for letter in "abc"}
 
 
 def asking(
