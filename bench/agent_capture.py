@@ -25,7 +25,7 @@ from bench.agent_fetch import BUCKET, KEYS, server
 from bench.figures import Figure, quantile, table, write
 from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import CONFIG_VARIABLE, CaptureConfig
-from tests.support.operator import free_port
+from tests.support.ports import reserved
 
 RESULT = Path("build/bench-agent-capture.json")
 CONNECTIONS = 16
@@ -152,9 +152,9 @@ async def process(*command: str, port: int, **variables: str) -> AsyncIterator[N
         await child.wait()
 
 
-async def measure(endpoint: str, rate: int, seconds: int, rounds: int) -> list[Figure]:
+async def measure(endpoint: str, ports: tuple[int, int], rate: int, seconds: int, rounds: int) -> list[Figure]:
     """Ask straight and through the sidecar in turn; return the medians of the rounds' quantiles and differences."""
-    model, tap = free_port(), free_port()
+    model, tap = ports
     config = CaptureConfig(
         storage=Storage(endpoint=endpoint, addressing="path"),
         uri=f"s3://{BUCKET}/captured/",
@@ -202,8 +202,9 @@ def main() -> int:
     os.environ.update(KEYS)
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         (Path(folder) / BUCKET).mkdir()
-        with server(Path(folder)) as endpoint:
-            figures = asyncio.run(measure(endpoint, options.rate, options.seconds, options.rounds))
+        # The sidecar also serves its metrics on the port after its own.
+        with server(Path(folder)) as endpoint, reserved() as model, reserved(2) as tap:
+            figures = asyncio.run(measure(endpoint, (model, tap), options.rate, options.seconds, options.rounds))
         written = sum(path.stat().st_size for path in (Path(folder) / BUCKET).rglob("*.parquet"))
     if not written:
         raise RuntimeError("nothing was captured: the figures would mean nothing")

@@ -30,6 +30,7 @@ from botocore.config import Config
 
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.commands import FetchInputs
+from tests.support.ports import reserved
 from tools.cluster import api
 
 BUCKET = "bench"
@@ -41,9 +42,12 @@ KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret"}
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """Run an S3 server over a folder; yield its endpoint."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with reserved() as port, _server(folder, port) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def _server(folder: Path, port: int) -> Iterator[str]:
     keys = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
     command = [str(api.binary("versitygw")), "--port", f"127.0.0.1:{port}", "posix", str(folder)]
     quiet = subprocess.DEVNULL

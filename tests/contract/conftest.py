@@ -25,7 +25,7 @@ def server() -> Iterator[Server]:
     cluster = api.up(name, control_plane_only=True)
     try:
         kubectl(cluster.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "crds"))
-        kubectl(cluster.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+        kubectl(cluster.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=180s")
         yield Server(cluster.kubeconfig)
     finally:
         api.down(name)
@@ -41,7 +41,7 @@ def namespace(server: Server, request: pytest.FixtureRequest) -> str:
 def kubectl(kubeconfig: Path, *arguments: str, text: str | None = None) -> str:
     """Run kubectl; return what it printed, errors included when it fails."""
     command = [str(api.binary("kubectl")), f"--kubeconfig={kubeconfig}", *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done.stdout + done.stderr
 
@@ -49,7 +49,7 @@ def kubectl(kubeconfig: Path, *arguments: str, text: str | None = None) -> str:
 def helm(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm, whatever comes of it."""
     command = [str(api.binary("helm")), *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
 
 
 def render(values: Any) -> subprocess.CompletedProcess[str]:

@@ -49,7 +49,7 @@ class Server:
         self.kubeconfig = kubeconfig
         self.url, self._tls = admin(kubeconfig)
         where = urlsplit(self.url)
-        self._connection = http.client.HTTPSConnection(where.hostname or "", where.port, context=self._tls, timeout=30)
+        self._connection = http.client.HTTPSConnection(where.hostname or "", where.port, context=self._tls, timeout=120)
 
     def send(
         self, method: str, path: str, body: Any = None, *, content: str = "application/json", **headers: str

@@ -173,7 +173,7 @@ def schemas(server: Server, chart: Chart, tmp_path_factory: pytest.TempPathFacto
 def kubeconform(schemas: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     where = f"{schemas}/{LOCATION}"
     command = [str(api.binary("kubeconform")), "-strict", "-summary", "-schema-location", where, *arguments, "-"]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
 
 
 @by_mode

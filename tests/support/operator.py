@@ -4,13 +4,16 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
+import weakref
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
+
+from tests.support.ports import reserved
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,13 +25,6 @@ FAST: dict[str, Any] = {
     "runtimes": {"test-server": {"image": "server:test", "port": 8080}},
 }
 """Short waits, so that a test sees a retry; nothing that changes what is decided."""
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def kubeconfig_for(url: str, folder: Path, namespace: str = "default") -> Path:
@@ -66,7 +62,10 @@ class OperatorProcess:
         self._config = {**FAST, **(config or {})}
         self._name = name
         self.log = folder / f"{name}.log"
-        self.port = free_port()
+        # Held for as long as this object lives, since a replica that is started again keeps its port.
+        self._reserved = ExitStack()
+        self.port = self._reserved.enter_context(reserved())
+        weakref.finalize(self, self._reserved.close)
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self, *, ready: bool = True, seconds: float = 30) -> None:

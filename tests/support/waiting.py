@@ -7,8 +7,10 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def until(check: Callable[[], Found | None], seconds: float = 60, pause: float = 0.2) -> Found:
+def until(check: Callable[[], Found | None], what: str, seconds: float = 180, pause: float = 0.2) -> Found:
     """Return what a check finds once it finds something.
+
+    The default is for a loaded machine: a wait ends as soon as the check finds something.
 
     Raises:
         AssertionError: it found nothing in time.
@@ -19,4 +21,4 @@ def until(check: Callable[[], Found | None], seconds: float = 60, pause: float =
         if found is not None:
             return found
         time.sleep(pause)
-    raise AssertionError(f"nothing came within {seconds:.0f} s")
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from botocore.config import Config
 
 from perennial.agent.storage.client import ObjectStore, open_storage
 from perennial.api.common.pod import Storage
+from tests.support.ports import reserved
+from tests.support.waiting import until
 from tools.cluster import api
 
 ACCESS, SECRET = "test", "testsecret"
@@ -51,12 +52,6 @@ class S3Server:
         return sorted(item["Key"] for item in found)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     try:
@@ -66,12 +61,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             f"the S3 server of the tests is not built: {error}\nbuild it: python3 -m tools.cluster build versitygw"
         )
     folder = tmp_path_factory.mktemp("s3")
-    port = free_port()
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
-    command = [str(program), "--port", f"127.0.0.1:{port}", "posix", str(folder)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    quiet = subprocess.DEVNULL
+    with (
+        reserved() as port,
+        subprocess.Popen(
+            [str(program), "--port", f"127.0.0.1:{port}", "posix", str(folder)],
+            env=environment,
+            stdout=quiet,
+            stderr=quiet,
+        ) as process,
+    ):
         endpoint = f"http://127.0.0.1:{port}"
-        _wait_for(port)
+        _wait_for(process, port)
         client = boto3.client(
             "s3",
             endpoint_url=endpoint,
@@ -86,13 +88,13 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             process.kill()
 
 
-def _wait_for(port: int) -> None:
-    for _ in range(100):
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    def answers() -> bool | None:
+        assert process.poll() is None, f"the S3 server of the tests ended with {process.returncode}"
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("the S3 server of the tests did not start")
+            return probe.connect_ex(("127.0.0.1", port)) == 0 or None
+
+    until(answers, "the S3 server of the tests answers", pause=0.05)
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,9 @@ import gzip
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,12 @@ from aiohttp import web
 from perennial.agent.records.parquet import parquet_lines
 from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import CaptureConfig
-from tests.unit.agent.conftest import S3Server, free_port
+from tests.support.kube import eventually
+from tests.support.ports import reserved
+from tests.unit.agent.conftest import S3Server
 
 DIGEST = "sha256:" + "d" * 64
 ROOT = Path(__file__).resolve().parents[4]
-
-
-def free_pair() -> int:
-    """Return a port whose neighbour is free too."""
-    for _ in range(50):
-        port = free_port()
-        with socket.socket() as neighbour, suppress(OSError, OverflowError):
-            neighbour.bind(("127.0.0.1", port + 1))
-            return port
-    raise AssertionError("no free port")
 
 
 async def answer(request: web.Request) -> web.StreamResponse:
@@ -51,14 +42,15 @@ async def answer(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def server(port: int) -> AsyncIterator[None]:
+async def server() -> AsyncIterator[int]:
+    """Serve, and yield the port."""
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_route("*", "/{tail:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield
+        yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
@@ -68,6 +60,14 @@ class Sidecar:
         self.url = f"http://127.0.0.1:{config.listen_port}"
         self.told = f"http://127.0.0.1:{config.listen_port + 1}"
         self.process = process
+
+    async def answers(self) -> bool:
+        assert self.process.returncode is None, f"the sidecar ended with {self.process.returncode}"
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{self.told}/healthz") as response:
+                return response.status == 200
+        except aiohttp.ClientConnectionError:
+            return False
 
     async def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -82,17 +82,25 @@ class Sidecar:
 @asynccontextmanager
 async def sidecar(storage: Storage, uri: str, upstream: int, **options: Any) -> AsyncIterator[Sidecar]:
     settings = {"flush_seconds": 60, **options}
-    config = CaptureConfig(
-        storage=storage,
-        uri=uri,
-        listen_port=free_pair(),
-        upstream_port=upstream,
-        namespace="demo",
-        deployment="churn",
-        revision="r1",
-        digest=DIGEST,
-        **settings,
-    )
+    # It serves its metrics on the port after the one it listens on.
+    with reserved(2) as port:
+        config = CaptureConfig(
+            storage=storage,
+            uri=uri,
+            listen_port=port,
+            upstream_port=upstream,
+            namespace="demo",
+            deployment="churn",
+            revision="r1",
+            digest=DIGEST,
+            **settings,
+        )
+        async with running(config) as tap:
+            yield tap
+
+
+@asynccontextmanager
+async def running(config: CaptureConfig) -> AsyncIterator[Sidecar]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "operator"),
@@ -102,19 +110,10 @@ async def sidecar(storage: Storage, uri: str, upstream: int, **options: Any) -> 
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "perennial", "agent", "capture", env=environment
     )
-    found = Sidecar(config, process)
+    tap = Sidecar(config, process)
     try:
-        async with aiohttp.ClientSession() as session:
-            for _ in range(600):
-                try:
-                    async with session.get(f"{found.told}/healthz") as response:
-                        assert response.status == 200
-                        break
-                except aiohttp.ClientConnectionError:
-                    await asyncio.sleep(0.05)
-            else:
-                raise AssertionError("the sidecar did not start")
-        yield found
+        await eventually(tap.answers, "the sidecar answers", 180, pause=0.05)
+        yield tap
     finally:
         if process.returncode is None:
             process.kill()
@@ -127,9 +126,9 @@ def records(s3: S3Server, bucket: str) -> list[dict[str, Any]]:
 
 
 async def test_what_was_asked_and_answered_is_written_and_the_bytes_are_untouched(s3: S3Server) -> None:
-    bucket, port = s3.bucket(), free_port()
+    bucket = s3.bucket()
     async with (
-        server(port),
+        server() as port,
         sidecar(s3.storage, f"s3://{bucket}/cap/", port) as tap,
         aiohttp.ClientSession() as session,
     ):
@@ -157,10 +156,10 @@ async def test_what_was_asked_and_answered_is_written_and_the_bytes_are_untouche
 
 
 async def test_streams_errors_and_large_bodies(s3: S3Server) -> None:
-    bucket, port = s3.bucket(), free_port()
+    bucket = s3.bucket()
     large = b'{"x":"' + b"y" * 3_000_000 + b'"}'
     async with (
-        server(port),
+        server() as port,
         sidecar(s3.storage, f"s3://{bucket}/cap/", port, max_body_bytes=100_000) as tap,
         aiohttp.ClientSession() as session,
     ):
@@ -180,11 +179,10 @@ async def test_streams_errors_and_large_bodies(s3: S3Server) -> None:
 
 
 async def test_storage_that_is_away_costs_records_never_predictions(s3: S3Server) -> None:
-    port = free_port()
     away = Storage(endpoint="http://127.0.0.1:9", addressing="path")
     body = b'"' + b"z" * 20_000 + b'"'
     async with (
-        server(port),
+        server() as port,
         sidecar(away, "s3://abc/cap/", port, flush_seconds=0.2, max_buffer_bytes=200_000) as tap,
         aiohttp.ClientSession() as session,
     ):
@@ -201,11 +199,15 @@ async def test_storage_that_is_away_costs_records_never_predictions(s3: S3Server
 
 async def test_a_server_that_is_down_is_told_to_the_client_at_once(s3: S3Server) -> None:
     bucket = s3.bucket()
-    async with sidecar(s3.storage, f"s3://{bucket}/cap/", free_port()) as tap, aiohttp.ClientSession() as session:
-        async with session.post(f"{tap.url}/infer", data=b"{}") as response:
+    with reserved() as nobody:
+        async with (
+            sidecar(s3.storage, f"s3://{bucket}/cap/", nobody) as tap,
+            aiohttp.ClientSession() as session,
+            session.post(f"{tap.url}/infer", data=b"{}") as response,
+        ):
             assert response.status == 502
             assert "does not answer" in (await response.json())["error"]
-        assert (await tap.counters())["dropped"] == 1
+            assert (await tap.counters())["dropped"] == 1
 
 
 async def test_another_protocol_passes_through_unread(s3: S3Server) -> None:
@@ -214,8 +216,8 @@ async def test_another_protocol_passes_through_unread(s3: S3Server) -> None:
         await writer.drain()
         writer.close()
 
-    port = free_port()
-    tcp = await asyncio.start_server(shout, "127.0.0.1", port)
+    tcp = await asyncio.start_server(shout, "127.0.0.1", 0)
+    port = tcp.sockets[0].getsockname()[1]
     async with tcp, sidecar(s3.storage, f"s3://{s3.bucket()}/cap/", port) as tap:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(tap.url.rsplit(":", 1)[1]))
         writer.write(b"\x00not http at all")
@@ -225,8 +227,8 @@ async def test_another_protocol_passes_through_unread(s3: S3Server) -> None:
 
 
 async def test_requests_sent_ahead_are_paired_in_order(s3: S3Server) -> None:
-    bucket, port = s3.bucket(), free_port()
-    async with server(port), sidecar(s3.storage, f"s3://{bucket}/cap/", port) as tap:
+    bucket = s3.bucket()
+    async with server() as port, sidecar(s3.storage, f"s3://{bucket}/cap/", port) as tap:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(tap.url.rsplit(":", 1)[1]))
         for number in range(5):
             body = json.dumps({"n": number}).encode()
@@ -244,9 +246,9 @@ async def test_requests_sent_ahead_are_paired_in_order(s3: S3Server) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 async def test_a_sample_is_a_share(s3: S3Server, share: float) -> None:
-    bucket, port = s3.bucket(), free_port()
+    bucket = s3.bucket()
     async with (
-        server(port),
+        server() as port,
         sidecar(s3.storage, f"s3://{bucket}/cap/", port, sample=share) as tap,
         aiohttp.ClientSession() as session,
     ):
@@ -262,16 +264,16 @@ async def test_a_sample_is_a_share(s3: S3Server, share: float) -> None:
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the loaded libraries from Linux's /proc")
 @pytest.mark.parametrize(("form", "loaded"), [("Parquet", True), ("JsonLines", False)])
 async def test_the_encoder_is_loaded_before_the_first_request(s3: S3Server, form: str, loaded: bool) -> None:
-    async with sidecar(s3.storage, f"s3://{s3.bucket()}/cap/", free_port(), format=form) as tap:
+    async with server() as port, sidecar(s3.storage, f"s3://{s3.bucket()}/cap/", port, format=form) as tap:
         libraries = await asyncio.to_thread(Path(f"/proc/{tap.process.pid}/maps").read_text)
 
     assert ("polars" in libraries) is loaded
 
 
 async def test_parquet_without_what_must_not_be_kept(s3: S3Server, tmp_path: Path) -> None:
-    bucket, port = s3.bucket(), free_port()
+    bucket = s3.bucket()
     async with (
-        server(port),
+        server() as port,
         sidecar(s3.storage, f"s3://{bucket}/cap/", port, format="Parquet", redact=("ssn",)) as tap,
         aiohttp.ClientSession() as session,
     ):

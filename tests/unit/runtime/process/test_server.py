@@ -1,18 +1,14 @@
 """The endpoints of kubelet and Prometheus."""
 
 import socket
+from collections.abc import Iterator
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from perennial.runtime.process.server import PortTaken, serving
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+from tests.support.ports import reserved
 
 
 async def read(port: int, path: str) -> tuple[int, str]:
@@ -20,8 +16,14 @@ async def read(port: int, path: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_the_endpoints_say_what_is_wrong() -> None:
-    port, faults = free_port(), ["not yet"]
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved() as found:
+        yield found
+
+
+async def test_the_endpoints_say_what_is_wrong(port: int) -> None:
+    faults = ["not yet"]
     registry = CollectorRegistry()
     scrapes = Gauge("scrapes", "Scrapes.", registry=registry)
 
