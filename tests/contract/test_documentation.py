@@ -108,6 +108,18 @@ def test_examples_that_autoscale_can_do_so(item: Any) -> None:
     assert autoscaled(spec) or spec.autoscaling is None
 
 
+@pytest.mark.parametrize(
+    "item",
+    [item for _, item in RESOURCES if item["kind"] == "DriftMonitor"],
+    ids=[name for name, item in RESOURCES if item["kind"] == "DriftMonitor"],
+)
+def test_examples_of_monitors_name_the_label_of_the_training_data(item: Any) -> None:
+    """Otherwise every verdict has a data quality finding: a column of the reference that no request has."""
+    spec = DriftMonitor.model_validate(item).spec
+
+    assert spec.ground_truth is not None or spec.features.exclude or spec.features.include
+
+
 @pytest.mark.parametrize("path", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_of)
 def test_files_that_a_page_names_exist(path: Path) -> None:
     named = re.findall(r"`([\w./-]+\.py)`", prose(path))

@@ -127,6 +127,7 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
         checks=config.checks,
         types=types,
         roles=_roles(config),
+        attributes={name for check in config.checks.fairness for name in check.attributes},
         unreadable=current.unreadable,
     )
     if not comparison.features:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _LARGEST = 9e11
 """Scores are capped here, to fit the Decimal type of the verdict."""
 _TENTH = 10
+_ATTRIBUTE = "; it is an attribute of checks.fairness"
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,14 @@ def compare_columns(
     checks: Checks,
     types: Mapping[str, Kind],
     roles: Mapping[str, str] = MappingProxyType({}),
+    attributes: Collection[str] = (),
     unreadable: Mapping[str, str] = MappingProxyType({}),
 ) -> FeatureResult:
     """Compare the columns one by one, with a single one in memory.
 
     A column in features.include that the current data lacks counts as drifted: all of its values are missing. One
     that the reference lacks cannot be compared and is a finding. Without features.include, columns that only one side
-    has are findings, except those with a role.
+    has are findings, except those with a role, and attributes of fairness checks that only the current data has.
 
     Args:
         chosen: columns by availability.
@@ -67,6 +69,7 @@ def compare_columns(
         checks: methods, thresholds and constraints.
         types: declared kinds.
         roles: columns that are no inputs of the model, such as the label, with what they are.
+        attributes: columns of fairness checks, which need not be inputs of the model.
         unreadable: columns that no request had in a readable form, with the reason.
 
     Raises:
@@ -89,8 +92,9 @@ def compare_columns(
     features = _corrected(features, checks.drift)
     features.sort(key=lambda item: (not item.drifted, -_order(item), item.name))
     unknown = unknown_columns(checks.quality, [feature.name for feature in features])
-    findings = (*_findings(chosen, features, checks, {*roles, *unreadable}), *quality, *unknown)
-    return FeatureResult(tuple(features), (*left_out, *_further(chosen, roles, unreadable)), findings)
+    chosen_findings = _findings(chosen, features, checks, missing={*roles, *unreadable}, new={*roles, *attributes})
+    further = _further(chosen, roles, attributes, unreadable)
+    return FeatureResult(tuple(features), (*left_out, *further), (*chosen_findings, *quality, *unknown))
 
 
 def _pair_or_reason(name: str, reference: Table, current: Table, declared: Kind | None) -> ColumnPair | str:
@@ -139,7 +143,9 @@ def _order(feature: FeatureReport) -> float:
     return _LARGEST if feature.badness is None else feature.badness
 
 
-def _further(chosen: ColumnSelection, roles: Mapping[str, str], unreadable: Mapping[str, str]) -> list[NotCompared]:
+def _further(
+    chosen: ColumnSelection, roles: Mapping[str, str], attributes: Collection[str], unreadable: Mapping[str, str]
+) -> list[NotCompared]:
     lost = {name: f"no request has it in a readable form: {reason}" for name, reason in unreadable.items()}
     lost = {**{name: f"only the reference has it; it is {role}" for name, role in roles.items()}, **lost}
     return [
@@ -149,7 +155,10 @@ def _further(chosen: ColumnSelection, roles: Mapping[str, str], unreadable: Mapp
             for name, reason in lost.items()
             if name in unreadable and name not in chosen.only_reference
         ),
-        *(NotCompared(name=name, reason="only the current data has it") for name in chosen.only_current),
+        *(
+            NotCompared(name=name, reason=f"only the current data has it{_ATTRIBUTE if name in attributes else ''}")
+            for name in chosen.only_current
+        ),
         *(
             NotCompared(name=name, reason="features.include names it, but the reference lacks it")
             for name in chosen.unknown
@@ -158,16 +167,29 @@ def _further(chosen: ColumnSelection, roles: Mapping[str, str], unreadable: Mapp
 
 
 def _findings(
-    chosen: ColumnSelection, features: list[FeatureReport], checks: Checks, expected: Collection[str]
+    chosen: ColumnSelection,
+    features: list[FeatureReport],
+    checks: Checks,
+    *,
+    missing: Collection[str],
+    new: Collection[str],
 ) -> list[str]:
-    """Problems with data quality, the most severe kind first."""
-    vanished = [name for name in chosen.only_reference if name not in expected]
-    new = [name for name in chosen.only_current if name not in expected]
+    """Problems with data quality, the most severe kind first.
+
+    Args:
+        chosen: columns by availability.
+        features: the compared columns.
+        checks: constraints.
+        missing: columns that the current data may lack.
+        new: columns that the reference may lack.
+    """
+    vanished = [name for name in chosen.only_reference if name not in missing]
+    added = [name for name in chosen.only_current if name not in new]
     absent = [f"{name}: features.include names it, but the current data lacks it" for name in chosen.absent]
     unknown = [f"{name}: features.include names it, but the reference lacks it" for name in chosen.unknown]
     limit = None if checks.quality is None else checks.quality.max_missing
-    missing = [] if limit is None else _missing_findings(chosen, features, float(limit))
-    return [*absent, *unknown, *_column_findings(vanished, new), *missing, *_unreadable_findings(features)]
+    values = [] if limit is None else _missing_findings(chosen, features, float(limit))
+    return [*absent, *unknown, *_column_findings(vanished, added), *values, *_unreadable_findings(features)]
 
 
 def _column_findings(vanished: Sequence[str], new: Sequence[str]) -> list[str]:

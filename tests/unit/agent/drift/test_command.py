@@ -231,6 +231,33 @@ def test_a_column_asked_for_that_no_request_has_is_a_finding_and_drift(tmp_path)
     assert "ghost" in [item.name for item in report_of(store).not_compared]
 
 
+def fair(*attributes):
+    check = {"attributes": attributes, "metric": "demographicParityGap"}
+    return Checks.model_validate({"fairness": [check]})
+
+
+def test_an_attribute_of_fairness_that_only_requests_have_is_no_new_column(tmp_path):
+    current = {**people(500, seed=1), "sex": np.array(["f", "m"] * 250), "extra": np.ones(500)}
+    store = stored(people(1000), current)
+    message = verdict(store, config(tmp_path, checks=fair("sex"), features=Features(exclude=("churned",))))
+    (finding,) = message.quality_findings
+    assert finding.startswith("1 new column: extra of the current data")
+    reasons = {item.name: item.reason for item in report_of(store).not_compared}
+    assert reasons == {
+        "sex": "only the current data has it; it is an attribute of checks.fairness",
+        "extra": "only the current data has it",
+    }
+
+
+def test_an_attribute_of_fairness_is_compared_if_both_sides_have_it_and_is_missed_if_requests_lose_it(tmp_path):
+    settings = config(tmp_path, checks=fair("plan", "income"), features=Features(exclude=("churned",)))
+    lost = {name: values for name, values in people(500, seed=1).items() if name != "income"}
+    store = stored(people(1000), lost)
+    message = verdict(store, settings)
+    assert message.quality_findings[0].startswith("1 missing column: income of the reference")
+    assert {score.name for score in message.features} == {"age", "plan"}
+
+
 def test_missing_values_are_held_against_the_references_own(tmp_path):
     reference, current = people(500), people(400, seed=1)
     reference["age"][:50], current["age"][:60], current["income"][:200] = np.nan, np.nan, np.nan
