@@ -15,6 +15,7 @@ from pathlib import Path
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
+from perennial.agent.drift.data.captured import left_out
 from perennial.agent.drift.data.files import Listing, Store, passed_over, read_tables, some, tables_under
 from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.drift.data.table import Table, clean_text
@@ -185,7 +186,16 @@ def _window_findings(window: Window) -> list[str]:
         if amount >= _NOTABLE * window.requests
     ]
     requests = f"{lost:,} of {count(total, 'request')} could not be read, mostly: {reason}"
-    return [*([requests] if lost and lost >= _NOTABLE * total else []), *fields[:_REASONS_SHOWN]]
+    return [
+        *_unreadable_files(window),
+        *([requests] if lost and lost >= _NOTABLE * total else []),
+        *fields[:_REASONS_SHOWN],
+    ]
+
+
+def _unreadable_files(window: Window) -> list[str]:
+    """Capture files that are left out. How many requests they hold is unknown, so a single one is a finding."""
+    return [left_out(window.unreadable_files, window.files)] if window.unreadable_files else []
 
 
 def _window_notes(window: Window) -> list[str]:
@@ -204,6 +214,7 @@ def _window_notes(window: Window) -> list[str]:
         notes.append(f"Fields that could not be read: {', '.join(fields[:_NAMES_SHOWN])}{rest}.")
     if window.lost_rows:
         notes.append(f"Left out: {count(window.lost_rows, 'row')} of another length than the columns.")
+    notes.extend(f"Left out: {text}." for text in _unreadable_files(window))
     return [*notes, *passed_over("current data", window.table.passed_over)]
 
 

@@ -27,6 +27,7 @@ _SCHEMA: dict[str, Any] = {
     "requestTruncated": pl.Boolean,
     "responseTruncated": pl.Boolean,
 }
+_TYPED = ("time", *_BODIES)
 _OPTIONAL = frozenset({"requestId"})
 """Columns that files of earlier versions lack."""
 _ROWS = 512
@@ -70,12 +71,32 @@ def parquet_lines(path: Path) -> Iterator[bytes]:
     Raises:
         polars.exceptions.PolarsError: it is not a valid file of captured records.
     """
-    file = pl.scan_parquet(path)
-    missing = _OPTIONAL - set(file.collect_schema().names())
+    for rows in _slices(path):
+        yield from map(_line, rows.to_dicts())
+
+
+def check_parquet(path: Path) -> None:
+    """Decode a Parquet file of captured records to its end.
+
+    Raises:
+        polars.exceptions.PolarsError: it is not a valid file of captured records.
+    """
+    for _ in _slices(path):
+        pass
+
+
+def _slices(path: Path) -> Iterator[pl.DataFrame]:
+    file = pl.scan_parquet(path, glob=False)
+    schema = file.collect_schema()
+    kinds = {name: schema[name].base_type() for name in _TYPED if name in schema}
+    wrong = [name for name, kind in kinds.items() if kind not in (_SCHEMA[name].base_type(), pl.Null)]
+    if wrong:
+        raise pl.exceptions.SchemaError(f"column {wrong[0]} has type {schema[wrong[0]]}, which capture does not write")
+    missing = _OPTIONAL - set(schema.names())
     scan = file.select(*(name for name in _SCHEMA if name not in missing))
     start = 0
-    while rows := scan.slice(start, _ROWS).collect().to_dicts():
-        yield from (_line(row) for row in rows)
+    while (rows := scan.slice(start, _ROWS).collect()).height:
+        yield rows
         start += _ROWS
 
 

@@ -367,6 +367,34 @@ def test_a_corrupt_reference_fails_by_name_and_leaves_nothing(tmp_path):
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_a_corrupt_capture_file_is_left_out_named_and_counted(tmp_path):
+    store = stored(people(1000), people(500, seed=1))
+    store.objects[capture_uri(CAPTURE, NOW, "torn")] = requests(people(500, seed=2))[:-20]
+    message = verdict(store, config(tmp_path, features=Features(exclude=("churned",))))
+    assert (message.current_rows, message.drifted) == (500, False)
+    (finding,) = message.quality_findings
+    assert finding.startswith("1 of 2 capture files could not be read (")
+    assert finding.endswith("): date=2026-03-10/hour=12/torn.jsonl.gz")
+    assert f"Left out: {finding}." in report_of(store).notes
+
+
+def test_a_window_whose_readable_files_have_no_rows_names_the_corrupt_file(tmp_path):
+    store = stored(people(1000), people(500))
+    store.objects[capture_uri(CAPTURE, NOW)] = capture_file(record(tensors(age=[1.0]), digest="sha256:" + "0" * 64))
+    store.objects[capture_uri(CAPTURE, NOW, "torn")] = b"no gzip"
+    message = silence(store, config(tmp_path))
+    assert message.reason == "WindowEmpty"
+    assert "1 of 2 capture files could not be read" in message.message
+
+
+def test_capture_files_that_are_all_corrupt_fail_the_comparison_by_name(tmp_path):
+    store = stored(people(1000), people(500))
+    store.objects[capture_uri(CAPTURE, NOW)] = b"no gzip"
+    with pytest.raises(AgentError, match=r"churn-1-pod-0\.jsonl\.gz cannot be read") as caught:
+        compare(store, config(tmp_path))
+    assert caught.value.failure is DATA_INVALID
+
+
 def test_a_full_disk_is_told_as_such(tmp_path):
     class Full(MemoryStore):
         def download(self, uri, path, size=None, etag=None):

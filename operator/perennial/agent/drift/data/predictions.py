@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from perennial.agent.drift.data.captured import UnreadableFile, left_out
 from perennial.agent.drift.data.files import Store, read_tables, tables_under
 from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_answer, parse_payload
 from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table
@@ -118,8 +119,12 @@ def _from_capture(
     files = window_files(store, window, until)
     writer = PartitionWriter(folder, window.uri, ids=(ID, GROUP))
     causes: Counter[str] = Counter()
+    unreadable: list[UnreadableFile] = []
     since = since_of(window, until)
     for record in read_records(store, window, files, folder / "download", since=since, until=until):
+        if isinstance(record, UnreadableFile):
+            unreadable.append(record)
+            continue
         if isinstance(record, str):
             causes[record] += 1
             continue
@@ -132,8 +137,10 @@ def _from_capture(
     table = writer.finish()
     if not table.rows:
         raise Undefined(f"no predictions from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC{_first(causes)}")
-    notes = (f"Left out of predictions: {_listed(causes)}.",) if causes else ()
-    return Predicted(pl.DataFrame([table.column(name) for name in table.columns]), notes)
+    notes = [f"Left out of predictions: {_listed(causes)}."] if causes else []
+    if unreadable:
+        notes.append(f"Left out of predictions: {left_out(unreadable, len(files.files))}.")
+    return Predicted(pl.DataFrame([table.column(name) for name in table.columns]), tuple(notes))
 
 
 def _rows(record: Record, config: DriftConfig, wanted: set[str]) -> Payload:

@@ -1,9 +1,7 @@
 """Reads the captured requests of a time window as rows."""
 
-import gzip
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,13 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from polars.exceptions import PolarsError
-
-from perennial.agent.drift.data.files import Download, Listing, Store, log, read_lines, uri_of
+from perennial.agent.drift.data.captured import UnreadableFile, lines_of
+from perennial.agent.drift.data.files import Download, Listing, Store, uri_of
 from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_payload
-from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table, unreadable
-from perennial.agent.records.files import SUFFIX
-from perennial.agent.records.parquet import parquet_lines
+from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table
 from perennial.api.contract.commands import CaptureWindow
 from perennial.core.times import parse_time
 
@@ -64,6 +59,8 @@ class Window:
         malformed: number of malformed bodies, by the reason.
         unreadable: for each field that some requests lost, the number of these requests and the reason.
         lost_rows: number of rows that did not fit the columns of their request.
+        unreadable_files: capture files that could not be decoded and are left out.
+        files: number of capture files, with those left out.
     """
 
     table: Table
@@ -73,6 +70,8 @@ class Window:
     malformed: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
     lost_rows: int = 0
+    unreadable_files: tuple[UnreadableFile, ...] = ()
+    files: int = 0
 
 
 def window_files(store: Store, window: CaptureWindow, now: datetime) -> Listing:
@@ -113,7 +112,7 @@ def read_window(
         wanted: columns to keep; others are dropped, so that clients cannot fill the disk.
 
     Raises:
-        AgentError: DataInvalid, naming a file that cannot be decoded; or what storage raises.
+        AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
     writer = PartitionWriter(folder, window.uri)
     skipped: Counter[Skipped] = Counter()
@@ -121,7 +120,11 @@ def read_window(
     malformed: Counter[str] = Counter()
     unreadable: dict[str, tuple[int, str]] = {}
     requests = lost_rows = 0
+    left_out: list[UnreadableFile] = []
     for record in read_records(store, window, files, folder / "download", since=since_of(window, now)):
+        if isinstance(record, UnreadableFile):
+            left_out.append(record)
+            continue
         payload = record if isinstance(record, str) else _payload_of(record)
         if isinstance(payload, MalformedPayload):
             skipped["malformed"] += 1
@@ -137,7 +140,17 @@ def read_window(
             if name in unreadable or len(unreadable) < _MAX_REASONS:
                 unreadable[name] = (unreadable.get(name, (0, ""))[0] + 1, reason)
     table = replace(writer.finish(), passed_over=files.passed_over)
-    return Window(table, requests, dict(skipped), tuple(unwanted), dict(malformed), unreadable, lost_rows=lost_rows)
+    return Window(
+        table,
+        requests,
+        dict(skipped),
+        tuple(unwanted),
+        dict(malformed),
+        unreadable,
+        lost_rows=lost_rows,
+        unreadable_files=tuple(left_out),
+        files=len(files.files),
+    )
 
 
 def _count(reasons: Counter[str], reason: str) -> None:
@@ -153,8 +166,8 @@ def read_records(
     *,
     since: datetime,
     until: datetime | None = None,
-) -> Iterator[Record | Skipped]:
-    """Yield the successful requests of a window, and for each other record the cause of skipping it.
+) -> Iterator[Record | Skipped | UnreadableFile]:
+    """Yield the successful requests of a window, the causes of skipping the other records, and the files left out.
 
     Args:
         store: storage of the files.
@@ -165,12 +178,10 @@ def read_records(
         until: end of the window, exclusive. None: no end, so that clock skew drops no records.
 
     Raises:
-        AgentError: DataInvalid, naming a file that cannot be decoded; or what storage raises.
+        AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
-    for number, item in enumerate(files.files, start=1):
-        for line in _file_lines(store, item, path):
-            yield _record_of(line, window.digest, since, until)
-        log.info("read %s (%d of %d files)", item.uri, number, len(files.files))
+    for line in lines_of(store, files.files, path):
+        yield line if isinstance(line, UnreadableFile) else _record_of(line, window.digest, since, until)
 
 
 def _keep(payload: Payload, wanted: Collection[str], unwanted: dict[str, None]) -> dict[str, list[Scalar]]:
@@ -218,20 +229,6 @@ def _payload_of(record: Record) -> Payload | MalformedPayload | Skipped:
         return parse_payload(record.request)
     except MalformedPayload as error:
         return error
-
-
-def _file_lines(store: Store, item: Download, path: Path) -> Iterator[bytes | None]:
-    store.download(item.uri, path, item.size, item.etag)
-    try:
-        if item.uri.endswith(SUFFIX["Parquet"]):
-            yield from parquet_lines(path)
-            return
-        with gzip.open(path, "rb") as stream:
-            yield from read_lines(stream)
-    except (gzip.BadGzipFile, EOFError, zlib.error, PolarsError) as error:
-        raise unreadable(item.uri, error) from error
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def since_of(window: CaptureWindow, now: datetime) -> datetime:

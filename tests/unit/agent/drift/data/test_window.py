@@ -7,10 +7,11 @@ import pytest
 from perennial.agent.drift.data.files import Listing
 from perennial.agent.drift.data.window import read_window, window_files
 from perennial.agent.records.files import encoded
+from perennial.agent.records.parquet import _SCHEMA
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import CaptureWindow
 from perennial.core.failures import ACCESS_DENIED, DATA_INVALID
-from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, record, tensors
+from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, parquet, record, tensors
 
 ROOT = "s3://capture/churn/"
 DAY = CaptureWindow(uri=ROOT, seconds=86400, digest=DIGEST)
@@ -140,8 +141,42 @@ def test_a_record_longer_than_any_is_skipped(tmp_path, monkeypatch):
     assert window.skipped == {"malformed": 1}
 
 
+def corrupt(last):
+    """Return a file of 100 records whose end is damaged, so that the first records could be decoded."""
+    content = bytearray(capture_file(*(record(tensors(x=[float(number)])) for number in range(100))))
+    return bytes(content[:-12]) if last == "cut" else bytes(content[:-6]) + b"wrong!"
+
+
+NAME = "churn-1-pod-0.jsonl.gz"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (NAME, b"not gzip"),
+        (NAME, corrupt("cut")),
+        (NAME, corrupt("checksum")),
+        ("a.parquet", b"PAR1 not at all"),
+        ("a.parquet", encoded([record(tensors(x=[1.0]))] * 600, "Parquet")[:-40]),
+        ("a.parquet", parquet({"x": [1.0]})),
+        ("a.parquet", parquet({**{column: ["text"] for column in _SCHEMA}, "request": [{"x": 1}], "time": ["2026"]})),
+    ],
+    ids=["no gzip", "cut off", "wrong checksum", "no Parquet", "Parquet cut off", "other columns", "other types"],
+)
+def test_a_file_that_cannot_be_decoded_is_left_out_whole_and_named(tmp_path, name, content):
+    bad = capture_uri(ROOT, NOW).replace(NAME, name)
+    good = capture_uri(ROOT, NOW, "churn-1-pod-1")
+    window = read(MemoryStore({bad: content, good: capture_file(record(tensors(x=[7.0])))}), tmp_path)
+    assert window.table.column("x").to_list() == [7.0]
+    (left_out,) = window.unreadable_files
+    assert left_out.uri == bad
+    assert left_out.reason
+    assert window.files == 2
+    assert window.skipped == {}
+
+
 @pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"x" * 5000, mtime=0)[:-12]])
-def test_a_corrupt_file_is_named(tmp_path, content):
+def test_if_no_file_can_be_decoded_the_first_is_named(tmp_path, content):
     with pytest.raises(AgentError, match=r"churn-1-pod-0\.jsonl\.gz cannot be read") as caught:
         read(MemoryStore({capture_uri(ROOT, NOW): content}), tmp_path)
     assert caught.value.failure is DATA_INVALID
@@ -164,7 +199,13 @@ def test_parquet_holds_requests_as_well(tmp_path):
     assert window.table.rows == 3
 
 
-def test_a_parquet_file_that_is_none_is_named(tmp_path):
+def test_if_no_file_can_be_decoded_the_others_are_counted(tmp_path):
+    uris = [capture_uri(ROOT, NOW, name) for name in ("a", "b", "c")]
+    with pytest.raises(AgentError, match=r"/a\.jsonl\.gz cannot be read: .*; nor can 2 other files"):
+        read(MemoryStore(dict.fromkeys(uris, b"no")), tmp_path)
+
+
+def test_if_no_parquet_file_can_be_decoded_it_is_named(tmp_path):
     uri = capture_uri(ROOT, NOW).replace(".jsonl.gz", ".parquet")
     with pytest.raises(AgentError, match=r"churn-1-pod-0\.parquet cannot be read") as caught:
         read(MemoryStore({uri: b"PAR1 not at all"}), tmp_path)

@@ -497,6 +497,16 @@ def test_a_corrupt_label_file_costs_the_checks_and_not_the_drift_verdict(tmp_pat
     assert all("broken.parquet" in check.why for check in report.checks)
 
 
+def test_a_corrupt_capture_file_costs_its_predictions_only_and_the_report_names_it(tmp_path):
+    chance, label, group = truth_of()
+    store = store_of(chance, group, {"id": ids(), "churned": label})
+    store.objects[capture_uri(CAPTURE, NOW - DELAY - timedelta(minutes=30), "torn")] = b"no gzip"
+    message, report = judge(store, settings(tmp_path, (AUC,)))
+    assert message.predicted_rows == ROWS
+    notes = [note for note in report.notes if "torn.jsonl.gz" in note]
+    assert notes[0].startswith("Left out of predictions: 1 of 2 capture files could not be read (")
+
+
 def test_labels_that_join_nothing_are_named_as_such(tmp_path):
     chance, label, group = truth_of()
     labels = {"id": [f"other-{index}" for index in range(ROWS)], "churned": label}
