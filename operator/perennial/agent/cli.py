@@ -71,7 +71,8 @@ def main(arguments: list[str]) -> int:
         log.exception("unexpected failure")
         return fail(UNEXPECTED, f"{type(error).__name__}: {error}")
     if message is not None:
-        limit = config.message_bytes if isinstance(config, PublishConfig | FetchInputs) else MAX_BYTES
+        limits = PublishConfig | FetchInputs | PollConfig | DriftConfig
+        limit = config.message_bytes if isinstance(config, limits) else MAX_BYTES
         write_termination_message(encode(message, limit))
     return 0
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from perennial.api.contract.messages import MAX_BYTES, POD_MAX_BYTES, Failure, Message, Published
+from perennial.api.contract.messages import (
+    MAX_BYTES,
+    POD_MAX_BYTES,
+    DriftVerdict,
+    Failure,
+    Message,
+    NoVerdict,
+    Published,
+)
 from perennial.core.failures import AgentFailure
 from perennial.core.waiting import clean
 
@@ -15,6 +23,12 @@ _ADAPTER: TypeAdapter[Message] = TypeAdapter(Message)
 
 _INJECTED_CONTAINERS = 2
 """Sidecars that a mesh or another webhook may add to a pod, and which then share the budget."""
+
+_FIRST_LIST = ',"scores":['
+"""Begins the lists of a verdict. Quotes within texts are escaped, so no text contains it."""
+_LAST_TEXT = '"message":"'
+_ESCAPE_LENGTH = 6
+"""Characters of a JSON escape sequence such as \\u001f."""
 
 
 def message_budget(containers: int) -> int:
@@ -60,6 +74,53 @@ def parse_publishing(text: str | None, uri_of: Callable[[str], str]) -> Message:
         if found is None:
             raise
         return found
+
+
+def parse_verdict(text: str | None) -> Message:
+    """Parse the termination message of `drift`, also if the kubelet truncated it.
+
+    A truncated verdict loses entries of its lists, never one of the results before them; a truncated reason for no
+    verdict loses the end of its message.
+
+    Raises:
+        BadMessage: as `parse_message`.
+    """
+    try:
+        return parse_message(text)
+    except BadMessage:
+        found = _truncated_result(text or "")
+        if found is None:
+            raise
+        return found
+
+
+def _truncated_result(text: str) -> DriftVerdict | NoVerdict | None:
+    if len(text) > MAX_BYTES or not printable(text) or _is_json(text):
+        return None
+    for candidate in (*_complete_lists(text), *_complete_texts(text)):
+        try:
+            message = _ADAPTER.validate_python(_legible(json.loads(candidate)))
+        except (ValidationError, ValueError, RecursionError):
+            continue
+        if isinstance(message, DriftVerdict | NoVerdict):
+            return message
+    return None
+
+
+def _complete_lists(text: str) -> Iterator[str]:
+    """Yield the beginnings of a truncated verdict that keep everything before its lists, longest first."""
+    lists = text.find(_FIRST_LIST)
+    end = len(text)
+    while lists > 0 and (end := text.rfind(",", lists, end)) > 0:
+        yield f"{text[:end]}]}}"
+        yield f"{text[:end]}}}"
+
+
+def _complete_texts(text: str) -> Iterator[str]:
+    """Yield a truncated JSON object with its last text closed, without the escape sequence that may have been cut."""
+    if _LAST_TEXT in text:
+        for dropped in range(_ESCAPE_LENGTH):
+            yield f'{text[: len(text) - dropped]}"}}'
 
 
 def _truncated(text: str, uri_of: Callable[[str], str]) -> Published | None:

@@ -20,6 +20,7 @@ from perennial.core.podspec import (
     storage_volumes,
     workspace_volume,
 )
+from perennial.core.termination import message_budget
 from perennial.core.times import parse_duration
 from perennial.drift.comparisons import CONTAINER
 from perennial.drift.observe import ServedModel
@@ -181,6 +182,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
         ground_truth=spec.ground_truth,
         predictions=spec.predictions,
         report=spec.report.uri if spec.report else None,
+        message_bytes=message_budget(containers=1),
     )
 
 

@@ -18,7 +18,7 @@ from perennial.core.conditions import shorten
 from perennial.core.container_exit import ExitKind, judge_agent
 from perennial.core.failures import by_reason
 from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
-from perennial.core.termination import BadMessage, agent_words, failure_words, parse_message
+from perennial.core.termination import BadMessage, agent_words, failure_words, parse_verdict
 from perennial.core.times import format_time, parse_time
 from perennial.core.waiting import clean
 from perennial.drift import reasons
@@ -116,7 +116,7 @@ def _lost(job: Job, now: datetime) -> ComparisonResult | None:
 
 def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> ComparisonResult:
     try:
-        message = parse_message(ended.message)
+        message = parse_verdict(ended.message)
     except BadMessage as error:
         return _failed(name, time, reasons.BAD_TERMINATION_MESSAGE, f"{error}: {reasons.NOT_OURS}")
     if isinstance(message, DriftVerdict) and _is_plausible(message):

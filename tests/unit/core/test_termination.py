@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.api.contract.messages import Failure, Fetched, Published
+from perennial.api.contract.messages import DriftVerdict, Failure, Fetched, NoVerdict, Published
+from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.status import FeatureScore
 from perennial.core.failures import BUCKET_NOT_FOUND
 from perennial.core.termination import (
     BadMessage,
@@ -16,6 +18,7 @@ from perennial.core.termination import (
     message_budget,
     parse_message,
     parse_publishing,
+    parse_verdict,
 )
 
 PUBLISHED: dict[str, Any] = {
@@ -81,6 +84,82 @@ def test_a_published_version_survives_the_truncation_of_its_message(length: int)
 def test_only_a_truncated_message_of_publish_is_completed(text: str | None) -> None:
     with pytest.raises(BadMessage):
         parse_publishing(text, lambda _: "s3://models/x/")
+
+
+VERDICT = DriftVerdict(
+    drifted=True,
+    drifted_features=2,
+    compared_features=3,
+    reference_rows=1000,
+    current_rows=500,
+    degraded=False,
+    unfair=True,
+    labelled_rows=400,
+    passed_over=1,
+    time="2026-01-31T12:00:00Z",
+    report_uri='s3://reports/a,"scores":[b/report.html',
+    scores=tuple(
+        CheckScore(check="fairness", metric="disparateImpact", subject="sex: F, M", value="0.2", failed=True)
+        for _ in range(3)
+    ),
+    features=tuple(
+        FeatureScore(name=f'age, "{number}"', method="psi", score="0.3", threshold="0.2", drifted=True)
+        for number in range(3)
+    ),
+    quality_findings=('income: 12% missing, "more" than before', "a, b"),
+)
+VERDICT_TEXT = VERDICT.model_dump_json(by_alias=True, exclude_none=True)
+LISTS = ("scores", "features", "quality_findings")
+
+
+@pytest.mark.parametrize("length", range(len(VERDICT_TEXT) + 1))
+def test_a_verdict_survives_the_truncation_of_its_message_or_is_rejected_whole(length: int) -> None:
+    try:
+        found = parse_verdict(VERDICT_TEXT[:length])
+    except BadMessage:
+        assert length < VERDICT_TEXT.index(',"scores":[{') + len(',"scores":['), "all results are complete"
+        return
+
+    assert isinstance(found, DriftVerdict)
+    assert found.model_copy(update=dict.fromkeys(LISTS, ())) == VERDICT.model_copy(update=dict.fromkeys(LISTS, ()))
+    for name in LISTS:
+        kept, whole = getattr(found, name), getattr(VERDICT, name)
+        assert kept == whole[: len(kept)]
+
+
+SILENCE = NoVerdict(reason="WindowEmpty", message='no requests to "churn"\n\\ in the last 24h, see the capture')
+SILENCE_TEXT = SILENCE.model_dump_json(by_alias=True)
+
+
+@pytest.mark.parametrize("length", range(len(SILENCE_TEXT) + 1))
+def test_the_reason_for_no_verdict_survives_the_truncation_of_its_message(length: int) -> None:
+    try:
+        found = parse_verdict(SILENCE_TEXT[:length])
+    except BadMessage:
+        assert '"message":"' not in SILENCE_TEXT[:length], "the reason is complete"
+        return
+
+    assert isinstance(found, NoVerdict)
+    assert found.reason == "WindowEmpty"
+    assert SILENCE.message.replace("\n", " ").startswith(found.message)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT[:-3],
+        json.dumps({**json.loads(VERDICT_TEXT), "v": 2})[:-3],
+        json.dumps({**json.loads(VERDICT_TEXT), "extra": 1}),
+        VERDICT_TEXT.replace('"drifted":true', '"drifted":3')[:-3],
+        '{"v":1,"kind":"Failure","reason":"X","message":"no',
+        '{"v":1,"kind":"NoVerdict","message":"no',
+        ',"scores":[' * 300,
+        None,
+    ],
+)
+def test_only_a_truncated_message_of_drift_is_completed(text: str | None) -> None:
+    with pytest.raises(BadMessage):
+        parse_verdict(text)
 
 
 @pytest.mark.parametrize(("containers", "expected"), [(1, 4096), (3, 2457), (11, 945)])

@@ -99,7 +99,7 @@ def run(
         report.drifted_features,
         report.compared_features,
     )
-    return verdict_of(report, uri)
+    return verdict_of(report, uri, config.message_bytes)
 
 
 def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder: Path) -> DriftReport | NoVerdict:

@@ -1,4 +1,4 @@
-"""Summarises a report in the termination message: the columns with the most drift, in at most 4,096 bytes."""
+"""Summarises a report in the termination message: the columns with the most drift, in the bytes that the pod allows."""
 
 import json
 from decimal import Decimal
@@ -18,8 +18,8 @@ _CHECK_TEXT = 120
 _LARGEST = 999_999_000_000.0
 
 
-def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
-    """Build the message. If it is too long, findings and the columns with the least drift are dropped."""
+def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYTES) -> DriftVerdict:
+    """Build the message of at most `limit` bytes: findings and the columns with the least drift are dropped."""
     features = [_score(feature) for feature in report.features[:_WORST]]
     findings = [cut(finding, _LINE) for finding in report.quality_findings[:_FINDINGS]]
     message = DriftVerdict(
@@ -40,7 +40,7 @@ def verdict_of(report: DriftReport, report_uri: str | None) -> DriftVerdict:
         report_uri=report_uri,
         time=report.time,
     )
-    while _size(message) > MAX_BYTES and (shorter := _shorter(message)) is not None:
+    while _size(message) > limit and (shorter := _shorter(message)) is not None:
         message = shorter
     return message
 

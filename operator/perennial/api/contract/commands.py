@@ -108,6 +108,7 @@ class PollConfig(Model):
     kind: Literal["Poll"] = "Poll"
     storage: Storage = Field(Storage())
     inputs: tuple[Input, ...] = ()
+    message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
 
 
 class CaptureConfig(Model):
@@ -169,6 +170,7 @@ class DriftConfig(Model):
     ground_truth: GroundTruth | None = None
     predictions: Predictions = Field(Predictions())
     report: S3Uri | None = None
+    message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
     scratch: str = ROOT
 
 

@@ -110,7 +110,10 @@ class NothingToPublish(AgentMessage):
 
 
 class DriftVerdict(AgentMessage):
-    """`drift` has compared the window with the reference."""
+    """`drift` has compared the window with the reference.
+
+    Lists come last: if the kubelet truncates the message, the operator still reads the verdict.
+    """
 
     kind: Literal["DriftVerdict"] = "DriftVerdict"
     drifted: bool
@@ -118,18 +121,18 @@ class DriftVerdict(AgentMessage):
     compared_features: Count
     reference_rows: Count
     current_rows: Count
-    features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = ()
-    quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()
     degraded: bool | None = None
     likely_degraded: bool | None = None
     unfair: bool | None = None
     labelled_rows: Count | None = None
     predicted_rows: Count | None = None
-    scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = ()
     passed_over: Count | None = None
     """Number of files beside the data that were not read, since their names are not those of data."""
-    report_uri: Annotated[str, Field(max_length=1024)] | None = None
     time: Timestamp
+    report_uri: Annotated[str, Field(max_length=1024)] | None = None
+    scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = ()
+    features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = ()
+    quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()
 
 
 class NoVerdict(AgentMessage):

@@ -19,7 +19,7 @@ from perennial.core.kinds import CRON_JOB, TRAINING_JOB, Key, Raw
 from perennial.core.labels import POLLED_INPUTS_ANNOTATION
 from perennial.core.names import child_name, digest_of, owner_labels
 from perennial.core.podspec import agent_container, owner_reference, pod_options, pod_security, storage_volumes
-from perennial.core.termination import BadMessage, parse_message
+from perennial.core.termination import BadMessage, message_budget, parse_message
 from perennial.core.times import canonical_time, moment_of, parse_duration
 from perennial.core.waiting import clean
 from perennial.training.context import NO_POLLS, Context, PollError, Polls
@@ -76,7 +76,9 @@ def build_poll_cron_job(resource: TrainingJob, config: OperatorConfig) -> Raw | 
 
 
 def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) -> dict[str, Any]:
-    poll = PollConfig(storage=spec.storage or Storage(), inputs=spec.inputs or ())
+    poll = PollConfig(
+        storage=spec.storage or Storage(), inputs=spec.inputs or (), message_bytes=message_budget(containers=1)
+    )
     account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
     options = {**pod_options(spec), **account}
     return {

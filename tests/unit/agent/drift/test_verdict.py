@@ -56,6 +56,14 @@ def test_numbers_as_text(value, text):
     assert decimal_text(value) == text
 
 
+@pytest.mark.parametrize("limit", [4096, 2457, 945, 600])
+def test_a_verdict_fits_the_bytes_that_the_pod_allows(limit):
+    many = report([feature(f"column {index}" * 4) for index in range(30)], ["finding" * 20] * 5)
+    message = verdict_of(many, "s3://r/m-1/report.html", limit)
+    assert len(message.model_dump_json(by_alias=True, exclude_none=True).encode()) <= limit
+    assert (message.drifted, message.drifted_features, message.compared_features) == (True, 30, 30)
+
+
 def test_the_ten_worst_columns_are_told():
     message = verdict_of(report([feature(f"c{index}") for index in range(30)]), "s3://r/m-1/report.html")
     assert [score.name for score in message.features] == [f"c{index}" for index in range(10)]
