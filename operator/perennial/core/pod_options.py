@@ -88,14 +88,21 @@ def refused_keys(asked: Mapping[str, Iterable[str]], allowed: Iterable[str]) -> 
     )
 
 
+def refused_account(account: str | None, rules: PodRules) -> str | None:
+    """Explain that the operator's settings do not allow a ServiceAccount; None if they do, or none is set."""
+    if account is None or account in rules.service_accounts:
+        return None
+    return (
+        f"spec.serviceAccountName: {account} is not an allowed ServiceAccount; remove it, or ask the "
+        "administrator to add it to config.pods.serviceAccounts in the chart's values"
+    )
+
+
 def refusal(spec: PodExtras, rules: PodRules) -> str | None:
     """Explain which setting of the operator forbids these pods, and what to do; None if they are allowed."""
-    account = spec.service_account_name
-    if account is not None and account not in rules.service_accounts:
-        return (
-            f"spec.serviceAccountName: {account} is not an allowed ServiceAccount; remove it, or ask the "
-            "administrator to add it to config.pods.serviceAccounts in the chart's values"
-        )
+    account = refused_account(spec.service_account_name, rules)
+    if account is not None:
+        return account
     if _asks_for_root(spec) and not rules.allow_root:
         return (
             "spec.security requests root, which the operator's settings forbid; set another runAsUser, remove "

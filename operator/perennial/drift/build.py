@@ -128,6 +128,7 @@ def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent:
             },
             "spec": {
                 **pod_options(spec),
+                **({"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}),
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,

@@ -8,6 +8,8 @@ from perennial.api.driftmonitor.resource import Retrain
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 from perennial.core.conditions import READY, Wanted, find, settle
 from perennial.core.decision import Action, Apply, Create, Decision, EventNote
+from perennial.core.pod_options import refused_account
+from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.drift import reasons
 from perennial.drift.build import SUSPEND_MANAGER, cron_job, is_repeated, repeated_job, suspension
@@ -35,7 +37,9 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     results = comparison_results(observed.jobs, observed.pods, now)
     history = update_history(resource.status, results, digest, now, _counted_findings(observed))
     requested = request_training(history, policy, now)
-    context = Context(observed, requested, model, find_problem(observed), now, without_data=_without_data(results))
+    context = Context(
+        observed, requested, model, _problem_of(observed, config), now, without_data=_without_data(results)
+    )
     wanted = conditions_of(context)
     waits = is_due(context.history, policy)
     return Decision(
@@ -44,6 +48,11 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
         events=_events(context, wanted),
         requeue_after=request_wait(context.history, policy, now) if waits else None,
     )
+
+
+def _problem_of(observed: Observed, config: OperatorConfig) -> Problem | None:
+    refused = refused_account(observed.resource.spec.service_account_name, config.pods)
+    return Problem(reasons.NOT_ALLOWED, refused, fatal=True) if refused is not None else find_problem(observed)
 
 
 def _retrain_policy(observed: Observed) -> Retrain | None:

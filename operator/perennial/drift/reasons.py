@@ -11,6 +11,7 @@ SUSPENDED = "Suspended"
 NO_VERDICT_YET = "NoVerdictYet"
 NO_VERDICT = "NoVerdict"
 NEW_MODEL = "NewModel"
+NOT_ALLOWED = "NotAllowed"
 TARGET_NOT_FOUND = "TargetNotFound"
 TARGET_NOT_READY = "TargetNotReady"
 CAPTURE_NOT_ENABLED = "CaptureNotEnabled"
@@ -55,6 +56,12 @@ QUIET = frozenset({TARGET_NOT_READY})
 """Reasons of Ready=False that occur in normal operation and need no Event."""
 
 REASONS: tuple[ReasonDoc, ...] = (
+    ReasonDoc(
+        NOT_ALLOWED,
+        "Ready, Stalled",
+        "The operator's settings do not allow the ServiceAccount.",
+        "Remove spec.serviceAccountName, or have it added to config.pods.serviceAccounts.",
+    ),
     ReasonDoc(WATCHING, "Ready", "Comparisons run on schedule and give verdicts.", "Nothing."),
     ReasonDoc(SUSPENDED, "Ready", "spec.suspend is true: no comparison starts.", "Set it to false to resume."),
     ReasonDoc(

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Apply, Create
 from perennial.core.failures import TABLE
 from perennial.core.kinds import Raw
 from perennial.drift.controller import CONTROLLER
 from tests.support.builders import drift_monitor
 from tests.support.memory import START as NOW
+from tests.support.memory import Store
 from tests.unit.drift.worlds import (
     NEW,
     OLD,
@@ -436,3 +438,17 @@ def test_a_monitor_without_data_is_not_ready_after_three_comparisons_and_writes_
 
     world += [complete_job("churn-6", "2026-01-31T06:00:00Z"), pod("churn-6", verdict(), at="2026-01-31T06:00:00Z")]
     assert conditions(decide(resource, *world))["Ready"] == ("True", "Watching")
+
+
+def test_the_account_of_the_pods_must_be_allowed() -> None:
+    resource = drift_monitor(serviceAccountName="reader")
+    refused = decide(resource, target())
+    assert refused.actions == ()
+    assert conditions(refused)["Stalled"] == ("True", "NotAllowed")
+
+    allowed = OperatorConfig.model_validate({"pods": {"serviceAccounts": ["reader"]}})
+    seen = CONTROLLER.observe(CONTROLLER.parse(resource), Store.of([resource, target()]))
+    (action,) = CONTROLLER.decide(seen, allowed, NOW).actions
+    assert isinstance(action, Apply)
+    spec = action.manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("reader", False)

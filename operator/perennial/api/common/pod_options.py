@@ -72,16 +72,20 @@ class Spread(Model):
     )
 
 
+ServiceAccountName = Annotated[
+    ObjectName | None,
+    Field(
+        description="ServiceAccount of the pods, such as one with cloud storage permissions. The operator's settings "
+        "must allow it (pods.serviceAccounts). Unset: the namespace's default. No API server token is mounted in "
+        "either case.",
+    ),
+]
+
+
 class PodExtras(PodOptions):
     """Options of pods that run user code."""
 
-    service_account_name: ObjectName | None = Field(
-        None,
-        description="ServiceAccount of the pods, such as one with cloud storage permissions. The operator's settings "
-        "must "
-        "allow it (pods.serviceAccounts). Unset: the namespace's default. No API server token is mounted in either "
-        "case.",
-    )
+    service_account_name: ServiceAccountName = None
     security: Security | None = Field(
         None, description="User and group of the containers that run user code. Unset: those of the images."
     )

@@ -18,6 +18,7 @@ from perennial.api.common.base import (
     rules,
 )
 from perennial.api.common.pod import PodOptions, Storage, Workspace
+from perennial.api.common.pod_options import ServiceAccountName
 from perennial.api.common.schedule import Schedule, TimeZone
 from perennial.api.driftmonitor.checks import (
     WITHOUT_TRUTH,
@@ -242,6 +243,7 @@ class DriftMonitorSpec(PodOptions):
     report: Report | None = Field(
         None, description="Location of the reports. Unset: no reports, only status and metrics."
     )
+    service_account_name: ServiceAccountName = None
     storage: Storage | None = Field(
         None, description="Access to S3-compatible storage for reference, captured requests and report."
     )
