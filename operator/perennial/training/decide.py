@@ -35,9 +35,12 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     status, missed = with_schedule(spec, status, now)
     step = _next_step(context, with_pulled(context, with_baseline(status, context.polls)))
     events = (*missed, *poll_events(context), *step.events)
-    if step.status is None:
+    known = step.status
+    if known is None and status.current_run != observed.resource.status.current_run:
+        known = status  # a run that only its Job still knew: written before that Job can go
+    if known is None:
         return Decision(status=None, events=events, requeue_after=step.requeue_after)
-    status = with_conditions(context, with_sweep(context, step.status), step.progress)
+    status = with_conditions(context, with_sweep(context, known), step.progress)
     obsolete = delete_obsolete_jobs(context, status)
     return Decision(
         status=status.dump(),

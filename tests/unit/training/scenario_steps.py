@@ -84,6 +84,8 @@ def _shrink_jobs(cluster: Cluster) -> None:
 def _delete_jobs(cluster: Cluster) -> None:
     for name in list(cluster.jobs):
         cluster.remove_job(name)
+    if not cluster.resource.get("status", {}).get("runCount"):
+        cluster.hashes = {}  # wiped status, and now no Jobs: nothing in the cluster remembers any run
 
 
 SWEEP = {"grid": {"depth": ["1", "2", "3"]}, "parallel": 2, "objective": {"metric": "auc"}}

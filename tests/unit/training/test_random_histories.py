@@ -6,7 +6,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.builders import training_job
@@ -38,7 +38,13 @@ def walk(history: list[tuple[str, tuple[str, int]]]) -> Cluster:
     return cluster
 
 
+WHOLE = ("whole", 1)
+FORGOTTEN = ["wait", "pod lost", "seed 1", "status wiped", "jobs deleted by hand"]
+"""A run that only its ended Job still knew, while the last word of its pod was waited for."""
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(history=[(event, WHOLE) for event in FORGOTTEN])
 @given(history=st.lists(st.tuples(steps, reconciles), max_size=25))
 def test_one_job_at_a_time_no_number_twice_and_rest_at_the_end(history: list[tuple[str, tuple[str, int]]]) -> None:
     cluster = walk(history)
