@@ -57,6 +57,9 @@ def policy(server: Server, chart: Callable[[Any], Rendered]) -> Iterator[None]:
     )
     yield
     kubectl(server.kubeconfig, "delete", "-f", "-", text=dump(made))
+    # A deleted policy is enforced for a while too, and the tests that follow share the server.
+    until(lambda: server.create(FORGED, name, dry=True).ok, "the policy on approvals is gone")
+    until(lambda: write_status(server, MODEL_DEPLOYMENT, name, "ana", dry=True).ok, "the policy on status is gone")
 
 
 def annotate(server: Server, namespace: str, user: str, **annotations: str | None) -> Answer:
