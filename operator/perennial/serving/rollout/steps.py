@@ -99,7 +99,7 @@ def _known_candidate(record: RolloutRecord | None, stable: Revision | None, cont
         known = None
     if known is not None and target is not None and known.hash == target.hash:
         return _confirmed(known, target, stable, context)
-    origin = _unassigned(taken, known or target, context)
+    origin = _unassigned(taken, (known, target), context)
     if origin is None:
         return None
     if known is None or known.hash != origin.hash:
@@ -107,13 +107,17 @@ def _known_candidate(record: RolloutRecord | None, stable: Revision | None, cont
     return _confirmed(known, origin, stable, context)
 
 
-def _unassigned(taken: Set[str], preferred: Revision | None, context: Context) -> Revision | None:
-    """Find a revision by its Deployment, if it has no role yet."""
+def _unassigned(taken: Set[str], expected: tuple[Revision | None, ...], context: Context) -> Revision | None:
+    """Find an expected revision by its Deployment, if it has no role yet.
+
+    Any other Deployment without a role is left from a rollout that has ended, such as that of a previous revision whose
+    deletion was interrupted. Only while the wanted revision is unknown may it be the candidate.
+    """
     deployments = (item for item in context.observed.deployments if item.metadata.deletion_timestamp is None)
     found = (recorded_revision(item, item.metadata.creation_timestamp or context.time) for item in deployments)
-    free = [item for item in found if item is not None and item.hash not in taken]
-    wanted = (item for item in free if preferred is not None and item.hash == preferred.hash)
-    return next(wanted, free[0] if free else None)
+    free = {item.hash: item for item in found if item is not None and item.hash not in taken}
+    named = (free[revision.hash] for revision in expected if revision is not None and revision.hash in free)
+    return next(named, next(iter(free.values()), None) if context.target is None else None)
 
 
 def _confirmed(known: Candidate, origin: Revision, stable: Revision | None, context: Context) -> Candidate:

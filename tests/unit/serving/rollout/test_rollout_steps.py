@@ -1,5 +1,7 @@
 """The way of a revision, step by step, in a cluster in memory."""
 
+import copy
+
 import pytest
 
 from perennial.core.labels import RETRY_ANNOTATION
@@ -511,3 +513,24 @@ def test_a_pod_that_crashes_beside_one_that_answers_is_told_of() -> None:
     assert "1 of 2 pods" in found["message"]
     assert "exit code 7" in found["message"]
     assert cluster.truth("Stalled") is None
+
+
+def test_an_interrupted_deletion_of_the_previous_revision_is_no_rollout() -> None:
+    """Killed after the Service had dropped it and before its Deployment was gone: it was taken for a candidate."""
+    cluster = served(rollout={"keepPrevious": "1m"})
+    cluster.publish("b", 2)
+    cluster.settle()
+    cluster.set_ready(cluster.status["candidate"]["name"])
+    cluster.settle()
+    leftover = copy.deepcopy(cluster.live("Deployment", cluster.status["previous"]["name"]))
+    cluster.wait(61)
+    cluster.settle()
+    before = cluster.status["history"]
+    assert [entry["result"] for entry in before] == ["Promoted", "Promoted"]
+
+    cluster.store.put(leftover)
+    cluster.settle()
+
+    assert cluster.status["history"] == before
+    assert "candidate" not in cluster.status
+    assert cluster.names("Deployment") == [cluster.status["stable"]["name"]]
