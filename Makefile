@@ -25,7 +25,7 @@ image: ## Build the image of the operator and agent
 test: ## Run all suites: the fast ones, then faults and e2e on the embedded cluster
 	@$(DEV) python -m tools.test all
 
-test-fast: ## Run unit, golden, reconcile and contract: about 80 s on two cores
+test-fast: ## Run unit, golden, reconcile and contract: about 70 s on two cores
 	@$(DEV) python -m tools.test fast
 
 unit: ## Run one suite: pure functions, the agent against a local S3 server
