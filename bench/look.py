@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.figures import Figure, table
 from perennial.core.serialized import serialized_bytes
-from tests.unit.training.objects import resource
+from tests.support.builders import training_job
 from tests.unit.training.simulation import Cluster
 from tests.unit.training.test_limits import LIMITS, PARAMETERS, WIDE
 
@@ -58,7 +58,7 @@ def main() -> int:
 
 def slowest(spec: dict[str, Any]) -> float:
     """Milliseconds of a look, in the slowest of the first states of a resource."""
-    cluster = Cluster(resource=resource(spec, resourceVersion="1"), most_alive=64)
+    cluster = Cluster(resource=training_job(spec, resourceVersion="1"), most_alive=64)
     found = []
     for _ in range(3):
         found.append(timed(cluster))
@@ -68,7 +68,7 @@ def slowest(spec: dict[str, Any]) -> float:
 
 def of_history() -> float:
     """Milliseconds of a look at a resource whose status is as large as it gets."""
-    cluster = Cluster(resource=resource({"history": {"runs": 50}}, resourceVersion="1"))
+    cluster = Cluster(resource=training_job({"history": {"runs": 50}}, resourceVersion="1"))
     cluster.settle()
     (first,) = cluster.resource["status"]["runs"]
     fat = {**first, "parameters": PARAMETERS}
