@@ -1,6 +1,7 @@
 """TrainingJobs in the real Kueue: quota, eviction by a more urgent one, re-admission, and who wrote what."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,6 +59,10 @@ def written_by_us(job: Raw) -> list[str]:
     return found
 
 
+async def left_the_queue(world: World, name: str) -> bool:
+    return not await world.children(JOB, name) and not await world.children(POD, name)
+
+
 async def test_quota_eviction_and_admission_again(world: World) -> None:
     await world.train("first", **in_queue("routine"))
     await until_phase(world, "first", "Running")
@@ -104,8 +109,11 @@ async def test_a_queue_that_does_not_exist_is_named(world: World) -> None:
 
 
 async def test_a_run_whose_queue_was_wrong_goes_on_once_it_is_right(world: World) -> None:
-    await world.change(TRAINING_JOB, "second", suspend=True)
-    await world.change(TRAINING_JOB, "first", suspend=True)
+    # One after the other, each until its Job and pods are gone: else Kueue admits one that is just leaving.
+    for name in ("first", "second"):
+        await world.change(TRAINING_JOB, name, suspend=True)
+        await until_phase(world, name, "Suspended")
+        await within(partial(left_the_queue, world, name), f"Job and pods of {name} are gone", 120)
     await world.change(TRAINING_JOB, "lost", suspend=True, queue={"name": QUEUE})
     await until_phase(world, "lost", "Suspended")
     await world.change(TRAINING_JOB, "lost", suspend=False)
