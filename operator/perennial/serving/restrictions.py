@@ -5,33 +5,19 @@ from fnmatch import fnmatchcase
 
 from perennial.api.contract.settings import PodRules
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
-from perennial.core.pod_options import refusal
+from perennial.core.pod_options import refusal, refused_keys
 from perennial.core.problem import Problem
 from perennial.serving import reasons
 
 
 def refused_annotations(spec: ModelDeploymentSpec, allowed: Iterable[str]) -> Problem | None:
     """Check the annotations of the spec against the installation's list of keys; None when all are allowed."""
-    patterns = tuple(allowed)
     asked = {
         "spec.podAnnotations": spec.pod_annotations or {},
         "spec.service.annotations": (spec.service.annotations if spec.service else None) or {},
     }
-    refused = [
-        f"{field}: {key}"
-        for field, annotations in asked.items()
-        for key in sorted(annotations)
-        if not any(fnmatchcase(key, pattern) for pattern in patterns)
-    ]
-    if not refused:
-        return None
-    known = ", ".join(patterns) or "none"
-    return Problem(
-        reasons.ANNOTATION_NOT_ALLOWED,
-        f"{'; '.join(refused)[:1000]}: this installation allows {known[:300]}. Remove it, or ask the administrator "
-        "to add it to config.allowedAnnotations in the chart's values",
-        fatal=True,
-    )
+    said = refused_keys(asked, allowed)
+    return Problem(reasons.ANNOTATION_NOT_ALLOWED, said, fatal=True) if said is not None else None
 
 
 def refused_pods(spec: ModelDeploymentSpec, rules: PodRules) -> Problem | None:
