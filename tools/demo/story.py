@@ -9,7 +9,8 @@ import yaml
 
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import Verdict
-from perennial.api.modeldeployment.resource import ModelDeployment, Revision
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import Revision
 from perennial.api.trainingjob.resource import TrainingJob
 from tools.cluster.errors import ClusterError
 from tools.cluster.progress import step

@@ -1,7 +1,8 @@
 """The children of a rollout state: what to apply and what to delete."""
 
 from perennial.api.contract.settings import OperatorConfig
-from perennial.api.modeldeployment.resource import ModelDeployment, Revision, RolloutRecord
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import Revision, RolloutRecord
 from perennial.core.decision import Action, Apply, Delete
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, NETWORK_POLICY, Raw
 from perennial.core.labels import ROLLOUT_ANNOTATION

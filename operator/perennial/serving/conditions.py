@@ -8,7 +8,8 @@ what serves. A rollout caused by a change of the spec sets `Reconciling`, and `S
 from dataclasses import dataclass
 from datetime import timedelta
 
-from perennial.api.modeldeployment.resource import ModelDeployment, Revision
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready
 from perennial.core.labels import RETRY_ANNOTATION
 from perennial.core.problem import Problem

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from perennial.api.contract.settings import OperatorConfig
-from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus, Revision
+from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus
+from perennial.api.modeldeployment.rollout import Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, settle
 from perennial.core.decision import Decision, EventNote
 from perennial.core.problem import Problem

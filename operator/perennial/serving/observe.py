@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError
 from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
 from perennial.api.kubernetes import Deployment, Pod
 from perennial.api.modeldeployment.models import OciUri
-from perennial.api.modeldeployment.resource import ModelDeployment, RolloutRecord
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import RolloutRecord
 from perennial.core.decision import World
 from perennial.core.kinds import (
     AUTOSCALER,

@@ -8,7 +8,8 @@ from perennial.api.common.pod import EnvFromSource, EnvVar
 from perennial.api.common.pod_options import PodExtras
 from perennial.api.contract.settings import OperatorConfig, RuntimePreset
 from perennial.api.modeldeployment.models import OCI
-from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec, Revision
+from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
+from perennial.api.modeldeployment.rollout import Revision
 from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
 from perennial.core.names import child_name, digest_of
 from perennial.core.problem import Problem

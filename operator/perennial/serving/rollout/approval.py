@@ -6,7 +6,8 @@ annotations that their manifests do not contain.
 
 from dataclasses import dataclass, replace
 
-from perennial.api.modeldeployment.resource import Approval, Candidate, ModelDeployment, Revision
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import Approval, Candidate, Revision
 from perennial.core.conditions import READY, find
 from perennial.core.decision import EventNote
 from perennial.core.labels import (

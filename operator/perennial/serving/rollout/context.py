@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from perennial.api.modeldeployment.resource import Approval, Candidate, HistoryEntry, Revision
+from perennial.api.modeldeployment.rollout import Approval, Candidate, HistoryEntry, Revision
 from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time

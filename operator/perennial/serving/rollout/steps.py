@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 
 from perennial.api.kubernetes import condition
-from perennial.api.modeldeployment.resource import Approval, Candidate, HistoryEntry, Revision, RolloutRecord
+from perennial.api.modeldeployment.rollout import Approval, Candidate, HistoryEntry, Revision, RolloutRecord
 from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
 from perennial.core.labels import ABORT_ANNOTATION
