@@ -191,10 +191,41 @@ class DeploymentStatus(Model):
     conditions: KubeConditions = ()
 
 
+class ContainerPort(Model):
+    """A port of a container."""
+
+    name: str = ""
+    container_port: int = 0
+
+
+class Container(Model):
+    """A container of a pod template."""
+
+    name: str = ""
+    ports: Annotated[tuple[ContainerPort, ...], BeforeValidator(_or_empty_list)] = ()
+
+
+Containers = Annotated[tuple[Container, ...], BeforeValidator(_or_empty_list)]
+
+
+class PodSpec(Model):
+    """Containers of a pod template."""
+
+    init_containers: Containers = ()
+    containers: Containers = ()
+
+
+class PodTemplate(Model):
+    """Template of a Deployment's pods."""
+
+    spec: PodSpec = PodSpec()
+
+
 class DeploymentSpec(Model):
     """Fields of a Deployment's spec that the operator reads."""
 
     replicas: int = 1
+    template: PodTemplate = PodTemplate()
 
 
 class Deployment(Model):

@@ -81,6 +81,12 @@ DEFINITIONS: tuple[Definition, ...] = (
             REASON,
             Column("Phase", ".status.phase", description="Summary for people."),
             Column("Replicas", ".status.readyReplicas", "integer", description="Number of ready pods."),
+            Column(
+                "Weight",
+                ".status.candidate.weight",
+                "integer",
+                description="Percentage of the requests that a canary gets.",
+            ),
             Column("Run", ".status.stable.run", priority=1, description="Training run of the stable revision."),
             Column("URL", ".status.url", priority=1, description="Address for predictions inside the cluster."),
             Column("Digest", ".status.stable.digest", priority=1),

@@ -4,27 +4,31 @@ from perennial.api.contract.settings import OperatorConfig
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision, RolloutRecord
 from perennial.core.decision import Action, Apply, Delete
-from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, NETWORK_POLICY, Raw
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, NETWORK_POLICY, SERVICE, Raw
 from perennial.core.labels import ROLLOUT_ANNOTATION
-from perennial.serving.annotations import recorded_agent, recorded_port
+from perennial.serving.annotations import recorded_agent, recorded_revision
 from perennial.serving.children.autoscaler import autoscaled, autoscaler
 from perennial.serving.children.deployment import deployment
-from perennial.serving.children.metadata import selector_of
+from perennial.serving.children.metadata import selector_of, split_selector
 from perennial.serving.children.network_policy import network_policy
 from perennial.serving.children.server import Plan
-from perennial.serving.children.service import Traffic, disruption_budget, service
-from perennial.serving.revision import traffic_port
+from perennial.serving.children.service import Traffic, disruption_budget, revision_service, service
 from perennial.serving.rollout.context import Context, State
-from perennial.serving.rollout.steps import wanted_replicas
+from perennial.serving.rollout.sizes import size_of
+from perennial.serving.rollout.strategy import addressed
 
 SCALE_MANAGER = "perennial-scale"
 
 
 def actions_of(state: State, context: Context, config: OperatorConfig) -> tuple[Action, ...]:
-    """List all children to apply and delete. The Service only ever selects a revision that is ready."""
+    """List all children to apply and delete. The Service only ever selects revisions that are ready.
+
+    Numbers of pods come first: the stable revision has asked for its pods before a failed candidate loses its traffic.
+    """
     # Before a rollback the previous revision is scaled up.
     returning = state.previous if state.rolling_back else None
-    live = tuple(revision for revision in (state.stable, state.active_candidate, returning) if revision is not None)
+    starting = None if state.waiting_for_pods else state.active_candidate
+    live = tuple(revision for revision in (state.stable, starting, returning) if revision is not None)
     applied = [action for revision in live for action in _revision_actions(revision, state, context, config)]
     return (*applied, *_traffic_actions(state, context), *_deletions(state, context))
 
@@ -41,11 +45,12 @@ def _revision_actions(revision: Revision, state: State, context: Context, config
         image = (recorded_agent(known) if known is not None else None) or config.agent.image
         plan = Plan(resource, context.shape.server, config.agent.model_copy(update={"image": image}), config.pods)
         actions.append(Apply(deployment(plan, revision)))
-    wanted = wanted_replicas(revision, state, context)
+    size = size_of(revision, state, context)
     if autoscaled(resource.spec):
-        actions.append(Apply(autoscaler(resource, revision, wanted, config.runtimes)))
-    if known is None or not autoscaled(resource.spec):
+        actions.append(Apply(autoscaler(resource, revision, (size.least, size.most), config.runtimes)))
+    if known is None or size.now is not None:
         # The autoscaler owns `replicas` from its first action on; a new Deployment does not wait for it.
+        wanted = size.least if size.now is None else size.now
         actions.append(Apply(_scale(resource, revision, wanted), manager=SCALE_MANAGER))
     return actions
 
@@ -60,22 +65,55 @@ def _scale(resource: ModelDeployment, revision: Revision, replicas: int) -> Raw:
 
 
 def _traffic_actions(state: State, context: Context) -> list[Action]:
-    """Apply the Service, the disruption budget and the NetworkPolicy of the revision that serves."""
+    """Apply the Services, the disruption budget and the NetworkPolicy of what serves."""
     revision = state.service_target
-    port = _port_of(revision, context) if revision is not None else None
-    if revision is None or port is None:
+    traffic = _traffic(state, revision, context) if revision is not None else None
+    if traffic is None:
         return []
     resource = context.observed.resource
-    traffic = Traffic(
-        selector=selector_of(resource.metadata.name, revision.hash),
-        port=port,
-        secure=context.speaks_tls(revision),
-        record=_record(state, context),
-    )
     return [
+        *_address_actions(state, context),
         Apply(service(resource, traffic)),
         Apply(disruption_budget(resource, traffic)),
         *_access_actions(state, context),
+    ]
+
+
+def _traffic(state: State, revision: Revision, context: Context) -> Traffic | None:
+    """Find the pods that take requests: those of one revision, or of two while a canary shares the traffic."""
+    shared, record = _shared_port(state, context), _record(state, context)
+    name, secure = context.observed.resource.metadata.name, context.speaks_tls(revision)
+    if shared is not None:
+        return Traffic(split_selector(name), shared, secure, record)
+    port = context.port_of(revision)
+    return Traffic(selector_of(name, revision.hash), port, secure, record) if port is not None else None
+
+
+def _shared_port(state: State, context: Context) -> int | str | None:
+    """Find the port of both revisions of a canary; None while only one revision takes requests."""
+    if state.splitting is None or state.stable is None:
+        return None
+    if state.active_candidate is not None and not state.leaving:
+        return context.shared_port(state.stable, state.active_candidate)
+    known = context.observed.deployment(state.splitting.name)
+    other = recorded_revision(known, context.time) if known is not None else None
+    return context.shared_port(state.stable, other) if other is not None else None
+
+
+def _address_actions(state: State, context: Context) -> list[Action]:
+    """Apply the Services of single revisions."""
+    resource, found = context.observed.resource, addressed(state, context)
+    ports = [(revision, context.port_of(revision)) for revision in found]
+    return [
+        Apply(
+            revision_service(
+                resource,
+                revision,
+                Traffic(selector_of(resource.metadata.name, revision.hash), port, context.speaks_tls(revision)),
+            )
+        )
+        for revision, port in ports
+        if port is not None
     ]
 
 
@@ -84,7 +122,9 @@ def _record(state: State, context: Context) -> dict[str, str]:
         # A stable revision that is gone for good is no longer what was promoted.
         return {ROLLOUT_ANNOTATION: ""} if context.observed.record is not None else {}
     latest = state.history[0] if state.history else None
-    record = RolloutRecord(stable=state.stable, previous=state.previous, failed=state.failed, latest=latest)
+    record = RolloutRecord(
+        stable=state.stable, previous=state.previous, failed=state.failed, progress=state.progress, latest=latest
+    )
     return {ROLLOUT_ANNOTATION: record.model_dump_json(by_alias=True, exclude_none=True)}
 
 
@@ -95,19 +135,11 @@ def _access_actions(state: State, context: Context) -> list[Action]:
     if access is None:
         return []
     live = (revision for revision in (state.stable, state.active_candidate, state.previous) if revision is not None)
-    ports = [port for port in (_port_of(revision, context) for revision in live) if port is not None]
+    ports = [port for port in (context.port_of(revision) for revision in live) if port is not None]
     server = context.shape.server if context.shape is not None else None
     metrics = [server.metrics_port] if server is not None and server.metrics_port is not None else []
     health = [port + 1 for port in ports] if resource.spec.capture is not None else []
     return [Apply(network_policy(resource, access, ports, [*metrics, *health]))]
-
-
-def _port_of(revision: Revision, context: Context) -> int | None:
-    """Find the port that takes requests: from the spec, or from the record of a revision it no longer describes."""
-    if context.shape is not None and context.can_build(revision):
-        return traffic_port(context.observed.resource.spec, context.shape.server)
-    known = context.observed.deployment(revision.name)
-    return recorded_port(known) if known is not None else None
 
 
 def _deletions(state: State, context: Context) -> list[Action]:
@@ -116,6 +148,9 @@ def _deletions(state: State, context: Context) -> list[Action]:
     kept = {
         revision.name for revision in (state.stable, state.active_candidate, state.previous) if revision is not None
     }
+    if state.leaving and state.progress is not None:
+        kept.add(state.progress.name)
+    services = {observed.resource.metadata.name, *(revision.name for revision in addressed(state, context))}
     scaled = kept if autoscaled(observed.resource.spec) else set()
     deployments = [
         Delete(DEPLOYMENT, item.metadata.namespace, item.metadata.name, item.metadata.uid)
@@ -127,9 +162,14 @@ def _deletions(state: State, context: Context) -> list[Action]:
         for meta in observed.autoscalers
         if meta.name not in scaled and meta.deletion_timestamp is None
     ]
+    addresses = [
+        Delete(SERVICE, meta.namespace, meta.name, meta.uid)
+        for meta in observed.services
+        if meta.name not in services and meta.deletion_timestamp is None
+    ]
     policies = [
         Delete(NETWORK_POLICY, meta.namespace, meta.name, meta.uid)
         for meta in observed.policies
         if observed.resource.spec.network_policy is None and meta.deletion_timestamp is None
     ]
-    return [*policies, *autoscalers, *deployments]
+    return [*policies, *addresses, *autoscalers, *deployments]

@@ -22,6 +22,7 @@ from perennial.serving.rollout.context import Context, State
 PROGRESSING = "Progressing"
 ROLLOUT_FAILED = "RolloutFailed"
 AUTOSCALING = "Autoscaling"
+SPLIT_LIMITED = "SplitLimited"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class ConditionInputs:
     """Of the stable revision."""
     scaling_problems: tuple[Problem, ...] = ()
     """What keeps the autoscaler from working."""
+    split_problem: Problem | None = None
+    """What keeps a canary's weight from being met."""
 
     @property
     def resource(self) -> ModelDeployment:
@@ -41,9 +44,25 @@ class ConditionInputs:
         return self.context.observed.resource
 
     @property
+    def beside(self) -> Health:
+        """Health of the candidate while it shares the traffic with the stable revision."""
+        return self.context.health(self.state.candidate) if self.state.splitting is not None else Health()
+
+    @property
+    def available(self) -> int:
+        """Number of available pods that take requests."""
+        return self.health.available + self.beside.available
+
+    @property
     def serving(self) -> bool:
         """Tell whether any pod of the stable revision is available."""
         return self.state.stable is not None and self.health.available > 0
+
+    @property
+    def stopped(self) -> bool:
+        """Tell whether the stable revision was stopped for the candidate."""
+        progress = self.state.own_progress
+        return progress is not None and progress.strategy == "Recreate" and self.health.available == 0
 
     @property
     def reached(self) -> bool:
@@ -60,7 +79,7 @@ class ConditionInputs:
 
 def conditions_of(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """All conditions that should be set."""
-    return (*_main(inputs), *_rollout(inputs), *_autoscaling(inputs))
+    return (*_main(inputs), *_rollout(inputs), *_splitting(inputs), *_autoscaling(inputs))
 
 
 def _main(inputs: ConditionInputs) -> tuple[Wanted, ...]:
@@ -103,13 +122,15 @@ def _serving(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     if stable is None:
         return _not_reached(RECONCILING, reasons.ROLLING_OUT, "the first revision is being created", inputs)
     text = _serving_text(inputs, stable)
+    if inputs.stopped:
+        return (Wanted(READY, "False", reasons.RECREATING, f"{stable.name} is stopped: {_progress(inputs)[1]}"),)
     if health.available == 0:
         cause = health.problem
         reason, why = (cause.reason, cause.message) if cause else (reasons.UNAVAILABLE, f"{health.slow}")
         return (Wanted(READY, "False", reason, f"no pod of {stable.name} is available: {why}"),)
-    if health.available < inputs.resource.spec.replicas.min and not _was_reached(inputs):
+    if inputs.available < inputs.resource.spec.replicas.min and not _was_reached(inputs):
         return _scaling(inputs, text)
-    if health.available < inputs.resource.spec.replicas.min and health.problem is not None:
+    if inputs.available < inputs.resource.spec.replicas.min and health.problem is not None:
         return ready(reasons.DEGRADED, f"{text}; the others are not ready: {health.problem.message}")
     return ready(reasons.SERVING, text)
 
@@ -162,6 +183,12 @@ def _rollout(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     return ()
 
 
+def _splitting(inputs: ConditionInputs) -> tuple[Wanted, ...]:
+    """SplitLimited is True while a canary's weight cannot be met."""
+    problem = inputs.split_problem
+    return (Wanted(SPLIT_LIMITED, "True", problem.reason, problem.message),) if problem is not None else ()
+
+
 def _autoscaling(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Autoscaling is False when something keeps the autoscaler from working."""
     if not inputs.scaling_problems:
@@ -176,7 +203,7 @@ def _progress(inputs: ConditionInputs) -> tuple[str, str]:
         return reasons.ROLLING_OUT, ""
     if candidate.reason is None:
         return reasons.ROLLING_OUT, f"{candidate.name} is starting with {model_title(candidate)}"
-    state = "is" if candidate.reason in reasons.AWAITING_USER else "is not ready:"
+    state = "is" if candidate.reason in reasons.UNDER_WAY else "is not ready:"
     return candidate.reason, f"{candidate.name} with {model_title(candidate)} {state} {candidate.message or ''}"
 
 

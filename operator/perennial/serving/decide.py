@@ -21,7 +21,9 @@ from perennial.serving.observe import Observed
 from perennial.serving.restrictions import refused_annotations, refused_pods, without_refused
 from perennial.serving.revision import Shape, find_model, revision_of, shape_of, with_preset
 from perennial.serving.rollout.context import Context, State
-from perennial.serving.rollout.steps import deadline_of, next_state, previous_expiry
+from perennial.serving.rollout.deadline import deadline_of, previous_expiry
+from perennial.serving.rollout.steps import next_state
+from perennial.serving.rollout.strategy import split_problem
 
 
 def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decision:
@@ -29,7 +31,13 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     context = _context(observed, config, now)
     state = next_state(context)
     spec = context.observed.resource.spec
-    inputs = ConditionInputs(state, context, context.health(state.stable), scaling_problems(spec, config.runtimes))
+    inputs = ConditionInputs(
+        state,
+        context,
+        context.health(state.stable),
+        scaling_problems(spec, config.runtimes),
+        split_problem(state, context),
+    )
     wanted = conditions_of(inputs)
     return Decision(
         status=_status(inputs, wanted, config).dump(),
@@ -53,21 +61,28 @@ def _context(observed: Observed, config: OperatorConfig, now: datetime) -> Conte
 
 
 def _status(inputs: ConditionInputs, wanted: tuple[Wanted, ...], config: OperatorConfig) -> ModelDeploymentStatus:
-    resource, state, health = inputs.resource, inputs.state, inputs.health
+    resource, state, health, beside = inputs.resource, inputs.state, inputs.health, inputs.beside
     meta = resource.metadata
     return ModelDeploymentStatus(
         observed_generation=meta.generation,
         conditions=settle(resource.status.conditions, wanted, meta.generation, inputs.context.now),
         phase=_phase(inputs),
         url=_url(inputs, config.cluster_domain),
-        replicas=health.replicas,
-        ready_replicas=health.ready,
-        selector=selector_text_of(meta.name, state.stable.hash) if state.stable is not None else None,
+        replicas=health.replicas + beside.replicas,
+        ready_replicas=health.ready + beside.ready,
+        selector=_selector(inputs),
         stable=state.stable,
         candidate=state.candidate,
         previous=state.previous,
         history=state.history,
     )
+
+
+def _selector(inputs: ConditionInputs) -> str | None:
+    stable = inputs.state.stable
+    if stable is None:
+        return None
+    return selector_text_of(inputs.resource.metadata.name, None if inputs.state.splitting is not None else stable.hash)
 
 
 def _phase(inputs: ConditionInputs) -> str:
@@ -106,6 +121,8 @@ def _requeue_after(inputs: ConditionInputs, wanted: tuple[Wanted, ...]) -> float
     moments = []
     if state.progressing is not None and state.progressing.ready_since is None:  # else it waits for a user
         moments.append((deadline_of(state.progressing, context) - context.now).total_seconds())
+    if state.wake is not None:
+        moments.append((state.wake - context.now).total_seconds())
     if state.previous is not None:
         moments.append((previous_expiry(state.previous, context) - context.now).total_seconds())
     if any(item.type == RECONCILING and item.reason == reasons.SCALING_UP for item in wanted):

@@ -24,7 +24,7 @@ from perennial.core.kinds import (
     Key,
     Raw,
 )
-from perennial.core.labels import REVISION_LABEL, ROLLOUT_ANNOTATION
+from perennial.core.labels import COMPONENT_LABEL, REVISION_LABEL, ROLLOUT_ANNOTATION, SERVER_COMPONENT
 
 
 class ModelVersion(Model):
@@ -61,10 +61,13 @@ class Observed:
     upstream: Upstream | None
     deployments: tuple[Deployment, ...] = ()
     pods: tuple[Pod, ...] = ()
+    services: tuple[ObjectMeta, ...] = ()
     autoscalers: tuple[ObjectMeta, ...] = ()
     policies: tuple[ObjectMeta, ...] = ()
     selected: str | None = None
     """Hash of the revision that the Service selects."""
+    split: bool = False
+    """The Service selects the pods of all revisions."""
     record: RolloutRecord | None = None
     """What the Service, or else the PodDisruptionBudget, records of the rollout."""
 
@@ -81,6 +84,15 @@ class Observed:
             if pod.metadata.labels.get(REVISION_LABEL) == revision and pod.metadata.deletion_timestamp is None
         )
 
+    def serving_pods(self, *, without: frozenset[str]) -> tuple[Pod, ...]:
+        """Find the pods of other revisions than these hashes, also those that are being deleted."""
+        return tuple(
+            pod
+            for pod in self.pods
+            if pod.metadata.labels.get(REVISION_LABEL, "") not in {"", *without}
+            and pod.metadata.labels.get(COMPONENT_LABEL, SERVER_COMPONENT) == SERVER_COMPONENT
+        )
+
 
 class _ServiceSpec(Model):
     selector: Annotated[dict[str, str], Field(default_factory=dict)]
@@ -94,18 +106,21 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
     """Read the resource's world from the cache."""
     meta = resource.metadata
     owner = Key(MODEL_DEPLOYMENT.kind, meta.namespace, meta.name)
-    services = _called(meta.name, world.children(SERVICE, owner, meta.uid))
+    addresses = world.children(SERVICE, owner, meta.uid)
+    services = _called(meta.name, addresses)
     budgets = _called(meta.name, world.children(DISRUPTION_BUDGET, owner, meta.uid))
     return Observed(
         resource=resource,
         upstream=_upstream(resource, world),
         deployments=tuple(Deployment.model_validate(raw) for raw in world.children(DEPLOYMENT, owner, meta.uid)),
         pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner, meta.uid)),
+        services=tuple(Resource.model_validate(raw).metadata for raw in addresses),
         autoscalers=tuple(Resource.model_validate(raw).metadata for raw in world.children(AUTOSCALER, owner, meta.uid)),
         policies=tuple(
             Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner, meta.uid)
         ),
         selected=_selected(services),
+        split=bool(services) and _selected(services) is None,
         record=next((found for raw in (*services, *budgets) if (found := _record(raw)) is not None), None),
     )
 

@@ -34,6 +34,12 @@ ANNOTATION_NOT_ALLOWED = "AnnotationNotAllowed"
 WAITING_FOR_APPROVAL = "WaitingForApproval"
 PAUSED = "Paused"
 ABORTED = "Aborted"
+MOVING_TRAFFIC = "MovingTraffic"
+HOLDING = "Holding"
+WAITING_FOR_OLD_PODS = "WaitingForOldPods"
+RECREATING = "Recreating"
+TOO_FEW_PODS = "TooFewPods"
+PORTS_DIFFER = "PortsDiffer"
 
 UNRECOVERABLE = frozenset(
     {
@@ -52,11 +58,27 @@ UNRECOVERABLE = frozenset(
 ABORT_IGNORED = "AbortIgnored"
 """Reason of an Event; the condition Ready says the same in its message."""
 
-QUIET = frozenset({ROLLING_OUT, SCALING_UP, WAITING_FOR_MODEL, WAITING_FOR_APPROVAL, PAUSED})
+STEP_STARTED = "StepStarted"
+STABLE_STOPPED = "StableStopped"
+"""Reasons of Events."""
+
+QUIET = frozenset(
+    {
+        ROLLING_OUT,
+        SCALING_UP,
+        WAITING_FOR_MODEL,
+        WAITING_FOR_APPROVAL,
+        PAUSED,
+        MOVING_TRAFFIC,
+        HOLDING,
+        WAITING_FOR_OLD_PODS,
+        RECREATING,
+    }
+)
 """Reasons for not being ready that are expected in a healthy rollout: no Event."""
 
-AWAITING_USER = frozenset({WAITING_FOR_APPROVAL, PAUSED})
-"""Reasons for which a ready candidate waits for a user."""
+UNDER_WAY = frozenset({WAITING_FOR_APPROVAL, PAUSED, MOVING_TRAFFIC, HOLDING, RECREATING})
+"""Reasons of a candidate with which nothing is wrong; their messages tell where it is."""
 
 _ROLLOUT = "Reconciling, Progressing, RolloutFailed, Stalled"
 
@@ -80,6 +102,43 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Reconciling, Progressing",
         "A new revision is ready, but the rollout is paused by the annotation perennial.dev/pause.",
         "Remove the annotation to promote the revision.",
+    ),
+    ReasonDoc(
+        MOVING_TRAFFIC,
+        "Reconciling, Progressing",
+        "A canary's step has begun: pods are started or stopped until the candidate has its share of the requests.",
+        "Wait.",
+    ),
+    ReasonDoc(
+        HOLDING,
+        "Reconciling, Progressing",
+        "A canary has the weight of its step, until the time that the message names.",
+        "Wait; or set perennial.dev/promote or perennial.dev/abort to the revision's name.",
+    ),
+    ReasonDoc(
+        WAITING_FOR_OLD_PODS,
+        "Reconciling, Progressing",
+        "The pods of an earlier revision, or of an ended rollout, still have to leave.",
+        "Wait; see kubectl get pods if it lasts.",
+    ),
+    ReasonDoc(
+        RECREATING,
+        "Ready, Reconciling, Progressing",
+        "The stable revision is stopped and the new one starts, so that nothing answers.",
+        "Wait. If the new revision fails, the stable one starts again. To avoid the downtime, add capacity and use "
+        "another rollout.strategy.",
+    ),
+    ReasonDoc(
+        TOO_FEW_PODS,
+        "SplitLimited",
+        "So few pods cannot give the weight of the step; the message tells what they give.",
+        "Raise replicas, choose another weight, or accept the share in status.candidate.reachedWeight.",
+    ),
+    ReasonDoc(
+        PORTS_DIFFER,
+        "SplitLimited",
+        "Stable revision and candidate have different ports or differ in TLS, so no split is possible.",
+        "Nothing: the candidate receives all requests once it is ready. For a canary, keep the port.",
     ),
     ReasonDoc(
         ABORTED,
@@ -214,6 +273,13 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Stalled",
         "The installation does not allow an annotation that the spec adds; the stable revision keeps serving.",
         "Remove it, or ask the administrator to add its key to config.allowedAnnotations in the chart's values.",
+    ),
+    ReasonDoc(STEP_STARTED, "Event", "A canary has gone to its next step.", "Nothing."),
+    ReasonDoc(
+        STABLE_STOPPED,
+        "Event",
+        "The stable revision is stopped so that the new one can start; nothing answers in between.",
+        "Nothing; see the condition Progressing.",
     ),
     ReasonDoc("RolloutStarted", "Event", "The rollout of a new revision has started.", "Nothing."),
     ReasonDoc("Promoted", "Event", "A revision became ready and receives all traffic.", "Nothing."),

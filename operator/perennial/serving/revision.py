@@ -17,6 +17,8 @@ from perennial.serving import reasons
 from perennial.serving.observe import ModelVersion, Observed
 
 CAPTURE_PORT = 9080
+CAPTURE_PORT_NAME = "capture"
+HTTP_PORT = "http"
 _OTHER_CAPTURE_PORT = 19080
 
 HASH_LENGTH = 8
@@ -197,6 +199,11 @@ def capture_port(server_port: int) -> int:
 def traffic_port(spec: ModelDeploymentSpec, server: Server) -> int:
     """Port of the pod that takes requests: the capture sidecar's, or the server's without capture."""
     return capture_port(server.port) if spec.capture is not None else server.port
+
+
+def traffic_port_name(spec: ModelDeploymentSpec) -> str:
+    """Name of that port in the pod."""
+    return CAPTURE_PORT_NAME if spec.capture is not None else HTTP_PORT
 
 
 def runs_of(training_job: str, run: str | None) -> bool:

@@ -131,7 +131,7 @@ class Cluster:
     def selected(self) -> str | None:
         """Return the revision that the Service selects."""
         service = self.store.get(SERVICE, "default", "churn")
-        return service["spec"]["selector"][REVISION_LABEL] if service else None
+        return service["spec"]["selector"].get(REVISION_LABEL) if service else None
 
     # What the runtime does.
 
@@ -172,7 +172,7 @@ class Cluster:
             case Apply(manifest, manager) if manager == FIELD_MANAGER or key_of(manifest) in self.store.objects:
                 live = self.store.apply(manifest, manager)
                 if key_of(live) == SERVICE_KEY and self.store.version != before:
-                    self.switches.append(live["spec"]["selector"][REVISION_LABEL])
+                    self.switches.append(live["spec"]["selector"].get(REVISION_LABEL))
         return self.store.version != before
 
 

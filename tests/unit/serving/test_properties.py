@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from perennial.core.kinds import SERVICE
 from perennial.core.labels import REVISION_LABEL
 from tests.support.builders import looping, model_deployment, terminated
 from tests.unit.serving.cluster import Cluster
@@ -21,14 +22,16 @@ CRASHED = {
     ]
 }
 KINDS = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
+STRATEGIES = ("BlueGreen", "Canary", "Recreate", "Auto")
 REPLICAS = ((1, 1), (2, 2), (1, 4), (3, 6))
 
 
 class Life:
     """A ModelDeployment's life, in steps that each hold the outcome against what was to be seen before."""
 
-    def __init__(self, replicas: tuple[int, int]) -> None:
-        self.cluster = Cluster(model_deployment(replicas={"min": replicas[0], "max": replicas[1]}))
+    def __init__(self, replicas: tuple[int, int], strategy: str) -> None:
+        spec = {"replicas": {"min": replicas[0], "max": replicas[1]}, "rollout": {"strategy": strategy}}
+        self.cluster = Cluster(model_deployment(**spec))
         self.cluster.publish("a")
         self.rollouts = 0
 
@@ -75,6 +78,10 @@ class Life:
             self.cluster.set_ready(name)
         self.reconcile()
 
+    def change_the_strategy(self, number: int) -> None:
+        self.cluster.edit(rollout={"strategy": STRATEGIES[number % len(STRATEGIES)]})
+        self.reconcile()
+
     def wait(self, number: int) -> None:
         self.cluster.wait((1, 31, 601)[number % 3])
         self.reconcile()
@@ -118,13 +125,21 @@ class Life:
         if stable is not None and None not in (selected, now) and now != selected:
             assert available.get(now, 0) > 0, "traffic moves only to what answers"
             self.rollouts += before is not None
-        if stable is not None and cluster.status.get("candidate", {}).get("phase") == "Failed":
+        self._only_what_shares_the_traffic_is_selected(selected)
+        if stable is not None and now is not None and cluster.status.get("candidate", {}).get("phase") == "Failed":
             assert cluster.status["candidate"]["name"] not in cluster.names("Deployment"), (
                 "what failed is not tried again"
             )
         assert len(cluster.names("Deployment")) <= 3
         self._conditions_make_sense()
         return writes
+
+    def _only_what_shares_the_traffic_is_selected(self, before: str | None) -> None:
+        """When a split begins, the Deployments of two revisions are there, and no third one."""
+        service = self.cluster.store.get(SERVICE, "default", "churn")
+        if service is None or before is None or REVISION_LABEL in service["spec"]["selector"]:
+            return
+        assert len(self.cluster.names("Deployment")) <= 2
 
     def _candidate(self, count: int | None) -> None:
         candidate = self.cluster.status.get("candidate")
@@ -162,6 +177,7 @@ STEPS: tuple[Callable[[Life, int], None], ...] = (
     Life.stable_fares,
     Life.pods_recover,
     Life.wait,
+    Life.change_the_strategy,
     Life.delete_by_hand,
     Life.empty_the_status_by_hand,
     Life.lose_the_status_write,
@@ -171,10 +187,13 @@ STEPS: tuple[Callable[[Life, int], None], ...] = (
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     replicas=st.sampled_from(REPLICAS),
+    strategy=st.sampled_from(STRATEGIES),
     steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11)), min_size=10, max_size=40),
 )
-def test_whatever_happens(replicas: tuple[int, int], steps: list[tuple[Callable[[Life, int], None], int]]) -> None:
-    life = Life(replicas)
+def test_whatever_happens(
+    replicas: tuple[int, int], strategy: str, steps: list[tuple[Callable[[Life, int], None], int]]
+) -> None:
+    life = Life(replicas, strategy)
     life.reconcile()
     for step, number in steps:
         step(life, number)

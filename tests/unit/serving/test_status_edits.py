@@ -67,6 +67,7 @@ EDITS: tuple[Edit, ...] = (
     *(with_field("candidate", "phase", phase) for phase in ("Failed", "Progressing")),
     *(with_field("candidate", "reason", reason) for reason in ("Aborted", "WaitingForApproval")),
     *(with_field("candidate", field, "churn-9") for field in ("run", "retry")),
+    *(with_field("candidate", field, number) for field in ("weight", "reachedWeight", "step") for number in (0, 99)),
 )
 
 
@@ -125,8 +126,8 @@ def test_the_record_survives_a_service_that_was_deleted() -> None:
 class Twins:
     """Two clusters that live through the same, except that somebody edits the status of one."""
 
-    def __init__(self) -> None:
-        spec = {**MANUAL, "replicas": {"min": 2, "max": 2}}
+    def __init__(self, rollout: dict[str, Any]) -> None:
+        spec = {"rollout": rollout, "replicas": {"min": 2, "max": 2}}
         self.plain, self.edited = served(**spec), served(**spec)
 
     def both(self, act: Callable[[Cluster], None]) -> None:
@@ -194,11 +195,14 @@ def outcome(cluster: Cluster) -> tuple[Any, ...]:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from(EDITS)), min_size=5, max_size=25))
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from(EDITS)), min_size=5, max_size=25),
+    strategy=st.sampled_from(("BlueGreen", "Canary", "Recreate", "Auto")),
+)
 def test_an_edit_of_the_status_changes_nothing_that_serves(
-    steps: list[tuple[Callable[[Cluster], None], Edit]],
+    steps: list[tuple[Callable[[Cluster], None], Edit]], strategy: str
 ) -> None:
-    twins = Twins()
+    twins = Twins({**MANUAL["rollout"], "strategy": strategy})
     for act, edit in steps:
         twins.both(act)
         edited(twins.edited, edit)

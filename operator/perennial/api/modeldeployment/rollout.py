@@ -17,13 +17,56 @@ from perennial.api.common.base import (
 )
 
 
+class Step(Model):
+    """One step of a canary."""
+
+    weight: int = Field(
+        ge=1, le=99, description="Percentage of the requests that the candidate receives, as far as the pods allow."
+    )
+    hold: Duration | None = Field(
+        None,
+        description="How long the step lasts, counted from when the weight is reached. The time begins again after "
+        "perennial.dev/pause is removed, and when the candidate has lost all ready pods. Unset: the next step follows "
+        "at once.",
+    )
+
+
+DEFAULT_STEPS = (Step(weight=10, hold="5m"), Step(weight=25, hold="5m"), Step(weight=50, hold="5m"))
+
+
 class Rollout(Model):
     """How a new revision replaces the stable one."""
 
-    strategy: Literal["BlueGreen"] = Field(
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="self.strategy == 'Canary' || !has(self.steps)",
+                message="steps belong to a canary: set strategy: Canary, or remove steps",
+            ),
+            Rule(
+                rule="!has(self.steps) || (self.steps.map(item, item.weight).isSorted() && "
+                "self.steps.all(item, self.steps.exists_one(other, other.weight == item.weight)))",
+                message="the weights of steps must increase from step to step",
+                field_path=".steps",
+            ),
+        )
+    }
+
+    strategy: Literal["Auto", "BlueGreen", "Canary", "Recreate"] = Field(
         "BlueGreen",
         description="BlueGreen: the new revision starts beside the stable one and receives all traffic once it is "
-        "ready.",
+        "ready. Canary: it receives a growing share of the traffic, in steps. Recreate: the pods of the stable "
+        "revision are stopped first, then the new revision starts. Nothing answers in between: the downtime is the "
+        "time to fetch and load the model. If the new revision fails, the stable one is started again. Auto: "
+        "BlueGreen, but Recreate where no node has room for pods of the new revision beside those of the stable one "
+        "for two minutes, for example because there is one GPU. A split or a stop that has begun ends by the "
+        "strategy that it began with.",
+    )
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20)] | None = Field(
+        None,
+        description="Steps of a canary, with growing weights. After the last one the new revision receives all "
+        "traffic. Unset with Canary: 10, 25 and 50 percent for 5 minutes each. Without a gateway the weight is "
+        "approximated by the numbers of pods: status.candidate.reachedWeight tells what they give.",
     )
     progress_deadline_seconds: int = Field(
         600,
@@ -40,9 +83,15 @@ class Rollout(Model):
     approval: Literal["Automatic", "Manual"] = Field(
         "Automatic",
         description="Manual: a ready candidate is promoted only after approval by the annotations "
-        "perennial.dev/approve: "
-        "<revision> and perennial.dev/approved-by: <user name>. The first revision needs no approval.",
+        "perennial.dev/approve: <revision> and perennial.dev/approved-by: <user name>. A canary asks after its last "
+        "step, before it receives all traffic; Recreate asks before it stops the stable revision. The first revision "
+        "needs no approval.",
     )
+
+    @property
+    def walk(self) -> tuple[Step, ...]:
+        """Steps of a canary; the default ones where none are set."""
+        return self.steps or DEFAULT_STEPS
 
 
 class Revision(Model):
@@ -81,6 +130,13 @@ class Candidate(Revision):
     retry: ShortText | None = Field(
         None, description="Value of the annotation perennial.dev/retry when the rollout failed; another value retries."
     )
+    weight: int | None = Field(
+        None, description="Canary: percentage of the requests that it should receive now; 100 after the last step."
+    )
+    reached_weight: int | None = Field(
+        None, description="Canary: percentage of the requests that it receives by the share of its ready pods."
+    )
+    step: int | None = Field(None, description="Canary: number of the present step, from 1. Unset before the first.")
 
 
 class HistoryEntry(Model):
@@ -100,11 +156,27 @@ class HistoryEntry(Model):
     time: Timestamp = Field(description="When the rollout ended.")
 
 
+class Progress(Model):
+    """How far a rollout is that has moved traffic or stopped pods."""
+
+    name: ShortText
+    """Name of the candidate's Deployment."""
+    hash: ShortText
+    strategy: Literal["Canary", "Recreate"]
+    step: int = Field(0, ge=0)
+    """Index of the present step; the number of steps once all have passed."""
+    since: Timestamp | None = None
+    """When the weight of the step was reached."""
+    total: int = Field(1, ge=1)
+    """Pods that served when it began."""
+
+
 class RolloutRecord(Model):
     """What decisions about a rollout need to know, kept in an annotation of the Service."""
 
     stable: Revision
     previous: Revision | None = None
     failed: Candidate | None = None
+    progress: Progress | None = None
     latest: HistoryEntry | None = None
     """Newest entry of the history."""

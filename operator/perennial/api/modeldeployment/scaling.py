@@ -33,6 +33,15 @@ class Replicas(Model):
         """Maximum number of pods: `max`, or `min` if that is unset."""
         return self.min if self.max is None else self.max
 
+    @property
+    def autoscaled(self) -> bool:
+        """Whether a HorizontalPodAutoscaler decides how many pods there are."""
+        return self.most > self.min
+
+    def within(self, number: int) -> int:
+        """Return the number, or the nearest one that min and max allow."""
+        return max(self.min, min(self.most, number))
+
 
 class PodsMetric(Model):
     """A custom metric of the pods, averaged over them."""

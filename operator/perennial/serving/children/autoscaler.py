@@ -20,11 +20,19 @@ _DEFAULT_CPU_PERCENT = 80
 
 def autoscaled(spec: ModelDeploymentSpec) -> bool:
     """Tell whether a HorizontalPodAutoscaler decides how many pods there are."""
-    return spec.replicas.most > spec.replicas.min
+    return spec.replicas.autoscaled
 
 
-def autoscaler(resource: ModelDeployment, revision: Revision, least: int, presets: Presets) -> Raw:
-    """Build the HorizontalPodAutoscaler of one revision: an average over two would hide the overload of one."""
+def autoscaler(resource: ModelDeployment, revision: Revision, bounds: tuple[int, int], presets: Presets) -> Raw:
+    """Build the HorizontalPodAutoscaler of one revision: an average over two would hide the overload of one.
+
+    Args:
+        resource: owner of the revision.
+        revision: what is scaled.
+        bounds: least and most pods; equal where a canary fixes the number.
+        presets: runtime presets, which name metrics.
+    """
+    least, most = bounds
     spec = resource.spec
     metrics = _metrics(spec, _named_metrics(spec, presets))
     behavior = spec.scaling_behavior.dump() if spec.scaling_behavior else {}
@@ -39,7 +47,7 @@ def autoscaler(resource: ModelDeployment, revision: Revision, least: int, preset
                 "name": revision.name,
             },
             "minReplicas": least,
-            "maxReplicas": spec.replicas.most,
+            "maxReplicas": most,
             "metrics": metrics or [_resource("cpu", _DEFAULT_CPU_PERCENT)],
             **({"behavior": behavior} if behavior else {}),
         },

@@ -23,7 +23,7 @@ from perennial.serving.annotations import annotations_of
 from perennial.serving.children.metadata import metadata_of, selector_of
 from perennial.serving.children.server import MODEL_VOLUME, TLS_VOLUME, Plan, container_port, server_container
 from perennial.serving.health import CAPTURE, FETCH, SERVER
-from perennial.serving.revision import capture_port, traffic_port
+from perennial.serving.revision import CAPTURE_PORT_NAME, capture_port, traffic_port
 
 _PROBE_SECONDS = 5
 _GRACE_SECONDS = 45
@@ -183,7 +183,7 @@ def _capture(plan: Plan, revision: Revision, capture: Capture) -> dict[str, Any]
         **container,
         # A native sidecar: starts before the server and stops after it.
         "restartPolicy": "Always",
-        "ports": [container_port("capture", port), container_port("capture-health", port + 1)],
+        "ports": [container_port(CAPTURE_PORT_NAME, port), container_port("capture-health", port + 1)],
         "readinessProbe": {
             "httpGet": {"path": "/healthz", "port": port + 1},
             "periodSeconds": _PROBE_SECONDS,

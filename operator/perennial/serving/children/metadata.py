@@ -4,11 +4,9 @@ from typing import Any
 
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import MODEL_DEPLOYMENT, Key
-from perennial.core.labels import KIND_LABEL, NAME_LABEL, REVISION_LABEL
+from perennial.core.labels import COMPONENT_LABEL, KIND_LABEL, NAME_LABEL, REVISION_LABEL, SERVER_COMPONENT
 from perennial.core.names import owner_labels, selector_text
 from perennial.core.podspec import owner_reference
-
-COMPONENT = "server"
 
 
 def metadata_of(
@@ -24,7 +22,7 @@ def metadata_of(
     return {
         "name": name,
         "namespace": meta.namespace,
-        "labels": {**owner_labels(owner, COMPONENT), **(labels or {})},
+        "labels": {**owner_labels(owner, SERVER_COMPONENT), **(labels or {})},
         **({"annotations": annotations} if annotations else {}),
         "ownerReferences": [owner_reference(MODEL_DEPLOYMENT, meta)],
     }
@@ -35,6 +33,11 @@ def selector_of(owner: str, revision: str) -> dict[str, str]:
     return {KIND_LABEL: MODEL_DEPLOYMENT.kind, NAME_LABEL: owner, REVISION_LABEL: revision}
 
 
-def selector_text_of(owner: str, revision: str) -> str:
-    """Build the same selector as a string, for `status.selector`."""
-    return selector_text(selector_of(owner, revision))
+def split_selector(owner: str) -> dict[str, str]:
+    """Build the label selector of the serving pods of all revisions."""
+    return {COMPONENT_LABEL: SERVER_COMPONENT, KIND_LABEL: MODEL_DEPLOYMENT.kind, NAME_LABEL: owner}
+
+
+def selector_text_of(owner: str, revision: str | None) -> str:
+    """Build the selector of one revision, or of all with None, as a string for `status.selector`."""
+    return selector_text(split_selector(owner) if revision is None else selector_of(owner, revision))

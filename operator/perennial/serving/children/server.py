@@ -11,9 +11,8 @@ from perennial.api.modeldeployment.rollout import Revision
 from perennial.api.modeldeployment.runtime import HttpProbe
 from perennial.core.pod_options import code_resources, shared_memory_mount, users_security
 from perennial.serving.health import SERVER
-from perennial.serving.revision import NAME_VARIABLE, Server
+from perennial.serving.revision import HTTP_PORT, NAME_VARIABLE, Server
 
-HTTP_PORT = "http"
 MODEL_VOLUME = "model"
 TLS_VOLUME = "tls"
 TLS_PATH = "/perennial-tls"

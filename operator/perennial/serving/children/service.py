@@ -1,13 +1,16 @@
 """The Service and the PodDisruptionBudget of the revision that serves."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from perennial.api.modeldeployment.access import ServiceOptions
 from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import Revision
 from perennial.core.kinds import DISRUPTION_BUDGET, SERVICE, Raw
-from perennial.core.labels import ROLLOUT_ANNOTATION
+from perennial.core.labels import REVISION_LABEL, ROLLOUT_ANNOTATION
 from perennial.serving.children.metadata import metadata_of
-from perennial.serving.children.server import HTTP_PORT
+from perennial.serving.revision import HTTP_PORT
 
 SERVICE_PORT = 80
 SECURE_PORT = 443
@@ -18,17 +21,17 @@ class Traffic:
     """The pods that take requests."""
 
     selector: dict[str, str]
-    port: int
+    port: int | str
+    """Number, or name where the pods of two revisions have different numbers."""
     secure: bool
     """Whether their server terminates TLS."""
-    record: dict[str, str]
+    record: Mapping[str, str] = field(default_factory=dict)
     """Annotation with the rollout record; empty before the first promotion."""
 
 
 def service(resource: ModelDeployment, traffic: Traffic) -> Raw:
     """Build the Service: port 80, and 443 as well for a server that speaks TLS."""
     options = resource.spec.service
-    numbers = {HTTP_PORT: SERVICE_PORT, **({"https": SECURE_PORT} if traffic.secure else {})}
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
@@ -37,14 +40,29 @@ def service(resource: ModelDeployment, traffic: Traffic) -> Raw:
             resource.metadata.name,
             annotations={**_asked(options), **traffic.record},
         ),
-        "spec": {
-            "type": "ClusterIP",
-            "selector": traffic.selector,
-            "ports": [
-                {"name": name, "port": number, "targetPort": traffic.port, "protocol": "TCP"}
-                for name, number in numbers.items()
-            ],
-        },
+        "spec": _spec(traffic),
+    }
+
+
+def revision_service(resource: ModelDeployment, revision: Revision, traffic: Traffic) -> Raw:
+    """Build the Service of one revision, by which gates and a gateway reach its pods and no others."""
+    return {
+        "apiVersion": SERVICE.api_version,
+        "kind": SERVICE.kind,
+        "metadata": metadata_of(resource, revision.name, labels={REVISION_LABEL: revision.hash}),
+        "spec": _spec(traffic),
+    }
+
+
+def _spec(traffic: Traffic) -> dict[str, Any]:
+    numbers = {HTTP_PORT: SERVICE_PORT, **({"https": SECURE_PORT} if traffic.secure else {})}
+    return {
+        "type": "ClusterIP",
+        "selector": traffic.selector,
+        "ports": [
+            {"name": name, "port": number, "targetPort": traffic.port, "protocol": "TCP"}
+            for name, number in numbers.items()
+        ],
     }
 
 
@@ -62,7 +80,7 @@ def disruption_budget(resource: ModelDeployment, traffic: Traffic) -> Raw:
     return {
         "apiVersion": DISRUPTION_BUDGET.api_version,
         "kind": DISRUPTION_BUDGET.kind,
-        "metadata": metadata_of(resource, resource.metadata.name, annotations=traffic.record),
+        "metadata": metadata_of(resource, resource.metadata.name, annotations=dict(traffic.record)),
         "spec": {
             "selector": {"matchLabels": traffic.selector},
             # Not minAvailable: with a single replica that would block the drain of its node for ever.

@@ -1,4 +1,4 @@
-"""Manual control of a rollout by annotation: approve, pause, abort, retry.
+"""Manual control of a rollout by annotation: approve, pause, promote, abort, retry.
 
 An annotation that names a revision applies to that revision only, so it never has to be removed. GitOps tools ignore
 annotations that their manifests do not contain.
@@ -15,6 +15,7 @@ from perennial.core.labels import (
     APPROVE_ANNOTATION,
     APPROVED_BY_ANNOTATION,
     PAUSE_ANNOTATION,
+    PROMOTE_ANNOTATION,
     RETRY_ANNOTATION,
 )
 from perennial.core.waiting import clean
@@ -64,20 +65,27 @@ def _is_too_small(previous: Revision, stable: Revision, context: Context) -> boo
     return health.available < max(replicas.min, min(replicas.most, serving.spec.replicas))
 
 
-def hold_promotion(state: State, candidate: Candidate, context: Context) -> Candidate | None:
-    """Hold a ready candidate that is paused or needs approval; None where it may be promoted."""
+def hold_promotion(state: State, candidate: Candidate, context: Context, *, is_: str = "ready") -> Candidate | None:
+    """Hold a candidate that is paused or needs approval; None where it may be promoted.
+
+    Args:
+        state: roles of the revisions.
+        candidate: what is to be promoted.
+        context: what was observed.
+        is_: what the candidate is, for the message.
+    """
     resource, controls = context.observed.resource, controls_of(context.observed.resource)
     since = candidate.ready_since or context.time
     if controls.paused:
         reason, message = (
             reasons.PAUSED,
-            f"ready, but paused by the annotation {PAUSE_ANNOTATION}; remove it to promote",
+            f"{is_}, but paused by the annotation {PAUSE_ANNOTATION}; remove it to promote",
         )
     elif resource.spec.rollout.approval == "Automatic" or state.stable is None or controls.approves(candidate):
         return None
     else:
         reason = reasons.WAITING_FOR_APPROVAL
-        message = f"ready, and waiting for approval: {how_to_approve(resource, candidate)}"
+        message = f"{is_}, and waiting for approval: {how_to_approve(resource, candidate)}"
     return candidate.model_copy(update={"ready_since": since, "reason": reason, "message": message})
 
 
@@ -102,6 +110,11 @@ class Controls:
     paused: bool = False
     aborted: str | None = None
     retry: str | None = None
+    promoted: str | None = None
+
+    def promotes(self, revision: Revision) -> bool:
+        """Tell whether this revision is to skip the rest of its steps."""
+        return self.promoted == revision.name
 
     def approves(self, revision: Revision) -> bool:
         """Tell whether this revision is approved, and by whom is recorded."""
@@ -125,6 +138,7 @@ def controls_of(resource: ModelDeployment) -> Controls:
         paused=said.get(PAUSE_ANNOTATION, "").strip().lower() == "true",
         aborted=_text(said.get(ABORT_ANNOTATION)),
         retry=_text(said.get(RETRY_ANNOTATION)),
+        promoted=_text(said.get(PROMOTE_ANNOTATION)),
     )
 
 

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from perennial.api.modeldeployment.rollout import Approval, Candidate, HistoryEntry, Revision
+from perennial.api.kubernetes import PodSpec
+from perennial.api.modeldeployment.rollout import Approval, Candidate, HistoryEntry, Progress, Revision
 from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.serving import reasons
-from perennial.serving.annotations import recorded_tls
+from perennial.serving.annotations import recorded_port, recorded_tls
 from perennial.serving.health import Health, assess
 from perennial.serving.observe import Observed
-from perennial.serving.revision import Shape
+from perennial.serving.revision import Shape, traffic_port, traffic_port_name
 
 HISTORY_LIMIT = 10
 
@@ -47,6 +48,31 @@ class Context:
         known = self.observed.deployment(revision.name)
         return known is not None and recorded_tls(known)
 
+    def port_of(self, revision: Revision) -> int | None:
+        """Find the port that takes requests: from the spec, or as recorded of a revision it no longer describes."""
+        if self.shape is not None and self.can_build(revision):
+            return traffic_port(self.observed.resource.spec, self.shape.server)
+        known = self.observed.deployment(revision.name)
+        return recorded_port(known) if known is not None else None
+
+    def shared_port(self, first: Revision, second: Revision) -> int | str | None:
+        """Find a port by which one Service reaches both revisions: the same number, or else the same name."""
+        numbers = self.port_of(first), self.port_of(second)
+        if None in numbers or self.speaks_tls(first) is not self.speaks_tls(second):
+            return None
+        if numbers[0] == numbers[1]:
+            return numbers[0]
+        names = self._port_name(first, numbers[0]), self._port_name(second, numbers[1])
+        return names[0] if names[0] == names[1] else None
+
+    def _port_name(self, revision: Revision, number: int | None) -> str | None:
+        if self.can_build(revision):
+            return traffic_port_name(self.observed.resource.spec)
+        known = self.observed.deployment(revision.name)
+        pod = known.spec.template.spec if known is not None else PodSpec()
+        ports = (port for container in (*pod.containers, *pod.init_containers) for port in container.ports)
+        return next((port.name for port in ports if port.container_port == number and port.name), None)
+
     def can_build(self, revision: Revision) -> bool:
         """Tell whether the Deployment of the revision can be built from the present spec."""
         return self.shape is not None and self.shape.makes(revision)
@@ -65,6 +91,16 @@ class State:
     """The stable revision is aborted, and the previous one is scaled up before it serves again."""
     ignored_abort: str | None = None
     """Why the abort of the stable revision has no effect."""
+    progress: Progress | None = None
+    """How far the candidate is; or, while `leaving`, how far the revision was whose rollout has ended."""
+    leaving: bool = False
+    """The rollout has ended, but its pods take requests until enough pods of the stable revision are available."""
+    waiting_for_pods: bool = False
+    """The candidate is not created before the pods of other revisions are gone."""
+    restore: int | None = None
+    """Pods that the stable revision had before this rollout, which ends now."""
+    wake: datetime | None = None
+    """When the passing of time changes the decision: the end of a hold, for example."""
 
     @property
     def progressing(self) -> Candidate | None:
@@ -83,6 +119,18 @@ class State:
         if failed is None:
             return self.progressing
         return failed if self.stable is None and failed.reason not in reasons.UNRECOVERABLE else None
+
+    @property
+    def own_progress(self) -> Progress | None:
+        """How far the candidate is; None before it takes traffic or the stable revision stops."""
+        candidate, progress = self.active_candidate, self.progress
+        return progress if candidate is not None and progress is not None and progress.hash == candidate.hash else None
+
+    @property
+    def splitting(self) -> Progress | None:
+        """The progress of the canary whose pods share the traffic with those of the stable revision."""
+        progress = self.progress if self.leaving else self.own_progress
+        return progress if progress is not None and progress.strategy == "Canary" else None
 
     @property
     def service_target(self) -> Revision | None:

@@ -45,6 +45,14 @@ def test_what_the_server_does_not_store_counts_as_there() -> None:
     assert not covers({"emptyDir": {"medium": "Memory"}}, {"emptyDir": {}})
 
 
+def test_a_label_more_in_a_selector_is_a_difference() -> None:
+    found = {"spec": {"selector": {"a": "1", "b": "2"}}}
+    wanted = {"spec": {"selector": {"a": "1"}}}
+    assert not covers(found, wanted)
+    assert first_difference(found, wanted) == "spec.selector"
+    assert projection(found, wanted) == found
+
+
 @pytest.mark.parametrize(
     ("found", "wanted", "same"), [(True, True, True), (1, True, True), (False, True, False), ("1", 1, True)]
 )
@@ -54,7 +62,9 @@ def test_leaves(found: object, wanted: object, same: bool) -> None:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "1", "500m", ""]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["x", "y", "selector"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -1,0 +1,33 @@
+"""What follows when a rollout ends before its candidate is promoted: the stable revision takes everything again."""
+
+from dataclasses import replace
+
+from perennial.api.modeldeployment.rollout import Progress
+from perennial.serving.rollout.context import Context, State
+
+_OVERLOAD = 2
+"""By how much the load of the stable revision's pods may grow at once when the candidate loses its share."""
+
+
+def end_progress(state: State, context: Context) -> State:
+    """Give up the progress of a candidate that has failed, is no longer wanted, or serves.
+
+    The traffic goes back to the stable revision at once, while its missing pods start. Only if its present pods would
+    get more than double their load, they are waited for first; the candidate's pods answer so long.
+    """
+    progress = state.progress
+    if progress is None or state.own_progress is not None:
+        return state
+    if state.stable is None or progress.hash == state.stable.hash:
+        return replace(state, progress=None)
+    if progress.strategy == "Canary" and context.observed.split and not _can_carry(state, progress, context):
+        return replace(state, leaving=True)
+    return replace(state, progress=None, leaving=False, restore=progress.total)
+
+
+def _can_carry(state: State, progress: Progress, context: Context) -> bool:
+    health, replicas = context.health(state.stable), context.observed.resource.spec.replicas
+    beside = context.observed.deployment(progress.name)
+    if beside is None or beside.status.available_replicas == 0 or health.problem is not None:
+        return True  # there is nothing to wait for
+    return health.available * _OVERLOAD >= (progress.total if replicas.autoscaled else replicas.min)

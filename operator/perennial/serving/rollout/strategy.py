@@ -1,0 +1,102 @@
+"""By which strategy a candidate is rolled out, and what stands in the way of a split."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from perennial.api.kubernetes import condition
+from perennial.api.modeldeployment.rollout import Candidate, Revision
+from perennial.core.problem import Problem
+from perennial.core.times import parse_time
+from perennial.core.waiting import UNSCHEDULABLE, waiting_problem
+from perennial.serving import reasons
+from perennial.serving.rollout.arithmetic import TOLERANCE, enough, reached, split
+from perennial.serving.rollout.context import Context, State
+
+Strategy = Literal["BlueGreen", "Canary", "Recreate"]
+
+_CROWDED = timedelta(minutes=2)
+"""How long a pod must find no node before the stable revision is stopped for it: a node may be on its way."""
+
+
+def strategy_of(state: State, candidate: Candidate, context: Context) -> Strategy:
+    """Find the strategy of a rollout; the first revision replaces nothing, and simply starts."""
+    if state.stable is None:
+        return "BlueGreen"
+    progress = state.own_progress
+    if progress is not None:
+        return progress.strategy
+    asked = context.observed.resource.spec.rollout.strategy
+    if asked == "Canary":
+        return "Canary" if context.shared_port(state.stable, candidate) is not None else "BlueGreen"
+    if asked == "Auto":
+        since = crowded_at(candidate, context)
+        return "Recreate" if since is not None and context.now >= since else "BlueGreen"
+    return asked
+
+
+def crowded_at(candidate: Revision, context: Context) -> datetime | None:
+    """When `Auto` gives up waiting for a node that has room for the candidate; None while its pods have one."""
+    since: list[datetime] = []
+    for pod in context.observed.pods_of(candidate.hash):
+        problem, scheduled = waiting_problem(pod), condition(pod.status.conditions, "PodScheduled")
+        if problem is None or problem.reason != UNSCHEDULABLE or scheduled is None:
+            continue
+        since.append(_moment(scheduled.last_transition_time, context))
+    if not since:
+        return None
+    deadline = timedelta(seconds=context.observed.resource.spec.rollout.progress_deadline_seconds)
+    return min(since) + min(_CROWDED, deadline / 2)
+
+
+def _moment(text: str | None, context: Context) -> datetime:
+    try:
+        return min(parse_time(text), context.now) if text else context.now
+    except ValueError:
+        return context.now
+
+
+def addressed(state: State, context: Context) -> tuple[Revision, ...]:
+    """List the revisions that need an address of their own: both of a canary."""
+    stable, candidate = state.stable, state.progressing
+    if stable is None or candidate is None or state.waiting_for_pods or state.leaving:
+        return ()
+    return (stable, candidate) if strategy_of(state, candidate, context) == "Canary" else ()
+
+
+def split_problem(state: State, context: Context) -> Problem | None:
+    """Find what keeps the requests from being split as spec.rollout.steps asks."""
+    stable, candidate = state.stable, state.progressing
+    rollout = context.observed.resource.spec.rollout
+    if stable is None or candidate is None or rollout.strategy != "Canary":
+        return None
+    if state.own_progress is None and context.shared_port(stable, candidate) is None:
+        return Problem(
+            reasons.PORTS_DIFFER,
+            f"one Service cannot split the requests between {stable.name} and {candidate.name}: their ports or their "
+            "use of TLS differ. The candidate receives all requests once it is ready, as with BlueGreen",
+        )
+    progress = state.own_progress
+    if progress is None or progress.step >= len(rollout.walk):
+        return None
+    return _too_few_pods(rollout.walk[progress.step].weight, state, context)
+
+
+def _too_few_pods(weight: int, state: State, context: Context) -> Problem | None:
+    """Compare the weight with what the pods give when all are ready."""
+    spec = context.observed.resource.spec
+    pods = split(spec.replicas.min, weight)
+    if spec.replicas.autoscaled:
+        numbers = [context.observed.deployment(item.name) for item in (state.progressing, state.stable) if item]
+        present = [item.spec.replicas if item is not None else 0 for item in numbers]
+        given = reached(*present) if all(present) else weight
+        said = f"{present[0]} of {sum(present)}"
+    else:
+        given, said = pods.weight, f"{pods.candidate} of {pods.candidate + pods.stable}"
+    if abs(given - weight) <= TOLERANCE:
+        return None
+    field = "spec.replicas.min" if not spec.replicas.autoscaled else "spec.replicas"
+    return Problem(
+        reasons.TOO_FEW_PODS,
+        f"step {weight} % cannot be met by the number of pods: {said} give {given} %. {field} of {enough(weight)} or "
+        f"more comes within {TOLERANCE} points",
+    )
