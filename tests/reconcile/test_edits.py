@@ -26,7 +26,7 @@ from tests.unit.serving.cluster import CONFIG, Cluster
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
 SPECS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 ALLOWING = CONFIG.model_copy(update={"allowed_annotations": ("team",), "pods": PodRules(service_accounts=("server",))})
-ROUNDS = 8
+ROUNDS = 12
 """More than any rollout of these specs has steps."""
 
 SERVERS = {"uid", "generation", "resourceVersion", "creationTimestamp"}
@@ -63,7 +63,7 @@ class Server(Cluster):
             self.settle()
             if not (self.status.get("candidate") or self.status.get("previous")):
                 return
-            self.wait(30)
+            self.wait(300)
 
     def made(self) -> dict[tuple[str, str], Raw]:
         """Return what was made, without what each life writes in its own way."""
