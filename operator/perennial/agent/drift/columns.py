@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from perennial.agent.drift.data.table import Table, as_text
+from perennial.agent.tables.table import Table, as_text
 from perennial.api.driftmonitor.resource import Features
 from perennial.stats.binning import RARE, merge_rare, tabulated
 from perennial.stats.samples import Categorical, Numeric, numeric

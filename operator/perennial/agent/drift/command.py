@@ -15,18 +15,18 @@ from pathlib import Path
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
-from perennial.agent.drift.data.captured import left_out
-from perennial.agent.drift.data.files import Listing, Store, passed_over, read_tables, some, tables_under
 from perennial.agent.drift.data.reference import read_reference
-from perennial.agent.drift.data.table import Table, clean_text
 from perennial.agent.drift.data.window import Skipped, Window, read_window, window_files
 from perennial.agent.drift.features import FeatureResult, compare_columns
 from perennial.agent.drift.performance.checks import CheckResults, run_checks
 from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.model import DriftReport, Side
-from perennial.agent.drift.report.text import count
 from perennial.agent.drift.verdict import no_verdict, verdict_of
+from perennial.agent.records.captured import left_out
 from perennial.agent.storage.errors import AgentError, classify
+from perennial.agent.tables.files import Listing, Store, passed_over, read_tables, some, tables_under
+from perennial.agent.tables.table import Table, clean_text
+from perennial.agent.text import count
 from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
 from perennial.api.contract.messages import DriftVerdict, NoVerdict
 from perennial.api.driftmonitor.resource import Features

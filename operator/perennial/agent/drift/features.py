@@ -9,11 +9,12 @@ from types import MappingProxyType
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind, read_pair
-from perennial.agent.drift.data.files import some
-from perennial.agent.drift.data.table import Table
 from perennial.agent.drift.quality import quality_of, unknown_columns
 from perennial.agent.drift.report.model import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
-from perennial.agent.drift.report.text import count, describe, describe_missing, percent
+from perennial.agent.drift.report.text import describe, describe_missing
+from perennial.agent.tables.files import some
+from perennial.agent.tables.table import Table
+from perennial.agent.text import count, percent
 from perennial.api.driftmonitor.resource import Checks, DriftCheck
 from perennial.stats.compare import Comparison, compare, p_value_badness
 from perennial.stats.display import Summary, histogram, summarise

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 
 from perennial.agent.drift.columns import ColumnPair
-from perennial.agent.drift.report.text import number, percent
+from perennial.agent.text import number, percent
 from perennial.api.driftmonitor.checks import ColumnConstraint, QualityCheck
 from perennial.stats.samples import Categorical, Numeric, Sample
 

@@ -1,9 +1,9 @@
 """Summarises a report in the termination message: the columns with the most drift, in the bytes that the pod allows."""
 
 import json
-from decimal import Decimal
 
 from perennial.agent.drift.report.model import CheckReport, DriftReport, FeatureReport, state_of
+from perennial.agent.text import cut, decimal_text
 from perennial.api.contract.messages import MAX_BYTES, DriftVerdict, NoVerdict
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import FeatureScore
@@ -15,7 +15,6 @@ _LINE = 200
 _NAME = 256
 _TEXT = 1024
 _CHECK_TEXT = 120
-_LARGEST = 999_999_000_000.0
 
 
 def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYTES) -> DriftVerdict:
@@ -58,19 +57,6 @@ def _shorter(message: DriftVerdict) -> DriftVerdict | None:
 def no_verdict(reason: str, text: str) -> NoVerdict:
     """Build the message of a comparison that had too little data for a verdict."""
     return NoVerdict(reason=reason, message=cut(text, _TEXT))
-
-
-def decimal_text(value: float) -> str:
-    """Format a number as `api.common.base.Decimal`: six significant digits, at most ten decimals, no exponent."""
-    bounded = 0.0 if value != value else min(max(value, -_LARGEST), _LARGEST)  # noqa: PLR0124  NaN is not itself
-    text = f"{Decimal(f'{bounded:.6g}'):.10f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
-def cut(text: str, length: int) -> str:
-    """Replace control characters and truncate the text."""
-    clean = "".join(character if character.isprintable() else "?" for character in text)
-    return clean if len(clean) <= length else clean[: length - 1] + "…"
 
 
 def _score(feature: FeatureReport) -> FeatureScore:

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, read_pair, select_columns
-from perennial.agent.drift.data.files import read_tables, tables_under
-from perennial.agent.drift.data.table import as_text
+from perennial.agent.tables.files import read_tables, tables_under
+from perennial.agent.tables.table import as_text
 from perennial.api.driftmonitor.resource import Features
 from perennial.stats.binning import RARE
 from perennial.stats.compare import compare

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from perennial.agent.drift.data.files import Store, passed_over, read_tables, tables_under
-from perennial.agent.drift.data.predictions import ID, LABEL
-from perennial.agent.drift.data.table import Partition, Table, as_text
 from perennial.agent.drift.data.times import order_of
-from perennial.agent.drift.report.text import count
+from perennial.agent.predictions.outputs import ID, LABEL
+from perennial.agent.tables.files import Store, passed_over, read_tables, tables_under
+from perennial.agent.tables.table import Partition, Table, as_text
+from perennial.agent.text import count
 from perennial.api.driftmonitor.checks import GroundTruth
 from perennial.stats.intervals import Undefined
 

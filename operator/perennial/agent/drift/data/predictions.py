@@ -8,20 +8,15 @@ from pathlib import Path
 
 import polars as pl
 
-from perennial.agent.drift.data.captured import UnreadableFile, left_out
-from perennial.agent.drift.data.files import Store, read_tables, tables_under
-from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_answer, parse_payload
-from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table
 from perennial.agent.drift.data.window import Record, read_records, since_of, window_files
+from perennial.agent.predictions.outputs import GROUP, ID, output_columns, tensor_of
+from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_answer, parse_payload
+from perennial.agent.records.captured import UnreadableFile, left_out
+from perennial.agent.tables.files import Store, read_tables, tables_under
+from perennial.agent.tables.table import PartitionWriter, Scalar, Table
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.core.times import parse_duration
 from perennial.stats.intervals import Undefined
-
-ID = "@id"
-OUTPUT = "@output"
-GROUP = "@group"
-LABEL = "@label"
-"""Internal columns; the @ avoids collisions with columns of the data."""
 
 
 @dataclass(frozen=True)
@@ -60,26 +55,6 @@ def read_predictions(
     return Predicted(frame_of_files(table, config, wanted))
 
 
-def output_columns(names: Sequence[str], output: str | None) -> dict[str, str]:
-    """Map the columns with the prediction to their internal names.
-
-    Args:
-        names: columns of a response.
-        output: predictions.output; None: the only output.
-
-    Raises:
-        Undefined: there is no output of that name, or several and none was chosen.
-    """
-    tensors = dict.fromkeys(_tensor(name) for name in names)
-    chosen = output or next(iter(tensors), "")
-    if output is None and len(tensors) > 1:
-        raise Undefined(f"responses have several outputs ({', '.join(list(tensors)[:5])}): set predictions.output")
-    found = {name: OUTPUT + name.removeprefix(chosen) for name in names if name == chosen or _tensor(name) == chosen}
-    if not found:
-        raise Undefined(f"there is no output {chosen}: set predictions.output to one of {', '.join(list(tensors)[:5])}")
-    return found
-
-
 def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -> pl.DataFrame:
     """Read predictions from files with columns for id, prediction, and further columns wanted.
 
@@ -90,7 +65,7 @@ def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -
     output = config.predictions.output
     if output is None:
         raise Undefined("predictions.output must name the column of the predictions")
-    present = [name for name in table.columns if name == output or _tensor(name) == output]
+    present = [name for name in table.columns if name == output or tensor_of(name) == output]
     chosen = output_columns(present or table.columns[:5], output)
     for name in chosen:
         if table.nested(name) or table.column(name).dtype == pl.Binary:
@@ -163,12 +138,6 @@ def _identities(record: Record, config: DriftConfig, asked: Payload) -> Sequence
     if name is not None:
         return asked.columns.get(name, [None] * asked.rows)
     return [record.id] if asked.rows == 1 else [f"{record.id}/{index}" for index in range(asked.rows)]
-
-
-def _tensor(name: str) -> str:
-    """Return the name of a column's tensor: `p` for `p.0`."""
-    head, dot, tail = name.rpartition(".")
-    return head if dot and tail.isdigit() else name
 
 
 def _first(causes: Mapping[str, int]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from perennial.agent.artifact.digest import content_digest
 from perennial.agent.artifact.manifest import read_manifest
-from perennial.agent.drift.data.files import Download, Store, read_tables, some, split, tables_under, uri_of
-from perennial.agent.drift.data.table import Table
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.tables.files import Download, Store, read_tables, some, split, tables_under, uri_of
+from perennial.agent.tables.table import Table
 from perennial.api.contract.commands import RunReference
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
 from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, OBJECT_NOT_FOUND

@@ -5,14 +5,15 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from perennial.agent.drift.data.captured import UnreadableFile, lines_of
-from perennial.agent.drift.data.files import Download, Listing, Store, uri_of
-from perennial.agent.drift.data.payload import MalformedPayload, Payload, parse_payload
-from perennial.agent.drift.data.table import PartitionWriter, Scalar, Table
+from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_payload
+from perennial.agent.records.captured import UnreadableFile, lines_of
+from perennial.agent.records.hours import folder_of_hour, hour_of, is_capture_file
+from perennial.agent.tables.files import Download, Listing, Store, uri_of
+from perennial.agent.tables.table import PartitionWriter, Scalar, Table
 from perennial.api.contract.commands import CaptureWindow
 from perennial.core.times import parse_time
 
@@ -20,12 +21,8 @@ _HOUR = timedelta(hours=1)
 _LONGEST = timedelta(days=365 * 50)
 _MANY_HOURS = 14 * 24
 _PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/(?:.*/)?([^/]+)")
-_RECORDS = re.compile(r"[^._/][^/]*\.(?:jsonl\.gz|parquet)")
 _OK = 200
 _MAX_NAMES = 1000
-_DEPTH = 2
-"""Folders between the root and a capture file: date=... and hour=..."""
-
 _MAX_REASONS = 100
 
 Skipped = Literal[
@@ -80,16 +77,18 @@ def window_files(store: Store, window: CaptureWindow, now: datetime) -> Listing:
     Files are partitioned by hour, and clocks differ: one more hour is listed on both ends, and records are then
     filtered by their own times.
     """
-    first = _hour(since_of(window, now)) - _HOUR
-    last = _hour(now) + _HOUR
+    first = hour_of(since_of(window, now)) - _HOUR
+    last = hour_of(now) + _HOUR
     root = window.uri.rstrip("/") + "/"
     hours = int((last - first) / _HOUR) + 1
-    prefixes = [root] if hours > _MANY_HOURS else [_partition(root, first + index * _HOUR) for index in range(hours)]
+    prefixes = (
+        [root] if hours > _MANY_HOURS else [folder_of_hour(root, first + index * _HOUR) for index in range(hours)]
+    )
     listed = [item for prefix in prefixes for item in store.list(prefix) if not item.key.endswith("/")]
     found = [Download(uri_of(root, item.key), item.size, item.etag) for item in listed]
     inside = {item.uri.removeprefix(root): item for item in found if _between(item.uri.removeprefix(root), first, last)}
-    files = sorted((item for name, item in inside.items() if _has_records(name)), key=lambda item: item.uri)
-    return Listing(tuple(files), tuple(sorted(name for name in inside if not _has_records(name))))
+    files = sorted((item for name, item in inside.items() if is_capture_file(name)), key=lambda item: item.uri)
+    return Listing(tuple(files), tuple(sorted(name for name in inside if not is_capture_file(name))))
 
 
 def read_window(
@@ -236,14 +235,6 @@ def since_of(window: CaptureWindow, now: datetime) -> datetime:
     return now - min(timedelta(seconds=window.seconds), _LONGEST)
 
 
-def _hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def _partition(root: str, hour: datetime) -> str:
-    return f"{root}date={hour:%Y-%m-%d}/hour={hour:%H}/"
-
-
 def _between(name: str, first: datetime, last: datetime) -> bool:
     """Whether a file lies in the folder of an hour of the window."""
     match = _PARTITION.fullmatch(name)
@@ -254,8 +245,3 @@ def _between(name: str, first: datetime, last: datetime) -> bool:
     except ValueError:
         return False
     return first <= hour <= last
-
-
-def _has_records(name: str) -> bool:
-    """Whether a file directly in the folder of an hour is one that `capture` writes."""
-    return name.count("/") == _DEPTH and _RECORDS.fullmatch(name.rsplit("/", 1)[-1]) is not None

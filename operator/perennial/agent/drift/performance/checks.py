@@ -7,16 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
-from perennial.agent.drift.data.files import Store
 from perennial.agent.drift.data.labels import join_labels
-from perennial.agent.drift.data.predictions import LABEL, frame_of_files, read_predictions
-from perennial.agent.drift.data.table import Table
+from perennial.agent.drift.data.predictions import frame_of_files, read_predictions
 from perennial.agent.drift.performance.estimates import run_estimates
 from perennial.agent.drift.performance.limits import Limits, interval_of
-from perennial.agent.drift.performance.rows import bounded, judged, rows_of, usable
 from perennial.agent.drift.report.model import CheckReport, GroupReport
-from perennial.agent.drift.report.text import count, percent
+from perennial.agent.predictions.outputs import LABEL
+from perennial.agent.predictions.rows import bounded, judged, rows_of, usable
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.tables.files import Store
+from perennial.agent.tables.table import Table
+from perennial.agent.text import count, percent
 from perennial.api.contract.commands import DriftConfig
 from perennial.api.driftmonitor.checks import FairnessCheck, PerformanceCheck
 from perennial.core.failures import DATA_INVALID

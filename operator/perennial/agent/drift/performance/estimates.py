@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from perennial.agent.drift.data.files import Store
-from perennial.agent.drift.data.predictions import LABEL, frame_of_files, read_predictions
-from perennial.agent.drift.data.table import Table
+from perennial.agent.drift.data.predictions import frame_of_files, read_predictions
 from perennial.agent.drift.performance.limits import Limits, interval_of
-from perennial.agent.drift.performance.rows import classified, positive_scores
 from perennial.agent.drift.report.model import CheckReport
-from perennial.agent.drift.report.text import percent
+from perennial.agent.predictions.outputs import LABEL
+from perennial.agent.predictions.rows import classified, positive_scores
+from perennial.agent.tables.files import Store
+from perennial.agent.tables.table import Table
+from perennial.agent.text import percent
 from perennial.api.contract.commands import DriftConfig
 from perennial.api.driftmonitor.checks import EstimatedCheck
 from perennial.stats.classification import Bools

@@ -3,7 +3,7 @@
 from html import escape
 
 from perennial.agent.drift.report.model import CheckReport, DriftReport, GroupReport
-from perennial.agent.drift.report.text import count, number, percent
+from perennial.agent.text import count, number, percent
 
 _NAMES = {
     "accuracy": "Accuracy",

@@ -6,7 +6,7 @@ from html import escape
 from perennial.agent.drift.report.checks import checks_section
 from perennial.agent.drift.report.model import ColumnSide, DriftReport, FeatureReport, NumberSummary, state_of
 from perennial.agent.drift.report.plot import key, plot
-from perennial.agent.drift.report.text import count, number, percent
+from perennial.agent.text import count, number, percent
 from perennial.api.driftmonitor.status import p_value_text
 
 PLOTS = 200

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from perennial.agent.drift.report.model import Bars
-from perennial.agent.drift.report.text import number, percent
+from perennial.agent.text import number, percent
 
 _WIDTH = 320
 _HEIGHT = 90

@@ -1,6 +1,7 @@
-"""Formats numbers, and sentences that describe a change."""
+"""Formats sentences that describe a change."""
 
 from perennial.agent.drift.report.model import Bars, ColumnSide, NumberSummary
+from perennial.agent.text import number, percent
 
 _NOTICEABLE_SHIFT = 0.1
 _NOTICEABLE_SPREAD = 1.25
@@ -32,38 +33,8 @@ def describe_missing(reference: ColumnSide, current: ColumnSide) -> str:
     return f"{text}."
 
 
-def percent(share: float) -> str:
-    """Format a share as a percentage: 12.5%. Never 0% for more than nothing, nor 100% for less than all."""
-    if 0 < share < 0.001:  # noqa: PLR2004
-        return "under 0.1%"
-    if 0.999 < share < 1:  # noqa: PLR2004
-        return "over 99.9%"
-    return f"{100 * share:.3g}%"
-
-
-def number(value: float) -> str:
-    """Format a number with four significant digits, without an exponent from 1e-4 up to 1e6."""
-    if value == 0 or 1e-4 <= abs(value) < 1e6:  # noqa: PLR2004
-        text = f"{value:,.{_decimals(value)}f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{value:.3g}"
-
-
-def count(amount: int, noun: str) -> str:
-    """Format an amount with its noun: 1 column, 2 columns."""
-    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
-
-
 def _part(amount: int, rows: int) -> float:
     return amount / rows if rows else 0.0
-
-
-def _decimals(value: float) -> int:
-    magnitude = abs(value)
-    for decimals, limit in enumerate((1000, 100, 10, 1, 0.1, 0.01, 0.001)):
-        if magnitude >= limit:
-            return decimals
-    return 7
 
 
 def _numbers(before: NumberSummary, now: NumberSummary) -> str:

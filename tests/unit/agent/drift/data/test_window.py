@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from perennial.agent.drift.data.files import Listing
 from perennial.agent.drift.data.window import read_window, window_files
 from perennial.agent.records.files import encoded
 from perennial.agent.records.parquet import _SCHEMA
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.tables.files import Listing
 from perennial.api.contract.commands import CaptureWindow
 from perennial.core.failures import ACCESS_DENIED, DATA_INVALID
 from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, parquet, record, tensors
@@ -134,7 +134,7 @@ def test_a_number_too_large_for_a_float_is_a_missing_value(tmp_path):
 
 
 def test_a_record_longer_than_any_is_skipped(tmp_path, monkeypatch):
-    monkeypatch.setattr("perennial.agent.drift.data.files.MAX_LINE", 2000)
+    monkeypatch.setattr("perennial.agent.tables.files.MAX_LINE", 2000)
     content = capture_file(record(tensors(x=["a" * 9000])), record(tensors(x=[5.0])))
     window = read(MemoryStore({capture_uri(ROOT, NOW): content}), tmp_path)
     assert window.table.column("x").to_list() == [5.0]

@@ -17,7 +17,8 @@ from perennial.agent.drift.report.model import (
     Side,
 )
 from perennial.agent.drift.report.plot import plot
-from perennial.agent.drift.report.text import count, describe, number, percent
+from perennial.agent.drift.report.text import describe
+from perennial.agent.text import count, number, percent
 
 EVIL = "<script>alert('x')</script>\"&"
 RANGES = Bars(edges=(0.0, 1.0, 2.0), reference=(0.25, 0.75), current=(0.5, 0.5))

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from perennial.agent.drift.data.predictions import GROUP, LABEL, OUTPUT
-from perennial.agent.drift.data.table import as_text
-from perennial.agent.drift.performance.vocabulary import (
+from perennial.agent.predictions.outputs import GROUP, LABEL, OUTPUT
+from perennial.agent.predictions.vocabulary import (
     canonical,
     class_name,
     class_names,
@@ -16,6 +15,7 @@ from perennial.agent.drift.performance.vocabulary import (
     require,
     some,
 )
+from perennial.agent.tables.table import as_text
 from perennial.api.common.measures import MetricName
 from perennial.api.driftmonitor.checks import Predictions
 from perennial.stats.classification import Bools, Classified
@@ -27,6 +27,7 @@ from perennial.stats.samples import Floats
 
 UNUSABLE_SHARE = 0.05
 """Share of rows that may be left out because label or prediction is unusable; with more, nothing is evaluated."""
+_ROW = "@row"
 _ROUNDING = 1e-6
 """How far a probability may lie outside of 0 to 1: sums in single precision do."""
 
@@ -58,6 +59,30 @@ def rows_of(frame: pl.DataFrame, metric: MetricName, predictions: Predictions, k
     if np.any(label[kept] < 0):
         raise Undefined("ndcg needs non-negative labels")
     return Ranked(label[kept], output[kept], groups[kept], k)
+
+
+def usable_rows(frame: pl.DataFrame, metric: MetricName, predictions: Predictions) -> Bools:
+    """Return which rows `rows_of` keeps, shape (n,): two models are compared on the rows that both of them keep.
+
+    Args:
+        frame: with the OUTPUT columns and LABEL.
+        metric: determines whether rows are classes, numbers or ranked lists.
+        predictions: class names and other settings.
+
+    Raises:
+        Undefined: the columns do not fit the metric; the message says why.
+    """
+    numbered = usable(frame).with_row_index(_ROW)
+    present = numbered.drop_nulls([LABEL, *outputs_of(frame)])
+    if METRICS[metric].rows is Classified:
+        present = probabilities(present, predictions)[0]
+    else:
+        label = _numbers(present.get_column(LABEL), "labels")
+        output = _numbers(_single(present), "predictions")
+        present = present.filter(pl.Series(np.isfinite(label) & np.isfinite(output)))
+    kept = np.zeros(frame.height, dtype=np.bool_)
+    kept[present.get_column(_ROW).to_numpy()] = True
+    return kept
 
 
 def usable(frame: pl.DataFrame) -> pl.DataFrame:

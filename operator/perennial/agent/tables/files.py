@@ -19,8 +19,9 @@ from typing import IO, Protocol
 
 import polars as pl
 
-from perennial.agent.drift.data.dialect import UnknownDialect, read_dialect
-from perennial.agent.drift.data.table import (
+from perennial.agent.storage.errors import AgentError
+from perennial.agent.tables.dialect import UnknownDialect, read_dialect
+from perennial.agent.tables.table import (
     Partition,
     PartitionWriter,
     Scalar,
@@ -29,8 +30,7 @@ from perennial.agent.drift.data.table import (
     partition_of,
     unreadable,
 )
-from perennial.agent.drift.report.text import count
-from perennial.agent.storage.errors import AgentError
+from perennial.agent.text import count
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 
 log = logging.getLogger(__name__)

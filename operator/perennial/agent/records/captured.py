@@ -8,11 +8,11 @@ from pathlib import Path
 
 from polars.exceptions import PanicException, PolarsError
 
-from perennial.agent.drift.data.files import Download, Store, log, read_lines
-from perennial.agent.drift.data.table import clean_text, unreadable
-from perennial.agent.drift.report.text import count
 from perennial.agent.records.files import SUFFIX
 from perennial.agent.records.parquet import check_parquet, parquet_lines
+from perennial.agent.tables.files import Download, Store, log, read_lines
+from perennial.agent.tables.table import clean_text, unreadable
+from perennial.agent.text import count
 from perennial.core.failures import DATA_INVALID
 
 _CORRUPT = (gzip.BadGzipFile, EOFError, zlib.error, PolarsError, PanicException)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 
-from perennial.agent.drift.data.table import Scalar, clean_text
+from perennial.agent.tables.table import Scalar, clean_text
 
 MAX_WIDTH = 4096
 """Maximum number of columns of a tensor. Drift per column is meaningless for wider ones: images and embeddings."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from perennial.agent.drift.data.table import as_text
+from perennial.agent.tables.table import as_text
 from perennial.stats.intervals import Undefined
 
 BINARY = ("0", "1")

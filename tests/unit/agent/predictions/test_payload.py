@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.agent.drift.data.payload import MalformedPayload, parse_payload
+from perennial.agent.predictions.payload import MalformedPayload, parse_payload
 
 
 def tensor(shape, data, name="t"):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from perennial.agent.drift.data.dialect import Dialect, UnknownDialect, dialect_of
+from perennial.agent.tables.dialect import Dialect, UnknownDialect, dialect_of
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from perennial.agent.drift.data.files import Download, Listing, is_table, read_tables, tables_under
-from perennial.agent.drift.data.table import PartitionWriter, Table
 from perennial.agent.storage.errors import AgentError, classify
+from perennial.agent.tables.files import Download, Listing, is_table, read_tables, tables_under
+from perennial.agent.tables.table import PartitionWriter, Table
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 from tests.unit.agent.drift.store import MemoryStore, csv, parquet
 
@@ -187,7 +187,7 @@ def test_a_download_is_bound_to_the_listed_content(tmp_path):
 
 
 def test_parts_are_written_before_memory_fills(tmp_path, monkeypatch):
-    monkeypatch.setattr("perennial.agent.drift.data.table.ROWS_PER_PARTITION", 3)
+    monkeypatch.setattr("perennial.agent.tables.table.ROWS_PER_PARTITION", 3)
     writer = PartitionWriter(tmp_path, "s3://capture/")
     writer.add({"x": [1, 2]}, 2)
     writer.add({"y": ["a", None]}, 2)

@@ -1,0 +1,1 @@
+"""Tables of Parquet, CSV and JSON lines files, read one column at a time."""
