@@ -16,19 +16,23 @@ from perennial.api.contract.commands import (
     CaptureConfig,
     CheckModel,
     DriftConfig,
+    EvaluateConfig,
     FetchInputs,
     FetchModel,
     PollConfig,
     PublishConfig,
+    ReplayConfig,
 )
 from perennial.api.contract.messages import (
     MAX_BYTES,
     AgentMessage,
     DriftVerdict,
+    Evaluated,
     Failure,
     Fetched,
     NoVerdict,
     Published,
+    Replayed,
 )
 from perennial.core.failures import CONFIG_INVALID, INTERRUPTED, UNEXPECTED, AgentFailure
 
@@ -42,7 +46,17 @@ COMMANDS: dict[str, TypeAdapter[Any]] = {
     "capture": TypeAdapter(CaptureConfig),
     "poll": TypeAdapter(PollConfig),
     "drift": TypeAdapter(DriftConfig),
+    "evaluate": TypeAdapter(EvaluateConfig),
+    "replay": TypeAdapter(ReplayConfig),
 }
+_LISTS: tuple[tuple[type[AgentMessage], str], ...] = (
+    (Fetched, "inputs"),
+    (DriftVerdict, "quality_findings"),
+    (DriftVerdict, "features"),
+    (Evaluated, "results"),
+    (Replayed, "skipped"),
+)
+"""Lists whose last entries may be dropped, in this order."""
 _MESSAGE_LENGTH = 640
 """Short enough for a pod with 16 containers, which share 12 KiB."""
 
@@ -71,7 +85,7 @@ def main(arguments: list[str]) -> int:
         log.exception("unexpected failure")
         return fail(UNEXPECTED, f"{type(error).__name__}: {error}")
     if message is not None:
-        limits = PublishConfig | FetchInputs | PollConfig | DriftConfig
+        limits = PublishConfig | FetchInputs | PollConfig | DriftConfig | EvaluateConfig | ReplayConfig
         limit = config.message_bytes if isinstance(config, limits) else MAX_BYTES
         write_termination_message(encode(message, limit))
     return 0
@@ -92,10 +106,8 @@ def _run(config: object) -> AgentMessage | None:
         # SIGTERM stays blocked: a second one must not interrupt the upload.
         return publish_on_sigterm(config, open_storage(config.storage), lambda: signal.sigwait({signal.SIGTERM}))
     _exit_on_sigterm()
-    if isinstance(config, DriftConfig):
-        from perennial.agent.drift.command import run as compare
-
-        return compare(config, open_storage(config.storage))
+    if isinstance(config, DriftConfig | EvaluateConfig | ReplayConfig):
+        return _measure(config)
     if isinstance(config, PollConfig):
         from perennial.agent.poll import poll
 
@@ -105,6 +117,23 @@ def _run(config: object) -> AgentMessage | None:
 
         return check_model(config)
     return _fetch(config)
+
+
+def _measure(config: DriftConfig | EvaluateConfig | ReplayConfig) -> AgentMessage:
+    from perennial.agent.storage.client import open_storage
+
+    store = open_storage(config.storage)
+    if isinstance(config, DriftConfig):
+        from perennial.agent.drift.command import run as compare
+
+        return compare(config, store)
+    if isinstance(config, EvaluateConfig):
+        from perennial.agent.evaluate.command import run as evaluate
+
+        return evaluate(config, store)
+    from perennial.agent.replay.command import run as replay
+
+    return replay(config, store)
 
 
 def _fetch(config: object) -> AgentMessage:
@@ -153,14 +182,11 @@ def _shorter(message: AgentMessage) -> AgentMessage | None:
     if isinstance(message, Published) and message.metrics:
         kept = dict(list(message.metrics.items())[:-1])
         return message.model_copy(update={"metrics": kept, "metrics_dropped": message.metrics_dropped + 1})
-    if isinstance(message, Fetched) and message.inputs:
-        return message.model_copy(update={"inputs": message.inputs[:-1]})
-    if isinstance(message, DriftVerdict) and message.quality_findings:
-        return message.model_copy(update={"quality_findings": message.quality_findings[:-1]})
-    if isinstance(message, DriftVerdict) and message.features:
-        return message.model_copy(update={"features": message.features[:-1]})
     if isinstance(message, Failure | NoVerdict) and message.message:
         return message.model_copy(update={"message": message.message[: len(message.message) * 3 // 4]})
+    for kind, name in _LISTS:
+        if isinstance(message, kind) and (items := getattr(message, name)):
+            return message.model_copy(update={name: items[:-1]})
     return None
 
 

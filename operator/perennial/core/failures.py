@@ -73,6 +73,12 @@ PICKLE_REFUSED = AgentFailure(
     "publish the model in a format that contains only data (ONNX, safetensors, the library's own), or, if you trust "
     "everyone who can write it, set spec.model.allowPickle: true",
 )
+MODEL_UNREACHABLE = AgentFailure(
+    82,
+    "ModelUnreachable",
+    True,
+    "check that the pods of the revision are ready, and that network policies let the pods of gates reach them",
+)
 UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report a bug")
 
 TABLE: tuple[AgentFailure, ...] = (
@@ -92,6 +98,7 @@ TABLE: tuple[AgentFailure, ...] = (
     UNEXPECTED,
     FORMAT_REFUSED,
     PICKLE_REFUSED,
+    MODEL_UNREACHABLE,
 )
 
 

@@ -1,8 +1,10 @@
 """A real S3 server over a folder, on loopback."""
 
+import json
 import os
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,11 +16,15 @@ import pytest
 from botocore.config import Config
 
 from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.api.common.base import Model
 from perennial.api.common.pod import Storage
+from perennial.api.contract.messages import Message
+from perennial.core.termination import parse_message
 from tests.support.ports import reserved
 from tests.support.waiting import until
 from tools.cluster import api
 
+ROOT = Path(__file__).resolve().parents[3]
 ACCESS, SECRET = "test", "testsecret"
 
 
@@ -108,3 +114,17 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def store(s3: S3Server) -> ObjectStore:
     return open_storage(s3.storage)
+
+
+def command(name: str, config: Model, folder: Path) -> tuple[int, Message]:
+    """Run a command of the agent as a process of its own; return its exit code and its message."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "operator"),
+        "PERENNIAL_CONFIG": json.dumps(config.dump()),
+        "PERENNIAL_TERMINATION_LOG": str(folder / "message"),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "perennial", "agent", name], env=environment, timeout=120, check=False
+    )
+    return ended.returncode, parse_message((folder / "message").read_text())

@@ -3,18 +3,23 @@
 It never holds credentials. Pods get those from the Secret named by `storage.secretName`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from perennial.api.common.base import Digest, Model, Period, S3Uri
+from perennial.api.common.measures import MetricName
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.manifest import Recipe
 from perennial.api.contract.messages import MAX_BYTES
-from perennial.api.driftmonitor.checks import GroundTruth, Predictions
+from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predictions
 from perennial.api.driftmonitor.resource import Checks, Features
 from perennial.api.modeldeployment.capture import RequestId
+from perennial.api.modeldeployment.evaluation import LabelledData, RequestFormat
 from perennial.api.modeldeployment.runtime import ModelFormat
+
+ModelUrl = Annotated[str, Field(max_length=300, pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+"""Scheme, host and port of a model server."""
 
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
 WORKER_VARIABLE = "JOB_COMPLETION_INDEX"
@@ -174,4 +179,68 @@ class DriftConfig(Model):
     scratch: str = ROOT
 
 
-AgentConfig = FetchInputs | FetchModel | CheckModel | PublishConfig | PollConfig | CaptureConfig | DriftConfig
+class MetricWanted(Model):
+    """A performance metric to measure."""
+
+    metric: MetricName
+    k: int = 10
+
+
+class EvaluateConfig(Model):
+    """`perennial agent evaluate`: let two revisions score labelled rows; report the metrics."""
+
+    kind: Literal["Evaluate"] = "Evaluate"
+    storage: Storage = Field(Storage())
+    model: str
+    """Name of the model in the default paths of requests."""
+    candidate: ModelUrl
+    stable: ModelUrl | None = None
+    """None: there is no stable revision yet."""
+    data: LabelledData
+    request: RequestFormat = Field(RequestFormat())
+    predictions: Predictions = Field(Predictions())
+    performance: tuple[MetricWanted, ...] = ()
+    fairness: tuple[FairnessCheck, ...] = ()
+    seconds: int = Field(1800, gt=0)
+    """Time for the requests; rows that have not been asked by then are left out."""
+    message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
+    scratch: str = ROOT
+
+
+class ReplayConfig(Model):
+    """`perennial agent replay`: send captured requests to a candidate, compare its answers with the captured ones."""
+
+    kind: Literal["Replay"] = "Replay"
+    storage: Storage = Field(Storage())
+    uri: S3Uri
+    """Of the captured files."""
+    digest: Digest
+    """Model whose answers are compared with the candidate's."""
+    revision: str | None = None
+    """Hash of the revision that answered. None: any revision of this model."""
+    candidate: ModelUrl
+    stable: ModelUrl | None = None
+    """None: response times are not compared."""
+    requests: int = Field(500, gt=0)
+    within_seconds: int = Field(7 * 86400, gt=0)
+    rate: float = Field(20, gt=0)
+    timeout_seconds: float = Field(30, gt=0)
+    tolerance: float = Field(1e-6, ge=0)
+    threshold: float | None = None
+    seconds: int = Field(1800, gt=0)
+    """Time for the requests; those that have not been sent by then are left out."""
+    message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
+    scratch: str = ROOT
+
+
+AgentConfig = (
+    FetchInputs
+    | FetchModel
+    | CheckModel
+    | PublishConfig
+    | PollConfig
+    | CaptureConfig
+    | DriftConfig
+    | EvaluateConfig
+    | ReplayConfig
+)

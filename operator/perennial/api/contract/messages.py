@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from perennial.api.common.base import Digest, Model, S3Uri, Timestamp
+from perennial.api.common.base import Decimal, Digest, Model, S3Uri, Timestamp
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import FeatureScore
 
@@ -143,6 +143,94 @@ class NoVerdict(AgentMessage):
     message: Annotated[str, Field(max_length=1024)]
 
 
+class Measured(Model):
+    """A metric on labelled rows, with 95 % confidence intervals. Without `value` it is not judged: see `why`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: Annotated[str, Field(max_length=64)]
+    subject: Annotated[str, Field(max_length=200)] | None = None
+    """For fairness: attributes and the groups compared, such as `sex: F vs M`."""
+    rows: Count = 0
+    """Rows that it was computed from: both revisions gave a usable answer."""
+    left_out: Count = 0
+    """Rows without a usable label or prediction."""
+    value: Decimal | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    """Unset although `value` is set: infinite."""
+    stable: Decimal | None = None
+    gain: Decimal | None = None
+    """Improvement over the stable revision on the same rows; positive is better, also for losses and errors."""
+    gain_low: Decimal | None = None
+    gain_high: Decimal | None = None
+    why: Line | None = None
+
+
+class Asked(Model):
+    """How the requests to one revision ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: Count
+    """Rows asked about."""
+    failed: Count = 0
+    """Rows without an answer: an error status, no connection, timeout, or a body that cannot be read."""
+    error: Line | None = None
+    """The most frequent reason."""
+
+
+class Evaluated(AgentMessage):
+    """`evaluate` has let the revisions score labelled rows."""
+
+    kind: Literal["Evaluated"] = "Evaluated"
+    time: Timestamp
+    rows: Count
+    """Rows in the data, before sampling."""
+    unlabelled: Count = 0
+    """Rows among them without a label, which are not scored."""
+    candidate: Asked
+    stable: Asked | None = None
+    results: Annotated[tuple[Measured, ...], Field(max_length=10)] = ()
+
+
+class Interval(Model):
+    """A figure of a replay with its 95 % confidence interval. Without `value` it could not be computed: see `why`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: Decimal | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    count: Count = 0
+    """Requests or rows that it was computed from."""
+    why: Line | None = None
+
+
+class Replayed(AgentMessage):
+    """`replay` has sent captured requests to a candidate."""
+
+    kind: Literal["Replayed"] = "Replayed"
+    time: Timestamp
+    requests: Count
+    """Requests that were replayed."""
+    oldest: Timestamp | None = None
+    """When the oldest of them was captured."""
+    agreement: Interval
+    """Share of rows with the same answer, in [0, 1]."""
+    distance: Interval
+    """Mean absolute difference of numeric answers, in their unit."""
+    errors: Interval
+    """Share of requests that the candidate did not answer with success, in [0, 1]."""
+    latency: Interval
+    """Geometric mean of candidate's / stable's response time."""
+    skipped: Annotated[tuple[Line, ...], Field(max_length=6)] = ()
+    """Captured requests that were not replayed: number and reason."""
+    error: Line | None = None
+    """The most frequent error of the candidate."""
+
+
 Message = Annotated[
-    Failure | Fetched | Polled | Published | NothingToPublish | DriftVerdict | NoVerdict, Field(discriminator="kind")
+    Failure | Fetched | Polled | Published | NothingToPublish | DriftVerdict | NoVerdict | Evaluated | Replayed,
+    Field(discriminator="kind"),
 ]

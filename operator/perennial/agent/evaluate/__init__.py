@@ -1,0 +1,1 @@
+"""`perennial agent evaluate`: lets two revisions score the same labelled rows and measures quality and fairness."""
