@@ -34,6 +34,7 @@ EVERYTHING: dict[str, Any] = {
         "httpPort": 9090,
         "logLevel": "debug",
         "clusterDomain": "cluster.local",
+        "prometheus": {"url": "https://prometheus.example:9443/base"},
     },
     "crds": {"keep": False, "annotations": {"argocd.argoproj.io/sync-options": "ServerSideApply=true"}},
     "rbac": {"aggregate": False},
@@ -235,6 +236,19 @@ def test_pods_are_restricted(server: Server, chart: Chart, values: Any) -> None:
         }
         assert "memory" in container["resources"]["limits"]
         assert not any(volume.get("hostPath") for volume in spec.get("volumes", []))
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://prometheus.monitoring.svc:9090", 9090), ("http://prometheus/base", 80), ("https://p.example", 443)],
+)
+def test_the_operators_network_policy_lets_the_queries_of_gates_out(chart: Chart, url: str, port: int) -> None:
+    def egress(config: dict[str, Any]) -> list[Any]:
+        objects = chart({"networkPolicy": {"enabled": True, "apiServerPorts": [6443]}, "config": config})
+        return [item["port"] for rule in one(objects, "NetworkPolicy")["spec"]["egress"] for item in rule["ports"]]
+
+    assert egress({}) == [53, 53, 9464, 6443]
+    assert egress({"prometheus": {"url": url}}) == [53, 53, 9464, port, 6443]
 
 
 def test_two_replicas_take_turns(chart: Chart) -> None:

@@ -11,6 +11,7 @@ import yaml
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Action, Apply, Create, Decision
 from perennial.core.kinds import Raw
+from perennial.core.reads import Measurement
 from perennial.core.times import parse_time
 from tests.golden.compare import differences, keep_wildcards
 from tests.support.memory import CONTROLLERS, Store
@@ -46,9 +47,17 @@ def run(case: dict[str, Any]) -> Decision:
     """Return what the controller decides in the case's world."""
     controller = CONTROLLERS[case["resource"]["kind"]]
     resource = controller.parse(case["resource"])
-    observed = controller.observe(resource, Store.of([case["resource"], *case.get("world", [])]))
+    store = Store.of([case["resource"], *case.get("world", [])])
+    store.answers.update({address: measurement(said) for address, said in case.get("answers", {}).items()})
+    observed = controller.observe(resource, store)
     config = OperatorConfig.model_validate(case.get("config", {}))
     return controller.decide(observed, config, parse_time(case["now"]))
+
+
+def measurement(said: dict[str, Any]) -> Measurement:
+    """Return an answer of the Prometheus server."""
+    time = parse_time(said["time"])
+    return Measurement(time, said.get("value"), said.get("problem", ""), time if "value" in said else None)
 
 
 def as_data(decision: Decision, before: Raw) -> dict[str, Any]:
@@ -59,6 +68,7 @@ def as_data(decision: Decision, before: Raw) -> dict[str, Any]:
         "status": written,
         "events": [f"{event.type} {event.reason}: {event.message}" for event in decision.events],
         "requeueAfter": decision.requeue_after,
+        **({"reads": [read.address for read in decision.reads]} if decision.reads else {}),
         **({"statusFirst": True} if decision.status_first else {}),
     }
 

@@ -11,13 +11,14 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from perennial.adapters.cluster import kind_of
 from perennial.adapters.errors import ApiError
 from perennial.core.decision import Controller
 from perennial.core.kinds import RESOURCES, Key, Kind, Raw
 from perennial.core.labels import KIND_LABEL, NAME_LABEL
+from perennial.core.reads import AnswerT, Poll
 from perennial.core.times import format_time
 from perennial.drift.controller import CONTROLLER as DRIFT
 from perennial.runtime.controller.ownership import controller_uid, leads_to
@@ -51,8 +52,8 @@ class Store:
     version: int = 100
     admit: Callable[[Raw], Raw] = lambda raw: raw
     """What defaulting and webhooks make of an applied object."""
-    answers: dict[str, str] = field(default_factory=dict)
-    """Answers of pods, by address."""
+    answers: dict[str, Any] = field(default_factory=dict)
+    """Answers of pods and of the Prometheus server, by address."""
     applied: dict[str, dict[str, Raw]] = field(default_factory=dict)
     """The newest manifest of each field manager, by the uid of the object; `create` holds what it was created with."""
 
@@ -81,8 +82,8 @@ class Store:
         found = self.named(kind, upstream.namespace).values()
         return tuple(raw for raw in found if upstream in CONTROLLERS[kind.kind].names(raw))
 
-    def answer(self, url: str) -> str | None:
-        return self.answers.get(url)
+    def answer(self, read: Poll[AnswerT]) -> AnswerT | None:
+        return cast("AnswerT | None", self.answers.get(read.address))
 
     # Reads of tests.
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.kinds import Key, Kind, Raw
+from perennial.core.reads import AnswerT, Poll
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,6 @@ class EventNote:
 
 
 @dataclass(frozen=True)
-class Read:
-    """An address inside the cluster that the runtime polls by HTTP GET, without credentials and limited in size.
-
-    `World.answer` returns the newest answer; a changed answer causes a reconcile.
-    """
-
-    url: str
-    every: float
-    """Minimum seconds between two reads."""
-
-
-@dataclass(frozen=True)
 class Decision:
     """One step toward the spec."""
 
@@ -76,8 +65,8 @@ class Decision:
     events: tuple[EventNote, ...] = ()
     requeue_after: float | None = None
     """Seconds until the next reconcile without an event; 0: at once, with the status just written."""
-    read: Read | None = None
-    """What to poll until a later decision changes it."""
+    reads: tuple[Poll[Any], ...] = ()
+    """What to poll until a later decision changes it; a changed answer causes a reconcile."""
     status_first: bool = False
     """Write status before the actions: the intent must be recorded before a child exists."""
 
@@ -101,8 +90,8 @@ class World(Protocol):
         """Read the resources of a kind whose spec names another resource (see `Controller.names`), sorted by name."""
         ...
 
-    def answer(self, url: str) -> str | None:
-        """Newest answer to a `Read` of this resource; None before there is one."""
+    def answer(self, read: Poll[AnswerT]) -> AnswerT | None:
+        """Newest answer to what an earlier decision asked to read; None before there is one."""
         ...
 
 

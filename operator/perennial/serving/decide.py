@@ -22,6 +22,7 @@ from perennial.serving.restrictions import refused_annotations, refused_pods, wi
 from perennial.serving.revision import Shape, find_model, revision_of, shape_of, with_preset
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import deadline_of, previous_expiry
+from perennial.serving.rollout.gates import gate_reads
 from perennial.serving.rollout.steps import next_state
 from perennial.serving.rollout.strategy import split_problem
 
@@ -44,6 +45,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
         actions=actions_of(state, context, config),
         events=(*state.events, *_stop_event(observed.resource, wanted, state)),
         requeue_after=_requeue_after(inputs, wanted),
+        reads=gate_reads(state, context),
     )
 
 
@@ -57,7 +59,14 @@ def _context(observed: Observed, config: OperatorConfig, now: datetime) -> Conte
     target: Revision | None = None
     if isinstance(shape, Shape) and not isinstance(version, Problem):
         target = revision_of(resource.metadata.name, version, shape, format_time(now))
-    return Context(observed, shape if isinstance(shape, Shape) else None, target, problem, now)
+    return Context(
+        observed,
+        shape if isinstance(shape, Shape) else None,
+        target,
+        problem,
+        now,
+        has_prometheus=bool(config.prometheus.url),
+    )
 
 
 def _status(inputs: ConditionInputs, wanted: tuple[Wanted, ...], config: OperatorConfig) -> ModelDeploymentStatus:
@@ -119,7 +128,7 @@ def _requeue_after(inputs: ConditionInputs, wanted: tuple[Wanted, ...]) -> float
     """Seconds until the passing of time changes the decision."""
     state, context = inputs.state, inputs.context
     moments = []
-    if state.progressing is not None and state.progressing.ready_since is None:  # else it waits for a user
+    if state.progressing is not None and state.progressing.ready_since is None:  # else it waits for gates or a user
         moments.append((deadline_of(state.progressing, context) - context.now).total_seconds())
     if state.wake is not None:
         moments.append((state.wake - context.now).total_seconds())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field, ValidationError
 
@@ -25,6 +25,7 @@ from perennial.core.kinds import (
     Raw,
 )
 from perennial.core.labels import COMPONENT_LABEL, REVISION_LABEL, ROLLOUT_ANNOTATION, SERVER_COMPONENT
+from perennial.core.reads import AnswerT, Poll
 
 
 class ModelVersion(Model):
@@ -53,6 +54,19 @@ class Upstream:
     """Its status.artifact is invalid."""
 
 
+class Answer(Protocol):
+    """Looks up the newest answer to a read."""
+
+    def __call__(self, read: Poll[AnswerT]) -> AnswerT | None:
+        """Return the answer; None before there is one."""
+        ...
+
+
+def _no_answer(read: Poll[AnswerT]) -> AnswerT | None:
+    del read
+    return None
+
+
 @dataclass(frozen=True)
 class Observed:
     """The resource, the TrainingJob that it follows, and its children."""
@@ -70,6 +84,8 @@ class Observed:
     """The Service selects the pods of all revisions."""
     record: RolloutRecord | None = None
     """What the Service, or else the PodDisruptionBudget, records of the rollout."""
+    answer: Answer = _no_answer
+    """Newest answer to a read."""
 
     def deployment(self, name: str) -> Deployment | None:
         """Find the Deployment of a revision by its name, unless it is being deleted."""
@@ -122,6 +138,7 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         selected=_selected(services),
         split=bool(services) and _selected(services) is None,
         record=next((found for raw in (*services, *budgets) if (found := _record(raw)) is not None), None),
+        answer=world.answer,
     )
 
 

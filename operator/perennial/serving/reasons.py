@@ -40,12 +40,16 @@ WAITING_FOR_OLD_PODS = "WaitingForOldPods"
 RECREATING = "Recreating"
 TOO_FEW_PODS = "TooFewPods"
 PORTS_DIFFER = "PortsDiffer"
+WAITING_FOR_GATES = "WaitingForGates"
+GATE_INCONCLUSIVE = "GateInconclusive"
+GATE_FAILED = "GateFailed"
 
 UNRECOVERABLE = frozenset(
     {
         waiting.IMAGE_INVALID,
         COMMAND_NOT_FOUND,
         ABORTED,
+        GATE_FAILED,
         DIGEST_MISMATCH.reason,
         MANIFEST_INVALID.reason,
         UNSAFE_PATH.reason,
@@ -73,11 +77,22 @@ QUIET = frozenset(
         HOLDING,
         WAITING_FOR_OLD_PODS,
         RECREATING,
+        WAITING_FOR_GATES,
     }
 )
 """Reasons for not being ready that are expected in a healthy rollout: no Event."""
 
-UNDER_WAY = frozenset({WAITING_FOR_APPROVAL, PAUSED, MOVING_TRAFFIC, HOLDING, RECREATING})
+UNDER_WAY = frozenset(
+    {
+        WAITING_FOR_APPROVAL,
+        WAITING_FOR_GATES,
+        GATE_INCONCLUSIVE,
+        PAUSED,
+        MOVING_TRAFFIC,
+        HOLDING,
+        RECREATING,
+    }
+)
 """Reasons of a candidate with which nothing is wrong; their messages tell where it is."""
 
 _ROLLOUT = "Reconciling, Progressing, RolloutFailed, Stalled"
@@ -139,6 +154,25 @@ REASONS: tuple[ReasonDoc, ...] = (
         "SplitLimited",
         "Stable revision and candidate have different ports or differ in TLS, so no split is possible.",
         "Nothing: the candidate receives all requests once it is ready. For a canary, keep the port.",
+    ),
+    ReasonDoc(
+        WAITING_FOR_GATES,
+        "Reconciling, Progressing",
+        "A new revision is ready, and a gate of spec.rollout.gates has not been judged yet.",
+        "Wait; the message names the gate and what it waits for.",
+    ),
+    ReasonDoc(
+        GATE_INCONCLUSIVE,
+        "Reconciling, Progressing",
+        "A new revision is ready, but a gate cannot be judged.",
+        "Supply what the message names, or remove the gate. Status shows all verdicts in candidate.gates.",
+    ),
+    ReasonDoc(
+        GATE_FAILED,
+        "RolloutFailed, Stalled",
+        "A gate of spec.rollout.gates has failed; the stable revision keeps serving.",
+        "See the figures in the message and in status.candidate.gates; publish a better model, or correct the gate "
+        "and set perennial.dev/retry.",
     ),
     ReasonDoc(
         ABORTED,

@@ -47,7 +47,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
         actions=(*children(context, step.new_attempts), *step.actions, *obsolete),
         events=events,
         requeue_after=step.requeue_after,
-        read=step.read,
+        reads=(step.read,) if step.read is not None else (),
         # A Job can hold what status has lost; it is deleted only once status has it.
         status_first=step.status_first or bool(obsolete),
     )

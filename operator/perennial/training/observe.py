@@ -12,6 +12,7 @@ from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.decision import World
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, POD, SERVICE, TRAINING_JOB, Key, Raw
 from perennial.core.labels import JOB_INDEX_KEY, PLAN_ANNOTATION
+from perennial.core.reads import Read
 from perennial.training.job.plan import RunPlan, numbers_of, read_plan, trial_numbers_of
 
 
@@ -105,7 +106,7 @@ class Observed:
     requests: tuple[RetrainRequest, ...] = ()
     cron_jobs: tuple[ObjectMeta, ...] = ()
     services: tuple[ObjectMeta, ...] = ()
-    answer: Callable[[str], str | None] = lambda _: None
+    answer: Callable[[Read], str | None] = lambda _: None
     """Returns the newest response to a `Read` of this URL."""
 
     def job_of(self, number: int, attempt: int) -> AttemptJob | None:

@@ -110,6 +110,17 @@ class Queue(Model):
     )
 
 
+class Prometheus(Model):
+    """The Prometheus server that answers the queries of gates."""
+
+    url: Annotated[str, Field(max_length=512, pattern=r"^(https?://[^\s?#]+)?$")] = Field(
+        "",
+        description="Base address of a server with the Prometheus HTTP API, such as "
+        "http://prometheus.monitoring.svc:9090. The operator sends it the queries of gates, without credentials. "
+        "Empty: gates with a query are not judged.",
+    )
+
+
 class OperatorConfig(Model):
     """Configuration of one installation."""
 
@@ -131,6 +142,7 @@ class OperatorConfig(Model):
         "pods, with * as a wildcard, such as "
         "prometheus.io/*. None by default, since annotations configure meshes, load balancers and cloud controllers.",
     )
+    prometheus: Prometheus = Field(Prometheus(), description="Prometheus server for the gates of rollouts.")
     leader_election: LeaderElection = Field(
         LeaderElection(), description="Leader election among replicas of the operator."
     )

@@ -15,6 +15,7 @@ from perennial.api.common.base import (
     Timestamp,
     rules,
 )
+from perennial.api.modeldeployment.gates import Gates, GateStatuses
 
 
 class Step(Model):
@@ -48,6 +49,11 @@ class Rollout(Model):
                 "self.steps.all(item, self.steps.exists_one(other, other.weight == item.weight)))",
                 message="the weights of steps must increase from step to step",
                 field_path=".steps",
+            ),
+            Rule(
+                rule="self.strategy != 'Recreate' || !has(self.gates) || self.gates.size() == 0",
+                message="gates compare with a stable revision that serves, which Recreate stops first: choose another "
+                "strategy, or remove gates",
             ),
         )
     }
@@ -86,6 +92,14 @@ class Rollout(Model):
         "perennial.dev/approve: <revision> and perennial.dev/approved-by: <user name>. A canary asks after its last "
         "step, before it receives all traffic; Recreate asks before it stops the stable revision. The first revision "
         "needs no approval.",
+    )
+
+    gates: Gates = Field(
+        (),
+        description="What a ready candidate must show before it is promoted, and before each further step of a canary. "
+        "All gates are judged again and again: one that fails ends the rollout, and the stable revision keeps serving; "
+        "one that is not judged or inconclusive holds the rollout. They do not apply to the first revision, nor while "
+        "the stable one has no ready pod, nor when Auto stops the stable one.",
     )
 
     @property
@@ -127,6 +141,7 @@ class Candidate(Revision):
     )
     reason: Reason | None = Field(None, description="Reason for which it waits or failed.")
     message: Message | None = Field(None, description="Why it waits or failed, and what to do next.")
+    gates: GateStatuses | None = Field(None, description="Verdicts of the gates, by name.")
     retry: ShortText | None = Field(
         None, description="Value of the annotation perennial.dev/retry when the rollout failed; another value retries."
     )

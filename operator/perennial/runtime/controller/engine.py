@@ -60,7 +60,7 @@ class Engine:
         self.reconciler = Reconciler(
             controllers=controllers,
             cache=self.cache,
-            world=CachedWorld(self.cache, self.poller.answer),
+            world=CachedWorld(self.cache, self.poller),
             api=api,
             children=Children(
                 api,

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import OperatorConfig
-from perennial.core.decision import ChildConflict, Controller, Decision, EventNote, Read, World
+from perennial.core.decision import ChildConflict, Controller, Decision, EventNote, World
 from perennial.core.kinds import Key, Kind, Raw
+from perennial.core.reads import Poll
 from perennial.runtime.controller.api import Api
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.children import Accept, Children, NotYet
@@ -36,7 +37,7 @@ Tell = Callable[[Raw, Iterable[EventNote]], None]
 """Posts Events about a resource, given as it was just written."""
 
 
-Want = Callable[[Key, Read | None], None]
+Want = Callable[[Key, tuple[Poll[Any], ...]], None]
 """Sets what to poll for a resource from now on."""
 
 
@@ -90,7 +91,7 @@ class Reconciler:
         config: OperatorConfig,
         now: Callable[[], datetime],
         tell: Tell,
-        want: Want = lambda _key, _read: None,
+        want: Want = lambda _key, _reads: None,
     ) -> None:
         """Take all dependencies; the reconciler itself has no state."""
         self._controllers = controllers
@@ -114,7 +115,7 @@ class Reconciler:
         controller = self._controllers[key.kind]
         raw = self._cache.get(controller.kind, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
-            self._want(key, None)
+            self._want(key, ())
             return ReconcileResult(ReconcileOutcome.GONE)  # children are deleted by garbage collection
         try:
             try:
@@ -123,7 +124,7 @@ class Reconciler:
                 await self._report(controller.kind, raw, of_spec(error))
                 return ReconcileResult(ReconcileOutcome.INVALID)
             decision = controller.decide(controller.observe(resource, self._world), self._config, self._now())
-            self._want(key, decision.read)
+            self._want(key, decision.reads)
             return await self._carry_out(controller.kind, raw, decision)
         except _Stale:
             return ReconcileResult(ReconcileOutcome.CONFLICT, requeue_after=0)

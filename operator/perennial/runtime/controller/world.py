@@ -1,10 +1,11 @@
-"""What controllers observe: watched objects from the cache, HTTP answers from the poller."""
+"""What controllers observe: watched objects from the cache, answers from the poller."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from perennial.core.kinds import Key, Kind, Raw
+from perennial.core.reads import AnswerT, Poll
 from perennial.runtime.controller.cache import Cache
+from perennial.runtime.controller.polling import Poller
 
 
 @dataclass(frozen=True)
@@ -12,8 +13,7 @@ class CachedWorld:
     """Implements `core.decision.World`. Every read is in memory."""
 
     cache: Cache
-    answers: Callable[[str], str | None]
-    """Newest answer from an address that a `Read` asked for."""
+    poller: Poller
 
     def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         """Read one object."""
@@ -27,6 +27,6 @@ class CachedWorld:
         """Read the resources whose spec names another resource, sorted by name."""
         return self.cache.naming(kind, upstream)
 
-    def answer(self, url: str) -> str | None:
-        """Read the newest answer from an address; None before there is one."""
-        return self.answers(url)
+    def answer(self, read: Poll[AnswerT]) -> AnswerT | None:
+        """Newest answer to a read; None before there is one."""
+        return self.poller.answer(read)

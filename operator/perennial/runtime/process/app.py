@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from math import inf
 from typing import Any
 from uuid import uuid4
@@ -17,9 +18,7 @@ from perennial import __version__
 from perennial.adapters.cluster import Cluster, path_of
 from perennial.adapters.connection import Connection
 from perennial.adapters.errors import ClusterConfigError
-from perennial.adapters.http import SmallReader
 from perennial.adapters.limiter import TokenBucket
-from perennial.api.contract.messages import MAX_BYTES
 from perennial.core.decision import Controller
 from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL
 from perennial.handlers.watch import WatchEnded, WatchPlan, run_watch
@@ -29,6 +28,7 @@ from perennial.runtime.process import logs
 from perennial.runtime.process.health import Health
 from perennial.runtime.process.leader import Elector, Leadership, LeadershipLost
 from perennial.runtime.process.metrics import Metrics
+from perennial.runtime.process.reads import reading
 from perennial.runtime.process.server import PortTaken, serving
 from perennial.runtime.process.settings import Settings, SettingsError, parse_arguments
 
@@ -146,11 +146,8 @@ class Operator:
         await self._elector.keep()
 
     async def _read(self) -> None:
-        reader = SmallReader(MAX_BYTES)
-        try:
-            await self._engine.poller.run(reader.read)
-        finally:
-            await reader.close()
+        async with reading(self._config.prometheus.url, lambda: datetime.now(UTC)) as reads:
+            await self._engine.poller.run(reads.fetch)
 
     async def _work(self) -> None:
         await self._engine.work()

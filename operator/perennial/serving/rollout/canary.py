@@ -14,7 +14,7 @@ from perennial.serving.rollout.approval import controls_of, hold_promotion
 from perennial.serving.rollout.arithmetic import reached
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import moment
-from perennial.serving.rollout.gates import gates_hold
+from perennial.serving.rollout.gates import judge_gates
 from perennial.serving.rollout.outcome import fail, promote
 from perennial.serving.rollout.sizes import carried, size_of, total_of
 
@@ -23,10 +23,10 @@ _FULL = 100
 
 def walk(state: State, candidate: Candidate, health: Health, context: Context) -> State:
     """Take one step of a canary, or tell what it waits for. The candidate has not failed."""
-    hold = gates_hold(state, candidate, context)
-    if hold is not None and hold.problem.fatal:
-        return fail(state, candidate, hold.problem, context)
-    waits = hold.problem if hold is not None else None
+    judged = judge_gates(state, candidate, context)
+    candidate, waits = judged.candidate, judged.problem
+    if waits is not None and waits.fatal:
+        return fail(state, candidate, waits, context)
     ready = health.reaches(size_of(candidate, state, context).least)
     progress = state.own_progress
     if progress is None:
@@ -35,7 +35,7 @@ def walk(state: State, candidate: Candidate, health: Health, context: Context) -
         moved = _finish(state, candidate, waits, context) if ready else _grow(state, candidate, context)
     else:
         moved = _hold(state, candidate, progress, waits, ready=ready, context=context)
-    return moved if hold is None or hold.wake is None else _awake(moved, hold.wake)
+    return moved if judged.wake is None else _awake(moved, judged.wake)
 
 
 def _steps(context: Context) -> tuple[Step, ...]:

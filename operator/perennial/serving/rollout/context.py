@@ -29,6 +29,8 @@ class Context:
     target: Revision | None
     problem: Problem | None
     now: datetime
+    has_prometheus: bool = False
+    """The settings name a Prometheus server, so that gates can query it."""
 
     @property
     def time(self) -> str:

@@ -19,7 +19,7 @@ from perennial.serving.rollout.canary import walk
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import deadline_exceeded, deadline_of, previous_expiry
 from perennial.serving.rollout.ending import end_progress
-from perennial.serving.rollout.gates import gates_hold
+from perennial.serving.rollout.gates import judge_gates, waiting_for_gate
 from perennial.serving.rollout.load import load
 from perennial.serving.rollout.outcome import fail, promote
 from perennial.serving.rollout.recreate import start_when_free, stop_stable
@@ -93,15 +93,17 @@ def _promote_or_hold(state: State, candidate: Candidate, context: Context) -> St
     progress = state.own_progress
     if progress is not None and progress.strategy == "Recreate":
         return promote(state, candidate, context)
-    hold = gates_hold(state, candidate, context) if state.stable is not None else None
-    if hold is not None and hold.problem.fatal:
-        return fail(state, candidate, hold.problem, context)
-    held = hold_promotion(state, candidate, context)
-    if held is None and hold is not None:
-        held = candidate.model_copy(update={"reason": hold.problem.reason, "message": hold.problem.message})
-    if held is None:
-        return promote(state, candidate, context)
-    return replace(state, candidate=held, wake=hold.wake if hold is not None else None)
+    judged = judge_gates(state, candidate, context)
+    if judged.problem is not None and judged.problem.fatal:
+        return fail(state, judged.candidate, judged.problem, context)
+    controls = controls_of(context.observed.resource)
+    if judged.problem is not None and not controls.paused and not controls.promotes(candidate):
+        held: Candidate | None = waiting_for_gate(judged.candidate, judged.problem, context)
+    else:
+        held = hold_promotion(state, judged.candidate, context)
+    return (
+        promote(state, judged.candidate, context) if held is None else replace(state, candidate=held, wake=judged.wake)
+    )
 
 
 def _end_of_waiting(candidate: Candidate, health: Health, context: Context) -> Problem | None:

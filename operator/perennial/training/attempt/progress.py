@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from perennial.api.contract.commands import PROGRESS_PATH, PROGRESS_PORT
 from perennial.api.contract.messages import TrainingProgress
 from perennial.api.trainingjob.resource import CurrentRun, RunProgress, TrainingJobSpec
-from perennial.core.decision import Read
+from perennial.core.reads import Read
 from perennial.core.times import format_time, seconds_since
 from perennial.training.observe import OwnedPod
 

@@ -116,7 +116,7 @@ def _watch(context: Context, status: TrainingJobStatus, active: ActiveRun, found
     changed = progress.waiting and reported_reason(status) != progress.reason
     events = (EventNote("Warning", progress.reason, progress.message),) if changed else ()
     read = read_of(context.spec, context.observed.leader_pod(found.job)) if progress.running else None
-    answer = context.observed.answer(read.url) if read is not None else None
+    answer = context.observed.answer(read) if read is not None else None
     run, left = with_progress(active.run, answer, context.now)
     return Step(
         status.model_copy(update={"current_run": run}),

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJobSpec, TrainingJobStatus
-from perennial.core.decision import Action, EventNote, Read
+from perennial.core.decision import Action, EventNote
+from perennial.core.reads import Read
 from perennial.training.attempt.phase import Progress
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from perennial.adapters.http import SmallReader
-from perennial.core.decision import Read
 from perennial.core.kinds import Key
+from perennial.core.reads import Poll, Read
 from perennial.runtime.controller.polling import AT_ONCE, Poller
+from tests.support.http import served
 
 ONE, TWO = Key("TrainingJob", "default", "one"), Key("TrainingJob", "default", "two")
 
@@ -33,7 +33,8 @@ class Hand:
     def call_at(self, when: float, callback: Callable[[], None]) -> Any:
         raise NotImplementedError
 
-    async def fetch(self, url: str) -> str | None:
+    async def fetch(self, read: Poll[Any]) -> str | None:
+        url = read.address
         self.asked.append(url)
         return self.answers.get(url)
 
@@ -49,12 +50,12 @@ def poller(hand: Hand) -> Poller:
 
 
 async def test_a_resource_that_goes_during_a_round_costs_no_other_read(hand: Hand, poller: Poller) -> None:
-    poller.want(ONE, Read("a", 15))
-    poller.want(TWO, Read("b", 15))
+    poller.want(ONE, (Read("a", 15),))
+    poller.want(TWO, (Read("b", 15),))
 
-    async def drop_the_other(url: str) -> str | None:
-        poller.want(TWO if url == "a" else ONE, None)
-        return await hand.fetch(url)
+    async def drop_the_other(read: Poll[Any]) -> str | None:
+        poller.want(TWO if read.address == "a" else ONE, ())
+        return await hand.fetch(read)
 
     await poller.round(drop_the_other)
 
@@ -63,13 +64,13 @@ async def test_a_resource_that_goes_during_a_round_costs_no_other_read(hand: Han
 
 async def test_a_read_that_raises_costs_that_read_only(hand: Hand, poller: Poller) -> None:
     hand.answers["b"] = "1"
-    poller.want(ONE, Read("a", 15))
-    poller.want(TWO, Read("b", 15))
+    poller.want(ONE, (Read("a", 15),))
+    poller.want(TWO, (Read("b", 15),))
 
-    async def surprising(url: str) -> str | None:
-        if url == "a":
-            raise KeyError(url)
-        return await hand.fetch(url)
+    async def surprising(read: Poll[Any]) -> str | None:
+        if read.address == "a":
+            raise KeyError(read)
+        return await hand.fetch(read)
 
     await poller.round(surprising)
 
@@ -81,14 +82,14 @@ async def test_a_read_that_raises_costs_that_read_only(hand: Hand, poller: Polle
 
 async def test_an_answer_wakes_once_and_is_asked_for_again_only_after_its_time(hand: Hand, poller: Poller) -> None:
     hand.answers["a"] = "1"
-    poller.want(ONE, Read("a", 15))
+    poller.want(ONE, (Read("a", 15),))
     for moment in (0, 1, 14, 15, 16):
         hand.now = moment
         await poller.round(hand.fetch)
 
     assert hand.asked == ["a", "a"]
     assert hand.woken == [ONE]
-    assert poller.answer("a") == "1"
+    assert poller.answer(Read("a", 15)) == "1"
 
     hand.answers["a"] = "2"
     hand.now = 31
@@ -98,51 +99,51 @@ async def test_an_answer_wakes_once_and_is_asked_for_again_only_after_its_time(h
 
 async def test_silence_keeps_the_last_answer_and_wakes_nobody(hand: Hand, poller: Poller) -> None:
     hand.answers["a"] = "1"
-    poller.want(ONE, Read("a", 1))
+    poller.want(ONE, (Read("a", 1),))
     await poller.round(hand.fetch)
     hand.answers["a"] = None
     hand.now = 5
     await poller.round(hand.fetch)
 
-    assert poller.answer("a") == "1"
+    assert poller.answer(Read("a", 1)) == "1"
     assert hand.woken == [ONE]
 
 
 async def test_who_wants_nothing_more_is_forgotten_and_another_address_begins_anew(hand: Hand, poller: Poller) -> None:
     hand.answers.update(a="1", b="2")
-    poller.want(ONE, Read("a", 1))
+    poller.want(ONE, (Read("a", 1),))
     await poller.round(hand.fetch)
-    poller.want(ONE, Read("b", 1))
+    poller.want(ONE, (Read("b", 1),))
     await poller.round(hand.fetch)
-    assert (poller.answer("a"), poller.answer("b")) == (None, "2")
+    assert (poller.answer(Read("a", 1)), poller.answer(Read("b", 1))) == (None, "2")
 
-    poller.want(ONE, None)
-    poller.want(ONE, None)
+    poller.want(ONE, ())
+    poller.want(ONE, ())
     hand.now = 100
     await poller.round(hand.fetch)
     assert hand.asked == ["a", "b"]
-    assert poller.answer("b") is None
+    assert poller.answer(Read("b", 1)) is None
 
 
 async def test_a_mind_that_changed_during_the_read_gets_no_old_answer(hand: Hand, poller: Poller) -> None:
-    async def slow(url: str) -> str:
-        poller.want(ONE, None)
+    async def slow(_: Poll[Any]) -> str:
+        poller.want(ONE, ())
         return "1"
 
-    poller.want(ONE, Read("a", 1))
+    poller.want(ONE, (Read("a", 1),))
     await poller.round(slow)
 
     assert hand.woken == []
-    assert poller.answer("a") is None
+    assert poller.answer(Read("a", 1)) is None
 
 
 async def test_who_wants_nothing_more_in_the_middle_of_a_round_costs_nothing(hand: Hand, poller: Poller) -> None:
-    async def fetch(url: str) -> str:
-        poller.want(TWO if url == "a" else ONE, None)
+    async def fetch(read: Poll[Any]) -> str:
+        poller.want(TWO if read.address == "a" else ONE, ())
         return "1"
 
-    poller.want(ONE, Read("a", 1))
-    poller.want(TWO, Read("b", 1))
+    poller.want(ONE, (Read("a", 1),))
+    poller.want(TWO, (Read("b", 1),))
     await poller.round(fetch)
     hand.now = 100
     await poller.round(fetch)
@@ -150,25 +151,25 @@ async def test_who_wants_nothing_more_in_the_middle_of_a_round_costs_nothing(han
 
 
 async def test_a_surprise_costs_one_read(hand: Hand, poller: Poller, caplog: pytest.LogCaptureFixture) -> None:
-    async def fetch(url: str) -> str:
-        if url == "a" and hand.now == 0:
-            raise KeyError(url)
+    async def fetch(read: Poll[Any]) -> str:
+        if read.address == "a" and hand.now == 0:
+            raise KeyError(read)
         return "1"
 
-    poller.want(ONE, Read("a", 1))
-    poller.want(TWO, Read("b", 1))
+    poller.want(ONE, (Read("a", 1),))
+    poller.want(TWO, (Read("b", 1),))
     await poller.round(fetch)
-    assert (poller.answer("a"), poller.answer("b")) == (None, "1")
+    assert (poller.answer(Read("a", 1)), poller.answer(Read("b", 1))) == (None, "1")
     assert "TrainingJob/default/one" in caplog.text
     hand.now = 5
     await poller.round(fetch)
-    assert poller.answer("a") == "1"
+    assert poller.answer(Read("a", 1)) == "1"
 
 
 async def test_many_take_their_turns(hand: Hand, poller: Poller) -> None:
     keys = [Key("TrainingJob", "default", f"job-{number}") for number in range(3 * AT_ONCE)]
     for key in keys:
-        poller.want(key, Read(key.name, 15))
+        poller.want(key, (Read(key.name, 15),))
     for moment in range(3):
         hand.now = moment
         await poller.round(hand.fetch)
@@ -178,21 +179,6 @@ async def test_many_take_their_turns(hand: Hand, poller: Poller) -> None:
 
 
 # The reader itself.
-
-
-@asynccontextmanager
-async def served(answer: Callable[[web.Request], Any]) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
 
 
 async def read(answer: Callable[[web.Request], Any], seconds: float = 2) -> str | None:

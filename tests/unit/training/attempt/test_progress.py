@@ -49,13 +49,13 @@ def test_only_a_running_pod_with_the_sidecar_is_asked(
 ) -> None:
     read = read_of(parsed(spec).spec, pod(**status))
 
-    assert (read.url if read else None) == expected
+    assert (read.address if read else None) == expected
     assert read is None or read.every >= 15
 
 
 def test_progress_is_written_when_it_changes_and_not_more_than_every_half_minute() -> None:
     cluster = training()
-    assert say(cluster, step=1, total=10, metrics={"loss": "0.5"}, eta=90).read is not None
+    assert say(cluster, step=1, total=10, metrics={"loss": "0.5"}, eta=90).reads != ()
     assert progress(cluster) == {
         "step": 1,
         "total": 10,
@@ -107,4 +107,4 @@ def test_the_next_attempt_begins_without_progress() -> None:
     decision = cluster.reconcile()
 
     assert progress(cluster) is None
-    assert decision.read is None
+    assert decision.reads == ()
