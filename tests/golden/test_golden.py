@@ -57,7 +57,8 @@ def run(case: dict[str, Any]) -> Decision:
 def measurement(said: dict[str, Any]) -> Measurement:
     """Return an answer of the Prometheus server."""
     time = parse_time(said["time"])
-    return Measurement(time, said.get("value"), said.get("problem", ""), time if "value" in said else None)
+    began = parse_time(said.get("began", said["time"]))
+    return Measurement(time, said.get("value"), said.get("problem", ""), time if "value" in said else None, began)
 
 
 def as_data(decision: Decision, before: Raw) -> dict[str, Any]:

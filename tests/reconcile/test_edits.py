@@ -15,17 +15,24 @@ from typing import Any
 import pytest
 import yaml
 
-from perennial.api.contract.settings import PodRules
+from perennial.api.contract.settings import PodRules, Prometheus
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import Raw
 from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
+from perennial.core.reads import Measurement
 from perennial.generate.structural import Schema, structural
 from tests.support.builders import model_deployment
 from tests.unit.serving.cluster import CONFIG, Cluster
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
 SPECS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-ALLOWING = CONFIG.model_copy(update={"allowed_annotations": ("team",), "pods": PodRules(service_accounts=("server",))})
+ALLOWING = CONFIG.model_copy(
+    update={
+        "allowed_annotations": ("team",),
+        "pods": PodRules(service_accounts=("server",)),
+        "prometheus": Prometheus(url="http://prometheus:9090"),
+    }
+)
 ROUNDS = 12
 """More than any rollout of these specs has steps."""
 
@@ -53,12 +60,18 @@ class Server(Cluster):
             said = {APPROVE_ANNOTATION: candidate["name"], APPROVED_BY_ANNOTATION: "ana"}
             self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}
 
+    def answer(self) -> None:
+        """Let the Prometheus server give all queries a number that passes."""
+        for read in self.last.reads if self.last is not None else ():
+            self.store.answers[read.address] = Measurement(self.now, 0.5, known=self.now)
+
     def rest(self) -> None:
         """Let pods become ready and time pass until nothing is under way any more."""
         for _ in range(ROUNDS):
             self.settle()
             for name in self.names("Deployment"):
                 self.set_ready(name)
+            self.answer()
             self.approve()
             self.settle()
             if not (self.status.get("candidate") or self.status.get("previous")):
@@ -125,7 +138,8 @@ def is_valid(spec: dict[str, Any]) -> bool:
         ModelDeployment.model_validate(model)
     except ValueError:
         return False
-    return chosen and runtime and all(len(metric) == 1 for metric in spec.get("autoscaling", ()))
+    gates = all("prometheus" in gate for gate in spec.get("rollout", {}).get("gates", ()))
+    return chosen and runtime and gates and all(len(metric) == 1 for metric in spec.get("autoscaling", ()))
 
 
 def fields_of(schema: Schema, place: str = "") -> Iterator[str]:

@@ -44,6 +44,8 @@ class Measurement:
     problem: str = ""
     known: datetime | None = None
     """Time of the newest answer that was a number."""
+    began: datetime | None = None
+    """Time of the first answer since the operator has started; before that nothing can be missing."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class QueryRead(Poll[Measurement]):
     """What the answer is about, such as a step of a rollout: another window has no answer yet."""
 
     def merged(self, before: Measurement | None, found: Measurement) -> Measurement:
-        """Remember when there was a number last."""
+        """Remember when there was an answer first, and a number last."""
         known = found.time if found.value is not None else before.known if before is not None else None
-        return replace(found, known=known)
+        began = before.began if before is not None else found.time
+        return replace(found, known=known, began=began)
 
     def is_news(self, before: Measurement | None, after: Measurement) -> bool:
         """Tell whether the number has changed, or why there is none."""

@@ -29,10 +29,10 @@ class Window:
     """As written to status."""
     now: datetime
 
-    def is_over(self, gate: Gate, last: datetime | None = None) -> bool:
-        """Tell whether the gate has had its initial delay, since the window began or since the last data."""
+    def is_over(self, gate: Gate, *later: datetime | None) -> bool:
+        """Tell whether the gate has had its initial delay since the window began, or since a later moment."""
         began = moment_of(self.began) or self.now
-        since = max(began, last) if last is not None else began
+        since = max(moment for moment in (began, *later) if moment is not None)
         return self.now >= min(since, self.now) + parse_duration(gate.initial_delay)
 
 
@@ -52,7 +52,7 @@ def names_of(gates: tuple[Gate, ...]) -> tuple[str, ...]:
 
 def kind_of(gate: Gate) -> str:
     """Kind of a gate: the field of the union that is set."""
-    return next(name for name in gate.dump() if name not in {"name", "initialDelay"})
+    return next((name for name in gate.dump() if name not in {"name", "initialDelay"}), "unknown")
 
 
 def entry(gate: Gate, name: str, judged: Judgement, known: tuple[GateStatus, ...], now: datetime) -> GateStatus:

@@ -36,17 +36,18 @@ def judge_query(gate: Gate, wanted: PrometheusGate, answer: Measurement | None, 
 
 
 def _without_data(answer: Measurement | None, gate: Gate, window: Window) -> Judgement:
-    """Without a number the gate waits for its delay, counted from the newest number, and then fails."""
+    """Without a number the gate waits for its delay, counted from the newest number, and then fails.
+
+    A failed read is an answer as well. So no answer at all means that the operator has not asked yet, and nothing fails
+    because the operator was away.
+    """
     if answer is None:
-        why = "the Prometheus server has not answered yet"
-    elif answer.time < window.now - STALE:
-        why = f"the Prometheus server has not answered since {answer.time:%H:%M:%S} UTC"
-    else:
-        why = answer.problem
-    last = answer.known if answer is not None else None
-    if window.is_over(gate, last):
+        return Judgement("Pending", "the Prometheus server has not been asked yet")
+    late = answer.time < window.now - STALE
+    why = f"the Prometheus server has not answered since {answer.time:%H:%M:%S} UTC" if late else answer.problem
+    if window.is_over(gate, answer.known, answer.began):
         return Judgement("Failed", f"not judged for {gate.initial_delay}: {why}")
-    return Judgement("Pending" if last is None else "Inconclusive", why)
+    return Judgement("Pending" if answer.known is None else "Inconclusive", why)
 
 
 def _limits(gate: PrometheusGate) -> dict[str, str]:

@@ -23,7 +23,7 @@ def judge(answer: Measurement | None, after: timedelta, delay: str = "1m") -> Ju
 
 def measured(value: float | None, at: timedelta, problem: str = "", known: timedelta | None = None) -> Measurement:
     last = at if value is not None else known
-    return Measurement(START + at, value, problem, START + last if last is not None else None)
+    return Measurement(START + at, value, problem, START + last if last is not None else None, began=START)
 
 
 @pytest.mark.parametrize(
@@ -51,19 +51,25 @@ def test_no_number_is_judged_before_the_initial_delay_good_or_bad() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (None, "has not answered yet"),
         (measured(None, 2 * MINUTE, "the query gives no data"), "the query gives no data"),
         (measured(0.7, timedelta(0)), "has not answered since 12:00:00 UTC"),
     ],
-    ids=["silence", "empty", "an answer from before"],
+    ids=["empty", "an answer from before"],
 )
-def test_what_has_no_data_waits_for_the_delay_and_then_fails(answer: Measurement | None, words: str) -> None:
+def test_what_has_no_data_waits_for_the_delay_and_then_fails(answer: Measurement, words: str) -> None:
     late = STALE + 2 * MINUTE
     assert judge(answer, MINUTE / 2).verdict == "Pending"
     found = judge(answer, late)
     assert found.verdict == "Failed"
     assert found.message.startswith("not judged for 1m: ")
     assert words in found.message
+
+
+def test_an_operator_that_was_away_fails_nothing_for_what_it_has_not_asked() -> None:
+    assert judge(None, 60 * MINUTE).verdict == "Pending"
+    first = Measurement(START + 60 * MINUTE, problem="the query gives no data", began=START + 60 * MINUTE)
+    assert judge(first, 60 * MINUTE).verdict == "Pending"
+    assert judge(Measurement(START + 61 * MINUTE, problem="no data", began=first.time), 61 * MINUTE).verdict == "Failed"
 
 
 def test_a_gap_after_good_data_is_inconclusive_until_it_lasts_longer_than_the_delay() -> None:

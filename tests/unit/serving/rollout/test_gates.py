@@ -25,7 +25,7 @@ def gated(**rollout: Any) -> tuple[Cluster, str]:
 def answer(cluster: Cluster, new: str, value: float | None, problem: str = "") -> None:
     """Let the Prometheus server answer now, and reconcile."""
     known = cluster.now if value is not None else None
-    cluster.store.answers[f"errors:{new}"] = Measurement(cluster.now, value, problem, known)
+    cluster.store.answers[f"errors:{new}"] = Measurement(cluster.now, value, problem, known, began=cluster.now)
     cluster.settle()
 
 
@@ -42,7 +42,7 @@ def test_a_ready_candidate_waits_for_its_gate_and_is_asked_about_only_then() -> 
     assert (cluster.status["candidate"]["reason"], gate(cluster)["verdict"]) == ("WaitingForGates", "Pending")
     told = cluster.condition("Progressing")
     assert told is not None
-    assert "waiting for gate errors: the Prometheus server has not answered yet" in told["message"]
+    assert "waiting for gate errors: the Prometheus server has not been asked yet" in told["message"]
     assert (cluster.truth("Ready"), cluster.truth("Stalled")) == ("True", None)
 
 
@@ -81,6 +81,7 @@ def test_no_data_after_the_delay_fails() -> None:
     assert gate(cluster)["verdict"] == "Pending"
     cluster.wait(1)
     cluster.settle()
+    assert cluster.status["candidate"]["phase"] == "Failed"
     assert cluster.status["candidate"]["message"] == "gate errors: not judged for 1m: the query gives no data"
 
 
