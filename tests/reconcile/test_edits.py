@@ -61,9 +61,10 @@ class Server(Cluster):
             self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}
 
     def answer(self) -> None:
-        """Let the Prometheus server give all queries a number that passes."""
-        for read in self.last.reads if self.last is not None else ():
-            self.store.answers[read.address] = Measurement(self.now, 0.5, known=self.now)
+        """Let the Prometheus server give all queries a number that passes; what nobody asks any more is forgotten."""
+        reads = self.last.reads if self.last is not None else ()
+        passing = Measurement(self.now, 0.5, known=self.now, began=self.now)
+        self.store.answers = dict.fromkeys((read.address for read in reads), passing)
 
     def rest(self) -> None:
         """Let pods become ready and time pass until nothing is under way any more."""
