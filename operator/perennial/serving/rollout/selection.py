@@ -37,5 +37,15 @@ def _is_retried(state: State, target: Revision, context: Context) -> bool:
 
 def _drop_candidate(state: State, context: Context) -> State:
     dropped = state.progressing
-    history = history_entry(dropped, "Superseded", None, context) + state.history if dropped else state.history
+    if dropped is None or _is_known(dropped, state):
+        return replace(state, candidate=None)
+    history = history_entry(dropped, "Superseded", None, context) + state.history
     return replace(state, candidate=None, history=history[:HISTORY_LIMIT])
+
+
+def _is_known(dropped: Candidate, state: State) -> bool:
+    """Tell whether the record has its end already: the write of the status was lost after the Service had changed."""
+    newest = state.history[0] if state.history else None
+    if newest is None or (newest.name, newest.result) != (dropped.name, "Superseded"):
+        return False
+    return newest.time >= dropped.since
