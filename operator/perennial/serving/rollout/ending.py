@@ -22,7 +22,9 @@ def end_progress(state: State, context: Context) -> State:
         return replace(state, progress=None)
     if progress.strategy == "Canary" and context.observed.split and not _can_carry(state, progress, context):
         return replace(state, leaving=True)
-    return replace(state, progress=None, leaving=False, restore=progress.total)
+    ended = replace(state, progress=None, leaving=False, restore=progress.total)
+    # Pods of a newer candidate would take requests as long as the Service selects all revisions.
+    return replace(ended, waiting_for_pods=True, wake=context.now) if context.observed.split else ended
 
 
 def _can_carry(state: State, progress: Progress, context: Context) -> bool:

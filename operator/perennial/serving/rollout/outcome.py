@@ -46,7 +46,8 @@ def fail(state: State, candidate: Candidate, problem: Problem, context: Context)
             **_no_weight(candidate),
         }
     )
-    serving = f"; {state.stable.name} keeps serving" if state.stable else ""
+    stopped = state.own_progress is not None and state.own_progress.strategy == "Recreate"
+    serving = f"; {state.stable.name} {'starts again' if stopped else 'keeps serving'}" if state.stable else ""
     note = EventNote("Warning", "RolloutFailed", f"{candidate.name} failed: {message}{serving}")
     return replace(
         state,

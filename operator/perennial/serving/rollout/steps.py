@@ -124,7 +124,7 @@ def _not_ready(state: State, candidate: Candidate, health: Health, context: Cont
         }
     )
     auto = context.observed.resource.spec.rollout.strategy == "Auto" and state.stable is not None
-    return replace(state, candidate=waiting, wake=crowded_at(candidate, context) if auto else None)
+    return replace(state, candidate=waiting, wake=crowded_at(candidate, context) if auto else state.wake)
 
 
 def _better_than_nothing(health: Health, state: State, context: Context) -> bool:

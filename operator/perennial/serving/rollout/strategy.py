@@ -58,9 +58,9 @@ def _moment(text: str | None, context: Context) -> datetime:
 def addressed(state: State, context: Context) -> tuple[Revision, ...]:
     """List the revisions that need an address of their own: both of a canary."""
     stable, candidate = state.stable, state.progressing
-    if stable is None or candidate is None or state.waiting_for_pods or state.leaving:
+    if stable is None or candidate is None or strategy_of(state, candidate, context) != "Canary":
         return ()
-    return (stable, candidate) if strategy_of(state, candidate, context) == "Canary" else ()
+    return (stable,) if state.waiting_for_pods or state.leaving else (stable, candidate)
 
 
 def split_problem(state: State, context: Context) -> Problem | None:

@@ -248,9 +248,11 @@ def test_a_newer_model_starts_from_zero() -> None:
     follow(cluster)
     stable, overtaken = names(cluster)
     cluster.publish("c", 3)
+    cluster.reconcile()
+    assert cluster.names("Deployment") == [stable], "its pods would take requests while the Service selects all"
+    assert cluster.selected() == cluster.status["stable"]["hash"]
     cluster.settle()
     assert cluster.status["candidate"]["digest"] == digest("c")
-    assert cluster.selected() == cluster.status["stable"]["hash"]
     assert overtaken not in cluster.names("Deployment")
     assert replicas(cluster, stable) == 10
     follow(cluster)
