@@ -36,8 +36,8 @@
 - apiGroups: ["networking.k8s.io"]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# Provides the address of a ModelDeployment, and the addresses of a TrainingJob's workers; deletes the latter once the
-# spec has a single worker.
+# Provides the address of a ModelDeployment, of its revisions during a canary, and of a TrainingJob's workers; deletes
+# the latter two when they are not needed any more.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]

@@ -82,8 +82,8 @@ OPERATOR: tuple[Right, ...] = (
     Right(
         (SERVICE,),
         (*WATCH, *APPLY, "delete"),
-        "Provides the address of a ModelDeployment, and the addresses of a TrainingJob's workers; deletes the latter "
-        "once the spec has a single worker.",
+        "Provides the address of a ModelDeployment, of its revisions during a canary, and of a TrainingJob's workers; "
+        "deletes the latter two when they are not needed any more.",
     ),
     Right((POD,), ("list", "watch"), "Reads why a pod waits or has failed, and the agent's termination message."),
     Right((EVENT,), ("create",), "Reports transitions to `kubectl describe`."),

@@ -6,11 +6,11 @@ from typing import Literal
 from perennial.api.kubernetes import condition
 from perennial.api.modeldeployment.rollout import Candidate, Revision
 from perennial.core.problem import Problem
-from perennial.core.times import parse_time
 from perennial.core.waiting import UNSCHEDULABLE, waiting_problem
 from perennial.serving import reasons
 from perennial.serving.rollout.arithmetic import TOLERANCE, enough, reached, split
 from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.deadline import moment
 
 Strategy = Literal["BlueGreen", "Canary", "Recreate"]
 
@@ -41,18 +41,11 @@ def crowded_at(candidate: Revision, context: Context) -> datetime | None:
         problem, scheduled = waiting_problem(pod), condition(pod.status.conditions, "PodScheduled")
         if problem is None or problem.reason != UNSCHEDULABLE or scheduled is None:
             continue
-        since.append(_moment(scheduled.last_transition_time, context))
+        since.append(moment(scheduled.last_transition_time or context.time, context))
     if not since:
         return None
     deadline = timedelta(seconds=context.observed.resource.spec.rollout.progress_deadline_seconds)
     return min(since) + min(_CROWDED, deadline / 2)
-
-
-def _moment(text: str | None, context: Context) -> datetime:
-    try:
-        return min(parse_time(text), context.now) if text else context.now
-    except ValueError:
-        return context.now
 
 
 def addressed(state: State, context: Context) -> tuple[Revision, ...]:
