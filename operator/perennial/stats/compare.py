@@ -5,9 +5,10 @@ from math import inf, isfinite, log
 
 import numpy as np
 
-from perennial.stats import distances
+from perennial.stats import binned_methods, distances
+from perennial.stats.binned import Binned, Numbers, Sample
 from perennial.stats.methods import DEFAULT_THRESHOLDS, P_VALUES, Choice, Method, is_discrete, measure
-from perennial.stats.samples import Categorical, Numeric, Sample, quantiles
+from perennial.stats.samples import Categorical, quantiles
 
 AUTO_THRESHOLDS: dict[Method, float] = {"js": 0.05, "linf": 0.05}
 """Smallest change that `auto` reports at any number of rows: 5 % of the rows of a numeric column moved, or about 6 of
@@ -89,8 +90,8 @@ def compare(
     Raises:
         ValueError: the sides are of different kinds, or both have no rows.
     """
-    if isinstance(reference, Numeric) is not isinstance(current, Numeric):
-        raise ValueError("a numeric column cannot be compared with a categorical one")
+    if type(reference) is not type(current):
+        raise ValueError("a numeric column cannot be compared with a categorical one, nor sorted values with counts")
     if not (reference.rows and current.rows):
         raise ValueError("a comparison needs rows on both sides")
     if _is_sparse(reference) or _is_sparse(current):
@@ -119,7 +120,7 @@ def _named_method(method: Choice, reference: Sample, current: Sample) -> Plan:
     if isinstance(reference, Categorical) and method in ("ks", "wasserstein"):
         equivalent: Method = "chi2" if method == "ks" else "js"
         return Plan(equivalent, f"{method} needs numbers, but these are categories")
-    sides = [side for side in (reference, current) if isinstance(side, Numeric)]
+    sides = [side for side in (reference, current) if not isinstance(side, Categorical)]
     if method == "wasserstein" and not all(_spread_is_robust(side) for side in sides):
         return Plan("linf", "outliers or constant values make the standard deviation unsuitable for wasserstein")
     return Plan(method, "set in checks.drift.method")
@@ -140,9 +141,22 @@ def _score(plan: Plan, reference: Sample, current: Sample, limit: Limit) -> Comp
     measured = measure(plan.method, reference, current)
     below_noise = limit.raised and measured.chance > limit.value
     threshold = measured.chance if below_noise else limit.value
-    why = f"{plan.why}; threshold raised to the noise level at this size" if below_noise else plan.why
+    reasons = [plan.why, *_precision(plan.method, reference, current)]
+    if below_noise:
+        reasons.append("threshold raised to the noise level at this size")
+    why = "; ".join(reasons)
     drifted = measured.score < threshold if plan.method in P_VALUES else measured.score >= threshold
     return Comparison(plan.method, measured.score, threshold, drifted, measured.statistic, why)
+
+
+def _precision(method: Method, reference: Sample, current: Sample) -> list[str]:
+    """Say how exact a score is that comes from counts in cells."""
+    if method not in ("linf", "linf-robust", "ks") or not (
+        isinstance(reference, Binned) and isinstance(current, Binned)
+    ):
+        return []
+    error = binned_methods.error(reference, current)
+    return [f"counted in cells, so that the gap may be up to {error:.2g} larger"] if error else []
 
 
 def _compare_missing(reference: Sample, current: Sample) -> Comparison:
@@ -157,10 +171,12 @@ def _is_sparse(sample: Sample) -> bool:
     return sample.size == 0 or (sample.size < FEW_VALUES and sample.missing_share > 0.5)  # noqa: PLR2004
 
 
-def _spread_is_robust(sample: Numeric) -> bool:
+def _spread_is_robust(sample: Numbers) -> bool:
     """Whether the standard deviation describes the bulk of the values, not a few outliers."""
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = float(np.std(sample.values))
-        low, high = quantiles(sample.values, [0.25, 0.75])
+        if isinstance(sample, Binned):
+            spread, (low, high) = sample.spread, sample.quantiles([0.25, 0.75])
+        else:
+            spread, (low, high) = float(np.std(sample.values)), quantiles(sample.values, [0.25, 0.75])
         bulk = float(high - low)
     return isfinite(spread) and distances.SPREAD_FLOOR < spread <= _HEAVY_TAIL * bulk

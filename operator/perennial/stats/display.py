@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perennial.stats import binned_methods
+from perennial.stats.binned import Binned, Numbers, Sample
 from perennial.stats.binning import tabulated
-from perennial.stats.samples import Categorical, Counts, Floats, Numeric, Sample, as_categories, quantiles
+from perennial.stats.samples import Categorical, Counts, Floats, Numeric, as_categories, quantiles
 
 BARS = 24
 CATEGORIES = 12
@@ -49,16 +51,20 @@ class Histogram:
     current: tuple[float, ...]
 
 
-def summarise(sample: Numeric) -> Summary | None:
+def summarise(sample: Numbers) -> Summary | None:
     """Summarise a sample; None if it has no values, or their sum overflows."""
     if not sample.size:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, spread = float(np.mean(sample.values)), float(np.std(sample.values))
+        if isinstance(sample, Binned):
+            mean, spread = sample.mean, sample.spread
+        else:
+            mean, spread = float(np.mean(sample.values)), float(np.std(sample.values))
     if not (np.isfinite(mean) and np.isfinite(spread)):
         return None
-    first, median, third = (float(value) for value in quantiles(sample.values, [0.25, 0.5, 0.75]))
-    return Summary(mean, spread, float(sample.values[0]), (first, median, third), float(sample.values[-1]))
+    first, median, third = (float(value) for value in _quantiles(sample, [0.25, 0.5, 0.75]))
+    low, high = _extremes(sample)
+    return Summary(mean, spread, low, (first, median, third), high)
 
 
 def histogram(reference: Sample, current: Sample) -> Histogram | None:
@@ -69,15 +75,34 @@ def histogram(reference: Sample, current: Sample) -> Histogram | None:
         few = max(reference.distinct, current.distinct) <= CATEGORIES
         if few and np.union1d(reference.values, current.values).size <= CATEGORIES:
             return _of_categories(as_categories(reference), as_categories(current), by_value=True)
-        return _of_ranges(reference.values, current.values)
+        return _of_ranges(reference, current)
+    if isinstance(reference, Binned) and isinstance(current, Binned):
+        return _of_binned(reference, current)
     if isinstance(reference, Categorical) and isinstance(current, Categorical):
         return _of_categories(reference, current, by_value=False)
     return None
 
 
-def _of_ranges(reference: Floats, current: Floats) -> Histogram | None:
+def _of_binned(reference: Binned, current: Binned) -> Histogram | None:
+    if reference.exact and current.exact and binned_methods.union_size(reference, current) <= CATEGORIES:
+        named = binned_methods.as_categories(reference), binned_methods.as_categories(current)
+        return _of_categories(*named, by_value=True)
+    return _of_ranges(reference, current)
+
+
+def _quantiles(sample: Numbers, levels: list[float]) -> Floats:
+    return sample.quantiles(levels) if isinstance(sample, Binned) else quantiles(sample.values, levels)
+
+
+def _extremes(sample: Numbers) -> tuple[float, float]:
+    if isinstance(sample, Binned):
+        return sample.low, sample.high
+    return float(sample.values[0]), float(sample.values[-1])
+
+
+def _of_ranges(reference: Numbers, current: Numbers) -> Histogram | None:
     with np.errstate(over="ignore", invalid="ignore"):
-        outer = quantiles(reference, [0.005, 0.995]), quantiles(current, [0.005, 0.995])
+        outer = _quantiles(reference, [0.005, 0.995]), _quantiles(current, [0.005, 0.995])
         low, high = min(outer[0][0], outer[1][0]), max(outer[0][1], outer[1][1])
         if not np.isfinite(high - low) or high <= low:
             return None
@@ -91,9 +116,13 @@ def _of_ranges(reference: Floats, current: Floats) -> Histogram | None:
     )
 
 
-def _between(values: Floats, inner: Floats) -> Counts:
-    upto = np.searchsorted(values, inner, side="right")
-    return np.diff(np.concatenate([[0], upto, [values.size]])).astype(np.int64)
+def _between(sample: Numbers, inner: Floats) -> Counts:
+    if isinstance(sample, Binned):  # the cells' points are ascending, as values are
+        cells = np.searchsorted(sample.points, inner, side="right")
+        upto = np.concatenate([[0], np.cumsum(sample.counts)])[cells]
+    else:
+        upto = np.searchsorted(sample.values, inner, side="right")
+    return np.diff(np.concatenate([[0], upto, [sample.size]])).astype(np.int64)
 
 
 def _of_categories(reference: Categorical, current: Categorical, *, by_value: bool) -> Histogram:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from perennial.api.common.measures import EstimatedName
 from perennial.stats.classification import Bools
@@ -57,6 +56,8 @@ def calibrate(scores: Floats, truth: Bools) -> Calibration:
         raise Undefined("all labels of the reference are of one class")
     predicted, place, rows = np.unique(scores, return_inverse=True, return_counts=True)
     shares = np.bincount(place, weights=truth.astype(np.float64)) / rows
+    from scipy.optimize import isotonic_regression  # late: it takes longer to load than most comparisons to run
+
     observed = np.asarray(isotonic_regression(shares, weights=rows.astype(np.float64)).x)
     return Calibration(predicted, np.clip(observed, 0.0, 1.0))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import exp, inf, isfinite, log, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from perennial.stats.samples import Floats
 
@@ -163,7 +163,7 @@ def normal_quantile(confidence: float) -> float:
     """Return the half-width of a normal interval in standard errors: 1.96 for 0.95."""
     if not 0 < confidence < 1:
         raise ValueError("confidence must lie between 0 and 1")
-    return float(stats.norm.isf((1 - confidence) / 2))
+    return float(-special.ndtri((1 - confidence) / 2))
 
 
 def _wilson(figure: Figure, z: float) -> Estimate:

@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from perennial.stats import distances, noise, significance
+from perennial.stats import binned_methods, distances, noise, significance
+from perennial.stats.binned import Binned, Sample
 from perennial.stats.binning import Table, binned, merge_rare, pooled_edges, quantile_edges, tabulated
-from perennial.stats.samples import Categorical, Numeric, Sample, as_categories
+from perennial.stats.samples import Categorical, Numeric, as_categories
 
 Method = Literal["psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust", "missing"]
 Choice = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"]
@@ -42,6 +43,8 @@ def measure(method: Method, reference: Sample, current: Sample) -> Measured:
     """Apply a method to two samples of the same kind."""
     if isinstance(reference, Numeric) and isinstance(current, Numeric) and method in _OF_VALUES:
         return _OF_VALUES[method](reference, current)
+    if isinstance(reference, Binned) and isinstance(current, Binned) and method in _OF_BINNED:
+        return _OF_BINNED[method](reference, current)
     table = as_compared(reference, current, method)
     return _of_test(significance.homogeneity(table)) if method == "chi2" else _of_cells(method, table)
 
@@ -101,6 +104,34 @@ _OF_VALUES: dict[Method, Callable[[Numeric, Numeric], Measured]] = {
 """Methods that use numeric values directly; all others use counts in cells."""
 
 
+def _binned_ks(reference: Binned, current: Binned) -> Measured:
+    return _of_test(binned_methods.kolmogorov_smirnov(reference, current))
+
+
+def _binned_linf(reference: Binned, current: Binned) -> Measured:
+    return _of_gap(binned_methods.largest_gap(reference, current), reference.size, current.size, robust=False)
+
+
+def _binned_robust(reference: Binned, current: Binned) -> Measured:
+    return _of_gap(binned_methods.largest_gap(reference, current), reference.size, current.size, robust=True)
+
+
+def _binned_wasserstein(reference: Binned, current: Binned) -> Measured:
+    score = binned_methods.normed_wasserstein(reference, current)
+    spread = max(reference.spread, distances.SPREAD_FLOOR)
+    chance = binned_methods.wasserstein_noise(reference, current) / spread
+    return Measured(score, score, chance if isfinite(chance) else 0.0)
+
+
+_OF_BINNED: dict[Method, Callable[[Binned, Binned], Measured]] = {
+    "ks": _binned_ks,
+    "wasserstein": _binned_wasserstein,
+    "linf": _binned_linf,
+    "linf-robust": _binned_robust,
+}
+"""The same for counts in the cells of a grid."""
+
+
 def as_compared(reference: Sample, current: Sample, method: Method) -> Table:
     """Return the cells that psi, js and chi2 compare.
 
@@ -113,6 +144,10 @@ def as_compared(reference: Sample, current: Sample, method: Method) -> Table:
             edges = pooled_edges(*values) if method == "chi2" else quantile_edges(reference.values)
             return binned(*values, edges)
         reference, current = as_categories(reference), as_categories(current)
+    if isinstance(reference, Binned) and isinstance(current, Binned):
+        if not is_discrete(reference, current):
+            return binned_methods.tabulated(reference, current, pooled=method == "chi2")
+        reference, current = binned_methods.as_categories(reference), binned_methods.as_categories(current)
     if isinstance(reference, Categorical) and isinstance(current, Categorical):
         return merge_rare(tabulated(reference, current))
     raise ValueError("a numeric column cannot be compared with a categorical one")
@@ -120,6 +155,10 @@ def as_compared(reference: Sample, current: Sample, method: Method) -> Table:
 
 def is_discrete(reference: Sample, current: Sample) -> bool:
     """Whether numbers have so few distinct values, such as 0 and 1, that they are compared as categories."""
+    if isinstance(reference, Binned) and isinstance(current, Binned):
+        distinct = binned_methods.union_size(reference, current)
+        enough = distinct <= FEW_DISTINCT and distinct * 5 <= reference.size + current.size
+        return enough and reference.exact and current.exact
     if not (isinstance(reference, Numeric) and isinstance(current, Numeric)):
         return False
     if max(reference.distinct, current.distinct) > FEW_DISTINCT:

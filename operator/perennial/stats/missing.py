@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perennial.stats.binned import Sample
 from perennial.stats.binning import Table
 from perennial.stats.compare import Comparison
-from perennial.stats.samples import Numeric, Sample
+from perennial.stats.samples import Categorical
 from perennial.stats.significance import homogeneity
 
 LEAST_CHANGE = 0.05
@@ -23,6 +24,10 @@ class _Kind:
     reference: int
     current: int
 
+    def change(self, reference: Sample, current: Sample) -> float:
+        """Difference of the shares, in [0, 1]."""
+        return abs(self.current / current.rows - self.reference / reference.rows)
+
 
 def missing_change(reference: Sample, current: Sample) -> Comparison | None:
     """Return the largest significant change of the share of missing, infinite, or both kinds of values.
@@ -35,14 +40,15 @@ def missing_change(reference: Sample, current: Sample) -> Comparison | None:
     """
     if not (reference.rows and current.rows):
         return None
-    changes = [_change(kind, reference.rows, current.rows) for kind in _kinds(reference, current)]
+    kinds = [kind for kind in _kinds(reference, current) if kind.change(reference, current) >= LEAST_CHANGE]
+    changes = [_change(kind, reference, current) for kind in kinds]
     found = [change for change in changes if change.drifted]
     return max(found, key=lambda change: change.score) if found else None
 
 
 def _kinds(reference: Sample, current: Sample) -> tuple[_Kind, ...]:
     missing = _Kind("missing", reference.missing, current.missing)
-    if not (isinstance(reference, Numeric) and isinstance(current, Numeric)):
+    if isinstance(reference, Categorical) or isinstance(current, Categorical):
         return (missing,)
     infinite = _Kind("infinite", reference.infinite, current.infinite)
     if not (infinite.reference or infinite.current):
@@ -51,14 +57,14 @@ def _kinds(reference: Sample, current: Sample) -> tuple[_Kind, ...]:
     return (either, missing, infinite)
 
 
-def _change(kind: _Kind, rows: int, current_rows: int) -> Comparison:
+def _change(kind: _Kind, reference: Sample, current: Sample) -> Comparison:
     table = Table(
         ("present", kind.name),
-        np.array([rows - kind.reference, kind.reference], dtype=np.int64),
-        np.array([current_rows - kind.current, kind.current], dtype=np.int64),
+        np.array([reference.rows - kind.reference, kind.reference], dtype=np.int64),
+        np.array([current.rows - kind.current, kind.current], dtype=np.int64),
         rare=True,
     )
-    score = abs(kind.current / current_rows - kind.reference / rows)
+    score = kind.change(reference, current)
     p_value = homogeneity(table).p_value
     why = f"the share of {kind.name} values differs by {score:.3g}, by chance with probability {p_value:.2g}"
     drifted = score >= LEAST_CHANGE and p_value < ALPHA

@@ -5,8 +5,10 @@ small windows would cause false alarms: PSI with ten bins exceeds 0.1 in 85 of 1
 So default thresholds are raised to the noise level.
 """
 
+from collections.abc import Callable
+
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from perennial.stats.samples import Floats, merged, quantiles
 
@@ -50,7 +52,7 @@ def gap_noise(n: int, m: int, alpha: float = ALPHA) -> float:
     A single cell's share is the difference of two such gaps and varies less than the widest of them does. In
     [0, inf): above 1, the largest gap, samples of this size can tell nothing.
     """
-    return float(np.sqrt(1 / n + 1 / m) * stats.kstwobign.isf(alpha))
+    return float(np.sqrt(1 / n + 1 / m) * special.kolmogi(alpha))
 
 
 def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) -> float:
@@ -71,8 +73,20 @@ def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) 
         A distance in the unit of the values, in [0, inf); 0 when all values are equal.
     """
     pooled, _ = merged(reference, current)
-    levels = _levels(pooled.size)
-    steps = np.diff(quantiles(pooled, levels))
+    return wasserstein_noise_of(lambda levels: quantiles(pooled, levels), reference.size, current.size, alpha)
+
+
+def wasserstein_noise_of(pooled: Callable[[Floats], Floats], n: int, m: int, alpha: float = ALPHA) -> float:
+    """Return `wasserstein_noise` of samples of n and m values, given the quantiles of both together.
+
+    Args:
+        pooled: returns quantiles for levels in [0, 1], of the same shape.
+        n: values of one side, at least 1.
+        m: values of the other, at least 1.
+        alpha: probability of exceeding the result, in (0, 1).
+    """
+    levels = _levels(n + m)
+    steps = np.diff(pooled(levels))
     middles = (levels[1:] + levels[:-1]) / 2
     weighted = np.sqrt(middles * (1 - middles)) * steps
     total = float(np.sum(weighted))
@@ -82,9 +96,9 @@ def wasserstein_noise(reference: Floats, current: Floats, alpha: float = ALPHA) 
     mean = np.sqrt(2 / np.pi)
     second = float(relative @ _absolute_products(middles) @ relative)
     width = np.log(max(second / mean**2, 1.0))
-    likely = mean * np.exp(np.sqrt(width) * stats.norm.isf(alpha) - width / 2)
-    quantile = total * min(float(likely), float(stats.norm.isf(alpha / 2)))
-    return float(np.sqrt(1 / reference.size + 1 / current.size) * quantile)
+    likely = mean * np.exp(np.sqrt(width) * -special.ndtri(alpha) - width / 2)
+    quantile = total * min(float(likely), float(-special.ndtri(alpha / 2)))
+    return float(np.sqrt(1 / n + 1 / m) * quantile)
 
 
 def _levels(size: int) -> Floats:
@@ -104,4 +118,4 @@ def _absolute_products(levels: Floats) -> Floats:
 
 
 def _chi_square_quantile(cells: int, alpha: float) -> float:
-    return float(stats.chi2.isf(alpha, cells - 1)) if cells > 1 else 0.0
+    return float(special.chdtri(cells - 1, alpha)) if cells > 1 else 0.0

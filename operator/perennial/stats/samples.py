@@ -79,9 +79,6 @@ class Categorical:
         return len(self.counts)
 
 
-Sample = Numeric | Categorical
-
-
 def numeric(values: ArrayLike) -> Numeric:
     """Build a sample from numbers of any shape; NaN counts as missing, infinities are counted separately.
 

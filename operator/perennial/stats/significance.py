@@ -4,7 +4,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from perennial.stats.binning import Table
 from perennial.stats.samples import Counts, Floats
@@ -46,13 +46,22 @@ def kolmogorov_smirnov(reference: Floats, current: Floats) -> Significance:
     small, large = sorted((reference, current), key=lambda side: side.size)
     distance = _largest_gap(small, large)
     if small.size * large.size <= _EXACT:
+        from scipy import stats  # late: it takes longer to load than most comparisons to run, and few need it
+
         with warnings.catch_warnings():  # scipy falls back to the asymptotic p if the exact sum loses precision
             warnings.simplefilter("ignore", RuntimeWarning)
             exact = stats.ks_2samp(reference, current, method="exact")
         return Significance(distance, float(exact.pvalue))
-    effective = float(small.size) * float(large.size) / (float(small.size) + float(large.size))
-    p_value = float(stats.kstwo.sf(distance, float(np.round(effective))))
-    return Significance(distance, min(1.0, max(0.0, p_value)))
+    return gap_significance(distance, small.size, large.size)
+
+
+def gap_significance(gap: float, n: int, m: int) -> Significance:
+    """Return the asymptotic significance of a largest gap between the distribution functions of n and m values."""
+    from scipy import stats  # late, as above
+
+    effective = float(n) * float(m) / (float(n) + float(m))
+    p_value = float(stats.kstwo.sf(gap, float(np.round(effective))))
+    return Significance(gap, min(1.0, max(0.0, p_value)))
 
 
 def chi_square(reference: Counts, current: Counts) -> Significance:
@@ -83,7 +92,7 @@ def chi_square(reference: Counts, current: Counts) -> Significance:
         np.sum((reference[kept] - expected_reference) ** 2 / expected_reference)
         + np.sum((current[kept] - expected_current) ** 2 / expected_current)
     )
-    return Significance(statistic, float(stats.chi2.sf(statistic, pooled.size - 1)))
+    return Significance(statistic, float(special.chdtrc(pooled.size - 1, statistic)))
 
 
 def homogeneity(table: Table) -> Significance:
@@ -109,6 +118,8 @@ def homogeneity(table: Table) -> Significance:
 
 
 def _fisher(hits: int, rows: int, other_hits: int, other_rows: int) -> float:
+    from scipy import stats  # late, as above
+
     table = np.array([[hits, rows - hits], [other_hits, other_rows - other_hits]])
     return float(stats.fisher_exact(table).pvalue)
 

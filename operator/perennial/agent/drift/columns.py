@@ -9,8 +9,9 @@ import polars as pl
 
 from perennial.agent.tables.table import Table, as_text
 from perennial.api.driftmonitor.resource import Features
+from perennial.stats.binned import Sample
 from perennial.stats.binning import RARE, merge_rare, tabulated
-from perennial.stats.samples import Categorical, Numeric, numeric
+from perennial.stats.samples import Categorical, numeric
 
 Kind = Literal["numeric", "categorical"]
 
@@ -20,6 +21,8 @@ _EXACT_FLOATS = 2**53
 _EXPECTED_REPEATS = 10
 _ENOUGH_TEXTS = 20
 """Values on each side from which texts without repeats are taken for ids or free text."""
+NO_VALUES = "both sides have no values"
+IDS = "its whole numbers never repeat, as ids (declare it as numeric to compare it)"
 _HARDLY_REPEATS = "its texts hardly ever repeat, as ids or free text: too few rows per value"
 _DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ]\d{1,2}:\d{2}.*)?$"
 _MANY_CATEGORIES = 10_000
@@ -58,8 +61,8 @@ class ColumnPair:
     """
 
     kind: Kind
-    reference: Numeric | Categorical
-    current: Numeric | Categorical
+    reference: Sample
+    current: Sample
     unreadable_reference: int = 0
     unreadable_current: int = 0
 
@@ -112,12 +115,12 @@ def _kind_or_reason(reference: pl.Series, current: pl.Series, declared: Kind | N
     if pl.Binary in (reference.dtype, current.dtype):
         return "it contains binary data"
     if reference.null_count() == reference.len() and current.null_count() == current.len():
-        return "both sides have no values"
+        return NO_VALUES
     kind = declared or _kind_of(reference, current)
     if kind is None:
         return "it contains dates or times, which always increase (declare it as categorical to compare it)"
-    if declared is None and kind == "numeric" and _are_ids(reference) and _are_ids(current):
-        return "its whole numbers never repeat, as ids (declare it as numeric to compare it)"
+    if declared is None and kind == "numeric" and are_ids(reference) and are_ids(current):
+        return IDS
     return kind
 
 
@@ -149,7 +152,7 @@ def _mostly_dates(series: pl.Series) -> bool:
     return int(texts.str.contains(_DATE).sum()) >= MOSTLY * texts.len()
 
 
-def _are_ids(series: pl.Series) -> bool:
+def are_ids(series: pl.Series) -> bool:
     """Whether numbers are ids: whole, and from 2^53 on, or without repeats though random numbers would have some.
 
     Of n random numbers in a range of r, about n²/2r pairs are equal. No pair at all where ten are expected (probability

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
 
-from polars.exceptions import PanicException, PolarsError
-
-from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind, read_pair
-from perennial.agent.drift.quality import quality_of, unknown_columns
+from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind
+from perennial.agent.drift.pairs import read_pairs
+from perennial.agent.drift.quality import limits_of, quality_of, unknown_columns
 from perennial.agent.drift.report.model import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
 from perennial.agent.drift.report.text import describe, describe_missing
 from perennial.agent.tables.files import some
 from perennial.agent.tables.table import Table
 from perennial.agent.text import count, percent
 from perennial.api.driftmonitor.resource import Checks, DriftCheck
+from perennial.stats.binned import Sample
 from perennial.stats.compare import Comparison, compare, p_value_badness
 from perennial.stats.display import Summary, histogram, summarise
 from perennial.stats.methods import P_VALUES
 from perennial.stats.missing import missing_change
 from perennial.stats.multiple import corrected
-from perennial.stats.samples import Numeric, Sample
+from perennial.stats.samples import Categorical
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,8 @@ def compare_columns(
     quality: list[str] = []
     names = tuple(name for name in (*chosen.compared, *chosen.absent) if name not in roles)
     left_out.extend(NotCompared(name=name, reason=f"it is {roles[name]}") for name in chosen.compared if name in roles)
-    for done, name in enumerate(names, start=1):
-        pair = _pair_or_reason(name, reference, current, types.get(name))
+    limits = {name: limits_of(name, checks.quality) for name in names}
+    for done, (name, pair) in enumerate(read_pairs(names, reference, current, types, limits), start=1):
         if isinstance(pair, ColumnPair):
             features.append(_feature(name, pair, checks.drift))
             quality.extend(quality_of(name, pair, checks.quality))
@@ -96,14 +96,6 @@ def compare_columns(
     chosen_findings = _findings(chosen, features, checks, missing={*roles, *unreadable}, new={*roles, *attributes})
     further = _further(chosen, roles, attributes, unreadable)
     return FeatureResult(tuple(features), (*left_out, *further), (*chosen_findings, *quality, *unknown))
-
-
-def _pair_or_reason(name: str, reference: Table, current: Table, declared: Kind | None) -> ColumnPair | str:
-    """Read a column; one that polars cannot convert costs this column, not the comparison."""
-    try:
-        return read_pair(name, reference, current, declared)
-    except (PolarsError, PanicException) as error:
-        return f"it cannot be converted: {' '.join(str(error).split())[:200]}"
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:
@@ -269,8 +261,8 @@ def _bounded(value: float) -> float:
 
 
 def _side(sample: Sample, unreadable: int) -> ColumnSide:
-    summary = summarise(sample) if isinstance(sample, Numeric) else None
-    infinite = sample.infinite if isinstance(sample, Numeric) else 0
+    summary = None if isinstance(sample, Categorical) else summarise(sample)
+    infinite = 0 if isinstance(sample, Categorical) else sample.infinite
     return ColumnSide(
         rows=sample.rows,
         missing=sample.missing + infinite,

@@ -9,7 +9,8 @@ import numpy as np
 from perennial.agent.drift.columns import ColumnPair
 from perennial.agent.text import number, percent
 from perennial.api.driftmonitor.checks import ColumnConstraint, QualityCheck
-from perennial.stats.samples import Categorical, Numeric, Sample
+from perennial.stats.binned import Binned, Numbers, Sample
+from perennial.stats.samples import Categorical
 
 _SUGGESTED_TOLERANCE = 0.01
 _MANY_VALUES = 100
@@ -74,7 +75,7 @@ def suggest(reference: Sample) -> Constraint:
     few = isinstance(reference, Categorical) and reference.distinct <= _MANY_VALUES
     return Constraint(
         origin="the reference",
-        low=0.0 if isinstance(reference, Numeric) and reference.size and reference.values[0] >= 0 else None,
+        low=0.0 if not isinstance(reference, Categorical) and reference.size and _least(reference) >= 0 else None,
         values=frozenset(reference.counts) if isinstance(reference, Categorical) and few and enough else None,
         missing=max(missing, share + _SUGGESTED_TOLERANCE) if enough else None,
         tolerance=_SUGGESTED_TOLERANCE,
@@ -97,16 +98,35 @@ def _breaches(name: str, current: Sample, constraint: Constraint) -> list[str]:
     if constraint.missing is not None and current.missing_share > constraint.missing:
         share, limit = percent(current.missing_share), percent(min(1.0, constraint.missing))
         found.append(f"{name}: {share} missing; the maximum of {constraint.origin} is {limit}")
-    if isinstance(current, Numeric):
+    if not isinstance(current, Categorical):
         found.extend(_range_breaches(name, current, constraint))
     return [*found, *_value_breaches(name, current, constraint)]
 
 
-def _range_breaches(name: str, current: Numeric, constraint: Constraint) -> list[str]:
-    below = 0 if constraint.low is None else int(np.searchsorted(current.values, constraint.low, "left"))
-    above = (
-        0 if constraint.high is None else current.size - int(np.searchsorted(current.values, constraint.high, "right"))
-    )
+def limits_of(name: str, check: QualityCheck | None) -> tuple[float, ...]:
+    """Return the numbers beyond which the values of a column may have to be counted."""
+    if check is None:
+        return ()
+    limits = [limit for item in check.columns if item.name == name for limit in (item.min, item.max)]
+    return tuple(sorted({0.0, *(float(limit) for limit in limits if limit is not None)}))
+
+
+def _least(sample: Numbers) -> float:
+    return sample.low if isinstance(sample, Binned) else float(sample.values[0])
+
+
+def _beyond(current: Numbers, constraint: Constraint) -> tuple[int, int]:
+    """Return how many values are below the minimum, and how many above the maximum."""
+    low, high = constraint.low, constraint.high
+    if isinstance(current, Binned):
+        return 0 if low is None else current.less[low], 0 if high is None else current.greater[high]
+    below = 0 if low is None else int(np.searchsorted(current.values, low, "left"))
+    above = 0 if high is None else current.size - int(np.searchsorted(current.values, high, "right"))
+    return below, above
+
+
+def _range_breaches(name: str, current: Numbers, constraint: Constraint) -> list[str]:
+    below, above = _beyond(current, constraint)
     sides = ((below, "below", "minimum", constraint.low), (above, "above", "maximum", constraint.high))
     return [
         f"{name}: {percent(count / current.size)} of the values are {side} {number(limit)}, the {word} of "

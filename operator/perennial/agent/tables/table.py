@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from perennial.stats.samples import number_text
 
 Scalar = float | int | bool | str | None
 ROWS_PER_PARTITION = 65_536
+ROWS_PER_BATCH = 65_536
 _DISK_FULL = re.compile(r"\(os error (27|28|122)\)")
 """EFBIG, ENOSPC and EDQUOT, which polars reports in its message only."""
 _EXACT_FLOATS = 2.0**53
@@ -61,6 +62,31 @@ class Table:
     def nested(self, name: str) -> bool:
         """Whether a column has lists or records in any partition."""
         return any(name in partition.schema and partition.schema[name].is_nested() for partition in self.partitions)
+
+    def numeric(self, name: str) -> bool:
+        """Whether a column has numbers, in every partition that has it and any values of it."""
+        kinds = [partition.schema[name] for partition in self.partitions if name in partition.schema]
+        known = [kind for kind in kinds if kind != pl.Null]
+        return bool(known) and all(kind.is_numeric() for kind in known)
+
+    def batches(self, names: Sequence[str]) -> Iterator[Mapping[str, pl.Series]]:
+        """Yield some columns in parts of bounded length, in any order; null in partitions that lack one.
+
+        Raises:
+            AgentError: DataInvalid, naming a file that cannot be read.
+        """
+        for partition in self.partitions:
+            present = [name for name in names if name in partition.schema]
+            if not present:
+                yield {name: pl.repeat(None, partition.rows, dtype=pl.Null, eager=True) for name in names}
+                continue
+            scan = pl.scan_parquet(partition.path, glob=False).select(by_name(*present))
+            try:
+                for frame in scan.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=False):
+                    lacking = pl.repeat(None, frame.height, dtype=pl.Null, eager=True)
+                    yield {name: frame.get_column(name) if name in present else lacking for name in names}
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise unreadable(partition.origin, error) from error
 
     def column(self, name: str) -> pl.Series:
         """Return all values of a column; null in partitions that lack it.
