@@ -1,21 +1,29 @@
-"""Reads the lines of capture files. A file that cannot be decoded to its end is left out whole."""
+"""Reads the records of capture files. A file that cannot be decoded to its end is left out whole."""
 
 import gzip
+import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.records.files import SUFFIX
-from perennial.agent.records.parquet import check_parquet, parquet_lines
+from perennial.agent.records.parquet import check_parquet, parquet_documents, parquet_lines
 from perennial.agent.tables.files import Download, Store, log, read_lines
 from perennial.agent.tables.table import clean_text, unreadable
 from perennial.agent.text import count
 from perennial.core.failures import DATA_INVALID
 
 _CORRUPT = (gzip.BadGzipFile, EOFError, zlib.error, PolarsError, PanicException)
+T = TypeVar("T")
+_HELD_BYTES = 32 * 2**20
+_CHUNK = 2**20
+MALFORMED = object()
+"""Stands for a line that is no JSON, or too long."""
 _SHOWN = 3
 _NAME, _REASON = 80, 60
 _PARTS = 3
@@ -35,10 +43,10 @@ class UnreadableFile:
     reason: str
 
 
-def lines_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[bytes | UnreadableFile | None]:
-    """Yield the lines of all files, None for a line that is too long, and the files that are left out.
+def documents_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[object]:
+    """Yield the records of all files as decoded JSON, MALFORMED for a line without, and the files that are left out.
 
-    Each file is decoded to its end before its first line is used: a checksum at the end covers all lines.
+    Each file is decoded to its end before its first record is used: a checksum at the end covers all of it.
 
     Args:
         store: storage of the files.
@@ -48,16 +56,27 @@ def lines_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[by
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
+    return _each(store, files, path, _documents)
+
+
+def lines_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[bytes | UnreadableFile | None]:
+    """Yield the records as `documents_of`, but as lines of JSON, None for a line that is too long."""
+    return _each(store, files, path, _json_lines)
+
+
+def _each(
+    store: Store, files: Sequence[Download], path: Path, read: Callable[[Download, Path], Iterator[T]]
+) -> Iterator[T | UnreadableFile]:
     left_out: list[UnreadableFile] = []
     for number, item in enumerate(files, start=1):
         store.download(item.uri, path, item.size, item.etag)
         try:
-            found = _checked(item, path)
-            if found is not None:
+            found = _opened(item, path, read)
+            if isinstance(found, UnreadableFile):
                 left_out.append(found)
                 yield found
             else:
-                yield from _lines(item, path)
+                yield from found
         finally:
             path.unlink(missing_ok=True)
         log.info("read %s (%d of %d files)", item.uri, number, len(files))
@@ -74,25 +93,54 @@ def left_out(files: Sequence[UnreadableFile], total: int) -> str:
     return f"{len(files):,} of {count(total, 'capture file')} could not be read ({reason}): {', '.join(names)}{rest}"
 
 
-def _checked(item: Download, path: Path) -> UnreadableFile | None:
+def _opened(item: Download, path: Path, read: Callable[[Download, Path], Iterator[T]]) -> Iterator[T] | UnreadableFile:
+    """Check a file to its end; return its records, or why it is left out."""
     try:
-        if item.uri.endswith(SUFFIX["Parquet"]):
-            check_parquet(path)
-        else:
-            for _ in _lines(item, path):
-                pass
+        return read(item, path)
     except _CORRUPT as error:
         problem = unreadable(item.uri, ValueError(str(error)))
         if problem.failure is not DATA_INVALID:  # a full disk
             raise problem from error
         log.warning("left out: %s", problem.message)
         return UnreadableFile(item.uri, " ".join(str(error).split())[:200] or type(error).__name__)
-    return None
 
 
-def _lines(item: Download, path: Path) -> Iterator[bytes | None]:
+def _documents(item: Download, path: Path) -> Iterator[object]:
     if item.uri.endswith(SUFFIX["Parquet"]):
-        yield from parquet_lines(path)
-        return
+        check_parquet(path)
+        return parquet_documents(path)
+    return map(_decoded, _checked_lines(path))
+
+
+def _json_lines(item: Download, path: Path) -> Iterator[bytes | None]:
+    if item.uri.endswith(SUFFIX["Parquet"]):
+        check_parquet(path)
+        return parquet_lines(path)
+    return iter(_checked_lines(path))
+
+
+def _checked_lines(path: Path) -> Iterable[bytes | None]:
+    """Return the lines of a file that has been decoded to its end: from memory if they are few, else by decoding again.
+
+    Raises:
+        OSError: it is damaged; or another error of _CORRUPT.
+    """
+    with gzip.open(path, "rb") as stream:
+        head = stream.read(_HELD_BYTES)
+        if not stream.read(1):
+            return read_lines(BytesIO(head))
+        while stream.read(_CHUNK):
+            pass
+    return _lines(path)
+
+
+def _lines(path: Path) -> Iterator[bytes | None]:
     with gzip.open(path, "rb") as stream:
         yield from read_lines(stream)
+
+
+def _decoded(line: bytes | None) -> object:
+    try:
+        return json.loads(line or b"")
+    except (ValueError, RecursionError):
+        return MALFORMED

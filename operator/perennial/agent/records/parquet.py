@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,27 @@ def parquet_lines(path: Path) -> Iterator[bytes]:
     Raises:
         polars.exceptions.PolarsError: it is not a valid file of captured records.
     """
-    for rows in _slices(path):
-        yield from map(_line, rows.to_dicts())
+    for document in parquet_documents(path):
+        yield json.dumps(document, ensure_ascii=False).encode()
+
+
+def parquet_documents(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a Parquet file as decoded JSON; a body that is no JSON is None.
+
+    Raises:
+        polars.exceptions.PolarsError: it is not a valid file of captured records.
+    """
+    for rows in _batches(path):
+        columns = {name: rows.get_column(name).to_list() for name in rows.columns}
+        columns["time"] = [_time_text(time) for time in columns["time"]]
+        for name in _BODIES:
+            columns[name] = [_document(text) for text in columns[name]]
+        for cells in zip(*columns.values(), strict=True):
+            document = dict(zip(columns, cells, strict=True))
+            for name in _OPTIONAL:
+                if document.get(name, "") is None:
+                    del document[name]
+            yield document
 
 
 def check_parquet(path: Path) -> None:
@@ -81,11 +101,11 @@ def check_parquet(path: Path) -> None:
     Raises:
         polars.exceptions.PolarsError: it is not a valid file of captured records.
     """
-    for _ in _slices(path):
+    for _ in _batches(path):
         pass
 
 
-def _slices(path: Path) -> Iterator[pl.DataFrame]:
+def _batches(path: Path) -> Iterator[pl.DataFrame]:
     file = pl.scan_parquet(path, glob=False)
     schema = file.collect_schema()
     kinds = {name: schema[name].base_type() for name in _TYPED if name in schema}
@@ -94,18 +114,11 @@ def _slices(path: Path) -> Iterator[pl.DataFrame]:
         raise pl.exceptions.SchemaError(f"column {wrong[0]} has type {schema[wrong[0]]}, which capture does not write")
     missing = _OPTIONAL - set(schema.names())
     scan = file.select(*(name for name in _SCHEMA if name not in missing))
-    start = 0
-    while (rows := scan.slice(start, _ROWS).collect()).height:
-        yield rows
-        start += _ROWS
+    yield from scan.collect_batches(chunk_size=_ROWS, maintain_order=True)
 
 
-def _line(row: dict[str, Any]) -> bytes:
-    time = row.pop("time")
-    moment = time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time is not None else None
-    bodies = {name: _document(row.pop(name)) for name in _BODIES}
-    given = {name: value for name, value in row.items() if value is not None or name not in _OPTIONAL}
-    return json.dumps({"time": moment, **given, **bodies}, ensure_ascii=False).encode()
+def _time_text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _document(text: str | None) -> Any:

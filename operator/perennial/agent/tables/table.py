@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.selectors import by_name
@@ -178,13 +179,15 @@ def partition_of(path: Path, origin: str) -> Partition:
 
 def series_of(name: str, values: Sequence[Scalar]) -> pl.Series:
     """Convert JSON scalars to a series: Boolean, Int64, Float64 or String, the first that holds all values."""
-    kinds = {type(value) for value in values if value is not None}
+    kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return pl.Series(name, [None] * len(values), dtype=pl.Null)
     if kinds == {bool}:
         return pl.Series(name, values, dtype=pl.Boolean)
-    if kinds == {int} and all(value is None or -_MAX_INT64 <= int(value) < _MAX_INT64 for value in values):
+    if kinds == {int} and _fit_int64([value for value in values if value is not None]):
         return pl.Series(name, values, dtype=pl.Int64)
+    if kinds == {float}:
+        return pl.Series(name, values, dtype=pl.Float64)
     if str not in kinds:
         return pl.Series(name, [_number(value) for value in values], dtype=pl.Float64)
     return pl.Series(name, [_text(value) for value in values], dtype=pl.String)
@@ -268,6 +271,10 @@ def _piece(partition: Partition, name: str) -> pl.Series:
         return pl.scan_parquet(partition.path, glob=False).select(by_name(name)).collect().to_series()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(partition.origin, error) from error
+
+
+def _fit_int64(values: Sequence[Any]) -> bool:
+    return bool(min(values) >= -_MAX_INT64 and max(values) < _MAX_INT64)
 
 
 def _number(value: Scalar) -> float | None:

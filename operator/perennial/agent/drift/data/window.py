@@ -1,16 +1,16 @@
 """Reads the captured requests of a time window as rows."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from perennial.agent.predictions.bulk import Forms, Gathered
 from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_payload
-from perennial.agent.records.captured import UnreadableFile, lines_of
+from perennial.agent.records.captured import UnreadableFile, documents_of
 from perennial.agent.records.hours import folder_of_hour, hour_of, is_capture_file
 from perennial.agent.tables.files import Download, Listing, Store, uri_of
 from perennial.agent.tables.table import PartitionWriter, Scalar, Table
@@ -24,6 +24,8 @@ _PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/(?:.*/)?([^/]+)"
 _OK = 200
 _MAX_NAMES = 1000
 _MAX_REASONS = 100
+_GATHERED = 8192
+"""Requests of one form that are turned into columns together."""
 
 Skipped = Literal[
     "malformed",
@@ -114,6 +116,7 @@ def read_window(
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
     writer = PartitionWriter(folder, window.uri)
+    forms, gathered = Forms(), Gathered()
     skipped: Counter[Skipped] = Counter()
     unwanted: dict[str, None] = {}
     malformed: Counter[str] = Counter()
@@ -124,6 +127,13 @@ def read_window(
         if isinstance(record, UnreadableFile):
             left_out.append(record)
             continue
+        plain = None if isinstance(record, str) else forms.read(record.request)
+        if plain is not None:
+            if not gathered.fits(plain, _GATHERED):
+                _write(writer, *gathered.take(), wanted, unwanted)
+            gathered.add(plain)
+            requests += 1
+            continue
         payload = record if isinstance(record, str) else _payload_of(record)
         if isinstance(payload, MalformedPayload):
             skipped["malformed"] += 1
@@ -132,12 +142,12 @@ def read_window(
         if not isinstance(payload, Payload):
             skipped[payload] += 1
             continue
-        writer.add(_keep(payload, wanted, unwanted), payload.rows)
+        _write(writer, *gathered.take(), wanted, unwanted)
+        _write(writer, payload.columns, payload.rows, wanted, unwanted)
         requests += 1
         lost_rows += payload.lost_rows
-        for name, reason in payload.unreadable.items():
-            if name in unreadable or len(unreadable) < _MAX_REASONS:
-                unreadable[name] = (unreadable.get(name, (0, ""))[0] + 1, reason)
+        _note(unreadable, payload.unreadable)
+    _write(writer, *gathered.take(), wanted, unwanted)
     table = replace(writer.finish(), passed_over=files.passed_over)
     return Window(
         table,
@@ -179,32 +189,44 @@ def read_records(
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
-    for line in lines_of(store, files.files, path):
-        yield line if isinstance(line, UnreadableFile) else _record_of(line, window.digest, since, until)
+    for document in documents_of(store, files.files, path):
+        if isinstance(document, UnreadableFile):
+            yield document
+        else:
+            yield _record_of(document, window.digest, since, until)
 
 
-def _keep(payload: Payload, wanted: Collection[str], unwanted: dict[str, None]) -> dict[str, list[Scalar]]:
-    kept: dict[str, list[Scalar]] = {}
-    for name, values in payload.columns.items():
-        if name in wanted:
-            kept[name] = list(values)
-        elif len(unwanted) < _MAX_NAMES:
+def _note(unreadable: dict[str, tuple[int, str]], found: Mapping[str, str]) -> None:
+    for name, reason in found.items():
+        if name in unreadable or len(unreadable) < _MAX_REASONS:
+            unreadable[name] = (unreadable.get(name, (0, ""))[0] + 1, reason)
+
+
+def _write(
+    writer: PartitionWriter,
+    columns: Mapping[str, Sequence[Scalar]],
+    rows: int,
+    wanted: Collection[str],
+    unwanted: dict[str, None],
+) -> None:
+    """Write the wanted columns of some rows, and note the names of the others."""
+    for name in columns:
+        if name not in wanted and len(unwanted) < _MAX_NAMES:
             unwanted[name] = None
-    return kept
+    writer.add({name: values for name, values in columns.items() if name in wanted}, rows)
 
 
-def _record_of(line: bytes | None, digest: str, since: datetime, until: datetime | None) -> Record | Skipped:
-    try:
-        record = json.loads(line or b"")
-    except (ValueError, RecursionError):
+def _record_of(record: object, digest: str, since: datetime, until: datetime | None) -> Record | Skipped:
+    if not isinstance(record, dict) or "request" not in record:
         return "malformed"
-    match record:
-        case {"time": str(time), "digest": str(other), "status": int(status), "request": body}:
-            cause = _cause(time, since, until, of_model=other == digest, status=status)
-            if cause is None and body is None and record.get("requestTruncated") is True:
-                return "with a truncated body"
-            return cause or Record(str(record.get("id", "")), body, record.get("response"))
-    return "malformed"
+    time, other, status = record.get("time"), record.get("digest"), record.get("status")
+    if not (isinstance(time, str) and isinstance(other, str) and isinstance(status, int)):
+        return "malformed"
+    cause = _cause(time, since, until, of_model=other == digest, status=status)
+    body = record["request"]
+    if cause is None and body is None and record.get("requestTruncated") is True:
+        return "with a truncated body"
+    return cause or Record(str(record.get("id", "")), body, record.get("response"))
 
 
 def _cause(time: str, since: datetime, until: datetime | None, *, of_model: bool, status: int) -> Skipped | None:
