@@ -12,7 +12,7 @@ UNIVERSAL = ("--universal", "--python-version", "3.11")
 
 LOCKS: dict[str, tuple[str, ...]] = {
     "runtime.lock": ("pyproject.toml", *UNIVERSAL),
-    "dev.lock": ("pyproject.toml", "--group", "dev", *UNIVERSAL),
+    "dev.lock": ("pyproject.toml", "--extra", "cli", "--group", "dev", *UNIVERSAL),
     # MLServer asks for Python below 3.13, and the image it runs in has 3.11.
     "demo.lock": ("requirements/demo.in", "--python-version", "3.11"),
 }

@@ -22,6 +22,7 @@ from perennial.api.contract.commands import (
     PollConfig,
     PublishConfig,
     ReplayConfig,
+    ShowConfig,
 )
 from perennial.api.contract.messages import (
     MAX_BYTES,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, TypeAdapter[Any]] = {
     "drift": TypeAdapter(DriftConfig),
     "evaluate": TypeAdapter(EvaluateConfig),
     "replay": TypeAdapter(ReplayConfig),
+    "show": TypeAdapter(ShowConfig),
 }
 _LISTS: tuple[tuple[type[AgentMessage], str], ...] = (
     (Fetched, "inputs"),
@@ -112,10 +114,11 @@ def _run(config: object) -> AgentMessage | None:
         from perennial.agent.poll import poll
 
         return poll(config, open_storage(config.storage))
-    if isinstance(config, CheckModel):
-        from perennial.agent.fetch.mounted import check_model
+    if isinstance(config, ShowConfig):
+        from perennial.agent.show import show
 
-        return check_model(config)
+        show(config, open_storage(config.storage), sys.stdout)
+        return None
     return _fetch(config)
 
 
@@ -137,6 +140,10 @@ def _measure(config: DriftConfig | EvaluateConfig | ReplayConfig) -> AgentMessag
 
 
 def _fetch(config: object) -> AgentMessage:
+    if isinstance(config, CheckModel):
+        from perennial.agent.fetch.mounted import check_model
+
+        return check_model(config)
     from perennial.agent.fetch.command import fetch_inputs, fetch_models
     from perennial.agent.storage.client import open_storage
 

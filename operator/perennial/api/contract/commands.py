@@ -116,6 +116,14 @@ class PollConfig(Model):
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
 
 
+class ShowConfig(Model):
+    """`perennial agent show`: write one object to standard output, for people without access to the storage."""
+
+    kind: Literal["Show"] = "Show"
+    storage: Storage = Field(Storage())
+    uri: S3Uri
+
+
 class CaptureConfig(Model):
     """`perennial agent capture`, a sidecar of a model server: forward requests, record them with their responses."""
 

@@ -17,6 +17,9 @@ MAX_BYTES = 4096
 POD_MAX_BYTES = 12 * 1024
 """The kubelet divides this by the number of a pod's containers, and truncates longer messages."""
 
+SHOWN_PREFIX = "perennial-data:"
+"""Begins the lines by which `perennial agent show` writes an object; a line with nothing behind it is the last."""
+
 Line = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A non-negative integer that a float64 holds exactly, so that every JSON reader agrees on it."""

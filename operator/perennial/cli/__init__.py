@@ -1,0 +1,1 @@
+"""`kubectl perennial`: shows the loop, explains causes and carries out acts of people, with the user's credentials."""

@@ -1,0 +1,82 @@
+"""What a person can ask for: annotations on a resource, as pure functions of what the resource says."""
+
+from datetime import datetime
+
+from perennial.api.modeldeployment.resource import Candidate, ModelDeployment
+from perennial.cli.errors import CliError
+from perennial.core.labels import (
+    ABORT_ANNOTATION,
+    APPROVE_ANNOTATION,
+    APPROVED_BY_ANNOTATION,
+    PAUSE_ANNOTATION,
+    RETRY_ANNOTATION,
+    RUN_NOW_ANNOTATION,
+)
+from perennial.core.times import format_time
+
+Annotations = dict[str, str | None]
+"""Annotations to set; None removes one."""
+
+
+def approve(resource: ModelDeployment, revision: str | None, user: str) -> Annotations:
+    """Approve a candidate: the given revision, or the one that is being rolled out."""
+    candidate = _candidate(resource, revision)
+    return {APPROVE_ANNOTATION: candidate.name, APPROVED_BY_ANNOTATION: user}
+
+
+def pause(resource: ModelDeployment) -> Annotations:  # noqa: ARG001 - the signature of every act
+    """Hold rollouts where they are."""
+    return {PAUSE_ANNOTATION: "true"}
+
+
+def resume(resource: ModelDeployment) -> Annotations:  # noqa: ARG001 - the signature of every act
+    """Let rollouts go on."""
+    return {PAUSE_ANNOTATION: None}
+
+
+def abort(resource: ModelDeployment, revision: str | None) -> Annotations:
+    """Abort the rollout of a candidate."""
+    return {ABORT_ANNOTATION: _candidate(resource, revision).name}
+
+
+def rollback(resource: ModelDeployment) -> Annotations:
+    """Return to the previous revision, while its pods are kept.
+
+    Raises:
+        CliError: nothing serves, or no previous revision is kept.
+    """
+    status = resource.status
+    if status.stable is None:
+        raise CliError(f"{resource.metadata.name} serves no revision yet: nothing to roll back")
+    if status.previous is None:
+        raise CliError(
+            f"no previous revision is kept (spec.rollout.keepPrevious is {resource.spec.rollout.keep_previous}). "
+            "Set spec.model to the earlier version instead; status.history lists the digests"
+        )
+    return {ABORT_ANNOTATION: status.stable.name}
+
+
+def retry(resource: ModelDeployment, now: datetime) -> Annotations:
+    """Roll a failed revision out again. The time makes a second retry another one.
+
+    Raises:
+        CliError: no rollout has failed.
+    """
+    candidate = resource.status.candidate
+    if candidate is None or candidate.phase != "Failed":
+        raise CliError(f"no rollout of {resource.metadata.name} has failed: nothing to retry")
+    return {RETRY_ANNOTATION: f"{candidate.name}/{format_time(now)}", ABORT_ANNOTATION: None}
+
+
+def retrain(now: datetime, user: str) -> Annotations:
+    """Start a run of a TrainingJob."""
+    return {RUN_NOW_ANNOTATION: f"{format_time(now)} {user}"}
+
+
+def _candidate(resource: ModelDeployment, revision: str | None) -> Candidate:
+    candidate = resource.status.candidate
+    if candidate is None or candidate.phase == "Failed":
+        raise CliError(f"{resource.metadata.name} is rolling out no revision: see kubectl perennial status")
+    if revision is not None and revision != candidate.name:
+        raise CliError(f"the candidate is {candidate.name}, not {revision}: look again, it may have been replaced")
+    return candidate
