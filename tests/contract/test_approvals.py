@@ -86,6 +86,46 @@ def test_nobody_approves_under_anothers_name(server: Server, namespace: str, pol
     assert annotate(server, namespace, "bo", **{APPROVE_ANNOTATION: None, APPROVED_BY_ANNOTATION: None}).ok
 
 
+@pytest.fixture
+def roles(server: Server, namespace: str, chart: Callable[[Any], Rendered]) -> None:
+    """Three people, each with one of the chart's roles in the test's namespace."""
+    made = [item for item in chart({}) if item["kind"] == "ClusterRole"]
+    kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=dump(made))
+    for user, role in (("vic", "view"), ("ed", "edit"), ("apa", "approve")):
+        binding = ("rolebinding", "-n", namespace, user, f"--clusterrole=perennial-{role}", f"--user={user}")
+        kubectl(server.kubeconfig, "create", *binding)
+
+
+def patch_as(server: Server, namespace: str, user: str, body: dict[str, Any]) -> Answer:
+    path = path_of(MODEL_DEPLOYMENT, namespace, "churn")
+    return server.send("PATCH", path, body, content="application/merge-patch+json", Impersonate_User=user)
+
+
+def approval_of(user: str) -> dict[str, Any]:
+    return {"metadata": {"annotations": {APPROVE_ANNOTATION: "churn-1", APPROVED_BY_ANNOTATION: user}}}
+
+
+def test_each_person_does_what_the_role_says(server: Server, namespace: str, policy: None, roles: None) -> None:
+    assert server.create(DEPLOYMENT, namespace).ok
+    spec = {"spec": {"replicas": {"min": 2}}}
+    paused = {"metadata": {"annotations": {"perennial.dev/pause": "true"}}}
+    until(lambda: patch_as(server, namespace, "ed", spec).ok, "the roles are in force")
+    until(lambda: patch_as(server, namespace, "apa", paused).ok, "the approver's role is in force")
+
+    assert not patch_as(server, namespace, "vic", paused).ok
+
+    refused = patch_as(server, namespace, "ed", approval_of("ed"))
+    assert not refused.ok
+    assert "ed may not approve rollouts here: the cluster role perennial-approve grants it" in refused.message
+
+    changed = patch_as(server, namespace, "apa", {"spec": {"replicas": {"min": 3}}})
+    assert not changed.ok
+    assert "apa may approve rollouts here, but not change the spec" in changed.message
+    both = {**approval_of("apa"), "spec": {"model": {"trainingJob": "other"}}}
+    assert not patch_as(server, namespace, "apa", both).ok
+    assert patch_as(server, namespace, "apa", approval_of("apa")).ok
+
+
 def rejected(answer: Answer) -> Answer | None:
     """The answer, if a policy has rejected the request."""
     return answer if "ValidatingAdmissionPolicy" in answer.message else None

@@ -236,6 +236,8 @@ def test_users_get_theirs_through_the_clusters_own_roles(
 
 
 def test_aggregation_can_be_left_out(chart: Callable[[Any], Rendered]) -> None:
-    names = {item["metadata"]["name"] for item in of_kinds(chart({"rbac": {"aggregate": False}}), "ClusterRole")}
+    roles = of_kinds(chart({"rbac": {"aggregate": False}}), "ClusterRole")
+    assert not [role for role in roles if any("aggregate" in label for label in role["metadata"]["labels"])]
+    names = {item["metadata"]["name"] for item in roles}
 
-    assert names == {"perennial"}
+    assert names == {"perennial", "perennial-approve"}

@@ -79,3 +79,11 @@
   resources: [modeldeployments/scale]
   verbs: [patch, update]
 {{- end }}
+
+{{- define "perennial.rules.approve" -}}
+# Set annotations, which the admission policy checks: approve a candidate, and pause or abort it. The policy refuses
+# changes of the spec by users who may approve but not update.
+- apiGroups: ["perennial.dev"]
+  resources: [modeldeployments]
+  verbs: [get, list, watch, patch, approve]
+{{- end }}

@@ -101,11 +101,21 @@ EDITOR: tuple[Right, ...] = (
     Right((MODEL_DEPLOYMENT,), ("patch", "update"), "`kubectl scale`.", subresource="scale"),
 )
 
+APPROVER: tuple[Right, ...] = (
+    Right(
+        (MODEL_DEPLOYMENT,),
+        ("get", "list", "watch", "patch", "approve"),
+        "Set annotations, which the admission policy checks: approve a candidate, and pause or abort it. The policy "
+        "refuses changes of the spec by users who may approve but not update.",
+    ),
+)
+
 TEMPLATES: dict[str, tuple[Right, ...]] = {
     "perennial.rules.operator": OPERATOR,
     "perennial.rules.leaderElection": LEADER_ELECTION,
     "perennial.rules.view": VIEWER,
     "perennial.rules.edit": EDITOR,
+    "perennial.rules.approve": APPROVER,
 }
 """Rights by the name of their Helm template, one per role."""
 

@@ -180,6 +180,9 @@ def _permissions() -> str:
         _rights(rbac.VIEWER),
         "### edit and admin, in addition",
         _rights(rbac.EDITOR),
+        "### perennial-approve",
+        "A ClusterRole of its own, also added to `admin`; see [Who may do what](../how-to/who-may-do-what.md).",
+        _rights(rbac.APPROVER),
     )
 
 
