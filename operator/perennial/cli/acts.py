@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from perennial.api.modeldeployment.resource import Candidate, ModelDeployment
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import Candidate
 from perennial.cli.errors import CliError
 from perennial.core.labels import (
     ABORT_ANNOTATION,
