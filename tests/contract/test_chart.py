@@ -127,7 +127,7 @@ def test_the_kinds_of_each_mode(chart: Chart) -> None:
     assert kinds(NOTHING) == base
     assert kinds({}) == {
         **base,
-        "ClusterRole": 3,
+        "ClusterRole": 4,
         "ClusterRoleBinding": 1,
         "CustomResourceDefinition": 3,
         "Pod": 1,
@@ -141,12 +141,13 @@ def test_the_kinds_of_each_mode(chart: Chart) -> None:
     }
     assert kinds(NAMESPACED) == {
         **{key: value for key, value in kinds({}).items() if key != "ClusterRoleBinding"},
-        "ClusterRole": 2,
+        "ClusterRole": 3,
         "Role": 3,
         "RoleBinding": 3,
     }
     assert kinds(EVERYTHING) == {
         **base,
+        "ClusterRole": 1,
         "CustomResourceDefinition": 3,
         "NetworkPolicy": 1,
         "Pod": 1,

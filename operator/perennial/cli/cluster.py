@@ -18,9 +18,20 @@ from perennial.core.kinds import Kind, Raw
 client: Any = untyped_client
 config: Any = untyped_config
 
-_FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED = 403, 404, 401
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 _SECONDS = 15
 _PAGE = 500
+_SHORT = 500
+_NO_RESOURCE = "could not find the requested resource"
+
+
+class Refused(CliError):
+    """A request that the API server has answered with an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Keep the HTTP status."""
+        super().__init__(message)
+        self.status = status
 
 
 class Cluster:
@@ -86,10 +97,10 @@ class Cluster:
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log?{urlencode(query)}"
         try:
             answer = self._call("GET", path, None, "application/json", None if follow else _SECONDS)
-        except client.ApiException as error:
-            if error.status in {400, _NOT_FOUND}:  # not started yet, or gone meanwhile
+        except Refused as error:
+            if error.status in {_BAD_REQUEST, _NOT_FOUND}:  # not started yet, or gone meanwhile
                 return
-            raise _explained(error, path) from error
+            raise
         rest = b""
         for chunk in answer.stream(2**16):
             *lines, rest = (rest + chunk).split(b"\n")
@@ -98,27 +109,29 @@ class Cluster:
             yield rest.decode(errors="replace")
 
     def _json(self, method: str, path: str, body: Any = None, content: str = "application/json") -> Any:
-        try:
-            return json.loads(self._call(method, path, body, content, _SECONDS).data)
-        except client.ApiException as error:
-            raise _explained(error, path) from error
+        return json.loads(self._call(method, path, body, content, _SECONDS).read())
 
     def _call(self, method: str, path: str, body: Any, content: str, seconds: int | None) -> Any:
-        """Call; the path may contain a query."""
+        """Call; the path may contain a query. Return the response with its body unread.
+
+        Raises:
+            CliError: no answer, or a refusal.
+        """
+        request = self._api.param_serialize(
+            method,
+            path,
+            header_params={"Accept": "application/json", "Content-Type": content},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
         try:
-            return self._api.call_api(
-                path,
-                method,
-                header_params={"Accept": "application/json", "Content-Type": content},
-                body=body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _return_http_data_only=True,
-                _request_timeout=(_SECONDS, seconds),
-            )
-        except urllib3.exceptions.HTTPError as error:
+            answer = self._api.call_api(*request, _request_timeout=(_SECONDS, seconds)).response
+        except (urllib3.exceptions.HTTPError, client.ApiException) as error:
             host = self._api.configuration.host
             raise CliError(f"the API server {host} cannot be reached: {_cause(error)}. Check the context") from error
+        if answer.status >= _BAD_REQUEST:
+            raise Refused(answer.status, _explained(answer.status, answer.read(), path))
+        return answer
 
 
 def connect(kubeconfig: Path | None, context: str | None, namespace: str | None) -> Cluster:
@@ -132,7 +145,7 @@ def connect(kubeconfig: Path | None, context: str | None, namespace: str | None)
         try:
             config.load_incluster_config()
         except ConfigException:
-            raise CliError(f"no kubeconfig: {error}. Set KUBECONFIG or --kubeconfig") from error
+            raise CliError("there is no kubeconfig: set KUBECONFIG or --kubeconfig") from error
         api, chosen = client.ApiClient(), namespace or "default"
     return Cluster(api, chosen)
 
@@ -153,22 +166,21 @@ def _cause(error: Exception) -> str:
     return str(reason if reason is not None else error)
 
 
-def _explained(error: Any, path: str) -> CliError:
+def _explained(status: int, body: bytes, path: str) -> str:
     """Say what a refused request means to a person."""
-    said = _message_of(error)
-    if error.status == _UNAUTHORIZED:
-        return CliError("the API server does not accept the credentials of the kubeconfig: log in again")
-    if error.status == _FORBIDDEN:
-        return CliError(
-            f"not allowed: {said}. Ask for one of the roles on the page who-may-do-what of the documentation"
-        )
-    if error.status == _NOT_FOUND and f"/apis/{GROUP}/" in path and "could not find the requested resource" in said:
-        return CliError("the cluster has no resources of perennial.dev: install the Helm chart first")
-    return CliError(said)
+    said = _message_of(status, body)
+    if status == _UNAUTHORIZED:
+        return "the API server does not accept the credentials of the kubeconfig: log in again"
+    if status == _FORBIDDEN:
+        return f"not allowed: {said}. The page who-may-do-what of the documentation lists the roles"
+    if status == _NOT_FOUND and f"/apis/{GROUP}/" in path and _NO_RESOURCE in said:
+        return "the cluster has no resources of perennial.dev: install the Helm chart first"
+    return said
 
 
-def _message_of(error: Any) -> str:
+def _message_of(status: int, body: bytes) -> str:
     try:
-        return str(json.loads(error.body)["message"])
+        return str(json.loads(body)["message"])
     except (ValueError, TypeError, KeyError):
-        return f"{error.status} {error.reason}"
+        text = body.decode(errors="replace").strip()
+        return text if text and len(text) < _SHORT else f"the API server answered with status {status}"

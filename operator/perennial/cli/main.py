@@ -321,7 +321,7 @@ def version() -> None:
 def main() -> None:
     """Run the plugin; a failure is one line on standard error and exit status 1."""
     try:
-        app()
+        app(prog_name="kubectl perennial")
     except CliError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from error
