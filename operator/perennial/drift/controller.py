@@ -4,24 +4,40 @@ from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import FeatureScore, Verdict
 from perennial.core.decision import Controller, Gauge
+from perennial.core.gauges import condition_gauges
 from perennial.core.kinds import DRIFT_MONITOR
+from perennial.core.times import parse_time
 from perennial.drift.decide import decide
 from perennial.drift.observe import Observed, names, observe
 
 
 def metrics(resource: DriftMonitor) -> tuple[Gauge, ...]:
-    """Gauges of a DriftMonitor's newest verdict, with at most ten columns."""
+    """Gauges of a DriftMonitor and of its newest verdict, with at most ten columns."""
     verdict = resource.status.last_verdict
-    if verdict is None:
-        return ()
+    return (
+        *condition_gauges(DRIFT_MONITOR, resource.status.conditions),
+        *(_verdict_gauges(verdict) if verdict is not None else ()),
+    )
+
+
+def _verdict_gauges(verdict: Verdict) -> tuple[Gauge, ...]:
     share = verdict.drifted_features / verdict.compared_features if verdict.compared_features else 0.0
     return (
+        *_age(verdict),
         Gauge("perennial_drift_detected", "1 while the newest verdict finds drift, else 0.", float(verdict.drifted)),
         Gauge("perennial_drift_share", "Share of the compared columns that have drifted.", share),
         *_check_states(verdict),
         *(_check_score(item) for item in verdict.scores if item.value is not None),
         *(_drift_score(item) for item in {(item.name, item.method): item for item in verdict.features}.values()),
     )
+
+
+def _age(verdict: Verdict) -> tuple[Gauge, ...]:
+    try:
+        time = parse_time(verdict.time).timestamp()
+    except ValueError:
+        return ()
+    return (Gauge("perennial_drift_verdict_timestamp_seconds", "Unix time of the newest verdict.", time),)
 
 
 def _drift_score(item: FeatureScore) -> Gauge:

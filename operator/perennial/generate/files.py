@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perennial.api.common.base import GROUP
+from perennial.generate.alerts import RULES, rules
 from perennial.generate.chart import CRD_TEMPLATES, chart_files
 from perennial.generate.crd import DEFINITIONS, definition
+from perennial.generate.dashboards import FOLDER as DASHBOARDS
+from perennial.generate.dashboards import dashboard_files
 from perennial.generate.reference import FOLDER, reference_files
 from perennial.generate.text import MARK, to_yaml
 
 CRDS = "crds"
-FOLDERS = (CRDS, CRD_TEMPLATES, FOLDER)
+FOLDERS = (CRDS, CRD_TEMPLATES, DASHBOARDS, FOLDER)
 """Folders that contain generated files only: any other file in them is stale."""
 
 
@@ -25,7 +28,7 @@ class Stale:
 def generated() -> dict[str, str]:
     """Generate the text of every file, by its path in the repository."""
     crds = {f"{CRDS}/{item.kind.plural}.{GROUP}.yaml": f"# {MARK}\n{to_yaml(definition(item))}" for item in DEFINITIONS}
-    return {**crds, **chart_files(), **reference_files()}
+    return {**crds, RULES: rules(), **chart_files(), **dashboard_files(), **reference_files()}
 
 
 def stale(root: Path, files: dict[str, str]) -> list[Stale]:

@@ -9,6 +9,7 @@ from perennial.core import failures
 from perennial.core.reasons import ReasonDoc
 from perennial.drift.reasons import REASONS as DRIFT
 from perennial.generate import rbac
+from perennial.generate.alerts import ALERTS
 from perennial.generate.crd import DEFINITIONS, Definition, root_schema
 from perennial.generate.fields import field_table, rule_table
 from perennial.generate.markdown import code, page, table
@@ -39,6 +40,7 @@ def reference_files() -> dict[str, str]:
         "reasons": _reasons(),
         "exit-codes": _exit_codes(),
         "metrics": _metrics(),
+        "alerts": _alerts(),
         "permissions": _permissions(),
         "values": _values(),
     }
@@ -56,6 +58,7 @@ def _index() -> str:
         "- [Reasons](reasons.md): every reason of a condition or an Event, and what to do about it\n"
         "- [Exit codes](exit-codes.md): exit codes of the agent's containers\n"
         "- [Metrics](metrics.md): Prometheus metrics of the operator and of resources\n"
+        "- [Alerts](alerts.md): alerts of the chart, each with its runbook\n"
         "- [Permissions](permissions.md): RBAC rights of the operator and of users\n"
         "- [Values](values.md): values of the Helm chart\n"
         "- [Drift statistics](../statistics.md): definitions of every measure, threshold and interval\n"
@@ -164,6 +167,25 @@ def _metrics() -> str:
 def _metric_table(metrics: Iterable[Metric]) -> str:
     rows = ((code(item.name), item.type, ", ".join(map(code, item.labels)), item.help) for item in metrics)
     return table(("Metric", "Type", "Labels", "Meaning"), rows)
+
+
+def _alerts() -> str:
+    parts = (
+        part
+        for alert in ALERTS
+        for part in (
+            f"## {alert.name}",
+            f"{code(alert.expression)} for {alert.pending}, severity {alert.severity}.",
+            alert.meaning,
+            "\n".join(f"{number}. {step}" for number, step in enumerate(alert.steps, start=1)),
+        )
+    )
+    return page(
+        "Alerts",
+        "`metrics.prometheusRule.enabled` creates these alerts for the Prometheus Operator. The text of each section "
+        "is its runbook; `metrics.prometheusRule.runbookUrl` links alerts to it.",
+        *parts,
+    )
 
 
 def _permissions() -> str:

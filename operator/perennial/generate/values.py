@@ -91,11 +91,34 @@ class ServiceMonitor(Model):
     labels: Labels = Field({}, description="Labels by which Prometheus selects it.")
 
 
+class PrometheusRule(Model):
+    """Alerts, as a PrometheusRule of the Prometheus Operator."""
+
+    enabled: bool = Field(False, description="Create the PrometheusRule; its CRD must be installed.")
+    labels: Labels = Field({}, description="Labels by which Prometheus selects it.")
+    runbook_url: str = Field(
+        "",
+        description="Address under which docs/reference/alerts.md is published; alerts then link to their runbook. "
+        "Empty: no link.",
+    )
+
+
+class Dashboards(Model):
+    """Grafana dashboards, as ConfigMaps with the label grafana_dashboard."""
+
+    enabled: bool = Field(False, description="Create the ConfigMaps. The sidecar of the Grafana chart loads them.")
+    namespace: str = Field("", description="Namespace of the ConfigMaps. Empty: that of the release.")
+    labels: Labels = Field({}, description="Further labels of the ConfigMaps.")
+    annotations: Labels = Field({}, description="Annotations of the ConfigMaps, such as grafana_folder.")
+
+
 class Metrics(Model):
     """Metrics of the operator."""
 
     service: MetricsService = Field(MetricsService(), description="Service for /metrics.")
     service_monitor: ServiceMonitor = Field(ServiceMonitor(), description="ServiceMonitor of the Prometheus Operator.")
+    prometheus_rule: PrometheusRule = Field(PrometheusRule(), description="Alerts for the Prometheus Operator.")
+    dashboards: Dashboards = Field(Dashboards(), description="Dashboards for Grafana.")
 
 
 class NetworkPolicy(Model):
