@@ -52,7 +52,10 @@ ALERTS: tuple[Alert, ...] = (
         "warning",
         "The operator has not listed its resources for 15 minutes.",
         "Deletions that a watch has missed are not found.",
-        ("Look in the operator's log for failed lists.", "Check that the API server answers: `kubectl get --raw /readyz`."),
+        (
+            "Look in the operator's log for failed lists.",
+            "Check that the API server answers: `kubectl get --raw /readyz`.",
+        ),
     ),
     Alert(
         "PerennialReconcileErrors",

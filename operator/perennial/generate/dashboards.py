@@ -140,9 +140,7 @@ FLEET = Dashboard(
             "Time in the queue",
             "timeseries",
             tuple(
-                Query(
-                    f"histogram_quantile({share}, sum by (le) (rate(perennial_queue_wait_seconds_bucket[5m])))", name
-                )
+                Query(f"histogram_quantile({share}, sum by (le) (rate(perennial_queue_wait_seconds_bucket[5m])))", name)
                 for share, name in ((0.5, "median"), (0.99, "99 %"))
             ),
             "Time that a resource waits for a worker of the operator.",
@@ -230,11 +228,7 @@ MODEL = Dashboard(
         Panel(
             "Performance and fairness",
             "timeseries",
-            (
-                Query(
-                    _of("perennial_model_score", "by (check, metric, subject)"), "{{check}} {{metric}} {{subject}}"
-                ),
-            ),
+            (Query(_of("perennial_model_score", "by (check, metric, subject)"), "{{check}} {{metric}} {{subject}}"),),
             "Values of the monitor's checks.",
         ),
         Panel(

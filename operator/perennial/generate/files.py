@@ -9,6 +9,7 @@ from perennial.generate.chart import CRD_TEMPLATES, chart_files
 from perennial.generate.crd import DEFINITIONS, definition
 from perennial.generate.dashboards import FOLDER as DASHBOARDS
 from perennial.generate.dashboards import dashboard_files
+from perennial.generate.gitops import CONFIG_MAP, argocd_config_map
 from perennial.generate.reference import FOLDER, reference_files
 from perennial.generate.text import MARK, to_yaml
 
@@ -28,7 +29,14 @@ class Stale:
 def generated() -> dict[str, str]:
     """Generate the text of every file, by its path in the repository."""
     crds = {f"{CRDS}/{item.kind.plural}.{GROUP}.yaml": f"# {MARK}\n{to_yaml(definition(item))}" for item in DEFINITIONS}
-    return {**crds, RULES: rules(), **chart_files(), **dashboard_files(), **reference_files()}
+    return {
+        **crds,
+        RULES: rules(),
+        CONFIG_MAP: argocd_config_map(),
+        **chart_files(),
+        **dashboard_files(),
+        **reference_files(),
+    }
 
 
 def stale(root: Path, files: dict[str, str]) -> list[Stale]:

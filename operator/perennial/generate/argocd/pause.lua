@@ -1,0 +1,3 @@
+obj.metadata.annotations = obj.metadata.annotations or {}
+obj.metadata.annotations["perennial.dev/pause"] = "true"
+return obj

@@ -1,0 +1,2 @@
+obj.metadata.annotations["perennial.dev/pause"] = nil
+return obj
