@@ -61,8 +61,13 @@ def _gauges() -> tuple[Gauge, ...]:
     verdict = {"id": "a", "time": "2026-01-31T12:00:00Z", "drifted": True, **counts, "features": [score], **states}
     target = {"target": {"modelDeployment": "a"}, "schedule": "@daily", "reference": {"from": "TrainingRun"}}
     model = {"model": {"trainingJob": "a"}, "runtime": {"name": "a"}}
+    time = "2026-01-31T12:00:00Z"
+    run = {"name": "a-1", "number": 1, "result": "Succeeded", "reason": "Succeeded", "trigger": {"kind": "Created"}}
+    ended = {**run, "attempts": 1, "startTime": time, "completionTime": time, "specHash": "a", "generation": 1}
+    artifact = {"uri": "s3://aaa/", "digest": "a", "run": "a-1", "metrics": {"auc": "0.9"}, "time": time}
+    trained = {"runs": [ended], "artifact": artifact, "lastSuccessTime": time}
     return (
-        *TRAINING.metrics(TrainingJob.model_validate({**_NAMED, "spec": {"image": "a"}})),
+        *TRAINING.metrics(TrainingJob.model_validate({**_NAMED, "spec": {"image": "a"}, "status": trained})),
         *SERVING.metrics(ModelDeployment.model_validate({**_NAMED, "spec": model})),
         *DRIFT.metrics(DriftMonitor.model_validate({**_NAMED, "spec": target, "status": {"lastVerdict": verdict}})),
     )
