@@ -71,6 +71,8 @@ EVERYTHING: dict[str, Any] = {
     "metrics": {
         "service": {"port": 80, "annotations": {"prometheus.io/scrape": "true"}},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "runbookUrl": "https://docs.example/a"},
+        "dashboards": {"enabled": True, "namespace": "monitoring", "annotations": {"grafana_folder": "ML"}},
     },
     "networkPolicy": {"enabled": True, "ingressFrom": [{"namespaceSelector": {}}], "apiServerPorts": [6443]},
     "podDisruptionBudget": {"maxUnavailable": 2},
@@ -84,6 +86,8 @@ NOTHING: dict[str, Any] = {
     "metrics": {"service": {"enabled": False}},
     "approvals": {"holdToUser": False},
 }
+PROMETHEUS_OPERATOR = ("ServiceMonitor", "PrometheusRule")
+"""Kinds that the API server of the tests does not have."""
 MODES = {"default": {}, "namespaced": NAMESPACED, "everything": EVERYTHING, "nothing": NOTHING}
 by_mode = pytest.mark.parametrize("values", MODES.values(), ids=MODES)
 Chart = Callable[[Any], Rendered]
@@ -180,7 +184,7 @@ def kubeconform(schemas: Path, text: str, *arguments: str) -> subprocess.Complet
 
 @by_mode
 def test_kubeconform_agrees(chart: Chart, schemas: Path, values: Any) -> None:
-    done = kubeconform(schemas, dump(chart(values)), "-skip", "ServiceMonitor")
+    done = kubeconform(schemas, dump(chart(values)), "-skip", ",".join(PROMETHEUS_OPERATOR))
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Invalid: 0, Errors: 0" in done.stdout
@@ -199,9 +203,9 @@ def test_kubeconform_agrees_with_our_resources_and_sees_mistakes(schemas: Path) 
 
 @by_mode
 def test_a_real_api_server_takes_it(server: Server, chart: Chart, values: Any) -> None:
-    for name in (RELEASE_NAMESPACE, "team-a", "team-b"):
+    for name in (RELEASE_NAMESPACE, "team-a", "team-b", "monitoring"):
         server.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    objects = [item for item in chart(values) if item["kind"] != "ServiceMonitor"]
+    objects = [item for item in chart(values) if item["kind"] not in PROMETHEUS_OPERATOR]
 
     said = kubectl(
         server.kubeconfig,
@@ -410,3 +414,25 @@ def test_install_upgrade_uninstall_and_again(server: Server) -> None:
     assert again.returncode == 0, again.stderr
     assert len(crds) == 3
     assert server.send("GET", deployment).status == 404
+
+
+def test_alerts_link_to_their_runbooks_only_where_they_are_published(chart: Chart) -> None:
+    def annotations(values: Any) -> list[dict[str, str]]:
+        (rule,) = [item for item in chart(values) if item["kind"] == "PrometheusRule"]
+        return [alert["annotations"] for group in rule["spec"]["groups"] for alert in group["rules"]]
+
+    plain = annotations({"metrics": {"prometheusRule": {"enabled": True}}})
+    linked = annotations(EVERYTHING)
+    assert len(plain) == len(linked) > 10
+    assert not any("runbook_url" in item for item in plain)
+    assert linked[0]["runbook_url"] == "https://docs.example/a#perennialnoleader"
+    assert any("{{ $labels.name }}" in item["summary"] for item in plain)
+
+
+def test_dashboards_are_config_maps_that_grafanas_sidecar_finds(chart: Chart) -> None:
+    made = [item for item in chart(EVERYTHING) if item["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    assert sorted(key for item in made for key in item["data"]) == ["fleet.json", "model.json"]
+    assert {item["metadata"]["namespace"] for item in made} == {"monitoring"}
+    for item in made:
+        for text in item["data"].values():
+            assert json.loads(text)["panels"]
