@@ -106,7 +106,8 @@ def operator_of(objects: Rendered) -> Any:
 
 def config_of(objects: Rendered) -> OperatorConfig:
     """Return the configuration as the operator itself will read it, unknown fields refused."""
-    return parse_config(yaml.safe_load(one(objects, "ConfigMap")["data"]["config.yaml"]), "config.yaml")
+    (found,) = [item for item in objects if item["kind"] == "ConfigMap" and "config.yaml" in item["data"]]
+    return parse_config(yaml.safe_load(found["data"]["config.yaml"]), "config.yaml")
 
 
 def test_helm_lint_finds_nothing() -> None:
@@ -151,11 +152,13 @@ def test_the_kinds_of_each_mode(chart: Chart) -> None:
     }
     assert kinds(EVERYTHING) == {
         **base,
+        "ConfigMap": 3,
         "ClusterRole": 1,
         "CustomResourceDefinition": 3,
         "NetworkPolicy": 1,
         "Pod": 1,
         "PodDisruptionBudget": 1,
+        "PrometheusRule": 1,
         "Role": 2,
         "RoleBinding": 2,
         "Service": 1,
