@@ -10,6 +10,7 @@ from perennial.core.labels import (
     APPROVE_ANNOTATION,
     APPROVED_BY_ANNOTATION,
     PAUSE_ANNOTATION,
+    PROMOTE_ANNOTATION,
     RETRY_ANNOTATION,
     RUN_NOW_ANNOTATION,
 )
@@ -33,6 +34,11 @@ def pause(resource: ModelDeployment) -> Annotations:  # noqa: ARG001 - the signa
 def resume(resource: ModelDeployment) -> Annotations:  # noqa: ARG001 - the signature of every act
     """Let rollouts go on."""
     return {PAUSE_ANNOTATION: None}
+
+
+def promote(resource: ModelDeployment, revision: str | None) -> Annotations:
+    """Skip the rest of a candidate's steps and holds; an approval is still needed."""
+    return {PROMOTE_ANNOTATION: _candidate(resource, revision).name}
 
 
 def abort(resource: ModelDeployment, revision: str | None) -> Annotations:

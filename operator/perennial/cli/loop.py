@@ -8,6 +8,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import Verdict
 from perennial.api.kubernetes import Pod
 from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.api.modeldeployment.rollout import Candidate
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.api.trainingjob.status import CurrentRun
 from perennial.cli.nodes import Node, State
@@ -157,7 +158,7 @@ def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datet
                 "candidate",
                 candidate.name,
                 "failed" if failed else "waiting" if waits else "working",
-                _joined(_model(candidate.digest, candidate.run), candidate.message or "starting"),
+                _joined(_model(candidate.digest, candidate.run), _weight(candidate), candidate.message or "starting"),
                 () if failed else _revision_pods(candidate.hash, key, snapshot),
             )
         )
@@ -177,6 +178,15 @@ def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datet
             )
         )
     return tuple(nodes)
+
+
+def _weight(candidate: Candidate) -> str:
+    """Share of the requests at the present step of a canary."""
+    if candidate.weight is None:
+        return ""
+    reached = candidate.reached_weight
+    short = f" ({reached} % reached)" if reached is not None and reached != candidate.weight else ""
+    return f"step {candidate.step or 0}: {candidate.weight} % of requests{short}"
 
 
 def _revision_pods(revision: str, key: Key, snapshot: Snapshot) -> tuple[Node, ...]:

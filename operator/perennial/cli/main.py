@@ -222,6 +222,12 @@ def resume(context: typer.Context, name: Deployment) -> None:
 
 
 @app.command()
+def promote(context: typer.Context, name: Deployment, revision: Revision = None) -> None:
+    """Skip the rest of the candidate's steps and holds; an approval is still needed."""
+    _act(_cluster(context), name, lambda resource: acts.promote(resource, revision), "promoted")
+
+
+@app.command()
 def abort(context: typer.Context, name: Deployment, revision: Revision = None) -> None:
     """Abort the rollout of the candidate; the stable revision keeps serving."""
     _act(_cluster(context), name, lambda resource: acts.abort(resource, revision), "aborted")

@@ -198,6 +198,16 @@ MODEL = Dashboard(
             "Pods of the stable revision.",
         ),
         Panel(
+            "Traffic to the candidate",
+            "timeseries",
+            (
+                Query(_of("perennial_model_candidate_weight"), "wanted"),
+                Query(_of("perennial_model_candidate_reached_weight"), "reached"),
+            ),
+            "Percentage of the requests during a canary.",
+            unit="percent",
+        ),
+        Panel(
             "Runs",
             "timeseries",
             (

@@ -95,6 +95,14 @@ def test_status_as_json_has_the_same_tree(run: Any) -> None:
     assert tree["children"][2]["children"][1]["children"][0]["name"] == "churn-aaa-1"
 
 
+def test_a_canary_shows_its_step_and_what_the_pods_give(run: Any) -> None:
+    serving = model_deployment()
+    steps = {"step": 2, "weight": 25, "reachedWeight": 20, "message": "holds for 3 min"}
+    serving["status"] = status(candidate=revision("bbb", "b", phase="Progressing", **steps))
+    told = run(FakeCluster(serving), "status").output
+    assert "step 2: 25 % of requests (20 % reached), holds for 3 min" in told
+
+
 def test_resources_that_do_not_refer_to_each_other_are_separate_loops(run: Any) -> None:
     lone = training_job(status=status(*ready("Succeeded")))
     lone["metadata"] = {**lone["metadata"], "name": "alone"}
@@ -213,10 +221,16 @@ def test_runs_and_their_comparison(run: Any) -> None:
 
 def test_acts_of_people_are_annotations_in_their_name(run: Any) -> None:
     cluster = FakeCluster(*loop())
-    for act in (("approve", "churn"), ("pause", "churn"), ("resume", "churn"), ("abort", "churn")):
+    for act in (
+        ("approve", "churn"),
+        ("pause", "churn"),
+        ("resume", "churn"),
+        ("abort", "churn"),
+        ("promote", "churn"),
+    ):
         assert run(cluster, *act).exit_code == 0
     run(cluster, "retrain", "churn")
-    assert cluster.annotated[:4] == [
+    assert cluster.annotated[:5] == [
         (
             "ModelDeployment",
             "churn",
@@ -225,8 +239,9 @@ def test_acts_of_people_are_annotations_in_their_name(run: Any) -> None:
         ("ModelDeployment", "churn", {"perennial.dev/pause": "true"}),
         ("ModelDeployment", "churn", {"perennial.dev/pause": None}),
         ("ModelDeployment", "churn", {"perennial.dev/abort": "churn-bbb"}),
+        ("ModelDeployment", "churn", {"perennial.dev/promote": "churn-bbb"}),
     ]
-    kind, _, annotations = cluster.annotated[4]
+    kind, _, annotations = cluster.annotated[5]
     assert kind == TRAINING_JOB.kind
     assert str(annotations["perennial.dev/run-now"]).endswith(" ada@example.com")
 
