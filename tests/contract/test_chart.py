@@ -71,7 +71,11 @@ EVERYTHING: dict[str, Any] = {
     "metrics": {
         "service": {"port": 80, "annotations": {"prometheus.io/scrape": "true"}},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "runbookUrl": "https://docs.example/a"},
+        "prometheusRule": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "runbookUrl": "https://docs.example/a",
+        },
         "dashboards": {"enabled": True, "namespace": "monitoring", "annotations": {"grafana_folder": "ML"}},
     },
     "networkPolicy": {"enabled": True, "ingressFrom": [{"namespaceSelector": {}}], "apiServerPorts": [6443]},

@@ -145,8 +145,8 @@ def _exit_codes() -> str:
     )
     return page(
         "Exit codes of the agent",
-        "`perennial agent fetch`, `publish`, `capture`, `poll`, `drift`, `evaluate`, `replay` and `show` exit with 0 or "
-        "one of these codes. The operator shows the reason in a condition, together with the agent's termination "
+        "`perennial agent fetch`, `publish`, `capture`, `poll`, `drift`, `evaluate`, `replay` and `show` exit with 0 "
+        "or one of these codes. The operator shows the reason in a condition, together with the agent's termination "
         "message.",
         table(("Code", "Reason", "Retried", "Next step"), rows),
     )
