@@ -18,6 +18,8 @@ COMPLETE, FAILED = "Complete", "Failed"
 RETRAIN_FAILED = "RetrainFailed"
 SUSPENDED = "Suspended"
 POLL_FAILED = "PollFailed"
+OUTPUT_UNREADABLE = "OutputUnreadable"
+"""Type and reason of the condition, and reason of the Event."""
 
 _UNSUCCESSFUL = ("Failed", "Rejected")
 _PHASES = ("Queued", "Fetching", "Preparing", "Running", "Publishing")
@@ -51,6 +53,9 @@ def with_conditions(context: Context, status: TrainingJobStatus, progress: Progr
     wanted = _suspended(summary) if resource.spec.suspend else _active(summary)
     if polling is not None:
         wanted = (*wanted, Wanted(POLL_FAILED, "True", polling.reason, polling.message))
+    warnings = _output_warnings(status)
+    if warnings is not None:
+        wanted = (*wanted, Wanted(OUTPUT_UNREADABLE, "True", OUTPUT_UNREADABLE, warnings))
     return status.model_copy(
         update={
             "observed_generation": generation,
@@ -67,6 +72,19 @@ def poll_events(context: Context) -> tuple[EventNote, ...]:
     if error is None or (before is not None and before.reason == error.reason):
         return ()
     return (EventNote("Warning", error.reason, error.message),)
+
+
+def _output_warnings(status: TrainingJobStatus) -> str | None:
+    found = status.current_run.output_warnings if status.current_run is not None else None
+    return f"the output cannot be published as it is: {'; '.join(found)}" if found else None
+
+
+def output_events(context: Context, status: TrainingJobStatus) -> tuple[EventNote, ...]:
+    """Return an Event when a run's output has become unreadable; further files are only told in the condition."""
+    warnings = _output_warnings(status)
+    if warnings is None or find(context.resource.status.conditions, OUTPUT_UNREADABLE) is not None:
+        return ()
+    return (EventNote("Warning", OUTPUT_UNREADABLE, warnings),)
 
 
 def _ran_present_spec(context: Context, record: RunRecord | None) -> bool:

@@ -32,6 +32,14 @@ _OWN = (
     ReasonDoc("Running", _IN_PROGRESS, "The training code is running.", _AUTOMATIC),
     ReasonDoc("Publishing", _IN_PROGRESS, "Publishing the output has taken more than a minute.", _AUTOMATIC),
     ReasonDoc(
+        "OutputUnreadable",
+        f"OutputUnreadable, {_EVENT}",
+        "The running code has written files to /perennial/output that the agent cannot read. If the run ended now, its "
+        "output could not be published.",
+        "Let the code write the files readable for its group (umask 0027) or everyone, or run `chmod -R a+rX` at its "
+        "end; the run need not be stopped.",
+    ),
+    ReasonDoc(
         "InjectedContainerRuns",
         _IN_PROGRESS,
         "The code has ended with exit code 0, but a container that was injected into the pod, such as a mesh's proxy, "

@@ -60,7 +60,7 @@ def publish_on_sigterm(
         ready.parent.mkdir(exist_ok=True)
         ready.touch()
     log.info("waiting for training to end")
-    with progress_server(root), output_watch(root / "output"):
+    with output_watch(root / "output") as watch, progress_server(root, warnings=watch.standing):
         wait()
     if os.environ.get(WORKER_VARIABLE, "0") != "0":
         log.info("not the first worker: nothing to publish")

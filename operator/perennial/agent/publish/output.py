@@ -149,6 +149,11 @@ class OutputWatch:
         self._output = output
         self._seen: frozenset[str] = frozenset()
         self._told: frozenset[str] = frozenset()
+        self._standing: tuple[str, ...] = ()
+
+    def standing(self) -> tuple[str, ...]:
+        """Return the problems that the last two checks found, sorted."""
+        return self._standing
 
     def check(self) -> tuple[str, ...]:
         """Log and return problems that the previous check found too, each of them once.
@@ -159,7 +164,8 @@ class OutputWatch:
             found = frozenset(str(problem) for problem in scan(self._output).unreadable)
         except AgentError as error:
             found = frozenset({str(error)})
-        news = tuple(sorted((found & self._seen) - self._told))
+        self._standing = tuple(sorted(found & self._seen))
+        news = tuple(problem for problem in self._standing if problem not in self._told)
         self._seen, self._told = found, self._told | frozenset(news)
         for problem in news:
             log.warning("the output cannot be published as it is: %s", problem)
@@ -167,7 +173,7 @@ class OutputWatch:
 
 
 @contextmanager
-def output_watch(output: Path, interval: float = WATCH_SECONDS) -> Iterator[None]:
+def output_watch(output: Path, interval: float = WATCH_SECONDS) -> Iterator[OutputWatch]:
     """Check a folder at an interval, in seconds, until the context ends."""
     watch, ended = OutputWatch(output), Event()
 
@@ -178,7 +184,7 @@ def output_watch(output: Path, interval: float = WATCH_SECONDS) -> Iterator[None
     thread = Thread(target=work, name="output-watch", daemon=True)
     thread.start()
     try:
-        yield
+        yield watch
     finally:
         ended.set()
 

@@ -1,4 +1,4 @@
-"""Serves training progress to the operator at `GET :9464/progress`, read from the training code's progress.json.
+"""Serves training progress and warnings about the output to the operator at `GET :9464/progress`.
 
 File and clients are untrusted: reads are bounded, and a slow client is disconnected after two seconds.
 """
@@ -21,25 +21,37 @@ from pydantic import ValidationError
 
 from perennial.agent.publish.output import metrics_of
 from perennial.api.contract.commands import PROGRESS_FILE, PROGRESS_PATH, PROGRESS_PORT
-from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, TrainingProgress
+from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, MOST_WARNINGS, TrainingProgress
 
 log = logging.getLogger(__name__)
 
 _LIMIT = 65_536
 _CLIENT_SECONDS = 2.0
+_LINE = 200
+"""Longest text of `api.contract.messages.Line`."""
 
 
 class ProgressReader:
     """Reads the current progress; estimates the time left from the rate since the first read."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read from a file that may be missing or invalid at any time."""
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        warnings: Callable[[], tuple[str, ...]] = lambda: (),
+    ) -> None:
+        """Read from a file that may be missing or invalid at any time; `warnings` are told beside it."""
         self._path = path
+        self._warnings = warnings
         self._clock = clock
         self._first: tuple[float, int] | None = None
 
-    def read(self) -> TrainingProgress | None:
-        """Return the progress, or None if the file is missing or invalid."""
+    def read(self) -> TrainingProgress:
+        """Return the progress, with no step if the file is missing or invalid, and the warnings."""
+        warnings = tuple(clipped(text) for text in self._warnings()[:MOST_WARNINGS])
+        return (self._progress() or TrainingProgress()).model_copy(update={"warnings": warnings})
+
+    def _progress(self) -> TrainingProgress | None:
         try:
             document = json.loads(_bytes_of(self._path))
             metrics = metrics_of(document.get("metrics") or {})
@@ -49,19 +61,30 @@ class ProgressReader:
             )
         except (OSError, ValueError, AttributeError, RecursionError, ValidationError):
             return None
+        if found.step is None:
+            return None
         return found.model_copy(
             update={"metrics": kept, "eta": found.eta if found.eta is not None else self._eta(found)}
         )
 
     def _eta(self, found: TrainingProgress) -> int | None:
         """Estimate the seconds until the last step; None until the rate is known."""
-        now = self._clock()
-        if self._first is None or found.step < self._first[1]:
-            self._first = (now, found.step)
-        since, done = now - self._first[0], found.step - self._first[1]
+        now, step = self._clock(), found.step
+        if step is None:
+            return None
+        if self._first is None or step < self._first[1]:
+            self._first = (now, step)
+        since, done = now - self._first[0], step - self._first[1]
         if found.total is None or done <= 0 or since <= 0:
             return None
-        return max(round((found.total - found.step) * since / done), 0)
+        return max(round((found.total - step) * since / done), 0)
+
+
+def clipped(text: str) -> str:
+    """Return printable text of at most a line, cut in the middle, since the end tells what to do."""
+    plain = "".join(character if character.isprintable() else "?" for character in text)
+    half = (_LINE - 1) // 2
+    return plain if len(plain) <= _LINE else f"{plain[:half]}…{plain[-half:]}"
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -82,12 +105,14 @@ def _bytes_of(path: Path) -> bytes:
 
 
 @contextmanager
-def progress_server(root: Path, port: int = PROGRESS_PORT) -> Iterator[int | None]:
-    """Serve progress until the context ends; yields the port, or None if it cannot be bound.
+def progress_server(
+    root: Path, port: int = PROGRESS_PORT, warnings: Callable[[], tuple[str, ...]] = lambda: ()
+) -> Iterator[int | None]:
+    """Serve progress and warnings until the context ends; yields the port, or None if it cannot be bound.
 
     The training code shares the pod's network and may use the port itself. Then progress is not available.
     """
-    progress = ProgressReader(root / Path(PROGRESS_FILE).name)
+    progress = ProgressReader(root / Path(PROGRESS_FILE).name, warnings=warnings)
     try:
         server = _Server(port, progress)
     except OSError as error:
@@ -121,14 +146,20 @@ class _Server(HTTPServer):
         """Ignore clients that disconnect."""
 
 
+def _body(found: TrainingProgress) -> bytes:
+    """Render the response; long metrics give way to the warnings."""
+    whole, short = found, found.model_copy(update={"metrics": {}})
+    texts = (item.model_dump_json(by_alias=True, exclude_none=True).encode() for item in (whole, short))
+    return next((text for text in texts if len(text) <= MAX_BYTES), b"")
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     timeout = _CLIENT_SECONDS
 
     def do_GET(self) -> None:
-        """Respond with progress as JSON, or 404 if there is none."""
-        found = self.server.progress.read() if self.path == PROGRESS_PATH else None
-        body = found.model_dump_json(by_alias=True, exclude_none=True).encode() if found is not None else b""
+        """Respond with progress as JSON, or 404 on another path."""
+        body = _body(self.server.progress.read()) if self.path == PROGRESS_PATH else b""
         fits = 0 < len(body) <= MAX_BYTES
         self.send_response(HTTPStatus.OK if fits else HTTPStatus.NOT_FOUND)
         self.send_header("Content-Type", "application/json")

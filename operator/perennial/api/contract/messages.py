@@ -64,12 +64,16 @@ class Fetched(AgentMessage):
 
 
 MOST_PROGRESS_METRICS = 16
+MOST_WARNINGS = 3
 
 
 class TrainingProgress(Model):
-    """Response of the sidecar to `GET :9464/progress`, read from the training code's progress.json. Untrusted."""
+    """Response of the sidecar to `GET :9464/progress`. Untrusted.
 
-    step: Count
+    All but the warnings is read from the training code's progress.json, and unset without one.
+    """
+
+    step: Count | None = None
     total: Count | None = None
     metrics: Annotated[
         dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=32)]],
@@ -77,6 +81,8 @@ class TrainingProgress(Model):
     ] = Field(default_factory=dict)
     eta: Count | None = None
     """Estimated seconds until training ends."""
+    warnings: Annotated[tuple[Line, ...], Field(max_length=MOST_WARNINGS)] = ()
+    """Why the output could not be published as it is now."""
 
 
 class Polled(AgentMessage):

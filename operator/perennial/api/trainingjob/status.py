@@ -56,6 +56,11 @@ class CurrentRun(Model):
     start_time: Timestamp = Field(description="When the run was started.")
     attempt_time: Timestamp = Field(description="When the attempt started, or when a retry will start.")
     last_failure: Message | None = Field(None, description="Why the previous attempt ended.")
+    output_warnings: Annotated[tuple[Text, ...], Field(max_length=3)] | None = Field(
+        None,
+        description="Why the output could not be published if the run ended now, such as files that only root can "
+        "read. Unset: nothing is known to be wrong.",
+    )
     progress: RunProgress | None = Field(
         None, description="Progress of the attempt, if its code writes /perennial/progress.json and spec.output is set."
     )

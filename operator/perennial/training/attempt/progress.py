@@ -26,8 +26,15 @@ def read_of(spec: TrainingJobSpec, pod: OwnedPod | None) -> Read | None:
 
 
 def with_progress(run: CurrentRun, answer: str | None, now: datetime) -> tuple[CurrentRun, float | None]:
-    """Return the run with the newest progress, or the seconds until it may be written."""
-    found = _progress(answer, now)
+    """Return the run with the newest progress and warnings, or the seconds until the progress may be written.
+
+    Without a valid answer both stay as they are.
+    """
+    said = _said(answer)
+    if said is None:
+        return run, None
+    run = run.model_copy(update={"output_warnings": said.warnings or None})
+    found = _progress(said, now)
     if found is None or _is_same(found, run.progress):
         return run, None
     before = run.progress.time if run.progress is not None else None
@@ -37,13 +44,19 @@ def with_progress(run: CurrentRun, answer: str | None, now: datetime) -> tuple[C
     return run.model_copy(update={"progress": found}), None
 
 
-def _progress(answer: str | None, now: datetime) -> RunProgress | None:
-    """Return the progress in a pod's response; None if it is not valid. The code in the pod may write anything."""
+def _said(answer: str | None) -> TrainingProgress | None:
+    """Parse a pod's response; None if it is not valid. The code in the pod may write anything."""
     try:
         said = TrainingProgress.model_validate_json(answer) if answer else None
     except ValidationError:
         return None
-    if said is None or not all(f"{name}{value}".isprintable() for name, value in said.metrics.items()):
+    if said is None or not all(text.isprintable() for text in (*said.warnings, *said.metrics, *said.metrics.values())):
+        return None
+    return said
+
+
+def _progress(said: TrainingProgress, now: datetime) -> RunProgress | None:
+    if said.step is None:
         return None
     return RunProgress(
         step=said.step, total=said.total, metrics=said.metrics or None, eta_seconds=said.eta, time=format_time(now)

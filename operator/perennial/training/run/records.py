@@ -118,6 +118,7 @@ def retry(resource: str, run: CurrentRun, outcome: AttemptOutcome, now: datetime
             "attempt_time": retry_time(now, retry_delay(failures + disruptions)),
             "last_failure": shorten(outcome.message),
             "progress": None,
+            "output_warnings": None,
         }
     )
 
@@ -126,7 +127,8 @@ def restart(resource: str, run: CurrentRun, now: datetime) -> CurrentRun:
     """Return the run with its next attempt, without a delay and without counting a failure or a disruption."""
     attempt = run.attempt + 1
     name = job_name(resource, run.number, attempt)
-    return run.model_copy(update={"attempt": attempt, "job": name, "attempt_time": format_time(now), "progress": None})
+    fresh = {"progress": None, "output_warnings": None}
+    return run.model_copy(update={"attempt": attempt, "job": name, "attempt_time": format_time(now), **fresh})
 
 
 def end(

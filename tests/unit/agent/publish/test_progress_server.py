@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from perennial.agent.publish import output
+from perennial.agent.publish.output import OutputWatch
 from perennial.agent.publish.progress_server import ProgressReader, progress_server
+from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, TrainingProgress
+from perennial.core.failures import DATA_INVALID
 
 
 class Hand:
@@ -79,17 +83,17 @@ def test_the_time_that_is_left_follows_from_the_pace(tmp_path: Path) -> None:
     ],
 )
 def test_nonsense_tells_nothing(tmp_path: Path, document: str) -> None:
-    assert progress(tmp_path, document).read() is None
+    assert progress(tmp_path, document).read() == TrainingProgress()
 
 
 def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
     watched = ProgressReader(tmp_path / "progress.json")
-    assert watched.read() is None
+    assert watched.read() == TrainingProgress()
     os.mkfifo(tmp_path / "progress.json")
-    assert watched.read() is None
+    assert watched.read() == TrainingProgress()
     (tmp_path / "progress.json").unlink()
     (tmp_path / "progress.json").symlink_to("/etc/passwd")
-    assert watched.read() is None
+    assert watched.read() == TrainingProgress()
 
 
 def test_many_metrics_are_cut_and_the_answer_always_fits(tmp_path: Path) -> None:
@@ -104,10 +108,9 @@ def test_many_metrics_are_cut_and_the_answer_always_fits(tmp_path: Path) -> None
 
 def test_it_is_served_at_one_path_only(tmp_path: Path) -> None:
     with progress_server(tmp_path, port=0) as port:
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            get(port)
+        assert get(port) == {"metrics": {}, "warnings": []}
         progress(tmp_path, {"step": 1})
-        assert get(port) == {"step": 1, "metrics": {}}
+        assert get(port) == {"step": 1, "metrics": {}, "warnings": []}
         for path in ("/", "/progress/", "/../etc/passwd"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 get(port, path)
@@ -125,3 +128,23 @@ def test_a_port_that_the_code_took_costs_the_progress_alone(tmp_path: Path) -> N
         taken.listen()
         with progress_server(tmp_path, port=taken.getsockname()[1]) as port:
             assert port is None
+
+
+def test_warnings_are_told_without_progress_too_and_fit_into_the_message(tmp_path: Path) -> None:
+    long = f"the agent cannot read {'dir/' * 100!r} in the output: chmod a+r it"
+    with progress_server(tmp_path, 0, lambda: ("one", long, "three", "four")) as port:
+        said = TrainingProgress.model_validate(get(port))
+    assert said.step is None
+    assert (said.warnings[0], len(said.warnings)) == ("one", 3)
+    assert said.warnings[1].endswith("chmod a+r it")
+
+
+def test_a_problem_stands_until_a_check_finds_it_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = OutputWatch(tmp_path)
+    problems: list[tuple[AgentError, ...]] = []
+    monkeypatch.setattr(output, "scan", lambda _: output.Output((), (), problems[-1]))
+    problem = AgentError(DATA_INVALID, "the agent cannot read 'a'")
+    for found, standing in (((problem,), ()), ((problem,), (str(problem),)), ((), ())):
+        problems.append(found)
+        watch.check()
+        assert watch.standing() == standing

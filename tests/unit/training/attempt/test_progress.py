@@ -108,3 +108,37 @@ def test_the_next_attempt_begins_without_progress() -> None:
 
     assert progress(cluster) is None
     assert decision.reads == ()
+
+
+def unreadable(cluster: Cluster) -> Any:
+    found = [item for item in cluster.resource["status"]["conditions"] if item["type"] == "OutputUnreadable"]
+    return found[0]["message"] if found else None
+
+
+def test_files_that_could_not_be_published_are_told_while_the_code_still_runs() -> None:
+    cluster = training()
+    assert unreadable(cluster) is None
+
+    first = say(cluster, warnings=["the agent cannot read 'model.bin' in the output: chmod a+r it"])
+    assert "'model.bin'" in unreadable(cluster)
+    assert [event.reason for event in first.events] == ["OutputUnreadable"]
+    assert progress(cluster) is None
+
+    again = say(cluster, step=1, warnings=["the agent cannot read 'model.bin' in the output: chmod a+r it"])
+    assert again.events == ()
+    assert progress(cluster)["step"] == 1
+
+    cluster.store.answers[URL] = "not JSON"
+    cluster.reconcile()
+    assert unreadable(cluster) is not None
+
+    say(cluster, step=1)
+    assert unreadable(cluster) is None
+
+
+@pytest.mark.parametrize("warnings", [["a\nb"], ["x" * 201], ["a"] * 4, "text", [1]])
+def test_warnings_that_no_agent_sends_are_not_believed(warnings: Any) -> None:
+    cluster = training()
+    say(cluster, step=1, warnings=warnings)
+    assert unreadable(cluster) is None
+    assert progress(cluster) is None
