@@ -98,4 +98,11 @@ def test_gauges_show_what_was_judged_and_nothing_else() -> None:
     assert gauges["perennial_label_coverage"].value == 0.9
     plain = decide(drift_monitor(), target(), job("churn-1"), pod("churn-1", verdict()))
     names = {gauge.name for gauge in metrics(DriftMonitor.model_validate(after(plain, drift_monitor())))}
-    assert names == {"perennial_drift_detected", "perennial_drift_share", "perennial_drift_score"}
+    assert names == {
+        "perennial_resource_ready",
+        "perennial_resource_stalled",
+        "perennial_drift_verdict_timestamp_seconds",
+        "perennial_drift_detected",
+        "perennial_drift_share",
+        "perennial_drift_score",
+    }

@@ -348,12 +348,18 @@ def test_the_gauges_are_few_and_never_twice_the_same() -> None:
     resource = drift_monitor()
     decision = decide(resource, target(), pod("churn-1", verdict(features=same)))
     gauges = CONTROLLER.metrics(CONTROLLER.parse(after(decision, resource)))
-    assert [(gauge.name, gauge.value) for gauge in gauges] == [
+    assert [(gauge.name, gauge.value) for gauge in gauges if "timestamp" not in gauge.name] == [
+        ("perennial_resource_ready", 1.0),
+        ("perennial_resource_stalled", 0.0),
         ("perennial_drift_detected", 1.0),
         ("perennial_drift_share", 0.75),
         ("perennial_drift_score", 0.5),
     ]
-    assert CONTROLLER.metrics(CONTROLLER.parse(resource)) == ()
+    fresh = CONTROLLER.metrics(CONTROLLER.parse(resource))
+    assert [(gauge.name, gauge.value) for gauge in fresh] == [
+        ("perennial_resource_ready", 0.0),
+        ("perennial_resource_stalled", 0.0),
+    ]
 
 
 @pytest.mark.parametrize(
