@@ -229,7 +229,7 @@ class Proxy:
 
     def _abort(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
-            request.transport.abort()  # type: ignore[attr-defined]
+            request.transport.abort()
         return web.Response(status=500)
 
 

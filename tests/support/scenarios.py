@@ -236,7 +236,7 @@ async def watch_and_ask(harness: Harness) -> None:
     async def check() -> bool:
         status = (await harness.get(DRIFT_MONITOR, "churn"))["status"]
         done = (await harness.get(JOB, "churn-run")).get("status", {}).get("succeeded") == 1
-        return done and status.get("retrain", {}).get("verdict") == "churn-run"
+        return bool(done and status.get("retrain", {}).get("verdict") == "churn-run")
 
     await eventually(check, "the Job is done and the DriftMonitor asks for training", 40)
 
