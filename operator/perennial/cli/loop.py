@@ -7,6 +7,7 @@ from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import Verdict
 from perennial.api.kubernetes import Pod
+from perennial.api.modeldeployment.gates import GateStatus
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Candidate
 from perennial.api.trainingjob.resource import TrainingJob
@@ -159,7 +160,10 @@ def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datet
                 candidate.name,
                 "failed" if failed else "waiting" if waits else "working",
                 _joined(_model(candidate.digest, candidate.run), _weight(candidate), candidate.message or "starting"),
-                () if failed else _revision_pods(candidate.hash, key, snapshot),
+                (
+                    *(_gate(gate) for gate in candidate.gates or ()),
+                    *(() if failed else _revision_pods(candidate.hash, key, snapshot)),
+                ),
             )
         )
     if status.stable is not None:
@@ -178,6 +182,20 @@ def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datet
             )
         )
     return tuple(nodes)
+
+
+_GATE_STATES: dict[str, State] = {
+    "Passed": "ok",
+    "Failed": "failed",
+    "Pending": "working",
+    "Inconclusive": "waiting",
+}
+
+
+def _gate(gate: GateStatus) -> Node:
+    """One gate with what was measured."""
+    figures = " ".join(f"{name}={value}" for name, value in (gate.figures or {}).items())
+    return Node("gate", gate.name, _GATE_STATES[gate.verdict], _joined(gate.verdict, figures, gate.message))
 
 
 def _weight(candidate: Candidate) -> str:

@@ -103,6 +103,21 @@ def test_a_canary_shows_its_step_and_what_the_pods_give(run: Any) -> None:
     assert "step 2: 25 % of requests (20 % reached), holds for 3 min" in told
 
 
+def test_gates_show_their_verdict_and_figures(run: Any) -> None:
+    serving = model_deployment()
+    gate = {
+        "name": "errors",
+        "type": "errorRate",
+        "verdict": "Inconclusive",
+        "figures": {"candidate": "0.02", "max": "0.01"},
+        "message": "120 more requests are needed",
+        "time": NOW,
+    }
+    serving["status"] = status(candidate=revision("bbb", "b", phase="Progressing", gates=[gate]))
+    told = run(FakeCluster(serving), "status").output
+    assert "gate errors: waiting, Inconclusive, candidate=0.02 max=0.01, 120 more requests are needed" in told
+
+
 def test_resources_that_do_not_refer_to_each_other_are_separate_loops(run: Any) -> None:
     lone = training_job(status=status(*ready("Succeeded")))
     lone["metadata"] = {**lone["metadata"], "name": "alone"}
