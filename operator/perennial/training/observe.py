@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydantic import ValidationError
 
@@ -46,9 +47,13 @@ class AttemptJob:
     number: int
     attempt: int
     job: OwnedJob
-    plan: RunPlan | None
     trial: int = 0
     """Number of the trial; 0 if the run is not a sweep."""
+
+    @cached_property
+    def plan(self) -> RunPlan | None:
+        """Plan of the run; None if the Job tells none. Parsed when asked for: it can be large, and Jobs many."""
+        return read_plan(self.job.metadata.annotations.get(PLAN_ANNOTATION))
 
     @property
     def workers(self) -> int:
@@ -163,12 +168,11 @@ def _attempt_job(resource: TrainingJob, raw: Raw) -> AttemptJob | None:
     if not job.metadata.belongs_to(resource.metadata.uid):
         return None
     owner, name = resource.metadata.name, job.metadata.name
-    plan = read_plan(job.metadata.annotations.get(PLAN_ANNOTATION))
     numbers, of_trial = numbers_of(owner, name), trial_numbers_of(owner, name)
     if of_trial is not None:
         number, trial, attempt = of_trial
-        return AttemptJob(number, attempt, job, plan, trial)
-    return AttemptJob(*numbers, job, plan) if numbers is not None else None
+        return AttemptJob(number, attempt, job, trial)
+    return AttemptJob(*numbers, job) if numbers is not None else None
 
 
 class _Model(Model):
