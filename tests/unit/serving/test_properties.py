@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from perennial.core.kinds import SERVICE
@@ -108,6 +108,10 @@ class Life:
         status = self.cluster.status
         assert "previous" not in status
         roles = {status[role]["name"] for role in ("stable", "candidate") if role in status}
+        if not set(self.cluster.names("Deployment")) <= roles and "stable" in status:
+            # A split that ends lasts until enough pods of the stable revision are available.
+            self.cluster.set_ready(status["stable"]["name"])
+            self.settle()
         assert set(self.cluster.names("Deployment")) <= roles, "nothing is left behind"
 
     def settle(self) -> None:
@@ -184,6 +188,17 @@ STEPS: tuple[Callable[[Life, int], None], ...] = (
 )
 
 
+BACK_TO_STABLE_WHILE_IT_GROWS = [
+    (Life.publish, 0),
+    (Life.candidate_becomes_ready, 0),
+    (Life.scale, 3),
+    (Life.publish, 1),
+    (Life.candidate_becomes_ready, 0),
+    (Life.publish, 0),
+]
+
+
+@example(replicas=(1, 1), strategy="Canary", steps=BACK_TO_STABLE_WHILE_IT_GROWS)
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     replicas=st.sampled_from(REPLICAS),
