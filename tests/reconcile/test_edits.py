@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from perennial.api.contract.messages import Asked, Evaluated, Interval, Measured, Replayed
 from perennial.api.contract.settings import PodRules, Prometheus
+from perennial.api.modeldeployment.gates import Gate
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import Raw
 from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
@@ -23,6 +25,7 @@ from perennial.core.reads import Measurement
 from perennial.generate.structural import Schema, structural
 from tests.support.builders import model_deployment
 from tests.unit.serving.cluster import CONFIG, Cluster
+from tests.unit.serving.rollout.test_job_gates import end
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
 SPECS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -38,6 +41,9 @@ ROUNDS = 12
 
 SERVERS = {"uid", "generation", "resourceVersion", "creationTimestamp"}
 """Metadata that the API server sets."""
+
+TIME = "2026-01-31T12:00:00Z"
+GATES = frozenset(Gate.model_json_schema()["properties"]) - {"name", "initialDelay"}
 
 Place = tuple[str | int, ...]
 
@@ -66,6 +72,12 @@ class Server(Cluster):
         passing = Measurement(self.now, 0.5, known=self.now, began=self.now)
         self.store.answers = dict.fromkeys((read.address for read in reads), passing)
 
+    def judge(self) -> None:
+        """Let the Jobs of all gates find that the candidate is as good as the stable revision."""
+        for name in self.names("Job"):
+            config = json.loads(self.live("Job", name)["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
+            end(self, name, _good(config))
+
     def rest(self) -> None:
         """Let pods become ready and time pass until nothing is under way any more."""
         for _ in range(ROUNDS):
@@ -73,6 +85,7 @@ class Server(Cluster):
             for name in self.names("Deployment"):
                 self.set_ready(name)
             self.answer()
+            self.judge()
             self.approve()
             self.settle()
             if not (self.status.get("candidate") or self.status.get("previous")):
@@ -81,12 +94,25 @@ class Server(Cluster):
 
     def made(self) -> dict[tuple[str, str], Raw]:
         """Return what was made, without what each life writes in its own way."""
-        found = {key: _timeless(raw) for key, raw in self.children().items()}
+        # The garbage collector removes the pods of a Job with it.
+        found = {key: _timeless(raw) for key, raw in self.children().items() if key[0] != "Pod"}
         for kind, name in found:
             if kind == "HorizontalPodAutoscaler":
                 # The number of pods is the autoscaler's from the first step on, and comes from the load.
                 del found["Deployment", name]["spec"]["replicas"]
         return found
+
+
+def _good(config: dict[str, Any]) -> Evaluated | Replayed:
+    """Return what the agent would report of a candidate that answers as the stable revision does."""
+    if config["kind"] == "Replay":
+        same, none = Interval(value="1", low="1", high="1"), Interval(value="0", low="0", high="0")
+        return Replayed(time=TIME, requests=500, agreement=same, distance=none, errors=none, latency=same)
+    asked = Asked(rows=1000)
+    wanted = [*config["performance"], *config["fairness"]]
+    even = {"value": "1", "low": "1", "high": "1", "stable": "1", "gain": "0", "gain_low": "0", "gain_high": "0"}
+    results = tuple(Measured(metric=item["metric"], rows=1000, **even) for item in wanted)
+    return Evaluated(time=TIME, rows=1000, candidate=asked, stable=asked, results=results)
 
 
 def _timeless(raw: Raw) -> Raw:
@@ -139,7 +165,9 @@ def is_valid(spec: dict[str, Any]) -> bool:
         ModelDeployment.model_validate(model)
     except ValueError:
         return False
-    gates = all("prometheus" in gate for gate in spec.get("rollout", {}).get("gates", ()))
+    wanted = spec.get("rollout", {}).get("gates", ())
+    gates = all(len(gate.keys() & GATES) == 1 for gate in wanted)
+    gates = gates and ("capture" in spec or not any("replay" in gate for gate in wanted))
     return chosen and runtime and gates and all(len(metric) == 1 for metric in spec.get("autoscaling", ()))
 
 

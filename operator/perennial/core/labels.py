@@ -3,6 +3,7 @@
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 SERVER_COMPONENT = "server"
+GATE_COMPONENT = "gate"
 """Component of the pods that serve a model; a split Service selects by it, so that no other pod takes requests."""
 
 KIND_LABEL = "perennial.dev/kind"
@@ -34,6 +35,8 @@ SCHEME_ANNOTATION = "perennial.dev/scheme"
 ROLLOUT_ANNOTATION = "perennial.dev/rollout"
 """On the Service and the PodDisruptionBudget: which revision was promoted, and what a rollback or a retry needs.
 Decisions read this record and not `status`, which anyone with rights on the resource's status could edit."""
+GATE_ANNOTATION = "perennial.dev/gate"
+"""On the Job of a gate: hash of the gate and of the revisions that it compares."""
 AGENT_IMAGE_ANNOTATION = "perennial.dev/agent-image"
 """On the Deployment of a revision: an upgrade of the operator does not restart it with another agent."""
 

@@ -3,17 +3,20 @@
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision, RolloutRecord
-from perennial.core.decision import Action, Apply, Delete
-from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, NETWORK_POLICY, SERVICE, Raw
+from perennial.core.decision import Action, Apply, Create, Delete
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, Raw
 from perennial.core.labels import ROLLOUT_ANNOTATION
 from perennial.serving.annotations import recorded_agent, recorded_revision
 from perennial.serving.children.autoscaler import autoscaled, autoscaler
 from perennial.serving.children.deployment import deployment
+from perennial.serving.children.gate_job import gate_job
 from perennial.serving.children.metadata import selector_of, split_selector
 from perennial.serving.children.network_policy import network_policy
 from perennial.serving.children.server import Plan
 from perennial.serving.children.service import Traffic, disruption_budget, revision_service, service
+from perennial.serving.gates.jobs import has_job_gates
 from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.gates import missing_jobs, outdated_jobs
 from perennial.serving.rollout.sizes import size_of
 from perennial.serving.rollout.strategy import addressed
 
@@ -30,7 +33,8 @@ def actions_of(state: State, context: Context, config: OperatorConfig) -> tuple[
     starting = None if state.waiting_for_pods else state.active_candidate
     live = tuple(revision for revision in (state.stable, starting, returning) if revision is not None)
     applied = [action for revision in live for action in _revision_actions(revision, state, context, config)]
-    return (*applied, *_traffic_actions(state, context), *_deletions(state, context))
+    traffic = _traffic_actions(state, context)
+    return (*applied, *traffic, *_gate_actions(state, context, config), *_deletions(state, context))
 
 
 def _revision_actions(revision: Revision, state: State, context: Context, config: OperatorConfig) -> list[Action]:
@@ -104,16 +108,29 @@ def _address_actions(state: State, context: Context) -> list[Action]:
     """Apply the Services of single revisions."""
     resource, found = context.observed.resource, addressed(state, context)
     ports = [(revision, context.port_of(revision)) for revision in found]
+    direct = has_job_gates(resource.spec.rollout.gates)
     return [
         Apply(
             revision_service(
                 resource,
                 revision,
                 Traffic(selector_of(resource.metadata.name, revision.hash), port, context.speaks_tls(revision)),
+                direct=direct,
             )
         )
         for revision, port in ports
         if port is not None
+    ]
+
+
+def _gate_actions(state: State, context: Context, config: OperatorConfig) -> list[Action]:
+    """Create the Jobs of gates, behind the Services by which they reach the revisions."""
+    candidate, stable = state.progressing, state.stable
+    if candidate is None or stable is None:
+        return []
+    resource = context.observed.resource
+    return [
+        Create(gate_job(resource, wanted, candidate, stable, config.agent)) for wanted in missing_jobs(state, context)
     ]
 
 
@@ -123,7 +140,13 @@ def _record(state: State, context: Context) -> dict[str, str]:
         return {ROLLOUT_ANNOTATION: ""} if context.observed.record is not None else {}
     latest = state.history[0] if state.history else None
     record = RolloutRecord(
-        stable=state.stable, previous=state.previous, failed=state.failed, progress=state.progress, latest=latest
+        stable=state.stable,
+        previous=state.previous,
+        failed=state.failed,
+        progress=state.progress,
+        # A candidate that has failed and is tried again is judged again.
+        gates=(state.gate_results or None) if state.progressing is not None else None,
+        latest=latest,
     )
     return {ROLLOUT_ANNOTATION: record.model_dump_json(by_alias=True, exclude_none=True)}
 
@@ -139,7 +162,8 @@ def _access_actions(state: State, context: Context) -> list[Action]:
     server = context.shape.server if context.shape is not None else None
     metrics = [server.metrics_port] if server is not None and server.metrics_port is not None else []
     health = [port + 1 for port in ports] if resource.spec.capture is not None else []
-    return [Apply(network_policy(resource, access, ports, [*metrics, *health]))]
+    asked = has_job_gates(resource.spec.rollout.gates)
+    return [Apply(network_policy(resource, access, ports, [*metrics, *health], gates=asked))]
 
 
 def _deletions(state: State, context: Context) -> list[Action]:
@@ -172,4 +196,5 @@ def _deletions(state: State, context: Context) -> list[Action]:
         for meta in observed.policies
         if observed.resource.spec.network_policy is None and meta.deletion_timestamp is None
     ]
-    return [*policies, *addresses, *autoscalers, *deployments]
+    jobs = [Delete(JOB, meta.namespace, meta.name, meta.uid) for meta in outdated_jobs(state, context)]
+    return [*policies, *jobs, *addresses, *autoscalers, *deployments]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, ValidationError
 
 from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
-from perennial.api.kubernetes import Deployment, Pod
+from perennial.api.kubernetes import Deployment, Job, Pod
 from perennial.api.modeldeployment.models import OciUri
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import RolloutRecord
@@ -16,6 +16,7 @@ from perennial.core.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    JOB,
     MODEL_DEPLOYMENT,
     NETWORK_POLICY,
     POD,
@@ -78,6 +79,8 @@ class Observed:
     services: tuple[ObjectMeta, ...] = ()
     autoscalers: tuple[ObjectMeta, ...] = ()
     policies: tuple[ObjectMeta, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    """Jobs of gates."""
     selected: str | None = None
     """Hash of the revision that the Service selects."""
     split: bool = False
@@ -135,6 +138,7 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         policies=tuple(
             Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner, meta.uid)
         ),
+        jobs=tuple(Job.model_validate(raw) for raw in world.children(JOB, owner, meta.uid)),
         selected=_selected(services),
         split=bool(services) and _selected(services) is None,
         record=next((found for raw in (*services, *budgets) if (found := _record(raw)) is not None), None),

@@ -8,7 +8,7 @@ from typing import Any
 
 from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import OperatorConfig
-from perennial.core.decision import Action, Apply, Decision, Delete, EventNote
+from perennial.core.decision import Action, Apply, Create, Decision, Delete, EventNote
 from perennial.core.kinds import MODEL_DEPLOYMENT, SERVICE, Key, Raw
 from perennial.core.labels import REVISION_LABEL
 from perennial.core.names import FIELD_MANAGER
@@ -169,6 +169,8 @@ class Cluster:
                     self.store.delete(kind.kind, namespace, name, uid)
                     return True
                 return False
+            case Create(manifest) if key_of(manifest) not in self.store.objects:
+                self.store.put({**manifest, "metadata": {**manifest["metadata"], "uid": f"job-{self.store.version}"}})
             case Apply(manifest, manager) if manager == FIELD_MANAGER or key_of(manifest) in self.store.objects:
                 live = self.store.apply(manifest, manager)
                 if key_of(live) == SERVICE_KEY and self.store.version != before:

@@ -110,7 +110,8 @@ class ReplayGate(Model):
     """Limits on how the candidate answers captured requests, compared with what the stable revision answered.
 
     Each limit applies to a 95 % confidence interval: the gate passes if the whole interval keeps it, fails if the whole
-    interval breaks it, and is inconclusive in between.
+    interval breaks it, and is inconclusive in between. A limit that allows no exception (minAgreement 1, or a maximum
+    of 0) applies to the value alone.
     """
 
     model_config = {

@@ -16,6 +16,7 @@ from perennial.api.common.base import (
     list_map,
     rules,
 )
+from perennial.api.modeldeployment.evaluation import EvaluationGate, FairnessGate, ReplayGate
 
 Verdict = Literal["Passed", "Failed", "Inconclusive", "Pending"]
 
@@ -38,7 +39,7 @@ class PrometheusGate(Model):
 class Gate(Model):
     """One gate."""
 
-    model_config = {"json_schema_extra": rules(exactly_one("prometheus"))}
+    model_config = {"json_schema_extra": rules(exactly_one("prometheus", "evaluation", "fairness", "replay"))}
 
     name: Name | None = Field(
         None, description="Name in status and messages. Unset: the kind of the gate, with a number if it is repeated."
@@ -49,6 +50,19 @@ class Gate(Model):
         "data after it has failed.",
     )
     prometheus: PrometheusGate | None = Field(None, description="The result of a PromQL query.")
+    evaluation: EvaluationGate | None = Field(
+        None,
+        description="A metric on labelled data, of the candidate and of the stable revision. A Job asks both before "
+        "the candidate takes requests.",
+    )
+    fairness: FairnessGate | None = Field(
+        None, description="A fairness metric on labelled data, measured by a Job in the same way."
+    )
+    replay: ReplayGate | None = Field(
+        None,
+        description="Answers to captured requests: a Job sends them to the candidate before it takes requests. "
+        "Requires spec.capture without redact.",
+    )
 
 
 Gates = Annotated[tuple[Gate, ...], Field(max_length=16)]
@@ -67,6 +81,13 @@ class GateStatus(Model):
     )
     message: Annotated[str, Field(max_length=512)] = Field("", description="Explanation, and what is needed next.")
     time: Timestamp = Field(description="When the gate was judged so.")
+
+
+class GateResult(GateStatus):
+    """Verdict of a gate that a Job has judged, as the rollout record keeps it."""
+
+    id: ShortText
+    """Hash of the gate and of the revisions that it compares."""
 
 
 GateStatuses = Annotated[tuple[GateStatus, ...], Field(max_length=16, json_schema_extra=list_map("name"))]

@@ -76,6 +76,16 @@ class ModelDeploymentSpec(PodExtras):
                 rule="!(has(self.tls) && has(self.capture))",
                 message="capture cannot read requests that are encrypted by tls; set only one of them",
             ),
+            Rule(
+                rule="!has(self.rollout) || !has(self.rollout.gates) || !self.rollout.gates.exists(gate, "
+                "has(gate.replay)) || has(self.capture) && !has(self.capture.redact)",
+                message="a replay gate sends captured requests: set capture, without redact, whose fields they lack",
+            ),
+            Rule(
+                rule="!has(self.tls) || !has(self.rollout) || !has(self.rollout.gates) || "
+                "!self.rollout.gates.exists(gate, has(gate.evaluation) || has(gate.fairness))",
+                message="gates with evaluation or fairness ask the pods without TLS: remove tls or these gates",
+            ),
         )
     }
 

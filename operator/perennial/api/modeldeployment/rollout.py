@@ -15,7 +15,7 @@ from perennial.api.common.base import (
     Timestamp,
     rules,
 )
-from perennial.api.modeldeployment.gates import Gates, GateStatuses
+from perennial.api.modeldeployment.gates import GateResult, Gates, GateStatuses
 
 
 class Step(Model):
@@ -193,5 +193,7 @@ class RolloutRecord(Model):
     previous: Revision | None = None
     failed: Candidate | None = None
     progress: Progress | None = None
+    gates: Annotated[tuple[GateResult, ...], Field(max_length=16)] | None = None
+    """Verdicts of Jobs about the present candidate: they outlive the Jobs."""
     latest: HistoryEntry | None = None
     """Newest entry of the history."""

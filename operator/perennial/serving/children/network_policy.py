@@ -6,11 +6,14 @@ from typing import Any
 from perennial.api.modeldeployment.access import Access, Peer
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import MODEL_DEPLOYMENT, NETWORK_POLICY, Raw
-from perennial.core.labels import KIND_LABEL, NAME_LABEL
+from perennial.core.labels import COMPONENT_LABEL, GATE_COMPONENT, KIND_LABEL, NAME_LABEL
 from perennial.serving.children.metadata import metadata_of
+from perennial.serving.revision import HTTP_PORT
 
 
-def network_policy(resource: ModelDeployment, access: Access, ports: Iterable[int], open_ports: Iterable[int]) -> Raw:
+def network_policy(
+    resource: ModelDeployment, access: Access, ports: Iterable[int], open_ports: Iterable[int], *, gates: bool = False
+) -> Raw:
     """Build the NetworkPolicy over all pods of a ModelDeployment.
 
     Args:
@@ -18,6 +21,7 @@ def network_policy(resource: ModelDeployment, access: Access, ports: Iterable[in
         access: who may call.
         ports: ports that take requests, of every revision that has pods.
         open_ports: ports that anyone may reach, such as metrics and the sidecar's health.
+        gates: the pods of gates may call the servers.
     """
     meta = resource.metadata
     calls = _ports(ports)
@@ -26,6 +30,7 @@ def network_policy(resource: ModelDeployment, access: Access, ports: Iterable[in
     rules = [
         *([{"from": peers, "ports": calls}] if peers and calls else []),
         *([{"ports": free}] if free else []),
+        *([_gate_rule(meta.name)] if gates else []),
     ]
     return {
         "apiVersion": NETWORK_POLICY.api_version,
@@ -38,6 +43,12 @@ def network_policy(resource: ModelDeployment, access: Access, ports: Iterable[in
             **({"ingress": rules} if rules else {}),
         },
     }
+
+
+def _gate_rule(name: str) -> dict[str, Any]:
+    """Allow the Jobs of gates to reach the server itself, by the name of its port: revisions may differ in number."""
+    labels = {COMPONENT_LABEL: GATE_COMPONENT, KIND_LABEL: MODEL_DEPLOYMENT.kind, NAME_LABEL: name}
+    return {"from": [{"podSelector": {"matchLabels": labels}}], "ports": [{"protocol": "TCP", "port": HTTP_PORT}]}
 
 
 def _ports(numbers: Iterable[int]) -> list[dict[str, Any]]:

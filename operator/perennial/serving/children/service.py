@@ -14,6 +14,8 @@ from perennial.serving.revision import HTTP_PORT
 
 SERVICE_PORT = 80
 SECURE_PORT = 443
+DIRECT_PORT = 8080
+"""Of the Service of one revision: leads to the server itself, past the capture sidecar."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,22 @@ def service(resource: ModelDeployment, traffic: Traffic) -> Raw:
     }
 
 
-def revision_service(resource: ModelDeployment, revision: Revision, traffic: Traffic) -> Raw:
-    """Build the Service of one revision, by which gates and a gateway reach its pods and no others."""
+def revision_service(resource: ModelDeployment, revision: Revision, traffic: Traffic, *, direct: bool = False) -> Raw:
+    """Build the Service of one revision, by which gates and a gateway reach its pods and no others.
+
+    Args:
+        resource: owner.
+        revision: whose pods.
+        traffic: its pods and port.
+        direct: add DIRECT_PORT, for the Jobs of gates.
+    """
+    spec = _spec(traffic)
+    further = {"name": "direct", "port": DIRECT_PORT, "targetPort": HTTP_PORT, "protocol": "TCP"}
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
         "metadata": metadata_of(resource, revision.name, labels={REVISION_LABEL: revision.hash}),
-        "spec": _spec(traffic),
+        "spec": {**spec, "ports": [*spec["ports"], *([further] if direct else [])]},
     }
 
 

@@ -24,6 +24,7 @@ _FULL = 100
 def walk(state: State, candidate: Candidate, health: Health, context: Context) -> State:
     """Take one step of a canary, or tell what it waits for. The candidate has not failed."""
     judged = judge_gates(state, candidate, context)
+    state = replace(state, gate_results=judged.results)
     candidate, waits = judged.candidate, judged.problem
     if waits is not None and waits.fatal:
         return fail(state, candidate, waits, context)

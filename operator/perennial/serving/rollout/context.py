@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from perennial.api.kubernetes import PodSpec
+from perennial.api.modeldeployment.gates import GateResult
 from perennial.api.modeldeployment.rollout import Approval, Candidate, HistoryEntry, Progress, Revision
 from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
@@ -101,6 +102,8 @@ class State:
     """The candidate is not created before the pods of other revisions are gone."""
     restore: int | None = None
     """Pods that the stable revision had before this rollout, which ends now."""
+    gate_results: tuple[GateResult, ...] = ()
+    """Verdicts of Jobs about the present candidate."""
     wake: datetime | None = None
     """When the passing of time changes the decision: the end of a hold, for example."""
 

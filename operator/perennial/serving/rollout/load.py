@@ -30,6 +30,7 @@ def load(state: State, context: Context) -> State:
         previous=record.previous,
         history=status.history,
         progress=record.progress,
+        gate_results=record.gates or (),
     )
     return _with_latest(loaded, record.latest)
 

@@ -94,6 +94,7 @@ def _promote_or_hold(state: State, candidate: Candidate, context: Context) -> St
     if progress is not None and progress.strategy == "Recreate":
         return promote(state, candidate, context)
     judged = judge_gates(state, candidate, context)
+    state = replace(state, gate_results=judged.results)
     if judged.problem is not None and judged.problem.fatal:
         return fail(state, judged.candidate, judged.problem, context)
     controls = controls_of(context.observed.resource)

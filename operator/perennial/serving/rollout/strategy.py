@@ -8,6 +8,7 @@ from perennial.api.modeldeployment.rollout import Candidate, Revision
 from perennial.core.problem import Problem
 from perennial.core.waiting import UNSCHEDULABLE, waiting_problem
 from perennial.serving import reasons
+from perennial.serving.gates.jobs import has_job_gates
 from perennial.serving.rollout.arithmetic import TOLERANCE, enough, reached, split
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import moment
@@ -49,9 +50,13 @@ def crowded_at(candidate: Revision, context: Context) -> datetime | None:
 
 
 def addressed(state: State, context: Context) -> tuple[Revision, ...]:
-    """List the revisions that need an address of their own: both of a canary."""
+    """List the revisions that need an address of their own: both of a canary, and both that a Job of a gate asks."""
     stable, candidate = state.stable, state.progressing
-    if stable is None or candidate is None or strategy_of(state, candidate, context) != "Canary":
+    if stable is None or candidate is None:
+        return ()
+    strategy = strategy_of(state, candidate, context)
+    asked = strategy == "BlueGreen" and has_job_gates(context.observed.resource.spec.rollout.gates)
+    if strategy != "Canary" and not asked:
         return ()
     return (stable,) if state.waiting_for_pods or state.leaving else (stable, candidate)
 
