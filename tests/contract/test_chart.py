@@ -254,13 +254,23 @@ def test_pods_are_restricted(server: Server, chart: Chart, values: Any) -> None:
     ("url", "port"),
     [("http://prometheus.monitoring.svc:9090", 9090), ("http://prometheus/base", 80), ("https://p.example", 443)],
 )
-def test_the_operators_network_policy_lets_the_queries_of_gates_out(chart: Chart, url: str, port: int) -> None:
-    def egress(config: dict[str, Any]) -> list[Any]:
-        objects = chart({"networkPolicy": {"enabled": True, "apiServerPorts": [6443]}, "config": config})
+def test_the_operators_network_policy_lets_the_reads_of_gates_out(chart: Chart, url: str, port: int) -> None:
+    def egress(config: dict[str, Any], **more: Any) -> list[Any]:
+        objects = chart({"networkPolicy": {"enabled": True, "apiServerPorts": [6443], **more}, "config": config})
         return [item["port"] for rule in one(objects, "NetworkPolicy")["spec"]["egress"] for item in rule["ports"]]
 
-    assert egress({}) == [53, 53, 9464, 6443]
-    assert egress({"prometheus": {"url": url}}) == [53, 53, 9464, port, 6443]
+    assert egress({}) == [53, 53, 9464, 8002, 8080, 8082, 6443]
+    assert egress({"prometheus": {"url": url}}, metricsPorts=[9100]) == [
+        53,
+        53,
+        9464,
+        8002,
+        8080,
+        8082,
+        9100,
+        port,
+        6443,
+    ]
 
 
 def test_two_replicas_take_turns(chart: Chart) -> None:

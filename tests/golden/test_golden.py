@@ -13,6 +13,7 @@ from perennial.core.decision import Action, Apply, Create, Decision
 from perennial.core.kinds import Raw
 from perennial.core.reads import Measurement
 from perennial.core.times import parse_time
+from perennial.core.traffic import Counters, Traffic
 from tests.golden.compare import differences, keep_wildcards
 from tests.support.memory import CONTROLLERS, Store
 
@@ -48,16 +49,19 @@ def run(case: dict[str, Any]) -> Decision:
     controller = CONTROLLERS[case["resource"]["kind"]]
     resource = controller.parse(case["resource"])
     store = Store.of([case["resource"], *case.get("world", [])])
-    store.answers.update({address: measurement(said) for address, said in case.get("answers", {}).items()})
+    store.answers.update({address: answer_of(said) for address, said in case.get("answers", {}).items()})
     observed = controller.observe(resource, store)
     config = OperatorConfig.model_validate(case.get("config", {}))
     return controller.decide(observed, config, parse_time(case["now"]))
 
 
-def measurement(said: dict[str, Any]) -> Measurement:
-    """Return an answer of the Prometheus server."""
+def answer_of(said: dict[str, Any]) -> Measurement | Traffic:
+    """Return an answer of the Prometheus server, or of the metrics of a pod."""
     time = parse_time(said["time"])
     began = parse_time(said.get("began", said["time"]))
+    if "requests" in said:
+        counted = Counters(said["requests"], said.get("errors", 0))
+        return Traffic(began, time, counted, counted)
     return Measurement(time, said.get("value"), said.get("problem", ""), time if "value" in said else None, began)
 
 

@@ -20,7 +20,7 @@ from perennial.api.contract.settings import PodRules, Prometheus
 from perennial.api.modeldeployment.gates import Gate
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import Raw
-from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, ROLLOUT_ANNOTATION
+from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PROMOTE_ANNOTATION, ROLLOUT_ANNOTATION
 from perennial.core.reads import Measurement
 from perennial.generate.structural import Schema, structural
 from tests.support.builders import model_deployment
@@ -64,6 +64,9 @@ class Server(Cluster):
         candidate = self.status.get("candidate")
         if candidate is not None:
             said = {APPROVE_ANNOTATION: candidate["name"], APPROVED_BY_ANNOTATION: "ana"}
+            if "step" in candidate and candidate.get("reason") in {"WaitingForGates", "GateInconclusive"}:
+                # No requests come here that a gate of live traffic could judge.
+                said |= {PROMOTE_ANNOTATION: candidate["name"]}
             self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}
 
     def answer(self) -> None:

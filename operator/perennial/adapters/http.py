@@ -19,6 +19,7 @@ class SmallReader:
             timeout=aiohttp.ClientTimeout(total=seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # a small response could decompress to a large text
+            headers={"Accept-Encoding": "identity"},
             trust_env=False,
         )
 

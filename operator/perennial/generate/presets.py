@@ -3,6 +3,7 @@
 from perennial.api.common.pod import EnvVar
 from perennial.api.contract.settings import RuntimePreset
 from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat
+from perennial.api.modeldeployment.traffic import Series, TrafficMetrics
 
 _HEALTH = {"readiness": HttpProbe(path="/v2/health/ready"), "liveness": HttpProbe(path="/v2/health/live")}
 """Probes of the Open Inference Protocol v2."""
@@ -12,6 +13,32 @@ _GPU = "DCGM_FI_DEV_GPU_UTIL"
 """GPU utilization in percent, from NVIDIA's DCGM exporter."""
 _TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:25.08-py3"
 _VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
+
+
+def _series(metric: str, **labels: str) -> Series:
+    return Series(metric=metric, labels=labels or None)
+
+
+_MLSERVER_SECONDS = "rest_server_request_duration_seconds"
+_INFER = "*/infer"
+_MLSERVER_TRAFFIC = TrafficMetrics(
+    requests=(_series(f"{_MLSERVER_SECONDS}_count", path=_INFER),),
+    errors=(_series(f"{_MLSERVER_SECONDS}_count", path=_INFER, status_code="5*"),),
+    latency=(_series(_MLSERVER_SECONDS, path=_INFER),),
+)
+"""Of REST only: MLServer counts gRPC calls elsewhere."""
+_TRITON_FAILED = _series("nv_inference_request_failure")
+_TRITON_TRAFFIC = TrafficMetrics(
+    requests=(_series("nv_inference_request_success"), _TRITON_FAILED), errors=(_TRITON_FAILED,)
+)
+"""Triton sums durations and has no histogram, so its latency cannot be judged."""
+_COMPLETIONS = ("/v1/completions", "/v1/chat/completions", "/v1/embeddings")
+_VLLM_TRAFFIC = TrafficMetrics(
+    requests=tuple(_series("http_requests_total", handler=path) for path in _COMPLETIONS),
+    errors=tuple(_series("http_requests_total", handler=path, status="5*") for path in _COMPLETIONS),
+    # The whole duration depends on how long an answer is asked for.
+    latency=(_series("vllm:time_to_first_token_seconds"),),
+)
 
 
 def _format(name: str, *files: str, data: tuple[str, ...] | None = None, runs_code: bool = False) -> ModelFormat:
@@ -43,6 +70,7 @@ def _mlserver(flavour: str, implementation: str, *formats: ModelFormat) -> Runti
         env=tuple(EnvVar(name=name, value=value) for name, value in settings.items()),
         port=8080,
         metrics_port=8082,
+        traffic=_MLSERVER_TRAFFIC,
         formats=formats,
         **_HEALTH,
     )
@@ -62,6 +90,7 @@ _MLSERVER = RuntimePreset(
     ),
     port=8080,
     metrics_port=8082,
+    traffic=_MLSERVER_TRAFFIC,
     directory=_NAME,
     # The settings name the class that loads the model, which may be part of the model.
     formats=(_format("mlserver", "model-settings.json", runs_code=True),),
@@ -83,6 +112,7 @@ def _triton(directory: str, *formats: ModelFormat) -> RuntimePreset:
         ),
         port=8080,
         metrics_port=8002,
+        traffic=_TRITON_TRAFFIC,
         directory=directory,
         formats=formats,
         scaling_metrics={"queue": "nv_inference_pending_request_count", "gpu": _GPU},
@@ -100,6 +130,7 @@ _VLLM = RuntimePreset(
     ),
     port=8080,
     metrics_port=8080,
+    traffic=_VLLM_TRAFFIC,
     readiness=HttpProbe(path="/v1/models"),
     liveness=HttpProbe(path="/health", period_seconds=10, timeout_seconds=5),
     formats=(

@@ -131,6 +131,11 @@ class NetworkPolicy(Model):
     api_server_ports: Annotated[tuple[int, ...], Field(max_length=16)] = Field(
         (443, 6443), description="Ports of the API server: of its Service and of its endpoints. DNS is allowed as well."
     )
+    metrics_ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(max_length=64)] = Field(
+        (),
+        description="Ports of serving pods' metrics that the operator may read for gates, beside those of the runtime "
+        "presets: the ports that users set in runtime.container.metrics.",
+    )
 
 
 class Approvals(Model):

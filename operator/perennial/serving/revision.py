@@ -11,6 +11,7 @@ from perennial.api.modeldeployment.models import OCI
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
 from perennial.api.modeldeployment.rollout import Revision
 from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
+from perennial.api.modeldeployment.traffic import TrafficMetrics
 from perennial.core.names import child_name, digest_of
 from perennial.core.problem import Problem
 from perennial.serving import reasons
@@ -46,11 +47,22 @@ class Server(Model):
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """Where a server tells its requests as Prometheus metrics."""
+
+    port: int
+    path: str
+    traffic: TrafficMetrics
+
+
+@dataclass(frozen=True)
 class Shape:
     """All settings that shape the pods of a revision, without the model."""
 
     server: Server
     settings: dict[str, Any]
+    metrics: Endpoint | None = None
+    """Not part of the pods: naming other series starts no new revision."""
 
     def hash_of(self, uri: str, digest: str) -> str:
         """Hash that identifies the revision of a model."""
@@ -82,7 +94,18 @@ def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Probl
     trust = {"allowPickle": True} if spec.model.allow_pickle else {}
     user = {} if config.pods.allow_root else {"allowRoot": False}
     image = {"image": spec.model.image.dump()} if spec.model.image is not None else {}
-    return Shape(server, {"server": server.dump(), "options": options, "deadline": deadline, **trust, **image, **user})
+    settings = {"server": server.dump(), "options": options, "deadline": deadline, **trust, **image, **user}
+    return Shape(server, settings, metrics=_endpoint(spec.runtime, config.runtimes))
+
+
+def _endpoint(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Endpoint | None:
+    """Find where the server tells its requests; None: nowhere that is known."""
+    container, preset = runtime.container, presets.get(runtime.name or "")
+    if container is not None and container.metrics is not None:
+        return Endpoint(container.metrics.port or container.port, container.metrics.path, container.metrics)
+    if preset is not None and preset.traffic is not None and preset.metrics_port is not None:
+        return Endpoint(preset.metrics_port, preset.metrics_path, preset.traffic)
+    return None
 
 
 def _called(runtime: Runtime) -> str:
@@ -143,6 +166,7 @@ def _from_container(container: ServingContainer, extra: tuple[EnvVar, ...]) -> S
         directory=container.directory or None,
         readiness=container.readiness,
         liveness=container.liveness,
+        metrics_port=container.metrics.port if container.metrics is not None else None,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from perennial.api.common.base import Model, Name, ObjectName, Quantity, ShortText
 from perennial.api.common.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
 from perennial.api.modeldeployment.runtime import Directory, HttpProbe, ModelFormat
+from perennial.api.modeldeployment.traffic import TrafficMetrics
 
 
 class RuntimePreset(Model):
@@ -25,6 +26,10 @@ class RuntimePreset(Model):
     liveness: HttpProbe | None = Field(None, description="Liveness probe; the server is restarted when it fails.")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="Port of the server's Prometheus metrics.")
     metrics_path: str = Field("/metrics", description="Path of the server's Prometheus metrics.")
+    traffic: TrafficMetrics | None = Field(
+        None,
+        description="Series of requests, errors and latency among these metrics, for the gates errorRate and latency.",
+    )
     formats: Annotated[tuple[ModelFormat, ...], Field(max_length=16)] = Field(
         (),
         description="Model formats that the server loads; others are rejected before the download. Empty: all.",

@@ -36,10 +36,79 @@ class PrometheusGate(Model):
     max: Decimal | None = Field(None, description="Largest value that passes.")
 
 
+MinRequests = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class ErrorRateGate(Model):
+    """Share of requests that the server fails to answer (for HTTP, status 5xx), during the present step of a canary."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(rule="has(self.max) || has(self.notWorseThanStableBy)", message="set max or notWorseThanStableBy"),
+            Rule(
+                rule="(!has(self.max) || double(self.max) > 0.0 && double(self.max) < 1.0) && "
+                "(!has(self.notWorseThanStableBy) || double(self.notWorseThanStableBy) > 0.0 && "
+                "double(self.notWorseThanStableBy) < 1.0)",
+                message="max and notWorseThanStableBy are fractions above 0 and below 1, such as 0.01 for 1 percent",
+            ),
+        )
+    }
+
+    max: Decimal | None = Field(None, description="Largest fraction that passes, such as 0.01.")
+    not_worse_than_stable_by: Decimal | None = Field(
+        None,
+        description="Largest fraction that passes above that of the stable revision in the same time, such as 0.005.",
+    )
+    min_requests: MinRequests | None = Field(
+        None,
+        description="Requests after which an estimate within the limits passes, though chance could explain it. Unset: "
+        "as many as tell a rate apart that is twice max, or above the stable one by twice the difference: 531 for a "
+        "max of 0.01.",
+    )
+
+
+class LatencyGate(Model):
+    """Quantile of the durations of requests, during the present step of a canary."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(rule="has(self.maxMillis) || has(self.maxRatioToStable)", message="set maxMillis or maxRatioToStable"),
+            Rule(
+                rule="double(self.quantile) > 0.0 && double(self.quantile) < 1.0",
+                message="quantile must be above 0 and below 1, such as 0.99",
+            ),
+            Rule(
+                rule="!has(self.maxRatioToStable) || double(self.maxRatioToStable) >= 1.0",
+                message="maxRatioToStable must be at least 1",
+            ),
+        )
+    }
+
+    quantile: Decimal = Field("0.99", description="Quantile, such as 0.5 for the median.")
+    max_millis: int | None = Field(
+        None,
+        ge=1,
+        le=86_400_000,
+        description="Largest value that passes, in milliseconds. A bound of the server's histogram is judged soonest.",
+    )
+    max_ratio_to_stable: Decimal | None = Field(
+        None, description="Largest multiple of the stable revision's value in the same time that passes, such as 1.5."
+    )
+    min_requests: MinRequests | None = Field(
+        None,
+        description="Requests after which an estimate within the limits passes, though chance could explain it. Unset: "
+        "as many as tell apart that twice as many requests are slow: 531 for the quantile 0.99.",
+    )
+
+
 class Gate(Model):
     """One gate."""
 
-    model_config = {"json_schema_extra": rules(exactly_one("prometheus", "evaluation", "fairness", "replay"))}
+    model_config = {
+        "json_schema_extra": rules(
+            exactly_one("errorRate", "latency", "prometheus", "evaluation", "fairness", "replay")
+        )
+    }
 
     name: Name | None = Field(
         None, description="Name in status and messages. Unset: the kind of the gate, with a number if it is repeated."
@@ -48,6 +117,12 @@ class Gate(Model):
         "1m",
         description="Time that the gate waits for data. A query is not judged before it has passed; a gate that has no "
         "data after it has failed.",
+    )
+    error_rate: ErrorRateGate | None = Field(
+        None, description="Share of failed requests, read from the metrics of the pods of both revisions."
+    )
+    latency: LatencyGate | None = Field(
+        None, description="Latency of requests, read from the metrics of the pods of both revisions."
     )
     prometheus: PrometheusGate | None = Field(None, description="The result of a PromQL query.")
     evaluation: EvaluationGate | None = Field(

@@ -51,6 +51,12 @@ class Rollout(Model):
                 field_path=".steps",
             ),
             Rule(
+                rule="self.strategy == 'Canary' || !has(self.gates) || "
+                "self.gates.all(gate, !has(gate.errorRate) && !has(gate.latency))",
+                message="errorRate and latency judge the requests that a candidate gets during the steps of a canary: "
+                "set strategy: Canary, or use other gates",
+            ),
+            Rule(
                 rule="self.strategy != 'Recreate' || !has(self.gates) || self.gates.size() == 0",
                 message="gates compare with a stable revision that serves, which Recreate stops first: choose another "
                 "strategy, or remove gates",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from perennial.api.common.base import Model, Name, Rule, exactly_one, rules
 from perennial.api.common.pod import Args, Env, EnvFrom, Image, PullPolicy
+from perennial.api.modeldeployment.traffic import TrafficMetrics
 
 Directory = Annotated[str, Field(max_length=256, pattern=r"^([^\s/.][^\s/]*(/[^\s/.][^\s/]*)*)?$")]
 """A folder below /mnt/models, without parts that start with a dot."""
@@ -46,6 +47,15 @@ class ModelFormat(Model):
     )
 
 
+class ServerMetrics(TrafficMetrics):
+    """Prometheus metrics of a container."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="Port of the metrics. Unset: the port of the container. Plain HTTP, also with spec.tls."
+    )
+    path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s]*$")] = Field("/metrics", description="Path.")
+
+
 class ServingContainer(Model):
     """A container that serves the model in PERENNIAL_MODEL_DIR (/mnt/models)."""
 
@@ -65,6 +75,9 @@ class ServingContainer(Model):
     )
     readiness: HttpProbe | None = Field(None, description="Readiness probe. Unset: a TCP probe of the port.")
     liveness: HttpProbe | None = Field(None, description="Liveness probe. Unset: none.")
+    metrics: ServerMetrics | None = Field(
+        None, description="Prometheus metrics of the server, for the gates errorRate and latency. Unset: none."
+    )
 
 
 class Runtime(Model):

@@ -10,6 +10,11 @@ from perennial.adapters.http import SmallReader
 from perennial.adapters.prometheus import PrometheusReader
 from perennial.api.contract.messages import MAX_BYTES
 from perennial.core.reads import Poll, QueryRead, Read
+from perennial.core.traffic import Traffic, TrafficRead
+from perennial.runtime.process.exposition import counters_of
+
+_METRICS_BYTES = 1024 * 1024
+"""Longest answer of a pod's metrics: a server with many models writes some hundred KiB."""
 
 
 @dataclass(frozen=True)
@@ -17,27 +22,39 @@ class Reads:
     """The clients of the reads."""
 
     texts: SmallReader
+    metrics: SmallReader
     queries: PrometheusReader | None
     """None: the settings name no Prometheus server."""
+
+    now: Callable[[], datetime]
 
     async def fetch(self, read: Poll[Any]) -> Any:
         """Read once; None if there is no answer."""
         match read:
             case Read():
                 return await self.texts.read(read.address)
+            case TrafficRead():
+                return await self._traffic(read)
             case QueryRead() if self.queries is not None:
                 return await self.queries.measure(read.address)
         return None
+
+    async def _traffic(self, read: TrafficRead) -> Traffic:
+        text = await self.metrics.read(read.address)
+        found = counters_of(text, read.metrics) if text is not None else None
+        now = self.now()
+        return Traffic(now) if found is None else Traffic(now, now, found)
 
 
 @asynccontextmanager
 async def reading(prometheus: str, now: Callable[[], datetime]) -> AsyncIterator[Reads]:
     """Open the clients; `prometheus` is the base address of the Prometheus server, or empty."""
-    texts = SmallReader(MAX_BYTES)
+    texts, metrics = SmallReader(MAX_BYTES), SmallReader(_METRICS_BYTES)
     queries = PrometheusReader(prometheus, now) if prometheus else None
     try:
-        yield Reads(texts, queries)
+        yield Reads(texts, metrics, queries, now)
     finally:
         await texts.close()
+        await metrics.close()
         if queries is not None:
             await queries.close()

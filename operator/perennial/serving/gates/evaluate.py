@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial.api.modeldeployment.gates import Gate, GateResult, GateStatus
+from perennial.api.modeldeployment.gates import Gate, GateResult, GateStatus, LatencyGate
 from perennial.api.modeldeployment.rollout import Candidate, Revision
 from perennial.core.reads import Poll, QueryRead
+from perennial.core.traffic import TrafficRead
+from perennial.serving.gates.error_rate import judge_error_rate
 from perennial.serving.gates.jobs import (
     GateJob,
     JobGate,
@@ -19,13 +21,21 @@ from perennial.serving.gates.jobs import (
     unfit,
 )
 from perennial.serving.gates.judgement import Judgement, Window, entry, names_of
+from perennial.serving.gates.latency import judge_latency
 from perennial.serving.gates.prometheus import READ_SECONDS, judge_query, query_of
+from perennial.serving.gates.sample import MOST_PODS, Sample, sample_of
+from perennial.serving.gates.sample import READ_SECONDS as POD_SECONDS
 from perennial.serving.observe import Observed
+from perennial.serving.revision import Endpoint
 
 _NO_SERVER = (
     "the installation names no Prometheus server: ask the administrator to set config.prometheus.url in the chart's "
     "values, or remove the gate"
 )
+_NO_LIVE_TRAFFIC = (
+    "the candidate gets no requests before it is promoted: live traffic is judged only during the steps of a canary"
+)
+_NAME_THEM = "set runtime.container.metrics, or traffic of the runtime's preset in the chart's values"
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Subject:
     """Recorded verdicts of Jobs."""
     before_traffic: bool = False
     """The candidate is a canary before its first step: only Jobs can judge it."""
+    metrics: Endpoint | None = None
+    """Where the servers tell their requests."""
 
     @property
     def window(self) -> Window:
@@ -112,14 +124,19 @@ def _results(fresh: tuple[GateStatus, ...], subject: Subject) -> tuple[GateResul
 
 def reads_of(subject: Subject) -> tuple[Poll[Any], ...]:
     """What the gates need to be read."""
-    found = (_query_read(gate, subject) for _, gate in _gates_of(subject))
-    return tuple(dict.fromkeys(read for read in found if read is not None))
+    gates = tuple(gate for _, gate in _gates_of(subject))
+    queries = (_query_read(gate, subject) for gate in gates)
+    live = any(gate.error_rate is not None or gate.latency is not None for gate in gates)
+    pods = (*_pod_reads(subject.candidate, subject), *_pod_reads(subject.stable, subject)) if live else ()
+    return tuple(dict.fromkeys((*(read for read in queries if read is not None), *pods)))
 
 
 def _judge(gate: Gate, name: str, subject: Subject) -> Judgement:
     by_job = job_gate(gate)
     if by_job is not None:
         return _judge_by_job(by_job, _jobs_of(subject)[name], subject)
+    if gate.error_rate is not None or gate.latency is not None:
+        return _judge_live(gate, subject)
     read = _query_read(gate, subject)
     if gate.prometheus is None or read is None:
         return Judgement("Inconclusive", _NO_SERVER)
@@ -138,6 +155,37 @@ def _judge_by_job(gate: JobGate, wanted: GateJob, subject: Subject) -> Judgement
     if job is None or not is_about(job, wanted) or job.metadata.deletion_timestamp is not None:
         return judge_job(gate, None, wanted.job)
     return judge_job(gate, end_of(job, subject.observed.pods, subject.now), wanted.job)
+
+
+def _judge_live(gate: Gate, subject: Subject) -> Judgement:
+    """Judge by the requests that both revisions have answered during this step."""
+    if subject.step is None:
+        return Judgement("Inconclusive", _NO_LIVE_TRAFFIC)
+    traffic = subject.metrics.traffic if subject.metrics is not None else None
+    wanted = None if traffic is None else traffic.errors if gate.error_rate is not None else traffic.latency
+    if wanted is None:
+        what = "failed requests" if gate.error_rate is not None else "latency"
+        return Judgement("Inconclusive", f"no series of the server's metrics are named for {what}: {_NAME_THEM}")
+    samples = _sample(subject.candidate, subject), _sample(subject.stable, subject)
+    if gate.error_rate is not None:
+        return judge_error_rate(gate, gate.error_rate, *samples, subject.window)
+    return judge_latency(gate, gate.latency or LatencyGate(), *samples, subject.window)
+
+
+def _sample(revision: Revision, subject: Subject) -> Sample:
+    return sample_of(tuple(subject.observed.answer(read) for read in _pod_reads(revision, subject)))
+
+
+def _pod_reads(revision: Revision, subject: Subject) -> tuple[TrafficRead, ...]:
+    """Reads of the running pods of a revision during a step; pods that come later in the order of names are left."""
+    metrics = subject.metrics
+    if metrics is None or subject.step is None:
+        return ()
+    running = [pod for pod in subject.observed.pods_of(revision.hash) if pod.status.phase == "Running"]
+    addresses = [pod.status.pod_ip for pod in running if pod.status.pod_ip][:MOST_PODS]
+    hosts = [f"[{address}]" if ":" in address else address for address in addresses]
+    urls = [f"http://{host}:{metrics.port}{metrics.path}" for host in hosts]
+    return tuple(TrafficRead(url, POD_SECONDS, metrics.traffic, window=subject.name) for url in urls)
 
 
 def _query_read(gate: Gate, subject: Subject) -> QueryRead | None:

@@ -149,4 +149,5 @@ def _subject(state: State, candidate: Candidate, context: Context) -> Subject | 
         has_prometheus=context.has_prometheus,
         results=state.gate_results,
         before_traffic=before,
+        metrics=context.shape.metrics if context.shape is not None else None,
     )
