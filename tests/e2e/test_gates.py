@@ -1,4 +1,4 @@
-"""Gates of live traffic on real pods: a candidate that answers with errors, or slowly, is rolled back by its metrics."""
+"""Gates of live traffic on real pods: a candidate that answers with errors or slowly is rolled back by its metrics."""
 
 import asyncio
 from collections import Counter
@@ -84,6 +84,12 @@ def ask(address: str, answers: Counter[str]) -> None:
         answers[f"failed: {error}"] += 1
 
 
+def failed(status: Raw, digest: str) -> bool:
+    """Tell whether the rollout of a version has failed."""
+    candidate = status.get("candidate") or {}
+    return candidate.get("digest") == digest and candidate.get("phase") == "Failed"
+
+
 async def ask_on(address: str, answers: Counter[str]) -> None:
     while True:
         await asyncio.to_thread(ask, address, answers)
@@ -101,10 +107,11 @@ async def test_gates_roll_back_errors_and_slowness_and_let_a_good_model_pass(wor
     for name, bad, gate in (("broken", {"errors": 0.05}, "errorRate"), ("slow", {"seconds": 0.06}, "latency")):
         model = spec_of(world, name, **bad)["model"]
         await world.change(MODEL_DEPLOYMENT, "shop", model=model)
-        said = await world.condition(MODEL_DEPLOYMENT, "shop", "RolloutFailed", "GateFailed", 240)
-        assert f"gate {gate}: " in said, said
-        status = await world.status(MODEL_DEPLOYMENT, "shop")
-        assert status["candidate"]["digest"] == model["digest"]
+        wanted = model["digest"]
+        status = await world.until(
+            MODEL_DEPLOYMENT, "shop", lambda now, wanted=wanted: failed(now, wanted), f"{name} has failed", 240
+        )
+        assert status["candidate"]["message"].startswith(f"gate {gate}: "), status["candidate"]
         verdicts = {item["name"]: item["verdict"] for item in status["candidate"]["gates"]}
         assert verdicts[gate] == "Failed", status["candidate"]["gates"]
         assert status["stable"]["digest"] != model["digest"]
