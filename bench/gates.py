@@ -41,8 +41,8 @@ START = parse_time("2026-01-31T12:00:00Z")
 
 ABSOLUTE = ErrorRateGate(max="0.01")
 COMPARED = ErrorRateGate(not_worse_than_stable_by="0.005")
-LIMIT = LatencyGate(quantile="0.99", max_millis=250)
-RATIO = LatencyGate(quantile="0.99", max_ratio_to_stable="1.5")
+LIMIT = LatencyGate(quantile="0.95", max_millis=100)
+RATIO = LatencyGate(quantile="0.95", max_ratio_to_stable="1.5")
 Wanted = ErrorRateGate | LatencyGate
 
 
@@ -107,7 +107,7 @@ CASES: tuple[tuple[str, Revision, tuple[Wanted, ...]], ...] = (
     ("healthy, all four limits", Revision(), (ABSOLUTE, COMPARED, LIMIT, RATIO)),
     ("5 % errors, errorRate.max 0.01", Revision(errors=0.05), (ABSOLUTE,)),
     ("5 % errors, errorRate.notWorseThanStableBy 0.005", Revision(errors=0.05), (COMPARED,)),
-    ("3 times slower, latency.maxMillis 250", Revision(slowness=3), (LIMIT,)),
+    ("3 times slower, latency.maxMillis 100", Revision(slowness=3), (LIMIT,)),
     ("3 times slower, latency.maxRatioToStable 1.5", Revision(slowness=3), (RATIO,)),
 )
 

@@ -72,6 +72,16 @@ class Counters:
             return surely, surely
         return surely, self.timed - (self.buckets[index - 1][1] if index else 0.0)
 
+    def likely_above(self, seconds: float) -> float:
+        """Estimate the requests that took longer than this: linear within a bucket, as `quantile` is."""
+        fewest, most = self.above(seconds)
+        bounds = [0.0, *(bound for bound, _ in self.buckets)]
+        index = bisect_left(bounds, seconds)
+        if most == fewest or index == 0 or index >= len(bounds) or bounds[index] == inf:
+            return fewest
+        low, high = bounds[index - 1], bounds[index]
+        return fewest + (most - fewest) * (high - seconds) / (high - low)
+
 
 def _combined(first: Buckets, second: Buckets, sign: float) -> Buckets:
     other = dict(second)

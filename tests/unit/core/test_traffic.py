@@ -84,6 +84,11 @@ def test_requests_above_a_limit_lie_between_two_bounds(seconds: float, expected:
     assert Counters(40, 0, buckets(10, 20, 35, 40)).above(seconds) == expected
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(0.1, 30), (0.15, 25), (0.3, 12.5), (0.4, 5), (0.5, 0), (0.05, 35)])
+def test_requests_above_a_limit_are_estimated_within_a_bucket(seconds: float, expected: float) -> None:
+    assert Counters(40, 0, buckets(10, 20, 35, 40)).likely_above(seconds) == pytest.approx(expected)
+
+
 def test_reads_of_one_pod_differ_by_what_they_are_about() -> None:
     other = TrafficRead(READ.address, 5, METRICS, window="step-1")
     assert len({READ, other, TrafficRead(READ.address, 5, METRICS, window="step-0")}) == 2

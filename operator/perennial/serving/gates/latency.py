@@ -5,7 +5,7 @@ tests a share, exactly and with few requests, where an interval of the quantile 
 """
 
 from collections.abc import Callable
-from math import inf
+from math import floor, inf
 
 from perennial.api.modeldeployment.gates import Gate, LatencyGate
 from perennial.core.proportions import at_least
@@ -85,7 +85,9 @@ def _judge(
     limit = Limit(share.share, share.low, share.high, share.gap, risk=risk)
     # An estimate above the largest bucket is unknown, so it never passes.
     likely = total * (1 - level) if found_at <= seconds and found_at < inf else total
-    slower = Counted(counted.above(high)[0], likely, counted.above(low)[1], total)
+    # Beside stable both sides are estimated in the same way; a fixed limit fails only what is surely above it.
+    fewest = floor(counted.likely_above(high)) if risk else counted.above(high)[0]
+    slower = Counted(fewest, likely, counted.above(low)[1], total)
     found = judge_share(slower, limit, wanted.min_requests)
     shown = _millis(found_at) if found_at < inf else f"above {largest * 1000:g} ms"
     said = f"quantile {wanted.quantile} of {total:.0f} requests is {shown} ({compared})"
