@@ -168,8 +168,10 @@ def is_valid(spec: dict[str, Any]) -> bool:
         ModelDeployment.model_validate(model)
     except ValueError:
         return False
-    gates = all(len(gate.keys() & GATES) == 1 for gate in spec.get("rollout", {}).get("gates", ()))
-    return chosen and runtime and gates and all(len(metric) == 1 for metric in spec.get("autoscaling", ()))
+    asked = spec.get("rollout", {}).get("gates", ())
+    gates = all(len(gate.keys() & GATES) == 1 for gate in asked)
+    replayed = "capture" in spec or not any("replay" in gate for gate in asked)
+    return chosen and runtime and gates and replayed and all(len(metric) == 1 for metric in spec.get("autoscaling", ()))
 
 
 def fields_of(schema: Schema, place: str = "") -> Iterator[str]:
