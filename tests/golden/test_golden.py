@@ -50,6 +50,7 @@ def run(case: dict[str, Any]) -> Decision:
     resource = controller.parse(case["resource"])
     store = Store.of([case["resource"], *case.get("world", [])])
     store.answers.update({address: answer_of(said) for address, said in case.get("answers", {}).items()})
+    store.absent.update(case.get("absent", []))
     observed = controller.observe(resource, store)
     config = OperatorConfig.model_validate(case.get("config", {}))
     return controller.decide(observed, config, parse_time(case["now"]))

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from perennial.core.kinds import CHILDREN, JOB, RESOURCES, Kind
+from perennial.core.kinds import CHILDREN, JOB, OPTIONAL, RESOURCES, Kind
 from perennial.core.labels import APPLIED_ANNOTATION
 from tests.support.harness import Harness
 
@@ -18,7 +18,7 @@ State = dict[str, Any]
 async def state_of(harness: Harness) -> State:
     """Return all resources and children of the stage, by kind and name. Pods are their controllers' business."""
     found: State = {}
-    for kind in (*RESOURCES, *CHILDREN):
+    for kind in (item for item in (*RESOURCES, *CHILDREN) if item not in OPTIONAL):
         for raw in await harness.all(kind):
             found[f"{kind.kind}/{raw['metadata']['name']}"] = _plain(kind, raw, harness.namespace)
     return found

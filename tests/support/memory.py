@@ -54,6 +54,8 @@ class Store:
     """What defaulting and webhooks make of an applied object."""
     answers: dict[str, Any] = field(default_factory=dict)
     """Answers of pods and of the Prometheus server, by address."""
+    absent: set[str] = field(default_factory=set)
+    """Kinds that this API server does not have."""
     applied: dict[str, dict[str, Raw]] = field(default_factory=dict)
     """The newest manifest of each field manager, by the uid of the object; `create` holds what it was created with."""
 
@@ -81,6 +83,9 @@ class Store:
     def naming(self, kind: Kind, upstream: Key) -> tuple[Raw, ...]:
         found = self.named(kind, upstream.namespace).values()
         return tuple(raw for raw in found if upstream in CONTROLLERS[kind.kind].names(raw))
+
+    def serves(self, kind: Kind) -> bool:
+        return kind.kind not in self.absent
 
     def answer(self, read: Poll[AnswerT]) -> AnswerT | None:
         return cast("AnswerT | None", self.answers.get(read.address))

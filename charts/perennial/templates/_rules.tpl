@@ -41,6 +41,11 @@
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
+# Routes requests from a gateway to the revisions of a ModelDeployment that has spec.route; deletes the route if it
+# has none. Without the Gateway API in the cluster this right has no effect.
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 # Reads why a pod waits or has failed, and the agent's termination message.
 - apiGroups: [""]
   resources: [pods]

@@ -83,6 +83,7 @@ class KubeCondition(Model):
     reason: str = ""
     message: str = ""
     last_transition_time: str | None = None
+    observed_generation: int = 0
 
 
 Statuses = Annotated[tuple[ContainerStatus, ...], BeforeValidator(_or_empty_list)]

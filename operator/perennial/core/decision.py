@@ -90,6 +90,10 @@ class World(Protocol):
         """Read the resources of a kind whose spec names another resource (see `Controller.names`), sorted by name."""
         ...
 
+    def serves(self, kind: Kind) -> bool:
+        """Tell whether the API server has this kind; only those of `core.kinds.OPTIONAL` can be absent."""
+        ...
+
     def answer(self, read: Poll[AnswerT]) -> AnswerT | None:
         """Newest answer to what an earlier decision asked to read; None before there is one."""
         ...

@@ -40,10 +40,14 @@ REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
-CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY)
+CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY, HTTP_ROUTE)
 """Kinds that the operator creates. Like pods, they are watched only with the label `perennial.dev/kind`."""
+
+OPTIONAL = frozenset({HTTP_ROUTE})
+"""Kinds that not every cluster serves: they are watched where it does, and asked for only then."""
 
 WATCHED_BY_LABEL = (*CHILDREN, REPLICA_SET, POD)
 """ReplicaSets are watched to follow the owner references from a pod to its Deployment."""

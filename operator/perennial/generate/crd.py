@@ -88,7 +88,7 @@ DEFINITIONS: tuple[Definition, ...] = (
                 description="Percentage of the requests that a canary gets.",
             ),
             Column("Run", ".status.stable.run", priority=1, description="Training run of the stable revision."),
-            Column("URL", ".status.url", priority=1, description="Address for predictions inside the cluster."),
+            Column("URL", ".status.url", priority=1, description="Address for predictions."),
             Column("Digest", ".status.stable.digest", priority=1),
             MESSAGE,
             AGE,

@@ -13,6 +13,7 @@ from perennial.core.kinds import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     EVENT,
+    HTTP_ROUTE,
     JOB,
     LEASE,
     MODEL_DEPLOYMENT,
@@ -84,6 +85,12 @@ OPERATOR: tuple[Right, ...] = (
         (*WATCH, *APPLY, "delete"),
         "Provides the address of a ModelDeployment, of its revisions during a canary, and of a TrainingJob's workers; "
         "deletes the latter two when they are not needed any more.",
+    ),
+    Right(
+        (HTTP_ROUTE,),
+        (*WATCH, *APPLY, "delete"),
+        "Routes requests from a gateway to the revisions of a ModelDeployment that has spec.route; deletes the route "
+        "if it has none. Without the Gateway API in the cluster this right has no effect.",
     ),
     Right((POD,), ("list", "watch"), "Reads why a pod waits or has failed, and the agent's termination message."),
     Right((EVENT,), ("create",), "Reports transitions to `kubectl describe`."),

@@ -50,6 +50,8 @@ class WatchPlan:
     """Creates a session with fresh credentials; kopf closes it."""
     namespaces: Sequence[str] = ()
     """Empty: the whole cluster."""
+    kinds: Sequence[Kind] = (*RESOURCES, *WATCHED_BY_LABEL)
+    """Those that the API server has."""
 
 
 class _Backoffs(Iterable[float]):
@@ -109,7 +111,7 @@ async def run_watch(plan: WatchPlan, listener: Listener, on_started: Callable[[]
     # Without an identity kopf looks up the user name, which a container's user lacks. Its type is not exported.
     identity: Any = "perennial"
     tasks = await kopf.spawn_tasks(
-        registry=_registry(plan.server, session, listener),
+        registry=_registry(plan, session, listener),
         settings=_settings(),
         clusterwide=not plan.namespaces,
         namespaces=plan.namespaces,
@@ -133,14 +135,16 @@ async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _registry(server: str, session: Callable[[], aiohttp.ClientSession], listener: Listener) -> kopf.OperatorRegistry:
+def _registry(
+    plan: WatchPlan, session: Callable[[], aiohttp.ClientSession], listener: Listener
+) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=server, aiohttp_session=session())
+        return kopf.AiohttpSession(server=plan.server, aiohttp_session=session())
 
-    for kind in (*RESOURCES, *WATCHED_BY_LABEL):
+    for kind in plan.kinds:
         _listen(registry, kind, listener)
     return registry
 

@@ -1,10 +1,12 @@
 """The children of a rollout state: what to apply and what to delete."""
 
+from dataclasses import replace
+
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision, RolloutRecord
 from perennial.core.decision import Action, Apply, Create, Delete
-from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, Raw
+from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, HTTP_ROUTE, JOB, NETWORK_POLICY, SERVICE, Raw
 from perennial.core.labels import ROLLOUT_ANNOTATION
 from perennial.serving.annotations import recorded_agent, recorded_revision
 from perennial.serving.children.autoscaler import autoscaled, autoscaler
@@ -12,15 +14,18 @@ from perennial.serving.children.deployment import deployment
 from perennial.serving.children.gate_job import gate_job
 from perennial.serving.children.metadata import selector_of, split_selector
 from perennial.serving.children.network_policy import network_policy
+from perennial.serving.children.route import Backend, http_route
 from perennial.serving.children.server import Plan
 from perennial.serving.children.service import Traffic, disruption_budget, revision_service, service
 from perennial.serving.gates.jobs import has_job_gates
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.gates import missing_jobs, outdated_jobs
+from perennial.serving.rollout.routing import beside_of, lingering, shares_of
 from perennial.serving.rollout.sizes import size_of
 from perennial.serving.rollout.strategy import addressed
 
 SCALE_MANAGER = "perennial-scale"
+_ALL = 100
 
 
 def actions_of(state: State, context: Context, config: OperatorConfig) -> tuple[Action, ...]:
@@ -80,6 +85,7 @@ def _traffic_actions(state: State, context: Context) -> list[Action]:
         Apply(service(resource, traffic)),
         Apply(disruption_budget(resource, traffic)),
         *_access_actions(state, context),
+        *_route_actions(state, context),
     ]
 
 
@@ -134,6 +140,17 @@ def _gate_actions(state: State, context: Context, config: OperatorConfig) -> lis
     ]
 
 
+def _route_actions(state: State, context: Context) -> list[Action]:
+    """Apply the HTTPRoute, after the Services that it names and the record of what was promoted."""
+    resource, asked, shares = context.observed.resource, context.observed.resource.spec.route, shares_of(state, context)
+    if asked is None or not shares or not context.observed.gateway_api:
+        return []
+    backends = [Backend(item.revision.name, item.weight, context.speaks_tls(item.revision)) for item in shares]
+    beside = beside_of(state, context) if not state.leaving else None
+    tested = next((item for item in backends if beside is not None and item.service == beside.name), None)
+    return [Apply(http_route(resource, asked, backends, replace(tested, weight=_ALL) if tested is not None else None))]
+
+
 def _record(state: State, context: Context) -> dict[str, str]:
     if state.stable is None:
         # A stable revision that is gone for good is no longer what was promoted.
@@ -174,7 +191,9 @@ def _deletions(state: State, context: Context) -> list[Action]:
     }
     if state.leaving and state.progress is not None:
         kept.add(state.progress.name)
-    services = {observed.resource.metadata.name, *(revision.name for revision in addressed(state, context))}
+    reached = lingering(context)
+    kept |= reached
+    services = {observed.resource.metadata.name, *reached, *(item.name for item in addressed(state, context))}
     scaled = kept if autoscaled(observed.resource.spec) else set()
     deployments = [
         Delete(DEPLOYMENT, item.metadata.namespace, item.metadata.name, item.metadata.uid)
@@ -197,4 +216,9 @@ def _deletions(state: State, context: Context) -> list[Action]:
         if observed.resource.spec.network_policy is None and meta.deletion_timestamp is None
     ]
     jobs = [Delete(JOB, meta.namespace, meta.name, meta.uid) for meta in outdated_jobs(state, context)]
-    return [*policies, *jobs, *addresses, *autoscalers, *deployments]
+    routes = [
+        Delete(HTTP_ROUTE, item.metadata.namespace, item.metadata.name, item.metadata.uid)
+        for item in (observed.route,)
+        if item is not None and not context.routed and item.metadata.deletion_timestamp is None
+    ]
+    return [*routes, *policies, *jobs, *addresses, *autoscalers, *deployments]

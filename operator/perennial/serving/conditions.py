@@ -18,11 +18,13 @@ from perennial.serving import reasons
 from perennial.serving.health import Health
 from perennial.serving.revision import model_title, runs_of
 from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.routing import route_problem
 
 PROGRESSING = "Progressing"
 ROLLOUT_FAILED = "RolloutFailed"
 AUTOSCALING = "Autoscaling"
 SPLIT_LIMITED = "SplitLimited"
+ROUTE_ACCEPTED = "RouteAccepted"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class ConditionInputs:
 
 def conditions_of(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """All conditions that should be set."""
-    return (*_main(inputs), *_rollout(inputs), *_splitting(inputs), *_autoscaling(inputs))
+    return (*_main(inputs), *_rollout(inputs), *_splitting(inputs), *_routing(inputs), *_autoscaling(inputs))
 
 
 def _main(inputs: ConditionInputs) -> tuple[Wanted, ...]:
@@ -187,6 +189,17 @@ def _splitting(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """SplitLimited is True while a canary's weight cannot be met."""
     problem = inputs.split_problem
     return (Wanted(SPLIT_LIMITED, "True", problem.reason, problem.message),) if problem is not None else ()
+
+
+def _routing(inputs: ConditionInputs) -> tuple[Wanted, ...]:
+    """RouteAccepted tells whether the gateway of spec.route serves the route."""
+    asked = inputs.resource.spec.route
+    if asked is None:
+        return ()
+    problem = route_problem(inputs.context)
+    if problem is not None:
+        return (Wanted(ROUTE_ACCEPTED, "False", problem.reason, problem.message),)
+    return (Wanted(ROUTE_ACCEPTED, "True", reasons.ROUTED, f"Gateway {asked.gateway.name} serves the route"),)
 
 
 def _autoscaling(inputs: ConditionInputs) -> tuple[Wanted, ...]:

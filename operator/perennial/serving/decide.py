@@ -23,6 +23,7 @@ from perennial.serving.revision import Shape, find_model, revision_of, shape_of,
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import deadline_of, previous_expiry
 from perennial.serving.rollout.gates import gate_reads
+from perennial.serving.rollout.routing import route_problem
 from perennial.serving.rollout.steps import next_state
 from perennial.serving.rollout.strategy import split_problem
 
@@ -104,13 +105,27 @@ def _phase(inputs: ConditionInputs) -> str:
 
 
 def _url(inputs: ConditionInputs, domain: str) -> str | None:
-    """Address of what serves: https only once the serving revision terminates TLS."""
+    """Address of what serves: https only once the serving revision terminates TLS.
+
+    With a route it is that of the first host name without a wildcard, as soon as the gateway has accepted it.
+    """
+    outside = _routed_url(inputs)
+    if outside is not None:
+        return outside
     revision, meta = inputs.state.service_target, inputs.resource.metadata
     if revision is None:
         return None
     host = f"{meta.name}.{meta.namespace}.svc"
     scheme = HTTPS if inputs.context.speaks_tls(revision) else "http"
     return f"{scheme}://{host}.{domain}" if domain else f"{scheme}://{host}"
+
+
+def _routed_url(inputs: ConditionInputs) -> str | None:
+    asked = inputs.resource.spec.route
+    if asked is None or route_problem(inputs.context) is not None:
+        return None
+    host = next((item for item in asked.hostnames or () if not item.startswith("*.")), None)
+    return f"{asked.scheme}://{host}{asked.path.rstrip('/')}" if host is not None else None
 
 
 def _stop_event(resource: ModelDeployment, wanted: Iterable[Wanted], state: State) -> tuple[EventNote, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, ValidationError
 
 from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
+from perennial.api.gateway import HTTPRoute
 from perennial.api.kubernetes import Deployment, Job, Pod
 from perennial.api.modeldeployment.models import OciUri
 from perennial.api.modeldeployment.resource import ModelDeployment
@@ -16,6 +17,7 @@ from perennial.core.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    HTTP_ROUTE,
     JOB,
     MODEL_DEPLOYMENT,
     NETWORK_POLICY,
@@ -85,6 +87,9 @@ class Observed:
     """Hash of the revision that the Service selects."""
     split: bool = False
     """The Service selects the pods of all revisions."""
+    route: HTTPRoute | None = None
+    gateway_api: bool = True
+    """The cluster has HTTPRoutes."""
     record: RolloutRecord | None = None
     """What the Service, or else the PodDisruptionBudget, records of the rollout."""
     answer: Answer = _no_answer
@@ -128,6 +133,7 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
     addresses = world.children(SERVICE, owner, meta.uid)
     services = _called(meta.name, addresses)
     budgets = _called(meta.name, world.children(DISRUPTION_BUDGET, owner, meta.uid))
+    routes = _called(meta.name, world.children(HTTP_ROUTE, owner, meta.uid))
     return Observed(
         resource=resource,
         upstream=_upstream(resource, world),
@@ -141,6 +147,8 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         jobs=tuple(Job.model_validate(raw) for raw in world.children(JOB, owner, meta.uid)),
         selected=_selected(services),
         split=bool(services) and _selected(services) is None,
+        route=next((HTTPRoute.model_validate(raw) for raw in routes), None),
+        gateway_api=world.serves(HTTP_ROUTE),
         record=next((found for raw in (*services, *budgets) if (found := _record(raw)) is not None), None),
         answer=world.answer,
     )

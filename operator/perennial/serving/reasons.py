@@ -40,6 +40,9 @@ WAITING_FOR_OLD_PODS = "WaitingForOldPods"
 RECREATING = "Recreating"
 TOO_FEW_PODS = "TooFewPods"
 PORTS_DIFFER = "PortsDiffer"
+ROUTED = "Routed"
+ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+GATEWAY_API_MISSING = "GatewayApiMissing"
 WAITING_FOR_GATES = "WaitingForGates"
 GATE_INCONCLUSIVE = "GateInconclusive"
 GATE_FAILED = "GateFailed"
@@ -91,6 +94,8 @@ UNDER_WAY = frozenset(
         MOVING_TRAFFIC,
         HOLDING,
         RECREATING,
+        ROUTE_NOT_ACCEPTED,
+        GATEWAY_API_MISSING,
     }
 )
 """Reasons of a candidate with which nothing is wrong; their messages tell where it is."""
@@ -154,6 +159,21 @@ REASONS: tuple[ReasonDoc, ...] = (
         "SplitLimited",
         "Stable revision and candidate have different ports or differ in TLS, so no split is possible.",
         "Nothing: the candidate receives all requests once it is ready. For a canary, keep the port.",
+    ),
+    ReasonDoc(ROUTED, "RouteAccepted", "The gateway of spec.route serves the route.", "Nothing."),
+    ReasonDoc(
+        ROUTE_NOT_ACCEPTED,
+        "RouteAccepted, Reconciling, Progressing",
+        "The gateway of spec.route does not serve the route; the message tells what it says. A canary waits.",
+        "Correct what the message names: the Gateway, its listener's allowedRoutes, or spec.route. The Service inside "
+        "the cluster is not affected.",
+    ),
+    ReasonDoc(
+        GATEWAY_API_MISSING,
+        "RouteAccepted, Reconciling, Progressing",
+        "spec.route is set, but the cluster has no Gateway API. A canary waits; other strategies go on.",
+        "Install the Gateway API (standard channel) and a gateway, or remove spec.route. The operator finds it at its "
+        "next resync.",
     ),
     ReasonDoc(
         WAITING_FOR_GATES,

@@ -24,6 +24,7 @@ from perennial.api.modeldeployment.access import Access, ServiceOptions, Tls
 from perennial.api.modeldeployment.capture import Capture
 from perennial.api.modeldeployment.models import ExtraModel, ModelImage
 from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry, Revision, Rollout
+from perennial.api.modeldeployment.route import Route
 from perennial.api.modeldeployment.runtime import Runtime
 from perennial.api.modeldeployment.scaling import AutoscalingMetric, Replicas, ScalingBehavior
 
@@ -73,6 +74,10 @@ class ModelDeploymentSpec(PodExtras):
                 "read-only; set only one",
             ),
             Rule(
+                rule="!has(self.rollout) || !has(self.rollout.headers) || has(self.route)",
+                message="rollout.headers need a gateway that reads them: set route, or remove rollout.headers",
+            ),
+            Rule(
                 rule="!(has(self.tls) && has(self.capture))",
                 message="capture cannot read requests that are encrypted by tls; set only one of them",
             ),
@@ -119,6 +124,11 @@ class ModelDeploymentSpec(PodExtras):
         description="Seconds that a pod may take to finish open requests after it was asked to stop: on scale-down, "
         "drain, preemption, and after rollout.keepPrevious. Servers that stream long answers need minutes. Unset: 45.",
     )
+    route: Route | None = Field(
+        None,
+        description="Gateway through which requests reach the model, by an HTTPRoute that the operator makes. A canary "
+        "then divides the requests exactly by the weights of its steps. Needs the Gateway API in the cluster.",
+    )
     service: ServiceOptions | None = Field(None, description="The Service in front of the pods.")
     tls: Tls | None = Field(
         None,
@@ -136,7 +146,11 @@ class ModelDeploymentStatus(BaseStatus):
         None,
         description="Pending, Progressing, Stable or Failed: a summary for people. Programs should read conditions.",
     )
-    url: Text | None = Field(None, description="Address for predictions inside the cluster.")
+    url: Text | None = Field(
+        None,
+        description="Address for predictions: of the first host name of spec.route once its gateway has accepted the "
+        "route, otherwise that inside the cluster.",
+    )
     replicas: int = Field(0, description="Number of pods of the stable revision.")
     ready_replicas: int = Field(0, description="Number of ready pods.")
     selector: Text | None = Field(

@@ -13,16 +13,21 @@ from perennial.api.common.base import (
     ShortText,
     Text,
     Timestamp,
+    list_map,
     rules,
 )
 from perennial.api.modeldeployment.gates import GateResult, Gates, GateStatuses
+from perennial.api.modeldeployment.route import HeaderMatch
 
 
 class Step(Model):
     """One step of a canary."""
 
     weight: int = Field(
-        ge=1, le=99, description="Percentage of the requests that the candidate receives, as far as the pods allow."
+        ge=1,
+        le=99,
+        description="Percentage of the requests that the candidate receives: exactly with spec.route, otherwise as "
+        "far as the pods allow.",
     )
     hold: Duration | None = Field(
         None,
@@ -43,6 +48,10 @@ class Rollout(Model):
             Rule(
                 rule="self.strategy == 'Canary' || !has(self.steps)",
                 message="steps belong to a canary: set strategy: Canary, or remove steps",
+            ),
+            Rule(
+                rule="self.strategy == 'Canary' || !has(self.headers)",
+                message="headers belong to a canary: set strategy: Canary, or remove headers",
             ),
             Rule(
                 rule="!has(self.steps) || (self.steps.map(item, item.weight).isSorted() && "
@@ -77,8 +86,15 @@ class Rollout(Model):
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20)] | None = Field(
         None,
         description="Steps of a canary, with growing weights. After the last one the new revision receives all "
-        "traffic. Unset with Canary: 10, 25 and 50 percent for 5 minutes each. Without a gateway the weight is "
+        "traffic. Unset with Canary: 10, 25 and 50 percent for 5 minutes each. Without spec.route the weight is "
         "approximated by the numbers of pods: status.candidate.reachedWeight tells what they give.",
+    )
+    headers: (
+        Annotated[tuple[HeaderMatch, ...], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))] | None
+    ) = Field(
+        None,
+        description="Canary with spec.route: requests with all of these headers go to the candidate during all steps, "
+        "besides its share of the others. For testers, or to compare groups of users (A/B).",
     )
     progress_deadline_seconds: int = Field(
         600,
@@ -155,7 +171,9 @@ class Candidate(Revision):
         None, description="Canary: percentage of the requests that it should receive now; 100 after the last step."
     )
     reached_weight: int | None = Field(
-        None, description="Canary: percentage of the requests that it receives by the share of its ready pods."
+        None,
+        description="Canary: percentage of the requests that it receives by its weight in the route that the "
+        "gateway has taken up, or without spec.route by the share of its ready pods.",
     )
     step: int | None = Field(None, description="Canary: number of the present step, from 1. Unset before the first.")
 

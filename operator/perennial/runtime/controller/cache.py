@@ -55,6 +55,7 @@ class Cache:
         self._named: dict[Key, tuple[Key, ...]] = {}
         self._naming: defaultdict[Key, set[Key]] = defaultdict(set)
         self._gone: dict[str, int | None] = {}
+        self._absent: set[str] = set()
 
     # Reading.
 
@@ -92,7 +93,18 @@ class Cache:
         known = self._shelves[kind.kind].objects.get((metadata.get("namespace", ""), metadata["name"]))
         return self._is_newer(metadata, known)
 
+    def serves(self, kind: Kind) -> bool:
+        """Tell whether the API server had this kind when it was last listed."""
+        return kind.kind not in self._absent
+
     # Writing.
+
+    def note_served(self, kind: Kind, *, served: bool) -> bool:
+        """Remember whether the API server has a kind; tell whether that is news."""
+        if served is self.serves(kind):
+            return False
+        (self._absent.discard if served else self._absent.add)(kind.kind)
+        return True
 
     def put(self, kind: Kind, raw: Raw) -> frozenset[Key]:
         """Store an object unless the cache has this or a newer version; return the keys to reconcile."""

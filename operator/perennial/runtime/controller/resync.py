@@ -9,7 +9,7 @@ from random import uniform
 
 from perennial.adapters.cluster import Cluster
 from perennial.adapters.errors import ApiError
-from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL, Kind
+from perennial.core.kinds import OPTIONAL, RESOURCES, WATCHED_BY_LABEL, Kind
 from perennial.core.labels import KIND_LABEL
 from perennial.runtime.controller.engine import Engine
 
@@ -33,13 +33,18 @@ class Resync:
         *,
         every: float,
         on_done: Callable[[float], None],
+        on_served: Callable[[], None] = lambda: None,
     ) -> None:
-        """`every` is the period in seconds; `on_done` is called with the Unix time of each complete list."""
+        """`every` is the period in seconds; `on_done` is called with the Unix time of each complete list.
+
+        `on_served` is called when the API server has a kind that it did not have before.
+        """
         self._cluster = cluster
         self._engine = engine
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._every = every
         self._on_done = on_done
+        self._on_served = on_served
 
     async def first(self) -> None:
         """Fill the cache; retry until the API server is available.
@@ -97,5 +102,13 @@ class Resync:
                     "CRDs "
                     "(helm upgrade --install, or kubectl apply --server-side -f crds/), then start again"
                 ) from error
+            if error.not_found and kind in OPTIONAL:
+                if self._engine.cache.note_served(kind, served=False):
+                    _log.info("the API server does not serve %s.%s", kind.plural, kind.group)
+                self._engine.end_list(kind, namespace, set(), "")
+                return
             raise
+        if self._engine.cache.note_served(kind, served=True):
+            _log.info("the API server serves %s.%s now", kind.plural, kind.group)
+            self._on_served()
         self._engine.end_list(kind, namespace, present, version)

@@ -27,6 +27,10 @@ class CachedWorld:
         """Read the resources whose spec names another resource, sorted by name."""
         return self.cache.naming(kind, upstream)
 
+    def serves(self, kind: Kind) -> bool:
+        """Tell whether the API server has this kind."""
+        return self.cache.serves(kind)
+
     def answer(self, read: Poll[AnswerT]) -> AnswerT | None:
         """Newest answer to a read; None before there is one."""
         return self.poller.answer(read)

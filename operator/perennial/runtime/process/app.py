@@ -20,7 +20,7 @@ from perennial.adapters.connection import Connection
 from perennial.adapters.errors import ClusterConfigError
 from perennial.adapters.limiter import TokenBucket
 from perennial.core.decision import Controller
-from perennial.core.kinds import RESOURCES, WATCHED_BY_LABEL
+from perennial.core.kinds import OPTIONAL, RESOURCES, WATCHED_BY_LABEL
 from perennial.handlers.watch import WatchEnded, WatchPlan, run_watch
 from perennial.runtime.controller.engine import Engine
 from perennial.runtime.controller.resync import ClusterUnfit, Resync
@@ -68,6 +68,8 @@ class Operator:
         )
         self._health = Health(self._engine.queue, self._stream_paths())
         self._ready = asyncio.Event()
+        self._listed = asyncio.Event()
+        self._served = asyncio.Event()
         self._elector = Elector(
             self._cluster,
             self._leadership,
@@ -82,6 +84,7 @@ class Operator:
             self._namespaces,
             every=config.resync_seconds,
             on_done=self._metrics.last_resync.set,
+            on_served=self._served.set,
         )
         self._expose()
 
@@ -123,15 +126,32 @@ class Operator:
 
     async def _fill_then_resync(self) -> None:
         await self._resync.first()
+        self._listed.set()
         self._health.note_listed()
         self._note_progress()
         await self._resync.run()
 
     async def _watch(self) -> None:
+        """Watch what the API server has; begin again when it has a kind more, such as those of the Gateway API."""
+        await self._listed.wait()  # it tells which kinds there are
+        while True:
+            self._served.clear()
+            watching = asyncio.create_task(self._watch_served(), name="watch of the served kinds")
+            changed = asyncio.create_task(self._served.wait(), name="served kinds")
+            try:
+                await asyncio.wait((watching, changed), return_when=asyncio.FIRST_COMPLETED)
+                if watching.done():
+                    watching.result()
+                    return
+            finally:
+                await _cancel([watching, changed])
+
+    async def _watch_served(self) -> None:
         plan = WatchPlan(
             server=self._connection.server,
             session=lambda: self._connection.watch_session(self._on_stream),
             namespaces=self._namespaces,
+            kinds=tuple(kind for kind in (*RESOURCES, *WATCHED_BY_LABEL) if self._engine.cache.serves(kind)),
         )
         await run_watch(plan, self._engine, on_started=self._catch_signals)
 
@@ -183,7 +203,9 @@ class Operator:
 
     def _stream_paths(self) -> list[str]:
         namespaces: tuple[str | None, ...] = self._namespaces or (None,)
-        return [path_of(kind, item) for kind in (*RESOURCES, *WATCHED_BY_LABEL) for item in namespaces]
+        # Where an optional kind is absent, there is no stream to wait for.
+        kinds = (kind for kind in (*RESOURCES, *WATCHED_BY_LABEL) if kind not in OPTIONAL)
+        return [path_of(kind, item) for kind in kinds for item in namespaces]
 
     def _expose(self) -> None:
         """Connect the gauges that are read at scrape time."""

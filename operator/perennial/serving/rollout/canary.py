@@ -16,6 +16,7 @@ from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import moment
 from perennial.serving.rollout.gates import judge_gates
 from perennial.serving.rollout.outcome import fail, promote
+from perennial.serving.rollout.routing import is_current, route_problem, wanted_weight
 from perennial.serving.rollout.sizes import carried, size_of, total_of
 
 _FULL = 100
@@ -49,6 +50,7 @@ def _open(state: State, candidate: Candidate, waits: Problem | None, context: Co
     if controls.paused:
         said = f"ready, but paused before its first step by the annotation {PAUSE_ANNOTATION}; remove it to go on"
         return _wait(state, candidate, Problem(reasons.PAUSED, said), context)
+    waits = waits or _gateway(context)
     if waits is not None:
         return _wait(state, candidate, waits, context)
     if _others(state, candidate, context):
@@ -83,18 +85,23 @@ def _hold(
     state: State, candidate: Candidate, progress: Progress, waits: Problem | None, *, ready: bool, context: Context
 ) -> State:
     """Reach the weight of a step, hold it, and go on."""
-    controls = controls_of(context.observed.resource)
+    controls, waits = controls_of(context.observed.resource), waits or _gateway(context)
     if controls.paused:
         return _paused(state, candidate, progress, context)
     if context.health(candidate).available == 0:
         progress = progress.model_copy(update={"since": None})
-    elif progress.since is None and ready and _is_there(state, context):
+    elif progress.since is None and ready and _is_there(state, progress, context):
         progress = progress.model_copy(update={"since": context.time})
     state = replace(state, progress=progress)
     if controls.promotes(candidate) and ready:
         return _advance(state, candidate, progress.model_copy(update={"step": len(_steps(context)) - 1}), context)
     if progress.since is None:
-        return _show(state, candidate, _moving(progress, context, context.health(candidate).problem), context)
+        return _show(
+            state,
+            candidate,
+            _moving(progress, context, context.health(candidate).problem or route_problem(context)),
+            context,
+        )
     end = _end_of(progress, context)
     if waits is not None and (end is None or context.now >= end):
         return _show(state, candidate, waits, context)
@@ -139,8 +146,19 @@ def _finish(state: State, candidate: Candidate, waits: Problem | None, context: 
     return _wait(state, candidate, waits, context) if waits is not None else promote(state, candidate, context)
 
 
-def _is_there(state: State, context: Context) -> bool:
-    """Tell whether the Service splits, and the stable revision has no more pods than the step gives it."""
+def _gateway(context: Context) -> Problem | None:
+    """Find why the gateway holds a canary: what it does not serve cannot be divided."""
+    problem = route_problem(context)
+    return Problem(problem.reason, f"waiting for the gateway: {problem.message}") if problem is not None else None
+
+
+def _is_there(state: State, progress: Progress, context: Context) -> bool:
+    """Tell whether the weight is reached: the gateway has taken it up, or else the Service selects the right pods.
+
+    The stable revision has then no more pods than the step gives it.
+    """
+    if context.routed:
+        return is_current(context) and context.routed_weight(progress.name) == wanted_weight(progress, context)
     if state.stable is None or not context.observed.split:
         return False
     size = size_of(state.stable, state, context)
@@ -179,19 +197,32 @@ def _show(
 ) -> State:
     """Show where the candidate is; `keep` where it waits for a user, and not for its pods."""
     progress, steps = state.own_progress, _steps(context)
-    available = context.health(candidate).available, context.health(state.stable).available
-    passed = progress is not None and progress.step >= len(steps)
     shown = candidate.model_copy(
         update={
             "reason": problem.reason if problem is not None else None,
             "message": problem.message if problem is not None else None,
             "ready_since": candidate.ready_since if keep else None,
-            "weight": 0 if progress is None else _FULL if passed else steps[progress.step].weight,
-            "reached_weight": reached(*available) if progress is not None and context.observed.split else 0,
+            "weight": _asked(progress, context) if progress is not None else 0,
+            "reached_weight": _reached(state, candidate, context) if progress is not None else 0,
             "step": min(progress.step + 1, len(steps)) if progress is not None else None,
         }
     )
     return replace(state, candidate=shown)
+
+
+def _asked(progress: Progress, context: Context) -> int:
+    """Weight that the candidate should have now: behind one Service it takes over as it grows after the last step."""
+    passed = progress.step >= len(_steps(context))
+    return _FULL if passed and not context.routed else wanted_weight(progress, context)
+
+
+def _reached(state: State, candidate: Candidate, context: Context) -> int:
+    """Weight that the candidate has; through a gateway the last known one, until that has taken up the newest route."""
+    if context.routed:
+        return context.routed_weight(candidate.name) if is_current(context) else candidate.reached_weight or 0
+    if not context.observed.split:
+        return 0
+    return reached(context.health(candidate).available, context.health(state.stable).available)
 
 
 def _awake(state: State, moment_: datetime) -> State:

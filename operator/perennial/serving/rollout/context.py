@@ -38,6 +38,19 @@ class Context:
         """Time of the decision, as written to status."""
         return format_time(self.now)
 
+    @property
+    def routed(self) -> bool:
+        """Tell whether a gateway divides the requests."""
+        return self.observed.resource.spec.route is not None
+
+    def routed_weight(self, name: str) -> int:
+        """Weight that a revision has in the route as it was last applied, by the name of its Service; 0 if none."""
+        return self.observed.route.weight_of(name) if self.observed.route is not None else 0
+
+    def is_split(self, progress: Progress) -> bool:
+        """Tell whether the revision of a canary may receive requests: from the Service, or from a gateway."""
+        return self.observed.split or self.routed_weight(progress.name) > 0
+
     def health(self, revision: Revision | None) -> Health:
         """Health of the pods of a revision."""
         if revision is None:

@@ -20,7 +20,7 @@ def end_progress(state: State, context: Context) -> State:
         return state
     if state.stable is None or progress.hash == state.stable.hash:
         return replace(state, progress=None)
-    if progress.strategy == "Canary" and context.observed.split and not _can_carry(state, progress, context):
+    if progress.strategy == "Canary" and context.is_split(progress) and not _can_carry(state, progress, context):
         return replace(state, leaving=True)
     ended = replace(state, progress=None, leaving=False, restore=progress.total)
     # Pods of a newer candidate would take requests as long as the Service selects all revisions.

@@ -89,7 +89,7 @@ def _stable(stable: Revision, state: State, context: Context) -> Size:
         return _whole(before, known.spec.replicas if known is not None else 0, context)
     if progress.strategy == "Recreate":
         return Size(replicas.min, replicas.most, 0)
-    if not context.observed.split:
+    if not context.is_split(progress):
         return _whole(None, known.spec.replicas if known is not None else 0, context)
     return _beside_canary(stable, progress, context)
 

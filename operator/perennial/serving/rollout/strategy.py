@@ -8,6 +8,7 @@ from perennial.api.modeldeployment.rollout import Candidate, Revision
 from perennial.core.problem import Problem
 from perennial.core.waiting import UNSCHEDULABLE, waiting_problem
 from perennial.serving import reasons
+from perennial.serving.annotations import recorded_revision
 from perennial.serving.gates.jobs import has_job_gates
 from perennial.serving.rollout.arithmetic import TOLERANCE, enough, reached, split
 from perennial.serving.rollout.context import Context, State
@@ -28,7 +29,9 @@ def strategy_of(state: State, candidate: Candidate, context: Context) -> Strateg
         return progress.strategy
     asked = context.observed.resource.spec.rollout.strategy
     if asked == "Canary":
-        return "Canary" if context.shared_port(state.stable, candidate) is not None else "BlueGreen"
+        # A gateway reaches each revision by its own Service, so that the ports may differ.
+        splits = context.routed or context.shared_port(state.stable, candidate) is not None
+        return "Canary" if splits else "BlueGreen"
     if asked == "Auto":
         since = crowded_at(candidate, context)
         return "Recreate" if since is not None and context.now >= since else "BlueGreen"
@@ -50,7 +53,12 @@ def crowded_at(candidate: Revision, context: Context) -> datetime | None:
 
 
 def addressed(state: State, context: Context) -> tuple[Revision, ...]:
-    """List the revisions that need an address of their own: both of a canary, and both that a Job of a gate asks."""
+    """List the revisions that need an address of their own.
+
+    These are both of a canary, both that a Job of a gate asks, and all that a gateway may reach.
+    """
+    if context.routed:
+        return _routed(state, context)
     stable, candidate = state.stable, state.progressing
     if stable is None or candidate is None:
         return ()
@@ -61,13 +69,23 @@ def addressed(state: State, context: Context) -> tuple[Revision, ...]:
     return (stable,) if state.waiting_for_pods or state.leaving else (stable, candidate)
 
 
+def _routed(state: State, context: Context) -> tuple[Revision, ...]:
+    """List the revisions in the route, and those that come into it: their endpoints must be known before it changes."""
+    starting = None if state.waiting_for_pods else state.active_candidate
+    known = context.observed.deployment(state.progress.name) if state.leaving and state.progress is not None else None
+    leaving = recorded_revision(known, context.time) if known is not None else None
+    found = (state.stable, starting, state.previous, leaving)
+    return tuple({item.name: item for item in found if item is not None}.values())
+
+
 def split_problem(state: State, context: Context) -> Problem | None:
     """Find what keeps the requests from being split as spec.rollout.steps asks."""
     stable, candidate = state.stable, state.progressing
     rollout = context.observed.resource.spec.rollout
     if stable is None or candidate is None or rollout.strategy != "Canary":
         return None
-    if state.own_progress is None and context.shared_port(stable, candidate) is None:
+    shared = context.shared_port(stable, candidate) is not None
+    if state.own_progress is None and not context.routed and not shared:
         return Problem(
             reasons.PORTS_DIFFER,
             f"one Service cannot split the requests between {stable.name} and {candidate.name}: their ports or their "
@@ -76,7 +94,14 @@ def split_problem(state: State, context: Context) -> Problem | None:
     progress = state.own_progress
     if progress is None or progress.step >= len(rollout.walk):
         return None
-    return _too_few_pods(rollout.walk[progress.step].weight, state, context)
+    problem = _too_few_pods(rollout.walk[progress.step].weight, state, context)
+    if problem is None or not context.routed:
+        return problem
+    if not shared:
+        return None  # the Service selects the stable revision until the promotion
+    address = context.observed.resource.metadata.name
+    said = f"the gateway gives the weight, but the Service {address} spreads connections by pods: {problem.message}"
+    return Problem(problem.reason, said)
 
 
 def _too_few_pods(weight: int, state: State, context: Context) -> Problem | None:

@@ -10,7 +10,7 @@ from aiohttp import web
 from perennial.adapters.cluster import Cluster
 from perennial.adapters.connection import Connection
 from perennial.api.contract.settings import OperatorConfig
-from perennial.core.kinds import RESOURCES, TRAINING_JOB, WATCHED_BY_LABEL, Raw
+from perennial.core.kinds import HTTP_ROUTE, RESOURCES, TRAINING_JOB, WATCHED_BY_LABEL, Raw
 from perennial.runtime.controller.engine import Engine
 from perennial.runtime.controller.resync import ClusterUnfit, Resync
 from perennial.runtime.process.metrics import Metrics
@@ -91,6 +91,25 @@ async def test_missing_crds_are_named_with_the_next_step(rig: Rig) -> None:
     rig.server.script = [web.Response(status=404, text="404 page not found")]
     with pytest.raises(ClusterUnfit, match=r"trainingjobs\.perennial\.dev/v1alpha1: install the chart's CRDs"):
         await rig.resync().first()
+
+
+async def test_a_kind_that_not_every_cluster_has_may_be_absent_and_is_found_when_it_comes(rig: Rig) -> None:
+    kinds = (*RESOURCES, *WATCHED_BY_LABEL)
+    absent = web.Response(status=404, text="404 page not found")
+    rig.server.script = [absent if kind == HTTP_ROUTE else listed() for kind in kinds]
+    found: list[bool] = []
+    resync = Resync(
+        rig.cluster, rig.engine, (), every=0.01, on_done=rig.done.append, on_served=lambda: found.append(True)
+    )
+    await resync.first()
+    assert not rig.engine.cache.serves(HTTP_ROUTE)
+    assert found == []
+
+    running = asyncio.create_task(resync.run())
+    await until(lambda: len(rig.done) >= 3)
+    running.cancel()
+    assert rig.engine.cache.serves(HTTP_ROUTE)
+    assert found == [True]
 
 
 async def test_missing_permissions_are_named_with_the_next_step(rig: Rig) -> None:
