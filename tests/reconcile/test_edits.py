@@ -64,7 +64,7 @@ class Server(Cluster):
         candidate = self.status.get("candidate")
         if candidate is not None:
             said = {APPROVE_ANNOTATION: candidate["name"], APPROVED_BY_ANNOTATION: "ana"}
-            if "step" in candidate and candidate.get("reason") in {"WaitingForGates", "GateInconclusive"}:
+            if candidate.get("reason") in {"WaitingForGates", "GateInconclusive"}:
                 # No requests come here that a gate of live traffic could judge.
                 said |= {PROMOTE_ANNOTATION: candidate["name"]}
             self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}

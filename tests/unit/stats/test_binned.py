@@ -162,7 +162,9 @@ def test_counts_of_different_grids_are_not_added():
 
 VALUES = st.lists(
     st.one_of(
-        st.floats(allow_nan=True, allow_infinity=True),
+        # Squares of larger numbers overflow: such columns are compared value by value.
+        st.floats(-1e150, 1e150),
+        st.sampled_from([float("nan"), float("inf"), float("-inf")]),
         st.integers(-50, 50).map(float),
         st.floats(-3, 3),
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from math import isfinite
 
 import numpy as np
 import polars as pl
@@ -170,8 +171,10 @@ def _values(series: pl.Series) -> _Values:
 
 
 def _needs_values(reference: Binned, current: Binned) -> bool:
-    """Whether counts in cells do not suffice: few distinct values, or too many values in one cell."""
+    """Whether counts in cells do not suffice: few distinct values, too many in one cell, or sums that overflow."""
     if not (reference.size and current.size):
+        return True
+    if not all(isfinite(total) for side in (reference, current) for total in (side.mean, side.squares)):
         return True
     exact = reference.exact and current.exact
     if binned_methods.union_size(reference, current) <= CATEGORIES and not exact:

@@ -80,6 +80,12 @@ def test_columns_that_counts_cannot_tell_are_read_value_by_value(table):
     assert (found["id"], found["empty"]) == (IDS, NO_VALUES)
 
 
+def test_columns_whose_sums_overflow_are_read_value_by_value(table):
+    huge = {"huge": np.random.default_rng(0).uniform(0.1, 1.0, ROWS) * 1.5e308}
+    found = read(table(huge), table(huge))
+    assert isinstance(found["huge"].reference, Numeric)
+
+
 def test_declared_kinds_hold(table):
     found = read(table(generated(0)), table(generated(1)), types={"id": "numeric", "flag": "categorical"})
     assert isinstance(found["id"].reference, Binned)
