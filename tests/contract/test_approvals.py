@@ -1,12 +1,13 @@
 """Neither an approval nor a status can be forged: the chart's admission policies, at work in a real API server."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
-from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION
+from perennial.core.labels import APPROVAL_PREFIX, APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, CHANGED_BY_ANNOTATION
 from tests.contract.conftest import Rendered, kubectl
 from tests.contract.server import Answer, Server, dump
 from tests.support.kube import path_of
@@ -171,3 +172,101 @@ def test_an_installation_for_some_namespaces_holds_the_status_there_only(chart: 
 def test_the_policy_can_be_left_out(chart: Callable[[Any], Rendered]) -> None:
     made = chart({"approvals": {"holdToUser": False}})
     assert not [item for item in made if item["kind"] in POLICY_KINDS]
+
+
+def test_each_of_several_approvers_writes_an_entry_of_their_own(server: Server, namespace: str, policy: None) -> None:
+    assert server.create(DEPLOYMENT, namespace).ok
+    one, two = f"{APPROVAL_PREFIX}a", f"{APPROVAL_PREFIX}b"
+    for wrong in ("churn-1 bo", "churn-1", "churn-1 x ana", "ana"):
+        forged = annotate(server, namespace, "ana", **{one: wrong})
+        assert not forged.ok, wrong
+        assert '"<revision> ana"' in forged.message
+    assert annotate(server, namespace, "ana", **{one: "churn-1/0123 ana"}).ok
+    assert annotate(server, namespace, "bo s", **{two: "churn-1 bo s"}).ok
+
+    taken = annotate(server, namespace, "bo s", **{one: "churn-2 bo s"})
+    assert not taken.ok
+    assert "is the approval of another user" in taken.message
+    assert not annotate(server, namespace, "bo s", **{one: "churn-2/0123 ana"}).ok
+    assert annotate(server, namespace, "ana", **{one: "churn-2 ana", "example.com/note": "seen"}).ok
+    assert annotate(server, namespace, "cy", **{one: None}).ok, "who may update the resource withdraws"
+
+
+def test_an_approver_withdraws_only_the_own_approval(server: Server, namespace: str, policy: None, roles: None) -> None:
+    assert server.create(DEPLOYMENT, namespace).ok
+    paused = {"metadata": {"annotations": {"perennial.dev/pause": "true"}}}
+    until(lambda: patch_as(server, namespace, "apa", paused).ok, "the approver's role is in force")
+    until(lambda: patch_as(server, namespace, "ed", paused).ok, "the editor's role is in force")
+    refused = patch_as(server, namespace, "ed", {"metadata": {"annotations": {f"{APPROVAL_PREFIX}e": "churn-1 ed"}}})
+    assert "ed may not approve rollouts here" in refused.message
+    assert annotate(server, namespace, "ana", **{f"{APPROVAL_PREFIX}ana": "churn-1 ana"}).ok
+
+    def take(name: str) -> Answer:
+        return patch_as(server, namespace, "apa", {"metadata": {"annotations": {f"{APPROVAL_PREFIX}{name}": None}}})
+
+    assert "only the user who has given an approval" in take("ana").message
+    mine = {"metadata": {"annotations": {f"{APPROVAL_PREFIX}apa": "churn-1 apa"}}}
+    assert patch_as(server, namespace, "apa", mine).ok
+    assert take("apa").ok
+
+
+@pytest.fixture
+def authors(server: Server, chart: Callable[[Any], Rendered], policy: None) -> Iterator[None]:
+    """The policies that record who changes a spec, in force."""
+    kinds = (*POLICY_KINDS, "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+    made = [item for item in chart({"approvals": {"recordAuthor": True}}) if item["kind"] in kinds]
+    kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=dump(made))
+    name = server.must("POST", "/api/v1/namespaces", {"metadata": {"generateName": "contract-"}})["metadata"]["name"]
+
+    def recorded() -> bool:
+        answer = server.create(DEPLOYMENT, name, dry=True)
+        return answer.ok and CHANGED_BY_ANNOTATION in answer.body["metadata"].get("annotations", {})
+
+    until(recorded, "authors are recorded")
+    assert server.create({**DEPLOYMENT, "metadata": {"name": "f"}}, name).ok
+    tries = count()
+
+    def forged() -> Answer:
+        patch = {"metadata": {"annotations": {CHANGED_BY_ANNOTATION: f"{next(tries)} bo"}}}
+        return server.merge(MODEL_DEPLOYMENT, name, "f", patch)
+
+    until(lambda: rejected(forged()), "the record of authors is protected")
+    yield
+    others = [item for item in made if item["kind"].startswith("Mutating")]
+    kubectl(server.kubeconfig, "delete", "-f", "-", text=dump(others))
+    until(lambda: not recorded(), "authors are not recorded any more")
+    plain = [item for item in chart({}) if item["kind"] in POLICY_KINDS]
+    kubectl(server.kubeconfig, "apply", "--server-side", "-f", "-", text=dump(plain))
+    until(lambda: forged().ok, "the record of authors is free again")
+
+
+def test_it_is_recorded_who_changes_the_spec_and_nobody_can_edit_that(
+    server: Server, namespace: str, authors: None
+) -> None:
+    assert server.create(DEPLOYMENT, namespace).ok
+
+    def change(user: str, **patch: Any) -> Answer:
+        path = path_of(MODEL_DEPLOYMENT, namespace, "churn")
+        headers = {"Impersonate_User": user, "Impersonate_Group": "system:masters"}
+        return server.send("PATCH", path, patch, content="application/merge-patch+json", **headers)
+
+    def recorded() -> list[str]:
+        found = server.must("GET", path_of(MODEL_DEPLOYMENT, namespace, "churn"))
+        lines: list[str] = found["metadata"]["annotations"][CHANGED_BY_ANNOTATION].split("\n")
+        return lines[1:]  # without the administrator, who has created it
+
+    assert change("ana", spec={"replicas": {"min": 2}}).ok
+    assert change("bo s", spec={"replicas": {"min": 3}}).ok
+    assert recorded() == ["2 ana", "3 bo s"]
+    assert change("ana", spec={"replicas": {"min": 4}}).ok
+    assert change("cy", metadata={"annotations": {"example.com/note": "seen"}}).ok
+    assert recorded() == ["3 bo s", "4 ana"]
+    generation = server.must("GET", path_of(MODEL_DEPLOYMENT, namespace, "churn"))["metadata"]["generation"]
+    assert generation == 4
+
+    refused = change("ana", metadata={"annotations": {CHANGED_BY_ANNOTATION: "3 bo s"}})
+    assert "perennial.dev/changed-by is written by the API server" in refused.message
+    assert not change("ana", metadata={"annotations": {CHANGED_BY_ANNOTATION: None}}).ok
+    both = change("ana", metadata={"annotations": {CHANGED_BY_ANNOTATION: None}}, spec={"replicas": {"min": 5}})
+    assert both.ok
+    assert recorded() == ["3 bo s", "5 ana"]

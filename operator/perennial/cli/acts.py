@@ -7,23 +7,48 @@ from perennial.api.modeldeployment.rollout import Candidate
 from perennial.cli.errors import CliError
 from perennial.core.labels import (
     ABORT_ANNOTATION,
+    APPROVAL_PREFIX,
     APPROVE_ANNOTATION,
     APPROVED_BY_ANNOTATION,
+    APPROVED_DIGEST_ANNOTATION,
     PAUSE_ANNOTATION,
     PROMOTE_ANNOTATION,
     RETRY_ANNOTATION,
     RUN_NOW_ANNOTATION,
 )
+from perennial.core.names import digest_of
 from perennial.core.times import format_time
+from perennial.serving.revision import model_title
 
 Annotations = dict[str, str | None]
 """Annotations to set; None removes one."""
 
+_KEY_LENGTH = 16
+
 
 def approve(resource: ModelDeployment, revision: str | None, user: str) -> Annotations:
-    """Approve a candidate: the given revision, or the one that is being rolled out."""
+    """Approve a candidate: the given revision, or the one that is being rolled out, with its gates as shown."""
     candidate = _candidate(resource, revision)
-    return {APPROVE_ANNOTATION: candidate.name, APPROVED_BY_ANNOTATION: user}
+    seen = candidate.gates_digest
+    if resource.spec.rollout.approvals > 1:
+        key = APPROVAL_PREFIX + digest_of(user, _KEY_LENGTH)
+        return {key: f"{candidate.name}{f'/{seen}' if seen is not None else ''} {user}"}
+    pair: Annotations = {APPROVE_ANNOTATION: candidate.name, APPROVED_BY_ANNOTATION: user}
+    outdated = APPROVED_DIGEST_ANNOTATION in resource.metadata.annotations
+    return pair | ({APPROVED_DIGEST_ANNOTATION: seen} if seen is not None or outdated else {})
+
+
+def to_approve(resource: ModelDeployment, revision: str | None) -> tuple[str, ...]:
+    """List what an approval is about: the candidate, and the verdicts of its gates."""
+    candidate = _candidate(resource, revision)
+    gates = tuple(
+        f"  gate {gate.name}: {gate.verdict}: {gate.message}{_figures(gate.figures)}" for gate in candidate.gates or ()
+    )
+    return (f"{candidate.name} with {model_title(candidate)}", *(gates or ("  no gates",)))
+
+
+def _figures(figures: dict[str, str] | None) -> str:
+    return f" ({', '.join(f'{key} {value}' for key, value in figures.items())})" if figures else ""
 
 
 def pause(resource: ModelDeployment) -> Annotations:  # noqa: ARG001 - the signature of every act

@@ -204,9 +204,14 @@ def compare_command(
 
 @app.command()
 def approve(context: typer.Context, name: Deployment, revision: Revision = None) -> None:
-    """Approve the candidate of a ModelDeployment in your name."""
+    """Approve the candidate of a ModelDeployment in your name, with the gates that are printed."""
     cluster = _cluster(context)
-    _act(cluster, name, lambda resource: acts.approve(resource, revision, cluster.user()), "approved")
+
+    def act(resource: ModelDeployment) -> acts.Annotations:
+        write("\n".join(acts.to_approve(resource, revision)))
+        return acts.approve(resource, revision, cluster.user())
+
+    _act(cluster, name, act, "approved")
 
 
 @app.command()

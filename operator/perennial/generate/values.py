@@ -146,6 +146,11 @@ class Approvals(Model):
         description="Create two ValidatingAdmissionPolicies: perennial.dev/approved-by must be the user who sets it, "
         "and only the operator's ServiceAccount may write the status of the resources.",
     )
+    record_author: bool = Field(
+        False,
+        description="Create a MutatingAdmissionPolicy that records in perennial.dev/changed-by who changes the spec of "
+        "a ModelDeployment, so that nobody approves a change of their own. Needs Kubernetes 1.36 and holdToUser.",
+    )
 
 
 class PodDisruptionBudget(Model):

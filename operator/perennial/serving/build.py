@@ -163,6 +163,8 @@ def _record(state: State, context: Context) -> dict[str, str]:
         progress=state.progress,
         # A candidate that has failed and is tried again is judged again.
         gates=(state.gate_results or None) if state.progressing is not None else None,
+        asked=state.asked,
+        generation=state.generation,
         latest=latest,
     )
     return {ROLLOUT_ANNOTATION: record.model_dump_json(by_alias=True, exclude_none=True)}

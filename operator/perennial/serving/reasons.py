@@ -46,12 +46,14 @@ GATEWAY_API_MISSING = "GatewayApiMissing"
 WAITING_FOR_GATES = "WaitingForGates"
 GATE_INCONCLUSIVE = "GateInconclusive"
 GATE_FAILED = "GateFailed"
+APPROVAL_EXPIRED = "ApprovalExpired"
 
 UNRECOVERABLE = frozenset(
     {
         waiting.IMAGE_INVALID,
         COMMAND_NOT_FOUND,
         ABORTED,
+        APPROVAL_EXPIRED,
         GATE_FAILED,
         DIGEST_MISMATCH.reason,
         MANIFEST_INVALID.reason,
@@ -115,7 +117,14 @@ REASONS: tuple[ReasonDoc, ...] = (
         WAITING_FOR_APPROVAL,
         "Reconciling, Progressing",
         "A new revision is ready, and spec.rollout.approval is Manual.",
-        "Review it, then approve or abort it with the annotation that the message names.",
+        "Review it, then approve or abort it with the annotation that the message names. The message also tells who "
+        "has approved, and whose approval does not count.",
+    ),
+    ReasonDoc(
+        APPROVAL_EXPIRED,
+        "RolloutFailed, Stalled",
+        "Not enough users have approved the revision within spec.rollout.approvalExpires.",
+        "To ask again, set perennial.dev/retry; or publish a newer model, or raise approvalExpires.",
     ),
     ReasonDoc(
         PAUSED,

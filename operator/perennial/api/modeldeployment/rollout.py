@@ -66,6 +66,10 @@ class Rollout(Model):
                 "set strategy: Canary, or use other gates",
             ),
             Rule(
+                rule="self.approval == 'Manual' || self.approvals == 1 && !has(self.approvalExpires)",
+                message="approvals and approvalExpires belong to approval: Manual; set it, or remove them",
+            ),
+            Rule(
                 rule="self.strategy != 'Recreate' || !has(self.gates) || self.gates.size() == 0",
                 message="gates compare with a stable revision that serves, which Recreate stops first: choose another "
                 "strategy, or remove gates",
@@ -115,7 +119,19 @@ class Rollout(Model):
         "step, before it receives all traffic; Recreate asks before it stops the stable revision. The first revision "
         "needs no approval.",
     )
-
+    approvals: int = Field(
+        1,
+        ge=1,
+        le=5,
+        description="Number of different users who must approve, with approval: Manual. With more than one, each adds "
+        "an annotation of their own, approve.perennial.dev/<any name>: <revision> <user name>. Who has changed the "
+        "spec since the last promotion does not count, if the installation records that (approvals.recordAuthor).",
+    )
+    approval_expires: Duration | None = Field(
+        None,
+        description="Time after which a candidate that waits for approval has failed. It begins again after a pause "
+        "and when the candidate was not ready. Unset: it waits forever.",
+    )
     gates: Gates = Field(
         (),
         description="What a ready candidate must show before it is promoted, and before each further step of a canary. "
@@ -147,8 +163,19 @@ class Revision(Model):
 class Approval(Model):
     """Who approved a revision."""
 
-    by: ShortText = Field(description="User name, from the annotation perennial.dev/approved-by.")
+    by: ShortText = Field(description="User name, from the annotation. Of several the first one in alphabetical order.")
+    also_by: Annotated[tuple[ShortText, ...], Field(max_length=15)] | None = Field(
+        None, description="Further users who had approved."
+    )
     time: Timestamp = Field(description="When the revision was promoted.")
+    digest: ShortText | None = Field(
+        None, description="What the approvers say they have seen: status.candidate.gatesDigest. Unset: they do not say."
+    )
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """All who had approved."""
+        return (self.by, *(self.also_by or ()))
 
 
 class Candidate(Revision):
@@ -164,6 +191,12 @@ class Candidate(Revision):
     reason: Reason | None = Field(None, description="Reason for which it waits or failed.")
     message: Message | None = Field(None, description="Why it waits or failed, and what to do next.")
     gates: GateStatuses | None = Field(None, description="Verdicts of the gates, by name.")
+    gates_digest: ShortText | None = Field(
+        None,
+        description="While it waits for approval: digest of its gates with limits, verdicts and figures. Figures of "
+        "live traffic and of a DriftMonitor are left out, since they change all the time. An approval that names "
+        "another digest does not count.",
+    )
     retry: ShortText | None = Field(
         None, description="Value of the annotation perennial.dev/retry when the rollout failed; another value retries."
     )
@@ -210,6 +243,13 @@ class Progress(Model):
     """Pods that served when it began."""
 
 
+class Asked(Model):
+    """Since when a candidate waits for approval."""
+
+    hash: ShortText
+    since: Timestamp
+
+
 class RolloutRecord(Model):
     """What decisions about a rollout need to know, kept in an annotation of the Service."""
 
@@ -219,5 +259,8 @@ class RolloutRecord(Model):
     progress: Progress | None = None
     gates: Annotated[tuple[GateResult, ...], Field(max_length=16)] | None = None
     """Verdicts of Jobs about the present candidate: they outlive the Jobs."""
+    asked: Asked | None = None
+    generation: int | None = None
+    """Generation of the spec when the stable revision was promoted, if it is recorded who changes the spec."""
     latest: HistoryEntry | None = None
     """Newest entry of the history."""

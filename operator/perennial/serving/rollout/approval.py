@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Approval, Candidate, Revision
-from perennial.core.conditions import READY, find
+from perennial.core.conditions import READY, find, shorten
 from perennial.core.decision import EventNote
 from perennial.core.labels import (
     ABORT_ANNOTATION,
+    APPROVAL_PREFIX,
     APPROVE_ANNOTATION,
     APPROVED_BY_ANNOTATION,
     PAUSE_ANNOTATION,
@@ -20,6 +21,7 @@ from perennial.core.labels import (
 )
 from perennial.core.waiting import clean
 from perennial.serving import reasons
+from perennial.serving.rollout.approvers import LONGEST, Count, count, digest_to_approve
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, history_entry
 
 
@@ -74,39 +76,55 @@ def hold_promotion(state: State, candidate: Candidate, context: Context, *, is_:
         context: what was observed.
         is_: what the candidate is, for the message.
     """
-    resource, controls = context.observed.resource, controls_of(context.observed.resource)
-    since = candidate.ready_since or context.time
-    if controls.paused:
-        reason, message = (
-            reasons.PAUSED,
-            f"{is_}, but paused by the annotation {PAUSE_ANNOTATION}; remove it to promote",
-        )
-    elif resource.spec.rollout.approval == "Automatic" or state.stable is None or controls.approves(candidate):
+    resource = context.observed.resource
+    held = candidate.model_copy(update={"ready_since": candidate.ready_since or context.time})
+    if controls_of(resource).paused:
+        said = f"{is_}, but paused by the annotation {PAUSE_ANNOTATION}; remove it to promote"
+        return held.model_copy(update={"reason": reasons.PAUSED, "message": said})
+    if not _needs_approval(state, context):
         return None
-    else:
-        reason = reasons.WAITING_FOR_APPROVAL
-        message = f"{is_}, and waiting for approval: {how_to_approve(resource, candidate)}"
-    return candidate.model_copy(update={"ready_since": since, "reason": reason, "message": message})
+    given = count(state, candidate, context)
+    if given.enough:
+        return None
+    return held.model_copy(
+        update={
+            "reason": reasons.WAITING_FOR_APPROVAL,
+            "message": shorten(f"{is_}, {_what_is_missing(given, resource, candidate)}"),
+            "gates_digest": digest_to_approve(candidate, resource),
+        }
+    )
+
+
+def _what_is_missing(given: Count, resource: ModelDeployment, candidate: Candidate) -> str:
+    """Tell what approvals are missing, how to give one, and why those that are there do not count."""
+    missing = given.needed - len(given.by)
+    by = f"approved by {', '.join(given.by)}, " if given.by else ""
+    users = "" if given.needed == 1 else f" by {missing} more user{'s' if missing > 1 else ''}"
+    void = f". Does not count: {'; '.join(given.void)}" if given.void else ""
+    return f"{by}and waiting for approval{users}: {how_to_approve(resource, candidate)}{void}"
+
+
+def _needs_approval(state: State, context: Context) -> bool:
+    return context.observed.resource.spec.rollout.approval == "Manual" and state.stable is not None
 
 
 def approval_of(state: State, candidate: Candidate, context: Context) -> Approval | None:
     """Who approved the candidate; None where no approval is needed."""
-    controls = controls_of(context.observed.resource)
-    asked = context.observed.resource.spec.rollout.approval == "Manual" and state.stable is not None
-    if not asked or controls.approved_by is None or not controls.approves(candidate):
+    given = count(state, candidate, context)
+    if not _needs_approval(state, context) or not given.enough:
         return None
-    return Approval(by=controls.approved_by, time=context.time)
+    first, *others = given.by
+    return Approval(by=first, also_by=tuple(others[:_MOST_NAMES]) or None, time=context.time, digest=given.digest)
 
 
-_LONGEST = 253
+_MOST_NAMES = 15
+"""Further users whose approval is recorded."""
 
 
 @dataclass(frozen=True)
 class Controls:
     """Manual control, from annotations. Untrusted text: compared and cleaned, never executed."""
 
-    approved: str | None = None
-    approved_by: str | None = None
     paused: bool = False
     aborted: str | None = None
     retry: str | None = None
@@ -115,10 +133,6 @@ class Controls:
     def promotes(self, revision: Revision) -> bool:
         """Tell whether this revision is to skip the rest of its steps."""
         return self.promoted == revision.name
-
-    def approves(self, revision: Revision) -> bool:
-        """Tell whether this revision is approved, and by whom is recorded."""
-        return self.approved == revision.name and self.approved_by is not None
 
     def retries(self, revision: Revision) -> str | None:
         """Value of the retry annotation if it names this revision, possibly followed by `/` and any text."""
@@ -133,8 +147,6 @@ def controls_of(resource: ModelDeployment) -> Controls:
     """Read the annotations."""
     said = resource.metadata.annotations
     return Controls(
-        approved=_text(said.get(APPROVE_ANNOTATION)),
-        approved_by=_text(said.get(APPROVED_BY_ANNOTATION)),
         paused=said.get(PAUSE_ANNOTATION, "").strip().lower() == "true",
         aborted=_text(said.get(ABORT_ANNOTATION)),
         retry=_text(said.get(RETRY_ANNOTATION)),
@@ -145,11 +157,11 @@ def controls_of(resource: ModelDeployment) -> Controls:
 def how_to_approve(resource: ModelDeployment, revision: Revision) -> str:
     """Command that approves a revision."""
     meta = resource.metadata
-    return (
-        f"kubectl annotate modeldeployment -n {meta.namespace} {meta.name} --overwrite "
-        f"{APPROVE_ANNOTATION}={revision.name} {APPROVED_BY_ANNOTATION}=<your user name>"
-    )
+    command = f"kubectl annotate modeldeployment -n {meta.namespace} {meta.name} --overwrite "
+    if resource.spec.rollout.approvals > 1:
+        return f"{command}{APPROVAL_PREFIX}<a short name of yours>='{revision.name} <your user name>'"
+    return f"{command}{APPROVE_ANNOTATION}={revision.name} {APPROVED_BY_ANNOTATION}=<your user name>"
 
 
 def _text(value: str | None) -> str | None:
-    return clean(value, _LONGEST) or None if value is not None else None
+    return clean(value, LONGEST) or None if value is not None else None

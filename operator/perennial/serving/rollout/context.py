@@ -6,7 +6,7 @@ from typing import Literal
 
 from perennial.api.kubernetes import PodSpec
 from perennial.api.modeldeployment.gates import GateResult
-from perennial.api.modeldeployment.rollout import Approval, Candidate, HistoryEntry, Progress, Revision
+from perennial.api.modeldeployment.rollout import Approval, Asked, Candidate, HistoryEntry, Progress, Revision
 from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
@@ -117,6 +117,10 @@ class State:
     """Pods that the stable revision had before this rollout, which ends now."""
     gate_results: tuple[GateResult, ...] = ()
     """Verdicts of Jobs about the present candidate."""
+    asked: Asked | None = None
+    """Since when the candidate waits for approval, if that expires."""
+    generation: int | None = None
+    """Generation of the spec when the stable revision was promoted; None: not recorded."""
     wake: datetime | None = None
     """When the passing of time changes the decision: the end of a hold, for example."""
 

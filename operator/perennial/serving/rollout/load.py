@@ -31,6 +31,8 @@ def load(state: State, context: Context) -> State:
         history=status.history,
         progress=record.progress,
         gate_results=record.gates or (),
+        asked=record.asked,
+        generation=record.generation,
     )
     return _with_latest(loaded, record.latest)
 
@@ -100,7 +102,8 @@ def _unassigned(taken: Set[str], expected: tuple[Revision | None, ...], context:
 
 def _confirmed(known: Candidate, origin: Revision, stable: Revision | None, context: Context) -> Candidate:
     """Take the progress of a candidate from status, and what it is from its origin."""
-    confirmed = known.model_copy(update=origin.model_dump(exclude={"since"}))
+    # What is to be approved is told anew by each decision that asks for it.
+    confirmed = known.model_copy(update=origin.model_dump(exclude={"since"}) | {"gates_digest": None})
     # Beside a stable revision a failure is recorded with it. The Deployment of an unrecoverable one is deleted.
     deployed = context.observed.deployment(origin.name) is not None
     if known.phase == "Failed" and (stable is not None or (deployed and known.reason in reasons.UNRECOVERABLE)):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from perennial.api.modeldeployment.rollout import Approval, Candidate, Revision
 from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
+from perennial.core.labels import CHANGED_BY_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.serving.revision import model_title
 from perennial.serving.rollout.approval import approval_of, controls_of
@@ -17,7 +18,9 @@ def promote(state: State, candidate: Candidate, context: Context) -> State:
     previous = state.stable.model_copy(update={"since": context.time}) if state.stable else None
     approval = approval_of(state, candidate, context)
     note = promotion_note(stable, approval)
+    meta = context.observed.resource.metadata
     return State(
+        generation=meta.generation if CHANGED_BY_ANNOTATION in meta.annotations else None,
         stable=stable,
         candidate=None,
         previous=previous,
@@ -28,7 +31,7 @@ def promote(state: State, candidate: Candidate, context: Context) -> State:
 
 def promotion_note(stable: Revision, approval: Approval | None) -> EventNote:
     """Build the Event of a promotion."""
-    said = f", approved by {approval.by}" if approval else ""
+    said = f", approved by {', '.join(approval.users)}" if approval else ""
     return EventNote("Normal", "Promoted", f"{stable.name} serves {model_title(stable)}{said}")
 
 

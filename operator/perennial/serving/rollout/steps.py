@@ -19,6 +19,7 @@ from perennial.serving.rollout.canary import walk
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import deadline_exceeded, deadline_of, previous_expiry
 from perennial.serving.rollout.ending import end_progress
+from perennial.serving.rollout.expiry import expire
 from perennial.serving.rollout.gates import judge_gates, waiting_for_gate
 from perennial.serving.rollout.load import load
 from perennial.serving.rollout.outcome import fail, promote
@@ -38,6 +39,7 @@ def next_state(context: Context) -> State:
         select_candidate,
         end_progress,
         _evaluate,
+        expire,
         end_progress,
         _remove_previous,
     )
