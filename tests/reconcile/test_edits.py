@@ -20,11 +20,18 @@ from perennial.api.contract.settings import PodRules, Prometheus
 from perennial.api.modeldeployment.gates import Gate
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import Raw
-from perennial.core.labels import APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PROMOTE_ANNOTATION, ROLLOUT_ANNOTATION
+from perennial.core.labels import (
+    APPROVAL_PREFIX,
+    APPROVE_ANNOTATION,
+    APPROVED_BY_ANNOTATION,
+    PROMOTE_ANNOTATION,
+    ROLLOUT_ANNOTATION,
+)
 from perennial.core.reads import Measurement
 from perennial.generate.structural import Schema, structural
 from tests.support.builders import model_deployment
 from tests.unit.serving.cluster import CONFIG, Cluster
+from tests.unit.serving.rollout.test_gateway import answer
 from tests.unit.serving.rollout.test_job_gates import end
 
 FILE = Path(__file__).parent / "data" / "modeldeployment-edits.yaml"
@@ -60,10 +67,11 @@ class Server(Cluster):
         self.store.update({**self.resource, "spec": spec})
 
     def approve(self) -> None:
-        """Let a person approve what waits for that."""
+        """Let two people approve what waits for that."""
         candidate = self.status.get("candidate")
         if candidate is not None:
             said = {APPROVE_ANNOTATION: candidate["name"], APPROVED_BY_ANNOTATION: "ana"}
+            said |= {f"{APPROVAL_PREFIX}bo": f"{candidate['name']} bo"}
             if candidate.get("reason") in {"WaitingForGates", "GateInconclusive"}:
                 # No requests come here that a gate of live traffic could judge.
                 said |= {PROMOTE_ANNOTATION: candidate["name"]}
@@ -74,6 +82,12 @@ class Server(Cluster):
         reads = self.last.reads if self.last is not None else ()
         passing = Measurement(self.now, 0.5, known=self.now, began=self.now)
         self.store.answers = dict.fromkeys((read.address for read in reads), passing)
+
+    def accept(self) -> None:
+        """Let the gateway take up the route."""
+        if self.names("HTTPRoute"):
+            asked = self.resource["spec"].get("route", {}).get("gateway", {})
+            answer(self, **{key: asked[key] for key in ("namespace", "sectionName") if key in asked})
 
     def judge(self) -> None:
         """Let the Jobs of all gates find that the candidate is as good as the stable revision."""
@@ -88,6 +102,7 @@ class Server(Cluster):
             for name in self.names("Deployment"):
                 self.set_ready(name)
             self.answer()
+            self.accept()
             self.judge()
             self.approve()
             self.settle()
