@@ -83,6 +83,7 @@ def test_the_table_grants_what_the_code_needs_and_nothing_more() -> None:
         kinds.AUTOSCALER,
         kinds.NETWORK_POLICY,
         kinds.SERVICE,
+        kinds.HTTP_ROUTE,
     }
     assert granted(rbac.OPERATOR) == needed()
     assert granted(rbac.LEADER_ELECTION) == {(LEASE.group, LEASE.plural, verb) for verb in ("get", "create", "update")}
