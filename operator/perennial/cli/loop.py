@@ -1,6 +1,5 @@
 """The loop of a model as a tree: monitor and verdict, run with attempt and pods, artifact, revisions."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from perennial.api.common.status import BaseStatus
@@ -14,13 +13,11 @@ from perennial.api.trainingjob.resource import TrainingJob
 from perennial.api.trainingjob.status import CurrentRun
 from perennial.cli.nodes import Node, State
 from perennial.cli.snapshot import AnyResource, Snapshot
+from perennial.cli.words import pairs, short_digest
 from perennial.core.conditions import READY, RECONCILING, STALLED, find
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Key
 from perennial.core.labels import JOB_NAME_LABEL, REVISION_LABEL
 from perennial.core.times import parse_time
-
-_DIGEST = 19
-"""Characters of a digest that are shown: `sha256:` and twelve digits."""
 
 
 def loops(snapshot: Snapshot, now: datetime) -> tuple[Node, ...]:
@@ -120,9 +117,9 @@ def _training(resource: TrainingJob, key: Key, snapshot: Snapshot, now: datetime
         (
             Node(
                 "artifact",
-                artifact.digest[:_DIGEST],
+                short_digest(artifact.digest),
                 "ok",
-                _joined(f"run {artifact.run}", _ago(artifact.time, now), _pairs(artifact.metrics)),
+                _joined(f"run {artifact.run}", _ago(artifact.time, now), pairs(artifact.metrics)),
             ),
         )
         if artifact is not None
@@ -259,11 +256,7 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _model(digest: str, run: str | None) -> str:
-    return f"run {run}" if run else digest[:_DIGEST]
-
-
-def _pairs(values: dict[str, str] | None) -> str:
-    return " ".join(f"{name}={value}" for name, value in list((values or {}).items())[:4])
+    return f"run {run}" if run else short_digest(digest)
 
 
 def _joined(*parts: str) -> str:
@@ -284,8 +277,3 @@ def _span(seconds: int) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def phases(nodes: Iterable[Node]) -> set[State]:
-    """All states in some trees, for the exit status of a command."""
-    return {state for node in nodes for state in ({node.state} | phases(node.children))}

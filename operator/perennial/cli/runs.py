@@ -1,6 +1,6 @@
 """Runs of a TrainingJob: a table, and two of them side by side."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -8,8 +8,7 @@ from typing import Any
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.api.trainingjob.status import RunRecord
 from perennial.cli.errors import CliError
-
-_DIGEST = 19
+from perennial.cli.words import pairs, short_digest
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def run_rows(resource: TrainingJob) -> list[dict[str, str]]:
                 "trigger": current.trigger.kind,
                 "started": current.start_time,
                 "attempts": str(current.attempt + 1),
-                "metrics": _pairs(current.progress.metrics if current.progress else None),
+                "metrics": pairs(current.progress.metrics if current.progress else None),
                 "artifact": "",
             }
         )
@@ -50,15 +49,11 @@ def run_rows(resource: TrainingJob) -> list[dict[str, str]]:
             "trigger": run.trigger.kind,
             "started": run.start_time,
             "attempts": str(run.attempts),
-            "metrics": _pairs(run.metrics),
-            "artifact": (run.artifact_digest or "")[:_DIGEST],
+            "metrics": pairs(run.metrics),
+            "artifact": short_digest(run.artifact_digest),
         }
         for run in resource.status.runs
     ]
-
-
-def _pairs(values: Mapping[str, str] | None) -> str:
-    return " ".join(f"{name}={value}" for name, value in list((values or {}).items())[:4])
 
 
 def find_run(text: str, jobs: tuple[TrainingJob, ...]) -> RunRecord:
