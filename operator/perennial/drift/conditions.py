@@ -64,6 +64,8 @@ def find_problem(observed: Observed) -> Problem | None:
             reasons.TARGET_NOT_FOUND,
             f"spec.target.modelDeployment: ModelDeployment {name} not found in this namespace; create it",
         )
+    if target.model is None and observed.resource.spec.target.revision == "Candidate":
+        return Problem(reasons.NO_CANDIDATE, f"no candidate of ModelDeployment {name} answers requests now; waiting")
     if target.model is None:
         return Problem(
             reasons.TARGET_NOT_READY,
@@ -100,6 +102,8 @@ def conditions_of(context: Context) -> tuple[Wanted, ...]:
 def _ready(context: Context) -> tuple[Wanted, ...]:
     """Build Ready and, with it, Reconciling or Stalled."""
     problem, run = context.problem, context.history.last_run
+    if problem is not None and problem.reason == reasons.NO_CANDIDATE:
+        return ready(problem.reason, problem.message)
     if problem is not None:
         return (stalled if problem.fatal else reconciling)(problem.reason, problem.message)
     if run is not None and run.result == "Failed":

@@ -30,8 +30,14 @@ class _TargetSpec(Model):
     capture: _Capture | None = None
 
 
+class _Candidate(ServedModel):
+    phase: ShortText = ""
+    step: int | None = None
+
+
 class _TargetStatus(Model):
     stable: ServedModel | None = None
+    candidate: _Candidate | None = None
 
 
 class _Target(Resource):
@@ -46,7 +52,8 @@ class Target:
     capture: str | None = None
     """URI of captured requests. None: capture is disabled."""
     model: ServedModel | None = None
-    """Its stable model. None: it serves none, or its status cannot be parsed."""
+    """The model to monitor: the stable one, or the candidate of a canary. None: there is none, or its status cannot be
+    parsed."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,16 @@ def _target(resource: DriftMonitor, world: World) -> Target | None:
         read = _Target.model_validate(raw)
     except ValidationError:  # edited by hand, or written by another release
         return Target()
-    return Target(read.spec.capture.uri if read.spec.capture else None, read.status.stable)
+    capture = read.spec.capture.uri if read.spec.capture else None
+    return Target(capture, read.status.stable if resource.spec.target.revision == "Stable" else _answering(read))
+
+
+def _answering(target: _Target) -> ServedModel | None:
+    """Find the candidate of a canary that answers requests."""
+    candidate = target.status.candidate
+    if candidate is None or candidate.phase != "Progressing" or candidate.step is None:
+        return None
+    return ServedModel(uri=candidate.uri, digest=candidate.digest, run=candidate.run)
 
 
 class _NamedTarget(Model):

@@ -14,6 +14,7 @@ NEW_MODEL = "NewModel"
 NOT_ALLOWED = "NotAllowed"
 TARGET_NOT_FOUND = "TargetNotFound"
 TARGET_NOT_READY = "TargetNotReady"
+NO_CANDIDATE = "NoCandidate"
 CAPTURE_NOT_ENABLED = "CaptureNotEnabled"
 REFERENCE_UNKNOWN = "ReferenceUnknown"
 COMPARISON_FAILED = "ComparisonFailed"
@@ -96,6 +97,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Reconciling",
         "The ModelDeployment does not exist.",
         "Create it, or create a DriftMonitor for another.",
+    ),
+    ReasonDoc(
+        NO_CANDIDATE,
+        "Ready",
+        "target.revision is Candidate, and no candidate of a canary answers requests.",
+        "Nothing: comparisons run during the steps of the next canary.",
     ),
     ReasonDoc(TARGET_NOT_READY, "Reconciling", "The ModelDeployment serves no model yet.", "See its conditions."),
     ReasonDoc(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, ValidationError
 
 from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
+from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.gateway import HTTPRoute
 from perennial.api.kubernetes import Deployment, Job, Pod
 from perennial.api.modeldeployment.models import OciUri
@@ -17,6 +18,7 @@ from perennial.core.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    DRIFT_MONITOR,
     HTTP_ROUTE,
     JOB,
     MODEL_DEPLOYMENT,
@@ -92,6 +94,8 @@ class Observed:
     """The cluster has HTTPRoutes."""
     record: RolloutRecord | None = None
     """What the Service, or else the PodDisruptionBudget, records of the rollout."""
+    monitors: tuple[DriftMonitor, ...] = ()
+    """DriftMonitors that gates name, as far as they are valid."""
     answer: Answer = _no_answer
     """Newest answer to a read."""
 
@@ -150,6 +154,7 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         route=next((HTTPRoute.model_validate(raw) for raw in routes), None),
         gateway_api=world.serves(HTTP_ROUTE),
         record=next((found for raw in (*services, *budgets) if (found := _record(raw)) is not None), None),
+        monitors=_monitors(resource, world),
         answer=world.answer,
     )
 
@@ -181,12 +186,38 @@ def _upstream(resource: ModelDeployment, world: World) -> Upstream | None:
         return Upstream(None, broken=True)
 
 
+def _monitors(resource: ModelDeployment, world: World) -> tuple[DriftMonitor, ...]:
+    named = sorted({gate.drift.monitor for gate in resource.spec.rollout.gates if gate.drift is not None})
+    found = (world.get(DRIFT_MONITOR, resource.metadata.namespace, name) for name in named)
+    return tuple(monitor for raw in found if raw is not None and (monitor := _monitor(raw)) is not None)
+
+
+def _monitor(raw: Raw) -> DriftMonitor | None:
+    try:
+        return DriftMonitor.model_validate(raw)
+    except ValidationError:  # edited by hand, or written by another release
+        return None
+
+
 class _NamedModel(Model):
     training_job: Name | None = None
 
 
+class _NamedMonitor(Model):
+    monitor: Name | None = None
+
+
+class _NamedGate(Model):
+    drift: _NamedMonitor | None = None
+
+
+class _NamedRollout(Model):
+    gates: tuple[_NamedGate, ...] = ()
+
+
 class _NamedSpec(Model):
     model: _NamedModel = _NamedModel()
+    rollout: _NamedRollout = _NamedRollout()
 
 
 class _Named(Resource):
@@ -194,10 +225,11 @@ class _Named(Resource):
 
 
 def names(raw: Mapping[str, Any]) -> tuple[Key, ...]:
-    """Find the TrainingJob that a raw ModelDeployment follows; empty if the object is invalid."""
+    """Find the TrainingJob and the DriftMonitors that a raw ModelDeployment names; empty if the object is invalid."""
     try:
         read = _Named.model_validate(raw)
     except ValidationError:
         return ()
-    upstream = read.spec.model.training_job
-    return (Key(TRAINING_JOB.kind, read.metadata.namespace, upstream),) if upstream else ()
+    monitors = {gate.drift.monitor for gate in read.spec.rollout.gates if gate.drift is not None}
+    found = ((TRAINING_JOB, read.spec.model.training_job), *((DRIFT_MONITOR, name) for name in monitors))
+    return tuple(Key(kind.kind, read.metadata.namespace, name) for kind, name in found if name)

@@ -41,6 +41,11 @@ class Target(Model):
     """The ModelDeployment to monitor."""
 
     model_deployment: Name = Field(description="Name of the ModelDeployment, in the same namespace.")
+    revision: Literal["Stable", "Candidate"] = Field(
+        "Stable",
+        description="Stable: the model that serves. Candidate: the one that is being rolled out, during the steps of a "
+        "canary, for a drift gate of the ModelDeployment; in between nothing is compared.",
+    )
 
 
 class Reference(Model):
@@ -211,6 +216,11 @@ class DriftMonitorSpec(PodOptions):
                 f"self.checks.fairness.all(check, check.metric in {_DECISIONS})",
                 message="checks.fairness needs groundTruth, except for statisticalParityDifference, disparateImpact, "
                 "demographicParityGap and demographicParityRatio",
+            ),
+            Rule(
+                rule="self.target.revision != 'Candidate' || !has(self.onDrift) && has(self.current.window)",
+                message="a monitor with target.revision: Candidate compares the candidate's own requests for a gate: "
+                "remove onDrift, and set current.window instead of current.uri",
             ),
         )
     }

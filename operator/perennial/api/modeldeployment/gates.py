@@ -16,6 +16,7 @@ from perennial.api.common.base import (
     list_map,
     rules,
 )
+from perennial.api.driftmonitor.status import Finding
 from perennial.api.modeldeployment.evaluation import EvaluationGate, FairnessGate, ReplayGate
 
 Verdict = Literal["Passed", "Failed", "Inconclusive", "Pending"]
@@ -101,12 +102,26 @@ class LatencyGate(Model):
     )
 
 
+class DriftGate(Model):
+    """The newest verdict of a DriftMonitor about the candidate."""
+
+    monitor: Name = Field(
+        description="DriftMonitor in the same namespace, with target.modelDeployment set to this resource and "
+        "target.revision: Candidate. Its schedule decides how soon there is a verdict."
+    )
+    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=4)] = Field(
+        ("Drift",),
+        description="Findings that fail the candidate: Drift, Degradation, LikelyDegradation (estimated), Unfairness. "
+        "One that the monitor has not judged holds it.",
+    )
+
+
 class Gate(Model):
     """One gate."""
 
     model_config = {
         "json_schema_extra": rules(
-            exactly_one("errorRate", "latency", "prometheus", "evaluation", "fairness", "replay")
+            exactly_one("drift", "errorRate", "latency", "prometheus", "evaluation", "fairness", "replay")
         )
     }
 
@@ -123,6 +138,9 @@ class Gate(Model):
     )
     latency: LatencyGate | None = Field(
         None, description="Latency of requests, read from the metrics of the pods of both revisions."
+    )
+    drift: DriftGate | None = Field(
+        None, description="The verdict of a DriftMonitor about the candidate's own requests and predictions."
     )
     prometheus: PrometheusGate | None = Field(None, description="The result of a PromQL query.")
     evaluation: EvaluationGate | None = Field(

@@ -61,9 +61,9 @@ class Rollout(Model):
             ),
             Rule(
                 rule="self.strategy == 'Canary' || !has(self.gates) || "
-                "self.gates.all(gate, !has(gate.errorRate) && !has(gate.latency))",
-                message="errorRate and latency judge the requests that a candidate gets during the steps of a canary: "
-                "set strategy: Canary, or use other gates",
+                "self.gates.all(gate, !has(gate.errorRate) && !has(gate.latency) && !has(gate.drift))",
+                message="errorRate, latency and drift judge the requests that a candidate gets during the steps of a "
+                "canary: set strategy: Canary, or use other gates",
             ),
             Rule(
                 rule="self.approval == 'Manual' || self.approvals == 1 && !has(self.approvalExpires)",

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial.api.modeldeployment.gates import Gate, GateResult, GateStatus, LatencyGate
+from perennial.api.modeldeployment.gates import DriftGate, Gate, GateResult, GateStatus, LatencyGate
 from perennial.api.modeldeployment.rollout import Candidate, Revision
 from perennial.core.reads import Poll, QueryRead
+from perennial.core.times import moment_of
 from perennial.core.traffic import TrafficRead
+from perennial.serving.gates.drift import judge_drift
 from perennial.serving.gates.error_rate import judge_error_rate
 from perennial.serving.gates.jobs import (
     GateJob,
@@ -135,6 +137,8 @@ def _judge(gate: Gate, name: str, subject: Subject) -> Judgement:
     by_job = job_gate(gate)
     if by_job is not None:
         return _judge_by_job(by_job, _jobs_of(subject)[name], subject)
+    if gate.drift is not None:
+        return _judge_drift(gate.drift, subject)
     if gate.error_rate is not None or gate.latency is not None:
         return _judge_live(gate, subject)
     read = _query_read(gate, subject)
@@ -186,6 +190,16 @@ def _pod_reads(revision: Revision, subject: Subject) -> tuple[TrafficRead, ...]:
     hosts = [f"[{address}]" if ":" in address else address for address in addresses]
     urls = [f"http://{host}:{metrics.port}{metrics.path}" for host in hosts]
     return tuple(TrafficRead(url, POD_SECONDS, metrics.traffic, window=subject.name) for url in urls)
+
+
+def _judge_drift(gate: DriftGate, subject: Subject) -> Judgement:
+    if subject.step is None:
+        return Judgement("Inconclusive", _NO_LIVE_TRAFFIC)
+    observed, candidate = subject.observed, subject.candidate
+    monitor = next((item for item in observed.monitors if item.metadata.name == gate.monitor), None)
+    deployment = observed.deployment(candidate.name)
+    began = moment_of(deployment.metadata.creation_timestamp) if deployment is not None else None
+    return judge_drift(gate, monitor, observed.resource.metadata.name, candidate, began or subject.now)
 
 
 def _query_read(gate: Gate, subject: Subject) -> QueryRead | None:
