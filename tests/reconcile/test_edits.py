@@ -28,8 +28,9 @@ from perennial.core.labels import (
     ROLLOUT_ANNOTATION,
 )
 from perennial.core.reads import Measurement
+from perennial.core.times import format_time
 from perennial.generate.structural import Schema, structural
-from tests.support.builders import model_deployment
+from tests.support.builders import drift_monitor, model_deployment
 from tests.unit.serving.cluster import CONFIG, Cluster
 from tests.unit.serving.rollout.test_gateway import answer
 from tests.unit.serving.rollout.test_job_gates import end
@@ -95,6 +96,16 @@ class Server(Cluster):
             config = json.loads(self.live("Job", name)["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
             end(self, name, _good(config))
 
+    def watch(self) -> None:
+        """Let the DriftMonitor that the gates name find nothing about the candidate."""
+        candidate = self.status.get("candidate")
+        if candidate:
+            counts = {"driftedFeatures": 0, "comparedFeatures": 9, "referenceRows": 500, "currentRows": 500}
+            told = {"id": "churn-1", "time": format_time(self.now), "digest": candidate["digest"]}
+            verdict = {**told, **counts, "drifted": False, "unfair": False}
+            target = {"modelDeployment": "churn", "revision": "Candidate"}
+            self.store.put(drift_monitor({"lastVerdict": verdict}, target=target))
+
     def rest(self) -> None:
         """Let pods become ready and time pass until nothing is under way any more."""
         for _ in range(ROUNDS):
@@ -104,6 +115,7 @@ class Server(Cluster):
             self.answer()
             self.accept()
             self.judge()
+            self.watch()
             self.approve()
             self.settle()
             if not (self.status.get("candidate") or self.status.get("previous")):
@@ -113,7 +125,7 @@ class Server(Cluster):
     def made(self) -> dict[tuple[str, str], Raw]:
         """Return what was made, without what each life writes in its own way."""
         # The garbage collector removes the pods of a Job with it.
-        found = {key: _timeless(raw) for key, raw in self.children().items() if key[0] != "Pod"}
+        found = {key: _timeless(raw) for key, raw in self.children().items() if key[0] not in {"Pod", "DriftMonitor"}}
         for kind, name in found:
             if kind == "HorizontalPodAutoscaler":
                 # The number of pods is the autoscaler's from the first step on, and comes from the load.
