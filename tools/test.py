@@ -63,9 +63,9 @@ FAST = (
     Suite("contract", ("tests/contract",), (*API_SERVER, "helm", "kubeconform"), needs_root=True, timeout=120),
 )
 SLOW = (
-    Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=600, workers=2),
+    Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=900, workers=2),
     Suite(
-        "e2e", ("tests/e2e",), WHOLE, needs_root=True, timeout=900, workers=3, shared_cluster="PERENNIAL_E2E_CLUSTER"
+        "e2e", ("tests/e2e",), WHOLE, needs_root=True, timeout=1500, workers=3, shared_cluster="PERENNIAL_E2E_CLUSTER"
     ),
 )
 SUITES = {suite.name: suite for suite in (*FAST, *SLOW)}

@@ -136,7 +136,7 @@ def ask(address: str, times: int) -> None:
             json.dumps({"inputs": tensors}).encode(),
             {"content-type": "application/json"},
         )
-        with request.urlopen(asked, timeout=5) as answer:
+        with request.urlopen(asked, timeout=20) as answer:
             assert answer.status == 200
 
 

@@ -18,7 +18,7 @@ from prometheus_client import Counter, Histogram, start_http_server
 
 name, errors, seconds = pathlib.Path("/mnt/models/model").read_text().split()
 answered = Counter("predictions", "Predictions.", ["code"])
-durations = Histogram("prediction_seconds", "Durations.", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1))
+durations = Histogram("prediction_seconds", "Durations.", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2))
 chance = random.Random(1)
 
 class Handler(BaseHTTPRequestHandler):
@@ -52,8 +52,8 @@ METRICS = {
     "latency": [{"metric": "prediction_seconds"}],
 }
 GATES = [
-    {"initialDelay": "2m", "errorRate": {"max": "0.01", "notWorseThanStableBy": "0.01", "minRequests": 300}},
-    {"initialDelay": "2m", "latency": {"quantile": "0.9", "maxRatioToStable": "2", "minRequests": 300}},
+    {"initialDelay": "2m", "errorRate": {"max": "0.01", "notWorseThanStableBy": "0.01", "minRequests": 200}},
+    {"initialDelay": "2m", "latency": {"quantile": "0.9", "maxRatioToStable": "2", "minRequests": 200}},
 ]
 
 
@@ -102,9 +102,9 @@ async def test_gates_roll_back_errors_and_slowness_and_let_a_good_model_pass(wor
     service: Any = await world.kube.get(SERVICE, NAMESPACE, "shop")
     address = service["spec"]["clusterIP"]
     answers: Counter[str] = Counter()
-    asking = [asyncio.create_task(ask_on(address, answers)) for _ in range(4)]
+    asking = [asyncio.create_task(ask_on(address, answers)) for _ in range(8)]
 
-    for name, bad, gate in (("broken", {"errors": 0.05}, "errorRate"), ("slow", {"seconds": 0.06}, "latency")):
+    for name, bad, gate in (("broken", {"errors": 0.05}, "errorRate"), ("slow", {"seconds": 0.6}, "latency")):
         model = spec_of(world, name, **bad)["model"]
         await world.change(MODEL_DEPLOYMENT, "shop", model=model)
         wanted = model["digest"]

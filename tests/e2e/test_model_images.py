@@ -32,7 +32,7 @@ def load(site: Site, folder: Path, name: str, data: bytes) -> dict[str, str]:
 
 
 def answer(address: str) -> bytes:
-    with request.urlopen(f"http://{address}/model", timeout=5) as found:
+    with request.urlopen(f"http://{address}/model", timeout=20) as found:
         return bytes(found.read())
 
 

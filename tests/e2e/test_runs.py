@@ -115,7 +115,7 @@ async def poll(world: World, number: int) -> None:
     await within(lambda: world.kube.get(CRON_JOB, NAMESPACE, "watches-poll"), "the CronJob is there")
     for name in (f"poll-{number}-a", f"poll-{number}-b"):
         world.site.kubectl("create", "job", name, "--from=cronjob/watches-poll", namespace=NAMESPACE)
-        world.site.kubectl("wait", f"job/{name}", "--for=condition=Complete", "--timeout=90s", namespace=NAMESPACE)
+        world.site.kubectl("wait", f"job/{name}", "--for=condition=Complete", "--timeout=300s", namespace=NAMESPACE)
 
 
 async def test_new_data_starts_one_run_and_its_absence_none(world: World) -> None:

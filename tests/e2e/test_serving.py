@@ -15,7 +15,7 @@ NAMESPACE = "serving"
 
 def answer(address: str) -> str:
     """Return what the Service answers, asked from this machine."""
-    with request.urlopen(f"http://{address}/model", timeout=5) as found:
+    with request.urlopen(f"http://{address}/model", timeout=20) as found:
         return str(found.read().decode())
 
 

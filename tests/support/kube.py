@@ -139,8 +139,16 @@ class Kube:
         return name
 
 
+PATIENCE = 3
+"""Waits may take so many times as long as on a quiet machine: the tests share two cores with the cluster."""
+
+
 async def eventually(check: Callable[[], Awaitable[Any]], what: str, seconds: float = 30, pause: float = 0.1) -> Any:
-    """Return the first true answer of a check; fail with the last answer when there is none in time."""
+    """Return the first true answer of a check; fail with the last answer when there is none in time.
+
+    A wait ends as soon as the check is true, so patience costs time only where a test fails.
+    """
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     found: Any = None
     while time.monotonic() < end:

@@ -91,6 +91,9 @@ def kube_proxy(plan: Plan, node: int) -> dict[str, object]:
             "min": 0,
             "tcpEstablishedTimeout": "0s",
             "tcpCloseWaitTimeout": "0s",
+            # Under load a packet may arrive outside the window that the kernel expects; without this its answer is
+            # not translated back, and the client's connection is reset.
+            "tcpBeLiberal": True,
         },
     }
 

@@ -26,9 +26,9 @@ from tools.demo.watch import Watch
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "cancer"
 RESOURCES = ("trainingjob.yaml", "modeldeployment.yaml", "driftmonitor.yaml")
 REQUESTS = 300
-TRAINED_SECONDS = 240
-SERVING_SECONDS = 240
-VERDICT_SECONDS = 180
+TRAINED_SECONDS = 480
+SERVING_SECONDS = 480
+VERDICT_SECONDS = 360
 
 
 def claim_namespace(kubectl: Kubectl, name: str, *, fresh: bool) -> None:

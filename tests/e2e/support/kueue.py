@@ -30,7 +30,7 @@ def install_kueue(site: Site) -> None:
     site.kubectl("create", "namespace", SYSTEM, check=False)
     items = {"apiVersion": "v1", "kind": "List", "items": documents}
     site.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=items)
-    site.kubectl("rollout", "status", f"deployment/{manager}", "--timeout=180s", namespace=SYSTEM)
+    site.kubectl("rollout", "status", f"deployment/{manager}", "--timeout=400s", namespace=SYSTEM)
 
 
 def _with_program(item: dict[str, Any]) -> dict[str, Any]:

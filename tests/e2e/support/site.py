@@ -56,7 +56,7 @@ class Site:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=500,
         )
         said = done.stdout + done.stderr
         if check and done.returncode != 0:
@@ -73,7 +73,11 @@ class Site:
             aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
             config=Config(
-                s3={"addressing_style": "path"}, retries={"max_attempts": 2}, connect_timeout=3, read_timeout=10
+                s3={"addressing_style": "path"},
+                # The first uploads run while dozens of pods start: a busy node may break one off.
+                retries={"mode": "standard", "total_max_attempts": 8},
+                connect_timeout=5,
+                read_timeout=60,
             ),
         )
 
@@ -83,7 +87,7 @@ class Site:
         url = f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}/metrics"
         end = time.monotonic() + seconds
         while time.monotonic() < end:  # the Service answers for the replicas in turn
-            with request.urlopen(url, timeout=5) as answer:
+            with request.urlopen(url, timeout=20) as answer:
                 text = str(answer.read().decode())
             if "perennial_leader 1.0" in text:
                 return text
@@ -118,7 +122,7 @@ class Site:
             file.flush()
             return self.helm(
                 "upgrade", release, str(CHART), "--install", "--create-namespace", "--namespace", namespace,
-                "--values", file.name, "--wait", "--timeout", "180s", *more,
+                "--values", file.name, "--wait", "--timeout", "400s", *more,
             )  # fmt: skip
 
 
@@ -137,7 +141,7 @@ def bring_up(name: str) -> Site:
             api.load_image(name, image.archive)
         _install_storage(found)
         _install_chart(found)
-        found.kubectl("rollout", "status", "deployment/s3", "--timeout=120s", namespace=STORAGE)
+        found.kubectl("rollout", "status", "deployment/s3", "--timeout=400s", namespace=STORAGE)
         client = found.s3()
         there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
         for bucket in set(BUCKETS) - there:
