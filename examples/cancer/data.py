@@ -21,7 +21,7 @@ EARLY_ROWS = 340
 HOLDOUT = 0.3
 SEED = 7
 
-Learned = Literal["train", "later"]
+Learned = Literal["train", "later", "unlabelled"]
 Asked = Literal["holdout", "later", "both"]
 
 
@@ -42,9 +42,13 @@ def split(cohort: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def learned(name: Learned) -> pd.DataFrame:
-    """Return what the first model learns from, or what is labelled later."""
+    """Return what the first model learns from, or what is labelled later.
+
+    "unlabelled" is the later cohort as a faulty export leaves it: every diagnosis lost, and 0 in its place.
+    """
     early, later = cohorts()
-    return split(early if name == "train" else later)[0]
+    rows = split(early if name == "train" else later)[0]
+    return rows.assign(**{LABEL: 0}) if name == "unlabelled" else rows
 
 
 def asked(name: Asked) -> pd.DataFrame:
@@ -67,6 +71,11 @@ def make_bucket(name: str) -> None:
         client.create_bucket(Bucket=name)
 
 
+def evaluated() -> pd.DataFrame:
+    """Return tumours of both cohorts with confirmed diagnoses, for the gate that compares models."""
+    return asked("both")
+
+
 def upload(frame: pd.DataFrame, uri: str) -> None:
     """Write a table to S3 as CSV; make the bucket if it is not there."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -78,18 +87,22 @@ def upload(frame: pd.DataFrame, uri: str) -> None:
 
 
 def main() -> int:
-    """`data.py train|later s3://bucket/key`: upload a part of the data; `data.py buckets NAME …`: make them."""
+    """`data.py PART s3://bucket/key`: upload a part of the data; `data.py buckets NAME …`: make them."""
     match sys.argv[1:]:
         case ["buckets", *names] if names:
             for name in names:
                 make_bucket(name)
             print(f"buckets: {', '.join(names)}")
             return 0
-        case ["train" | "later" as name, uri] if uri.startswith("s3://"):
+        case ["train" | "later" | "unlabelled" as name, uri] if uri.startswith("s3://"):
             upload(learned(name), uri)
             return 0
+        case ["evaluation", uri] if uri.startswith("s3://"):
+            upload(evaluated(), uri)
+            return 0
         case _:
-            print("usage: data.py train|later s3://bucket/key.csv, or data.py buckets NAME ...", file=sys.stderr)
+            usage = "data.py train|later|unlabelled|evaluation s3://bucket/key.csv, or data.py buckets NAME ..."
+            print(f"usage: {usage}", file=sys.stderr)
             return 2
 
 

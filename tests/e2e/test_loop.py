@@ -1,4 +1,4 @@
-"""The whole loop, as `make demo` plays it: trained, served, drifted, retrained by that verdict, and replaced."""
+"""The whole loop, as `make demo` plays it: trained, served, drifted, retrained, refused, mended, and replaced."""
 
 import asyncio
 
@@ -30,18 +30,22 @@ def world(site: Site, kube: object) -> World:
     return World(site, kube, NAMESPACE)  # type: ignore[arg-type]
 
 
-async def test_the_second_model_came_from_the_verdict_and_serves(world: World) -> None:
+async def test_the_model_from_the_verdict_is_refused_and_the_one_from_correct_data_serves(world: World) -> None:
     training = await world.status(TRAINING_JOB, MODEL)
-    newest, first = training["runs"]
+    newest, refused, first = training["runs"]
     assert (first["trigger"]["kind"], first["result"]) == ("Created", "Succeeded")
-    assert (newest["trigger"]["kind"], newest["trigger"]["monitor"], newest["result"]) == ("Drift", MODEL, "Succeeded")
-    assert newest["artifactDigest"] != first["artifactDigest"]
-    assert newest["inputs"][0]["digest"] != first["inputs"][0]["digest"]
+    assert (refused["trigger"]["kind"], refused["trigger"]["monitor"]) == ("Drift", MODEL)
+    assert (newest["trigger"]["kind"], newest["result"]) == ("Manual", "Succeeded")
+    assert len({run["artifactDigest"] for run in training["runs"]}) == 3
+    assert len({run["inputs"][0]["digest"] for run in training["runs"]}) == 3
 
     serving = await world.status(MODEL_DEPLOYMENT, MODEL)
     assert serving["stable"]["digest"] == newest["artifactDigest"]
     assert condition(serving, "Ready", "True", "Serving")
-    assert [entry["result"] for entry in serving["history"]] == ["Promoted", "Promoted"]
+    history = [(entry["result"], entry.get("reason"), entry["digest"]) for entry in serving["history"]]
+    assert history[0] == ("Promoted", history[0][1], newest["artifactDigest"])
+    assert history[1] == ("Failed", "GateFailed", refused["artifactDigest"])
+    assert (history[2][0], history[2][2]) == ("Promoted", first["artifactDigest"])
 
     monitor = await world.status(DRIFT_MONITOR, MODEL)
     assert monitor["lastVerdict"]["digest"] == newest["artifactDigest"]
@@ -51,7 +55,9 @@ async def test_the_second_model_came_from_the_verdict_and_serves(world: World) -
 async def test_the_verdict_has_a_report_an_event_and_gauges(world: World) -> None:
     monitor = await world.status(DRIFT_MONITOR, MODEL)
     assert monitor["reportUri"].startswith("s3://reports/")
-    assert {"RunStarted", "RolloutStarted", "Promoted", "DriftDetected"} <= set(await world.events(MODEL))
+    assert {"RunStarted", "RolloutStarted", "RolloutFailed", "Promoted", "DriftDetected"} <= set(
+        await world.events(MODEL)
+    )
     lines = (await asyncio.to_thread(world.site.metrics)).splitlines()
     (detected,) = [line for line in lines if line.startswith("perennial_drift_detected{") and NAMESPACE in line]
     assert detected.endswith(" 0.0")

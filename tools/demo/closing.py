@@ -20,7 +20,8 @@ _FIRST = {
 def opening(kind: Kind) -> str:
     """Return what will be done, and how long it takes."""
     return (
-        f"Perennial's demo: train a model, serve it, drift its inputs, and see it retrained and replaced.\n"
+        "Perennial's demo: train a model, serve it, drift its inputs, and see it retrained: a bad model is refused, a "
+        "good one replaces it.\n"
         f"It runs on {_WHERE[kind]}.\n"
         f"{_FIRST[kind]}\n"
     )
@@ -31,7 +32,7 @@ def closing(place: Place) -> str:
     kubectl = f"{place.kubectl().words()} -n {NAMESPACE}"
     export = f"  export KUBECONFIG={place.kubeconfig}\n" if place.kubeconfig else ""
     return (
-        "\nThe loop is closed: trained, served, drifted, retrained, replaced; without manual steps. Look around:\n\n"
+        "\nThe loop is closed: trained, served, drifted, retrained, refused, mended, replaced. Look around:\n\n"
         f"{export}"
         f"  {kubectl} get tj,md,dm                      # the three resources\n"
         f"  {kubectl} describe dm {MODEL}                # verdicts, conditions, events\n"

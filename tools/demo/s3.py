@@ -11,7 +11,7 @@ from tools.demo.pods import LABELS, container_security, pod_security
 
 PORT = 7070
 ENDPOINT = f"http://s3:{PORT}"
-BUCKETS = ("data", "models", "capture", "reports")
+BUCKETS = ("data", "models", "capture", "reports", "evaluation")
 ACCESS_KEY = "demo"
 SECRET_KEY = "demosecret"  # noqa: S105 - made up, for a server that only lives in the demo
 USER = 65534

@@ -1,7 +1,8 @@
 """What happens in the demo, in order. Each step is a call that waits until what it promises is so."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from perennial.api.driftmonitor.status import Verdict
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision
 from perennial.api.trainingjob.resource import TrainingJob
+from perennial.core.labels import RUN_NOW_ANNOTATION
+from perennial.serving.reasons import GATE_FAILED
 from tools.cluster.errors import ClusterError
 from tools.cluster.progress import step
 from tools.demo.closing import MODEL, NAMESPACE
@@ -26,6 +29,9 @@ from tools.demo.watch import Watch
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "cancer"
 RESOURCES = ("trainingjob.yaml", "modeldeployment.yaml", "driftmonitor.yaml")
 REQUESTS = 300
+CANARY_REQUESTS = 600
+"""Half of them reach the candidate: enough for its gates and for a verdict on its inputs."""
+LATER = "data/cancer/later.csv"
 TRAINED_SECONDS = 480
 SERVING_SECONDS = 480
 VERDICT_SECONDS = 360
@@ -72,7 +78,9 @@ def prepare(kubectl: Kubectl, images: Images) -> None:
     with step("start an S3 server in the cluster and create its buckets"):
         start_s3(kubectl, NAMESPACE, images)
     with step("upload the first cohort: small tumours, as found by screening"):
-        upload(kubectl, images, "train", "early.csv")
+        upload(kubectl, images, "train", "data/cancer/early.csv")
+    with step("upload tumours with confirmed diagnoses, by which new models are judged"):
+        upload(kubectl, images, "evaluation", "evaluation/cancer/confirmed.csv")
 
 
 def examples(images: Images) -> list[Object]:
@@ -87,13 +95,13 @@ def with_image(example: Mapping[str, Any], image: str) -> Object:
     return {**example, "spec": {**spec, "image": image}} if "image" in spec else example
 
 
-def upload(kubectl: Kubectl, images: Images, part: str, file: str) -> None:
-    """Upload a part of the data beside the others.
+def upload(kubectl: Kubectl, images: Images, part: str, place: str) -> None:
+    """Upload a part of the data to a bucket and key, in place of what is there.
 
     Raises:
         ClusterError: the Job failed; holds its log.
     """
-    arguments = ["/app/cancer/data.py", part, f"s3://data/cancer/{file}"]
+    arguments = ["/app/cancer/data.py", part, f"s3://{place}"]
     run_job(kubectl, NAMESPACE, f"upload-{part}", images.demo.name, arguments, env={"S3_ENDPOINT": ENDPOINT})
 
 
@@ -131,14 +139,29 @@ def play(watch: Watch, images: Images) -> None:
     ask(watch, images, "holdout")
     watch.until("the first verdict", lambda now: judged(now, first, drifted=False), VERDICT_SECONDS, lost)
     watch.tell("the input now drifts: referrals with larger tumours than those in the training data")
-    with step("upload the later cohort, labelled, beside the early one"):
-        upload(watch.kubectl, images, "later", "later.csv")
+    with step("upload the later cohort beside the early one; by a faulty export, every diagnosis is lost"):
+        upload(watch.kubectl, images, "unlabelled", LATER)
     ask(watch, images, "later")
     watch.until("a verdict of drift", lambda now: judged(now, first, drifted=True), VERDICT_SECONDS, lost)
-    watch.until("the retrained model to serve", lambda now: replaced(now, first), SERVING_SECONDS, lost)
+    bad = refused(
+        watch.until("the gates to refuse the new model", lambda now: refused(now) is not None, SERVING_SECONDS, stalled)
+    )
+    still = serving(watch.look())
+    watch.tell(f"{still.name if still else 'nothing'} serves on: the model from the faulty export took no request")
+
+    with step("replace the faulty file by the correct one, and ask for another run"):
+        upload(watch.kubectl, images, "later", LATER)
+        now = f"{RUN_NOW_ANNOTATION}={datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        watch.kubectl.run("annotate", "trainingjob", MODEL, now, "-n", NAMESPACE, "--overwrite")
+    watch.until(
+        "half of the requests to reach the next model", lambda now: split(now, bad), SERVING_SECONDS, lost_after(bad)
+    )
+    ask(watch, images, "both", CANARY_REQUESTS)
+    watch.until("the retrained model to serve", lambda now: replaced(now, first), SERVING_SECONDS, lost_after(bad))
     second = serving(watch.look())
-    ask(watch, images, "both")
-    watch.until("a verdict on the new model", lambda now: judged(now, second, drifted=False), VERDICT_SECONDS, lost)
+    watch.until(
+        "a verdict on the new model", lambda now: judged(now, second, drifted=False), VERDICT_SECONDS, lost_after(bad)
+    )
 
 
 def serving(now: Snapshot) -> Revision | None:
@@ -166,14 +189,40 @@ def judged(now: Snapshot, revision: Revision | None, *, drifted: bool) -> bool:
     )
 
 
-def lost(now: Snapshot) -> str | None:
-    """Return why nothing will come any more: a run that failed for good, or a resource that a person must mend."""
+def refused(now: Snapshot) -> Revision | None:
+    """Return the candidate that a gate has refused, if there is one."""
+    candidate = now.deployments[0].status.candidate
+    return candidate if candidate is not None and candidate.reason == GATE_FAILED else None
+
+
+def split(now: Snapshot, bad: Revision | None) -> bool:
+    """Return whether another candidate than the refused one has reached its share of the requests."""
+    candidate = now.deployments[0].status.candidate
+    return candidate is not None and candidate.digest != (bad and bad.digest) and bool(candidate.reached_weight)
+
+
+def stalled(now: Snapshot) -> str | None:
+    """Return which resource a person must mend, and why."""
     resources: list[TrainingJob | ModelDeployment | DriftMonitor] = [*now.jobs, *now.deployments, *now.monitors]
     for resource in resources:
         for condition in resource.status.conditions:
             if condition.type == "Stalled" and condition.status == "True":
                 return f"{type(resource).__name__} {resource.metadata.name} is stalled: {condition.message}"
-    candidate = now.deployments[0].status.candidate if now.deployments else None
-    if candidate is not None and candidate.phase == "Failed":
-        return f"the rollout of {candidate.name} failed: {candidate.message}"
     return None
+
+
+def lost(now: Snapshot) -> str | None:
+    """Return why nothing will come any more: a rollout that failed, or a resource that a person must mend."""
+    return lost_after(None)(now)
+
+
+def lost_after(bad: Revision | None) -> Callable[[Snapshot], str | None]:
+    """Return the same check for the time after a candidate was refused: its failure is known."""
+
+    def found(now: Snapshot) -> str | None:
+        candidate = now.deployments[0].status.candidate if now.deployments else None
+        if candidate is not None and candidate.phase == "Failed" and candidate.digest != (bad and bad.digest):
+            return f"the rollout of {candidate.name} failed: {candidate.message}"
+        return stalled(now)
+
+    return found

@@ -9,7 +9,7 @@ from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import FeatureScore, Verdict, p_value_text
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.rollout import Candidate, Revision
 from perennial.api.trainingjob.resource import CurrentRun, RunRecord, TrainingJob, Trigger
 
 DIGEST_DIGITS = 12
@@ -144,6 +144,8 @@ def _serving(before: ModelDeployment | None, after: ModelDeployment) -> Iterator
             or (candidate_before.hash, candidate_before.phase) != (new.candidate.hash, "Failed")
         ):
             yield f"candidate {new.candidate.name} failed ({new.candidate.reason}){_after_colon(new.candidate.message)}"
+        else:
+            yield from _candidate(candidate_before, new.candidate)
     stable_before = old.stable if old else None
     if new.stable is not None and (stable_before is None or stable_before.hash != new.stable.hash):
         verb = "serves" if stable_before is None else "is promoted and receives all traffic"
@@ -155,6 +157,17 @@ def _serving(before: ModelDeployment | None, after: ModelDeployment) -> Iterator
     if new.phase == "Stable" and (old is None or old.phase != "Stable"):
         yield f"deployment {name} is stable"
     yield from _stalled("ModelDeployment", name, old, new)
+
+
+def _candidate(before: Candidate | None, now: Candidate) -> Iterator[str]:
+    """Report the share of requests that a candidate has reached, and the gates that it has passed."""
+    old = before if before is not None and before.hash == now.hash else None
+    passed = {gate.name for gate in (old.gates if old else None) or () if gate.verdict == "Passed"}
+    for gate in now.gates or ():
+        if gate.verdict == "Passed" and gate.name not in passed:
+            yield f"candidate {now.name} passes the gate {gate.name}{_after_colon(gate.message)}"
+    if now.reached_weight and (old is None or old.reached_weight != now.reached_weight):
+        yield f"candidate {now.name} takes {now.reached_weight} % of the requests"
 
 
 def _model(revision: Revision) -> str:

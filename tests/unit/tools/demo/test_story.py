@@ -106,3 +106,27 @@ def test_what_cannot_come_any_more_is_not_waited_for() -> None:
     assert story.lost(snapshot({"conditions": [READY]})) is None
     assert "no such preset" in (story.lost(snapshot({"conditions": [stalled]})) or "")
     assert "ended with 1" in (story.lost(snapshot({"candidate": failed})) or "")
+
+
+def test_a_model_that_a_gate_refuses_is_no_failure_of_the_demo_but_another_one_is() -> None:
+    refused = {**revision("bad"), "phase": "Failed", "reason": "GateFailed", "message": "gate quality: worse"}
+    crashed = {**revision("ccc"), "phase": "Failed", "reason": "ServerCrashed", "message": "the server ended with 1"}
+    bad = story.refused(snapshot({"candidate": refused}))
+
+    assert bad is not None
+    assert story.refused(snapshot({"candidate": crashed})) is None
+    assert story.refused(snapshot({"stable": revision("aaa")})) is None
+    assert "gate quality" in (story.lost(snapshot({"candidate": refused})) or "")
+    assert story.lost_after(bad)(snapshot({"candidate": refused})) is None
+    assert "ended with 1" in (story.lost_after(bad)(snapshot({"candidate": crashed})) or "")
+    stuck = condition("Stalled", "True", "there is no such preset")
+    assert "no such preset" in (story.lost_after(bad)(snapshot({"conditions": [stuck]})) or "")
+
+
+def test_requests_are_split_when_another_candidate_than_the_refused_one_has_its_share() -> None:
+    bad = story.refused(snapshot({"candidate": {**revision("bad"), "phase": "Failed", "reason": "GateFailed"}}))
+    waiting = {**revision("good"), "phase": "Progressing"}
+
+    assert not story.split(snapshot({"candidate": waiting}), bad)
+    assert story.split(snapshot({"candidate": {**waiting, "reachedWeight": 50}}), bad)
+    assert not story.split(snapshot({"candidate": {**waiting, "digest": "bad", "reachedWeight": 50}}), bad)

@@ -316,3 +316,19 @@ def test_other_kinds_are_left_out_and_broken_objects_refused() -> None:
 
 def test_short_digests_keep_their_kind() -> None:
     assert short(FIRST) == "sha256:111111111111"
+
+
+def test_gates_that_pass_and_the_share_of_requests_are_told_once() -> None:
+    gate = {"name": "quality", "type": "evaluation", "time": TIME, "verdict": "Pending", "message": "the Job runs"}
+    waiting = {**revision(2, SECOND), "phase": "Progressing", "gates": [gate]}
+    passed = {**waiting, "gates": [{**gate, "verdict": "Passed", "message": "accuracy gains 0.01"}]}
+    sharing = {**passed, "weight": 50, "reachedWeight": 50}
+
+    def told(before: Raw, after: Raw) -> list[str]:
+        one, other = (Snapshot.of([deployment(stable=revision(), candidate=item)]) for item in (before, after))
+        return lines(one, other)
+
+    assert told(waiting, waiting) == []
+    assert told(waiting, passed) == ["candidate cancer-r2 passes the gate quality: accuracy gains 0.01"]
+    assert told(passed, sharing) == ["candidate cancer-r2 takes 50 % of the requests"]
+    assert told(sharing, sharing) == []
