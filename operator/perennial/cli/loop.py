@@ -13,11 +13,10 @@ from perennial.api.trainingjob.resource import TrainingJob
 from perennial.api.trainingjob.status import CurrentRun
 from perennial.cli.nodes import Node, State
 from perennial.cli.snapshot import AnyResource, Snapshot
-from perennial.cli.words import pairs, short_digest
+from perennial.cli.words import ago, joined, pairs, short_digest, span
 from perennial.core.conditions import READY, RECONCILING, STALLED, find
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB, Key
 from perennial.core.labels import JOB_NAME_LABEL, REVISION_LABEL
-from perennial.core.times import parse_time
 
 
 def loops(snapshot: Snapshot, now: datetime) -> tuple[Node, ...]:
@@ -106,7 +105,7 @@ def _training(resource: TrainingJob, key: Key, snapshot: Snapshot, now: datetime
                 "run",
                 ended.name,
                 "ok" if ended.result == "Succeeded" else "failed",
-                f"{ended.result} {_ago(ended.completion_time, now)}: {ended.message or ended.reason}",
+                f"{ended.result} {ago(ended.completion_time, now)}: {ended.message or ended.reason}",
             ),
         )
         if ended is not None
@@ -119,7 +118,7 @@ def _training(resource: TrainingJob, key: Key, snapshot: Snapshot, now: datetime
                 "artifact",
                 short_digest(artifact.digest),
                 "ok",
-                _joined(f"run {artifact.run}", _ago(artifact.time, now), pairs(artifact.metrics)),
+                joined(f"run {artifact.run}", ago(artifact.time, now), pairs(artifact.metrics)),
             ),
         )
         if artifact is not None
@@ -131,17 +130,17 @@ def _training(resource: TrainingJob, key: Key, snapshot: Snapshot, now: datetime
 def _run(run: CurrentRun, key: Key, snapshot: Snapshot, now: datetime) -> Node:
     progress = run.progress
     steps = f"step {progress.step}{f' of {progress.total}' if progress.total else ''}" if progress else ""
-    left = f"about {_span(progress.eta_seconds)} left" if progress and progress.eta_seconds is not None else ""
+    left = f"about {span(progress.eta_seconds)} left" if progress and progress.eta_seconds is not None else ""
     pods = (pod for pod in snapshot.pods_of(key) if pod.metadata.labels.get(JOB_NAME_LABEL) == run.job)
     attempt = Node(
         "attempt",
         str(run.attempt),
         "working",
-        _joined(_ago(run.attempt_time, now), f"before: {run.last_failure}" if run.last_failure else ""),
+        joined(ago(run.attempt_time, now), f"before: {run.last_failure}" if run.last_failure else ""),
         tuple(_pod(pod) for pod in pods),
     )
     cause = f"{run.trigger.kind}{f' by {run.trigger.monitor}' if run.trigger.monitor else ''}"
-    return Node("run", run.name, "working", _joined(cause, steps, left), (attempt,))
+    return Node("run", run.name, "working", joined(cause, steps, left), (attempt,))
 
 
 def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datetime) -> tuple[Node, ...]:
@@ -156,7 +155,7 @@ def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datet
                 "candidate",
                 candidate.name,
                 "failed" if failed else "waiting" if waits else "working",
-                _joined(_model(candidate.digest, candidate.run), _weight(candidate), candidate.message or "starting"),
+                joined(_model(candidate.digest, candidate.run), _weight(candidate), candidate.message or "starting"),
                 (
                     *(_gate(gate) for gate in candidate.gates or ()),
                     *(() if failed else _revision_pods(candidate.hash, key, snapshot)),
@@ -170,10 +169,10 @@ def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datet
                 "stable",
                 stable.name,
                 "ok" if status.ready_replicas else "failed",
-                _joined(
+                joined(
                     _model(stable.digest, stable.run),
                     f"{status.ready_replicas} of {status.replicas} pods ready",
-                    f"since {_ago(stable.since, now)}",
+                    f"since {ago(stable.since, now)}",
                 ),
                 _revision_pods(stable.hash, key, snapshot),
             )
@@ -181,7 +180,7 @@ def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datet
     return tuple(nodes)
 
 
-_GATE_STATES: dict[str, State] = {
+GATE_STATES: dict[str, State] = {
     "Passed": "ok",
     "Failed": "failed",
     "Pending": "working",
@@ -192,7 +191,7 @@ _GATE_STATES: dict[str, State] = {
 def _gate(gate: GateStatus) -> Node:
     """One gate with what was measured."""
     figures = " ".join(f"{name}={value}" for name, value in (gate.figures or {}).items())
-    return Node("gate", gate.name, _GATE_STATES[gate.verdict], _joined(gate.verdict, figures, gate.message))
+    return Node("gate", gate.name, GATE_STATES[gate.verdict], joined(gate.verdict, figures, gate.message))
 
 
 def _weight(candidate: Candidate) -> str:
@@ -218,7 +217,7 @@ def _pod(pod: Pod) -> Node:
     if ended is not None and ended.state.terminated is not None:
         return Node("pod", pod.metadata.name, "failed", f"{ended.name} ended with {ended.state.terminated.exit_code}")
     if waiting is not None and pod.status.phase != "Running":
-        return Node("pod", pod.metadata.name, "working", _joined(waiting.reason, waiting.message))
+        return Node("pod", pod.metadata.name, "working", joined(waiting.reason, waiting.message))
     restarts = sum(item.restart_count for item in pod.containers)
     ready = bool(pod.status.container_statuses) and all(item.ready for item in pod.status.container_statuses)
     done = pod.status.phase == "Succeeded"
@@ -232,7 +231,7 @@ def _drift(resource: DriftMonitor, now: datetime) -> tuple[Node, ...]:
         return ()
     found = verdict_findings(verdict)
     state: State = "failed" if found else "ok"
-    return (Node("verdict", verdict.id, state, _joined(verdict_text(verdict), _ago(verdict.time, now))),)
+    return (Node("verdict", verdict.id, state, joined(verdict_text(verdict), ago(verdict.time, now))),)
 
 
 def verdict_findings(verdict: Verdict) -> tuple[str, ...]:
@@ -257,23 +256,3 @@ def verdict_text(verdict: Verdict) -> str:
 
 def _model(digest: str, run: str | None) -> str:
     return f"run {run}" if run else short_digest(digest)
-
-
-def _joined(*parts: str) -> str:
-    return ", ".join(part for part in parts if part)
-
-
-def _ago(text: str, now: datetime) -> str:
-    try:
-        seconds = (now - parse_time(text)).total_seconds()
-    except ValueError:
-        return text
-    return f"{_span(max(0, int(seconds)))} ago"
-
-
-def _span(seconds: int) -> str:
-    """A duration in its largest unit."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

@@ -18,6 +18,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.cli import acts, bundle, report, scaffold
 from perennial.cli.cluster import Cluster, connect
+from perennial.cli.dashboard.server import doorway, open_server
 from perennial.cli.errors import CliError
 from perennial.cli.logs import followed, merged, sources_of
 from perennial.cli.loop import loops
@@ -288,6 +289,32 @@ def report_command(
     write(f"{path} ({len(page)} bytes), from {report.report_uri(resource)}")
     if browse and sys.stdout.isatty():
         webbrowser.open(path.resolve().as_uri())
+
+
+@app.command()
+def dashboard(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1. Default: a free one.", min=0, max=65535)] = 0,
+    own: Annotated[
+        bool, typer.Option("--own-credentials", help="Show reports inline, read with your own S3 credentials.")
+    ] = False,
+    browse: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
+) -> None:
+    """Show the loops on a read-only page of this machine, until interrupted."""
+    server = open_server(_cluster(context), port, own_credentials=own)
+    write(f"{server.address}\nOnly a browser with this address is let in. Ctrl-C ends it.")
+    sys.stdout.flush()
+    door = doorway(server.address) if browse and sys.stdout.isatty() else None
+    try:
+        if door is not None:
+            webbrowser.open(door.as_uri())
+        server.serve_forever()
+    except KeyboardInterrupt:
+        write("ended")
+    finally:
+        server.server_close()
+        if door is not None:
+            door.unlink(missing_ok=True)
 
 
 @app.command(name="support-bundle")
