@@ -237,6 +237,19 @@ class Deployment(Model):
     status: DeploymentStatus = DeploymentStatus()
 
 
+class AutoscalerStatus(Model):
+    """Status of a HorizontalPodAutoscaler."""
+
+    conditions: KubeConditions = ()
+
+
+class HorizontalPodAutoscaler(Model):
+    """A HorizontalPodAutoscaler."""
+
+    metadata: ObjectMeta
+    status: AutoscalerStatus = AutoscalerStatus()
+
+
 class CronJobStatus(Model):
     """Status of a CronJob."""
 

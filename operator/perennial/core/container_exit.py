@@ -21,6 +21,8 @@ class ExitKind(StrEnum):
 
     COMPLETED = "Completed"
     """Exit code 0."""
+    WRONG_ARCHITECTURE = "WrongArchitecture"
+    """The node's CPU cannot execute the image's program: it was built for another kind of CPU."""
     COMMAND_NOT_FOUND = "CommandNotFound"
     """The container runtime found no such command in the image, or may not execute it."""
     START_FAILED = "StartFailed"
@@ -53,6 +55,9 @@ _START_REASONS = frozenset({"StartError", "ContainerCannotRun", "RunContainerErr
 """Of containerd and CRI-O, of dockershim, and of the kubelet."""
 
 _NO_COMMAND = re.compile(r"executable file not found|no such file or directory|permission denied|is a directory")
+_WRONG_CPU = re.compile(r"exec format error\s*$")
+"""Last words of the container runtime, or of a shell about a program that it starts; exit codes differ by version."""
+_WRONG_CPU_CODES = frozenset({1, 126, 255})
 _SHELL_CODES = frozenset({126, 127})
 _STOP_CODES = frozenset({128 + 9, 128 + 15})
 _TERMINAL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -62,8 +67,21 @@ def _start_failed(ended: Terminated) -> bool:
     return ended.reason in _START_REASONS
 
 
+def _wrong_cpu(ended: Terminated) -> bool:
+    """Tell whether the last words are the kernel's refusal. Code may print the same, but then it fails as well."""
+    codes_fit = _start_failed(ended) or ended.exit_code in _WRONG_CPU_CODES
+    return codes_fit and _WRONG_CPU.search(ended.message) is not None
+
+
+WRONG_CPU_HELP = (
+    "the image was built for another kind of CPU than the node has: build it for that (or for several), or choose "
+    "nodes by nodeSelector kubernetes.io/arch"
+)
+
+
 _TABLE: tuple[tuple[ExitKind, Callable[[Terminated], bool]], ...] = (
     (ExitKind.OUT_OF_MEMORY, lambda ended: ended.reason == "OOMKilled"),
+    (ExitKind.WRONG_ARCHITECTURE, _wrong_cpu),
     (ExitKind.COMMAND_NOT_FOUND, lambda ended: _start_failed(ended) and _NO_COMMAND.search(ended.message) is not None),
     (ExitKind.START_FAILED, _start_failed),
     (ExitKind.COMPLETED, lambda ended: ended.exit_code == 0),

@@ -15,7 +15,7 @@ from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import LastRun, Verdict
 from perennial.api.kubernetes import Job, Pod, Terminated, condition
 from perennial.core.conditions import shorten
-from perennial.core.container_exit import ExitKind, judge_agent
+from perennial.core.container_exit import WRONG_CPU_HELP, ExitKind, judge_agent
 from perennial.core.failures import by_reason
 from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
 from perennial.core.termination import BadMessage, agent_words, failure_words, parse_verdict
@@ -189,6 +189,8 @@ def _of_exit(ended: Terminated) -> tuple[str, str]:
         return found.failure.reason, agent_words(ended.message, found.failure)
     if found.kind is ExitKind.OUT_OF_MEMORY:
         return reasons.OUT_OF_MEMORY, "the comparison exceeded its memory limit: raise spec.resources.limits.memory"
+    if found.kind is ExitKind.WRONG_ARCHITECTURE:
+        return reasons.COMPARISON_FAILED, f"the container cannot start: {WRONG_CPU_HELP}"
     if found.kind in (ExitKind.COMMAND_NOT_FOUND, ExitKind.START_FAILED):
         return reasons.COMPARISON_FAILED, f"the container cannot start: {found.said}; check agent.image"
     return reasons.COMPARISON_FAILED, f"the comparison exited with code {found.exit_code}: see kubectl logs"

@@ -204,7 +204,7 @@ def _deletions(state: State, context: Context) -> list[Action]:
     ]
     autoscalers = [
         Delete(AUTOSCALER, meta.namespace, meta.name, meta.uid)
-        for meta in observed.autoscalers
+        for meta in (item.metadata for item in observed.autoscalers)
         if meta.name not in scaled and meta.deletion_timestamp is None
     ]
     addresses = [

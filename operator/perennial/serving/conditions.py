@@ -6,7 +6,7 @@ what serves. A rollout caused by a change of the spec sets `Reconciling`, and `S
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision
@@ -25,6 +25,8 @@ ROLLOUT_FAILED = "RolloutFailed"
 AUTOSCALING = "Autoscaling"
 SPLIT_LIMITED = "SplitLimited"
 ROUTE_ACCEPTED = "RouteAccepted"
+_METRICS_PATIENCE = timedelta(seconds=45)
+"""Metrics of new pods take up to half a minute to arrive."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class ConditionInputs:
     """What keeps the autoscaler from working."""
     split_problem: Problem | None = None
     """What keeps a canary's weight from being met."""
+    without_metrics: tuple[datetime, Problem] | None = None
+    """Since when the autoscaler gets no metrics, and what to do."""
 
     @property
     def resource(self) -> ModelDeployment:
@@ -204,10 +208,21 @@ def _routing(inputs: ConditionInputs) -> tuple[Wanted, ...]:
 
 def _autoscaling(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Autoscaling is False when something keeps the autoscaler from working."""
-    if not inputs.scaling_problems:
+    over = metrics_deadline(inputs)
+    unmeasured = (inputs.without_metrics[1],) if inputs.without_metrics is not None and over == 0 else ()
+    problems = inputs.scaling_problems or unmeasured
+    if not problems:
         return ()
-    message = "; ".join(item.message for item in inputs.scaling_problems)
-    return (Wanted(AUTOSCALING, "False", inputs.scaling_problems[0].reason, message),)
+    message = "; ".join(item.message for item in problems)
+    return (Wanted(AUTOSCALING, "False", problems[0].reason, message),)
+
+
+def metrics_deadline(inputs: ConditionInputs) -> float | None:
+    """Seconds until missing metrics are reported, at least 0; None while they are not missing."""
+    if inputs.without_metrics is None:
+        return None
+    since, _ = inputs.without_metrics
+    return max(0.0, (since + _METRICS_PATIENCE - inputs.context.now).total_seconds())
 
 
 def _progress(inputs: ConditionInputs) -> tuple[str, str]:

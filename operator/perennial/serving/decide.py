@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from perennial.api.contract.settings import OperatorConfig
+from perennial.api.kubernetes import HorizontalPodAutoscaler
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus
 from perennial.api.modeldeployment.rollout import Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, settle
@@ -14,9 +15,9 @@ from perennial.core.times import format_time
 from perennial.serving import reasons
 from perennial.serving.annotations import HTTPS
 from perennial.serving.build import actions_of
-from perennial.serving.children.autoscaler import scaling_problems
+from perennial.serving.children.autoscaler import scaling_problems, without_metrics
 from perennial.serving.children.metadata import selector_text_of
-from perennial.serving.conditions import ConditionInputs, conditions_of, scaling_deadline
+from perennial.serving.conditions import ConditionInputs, conditions_of, metrics_deadline, scaling_deadline
 from perennial.serving.observe import Observed
 from perennial.serving.restrictions import refused_annotations, refused_pods, without_refused
 from perennial.serving.revision import Shape, find_model, revision_of, shape_of, with_preset
@@ -39,6 +40,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
         context.health(state.stable),
         scaling_problems(spec, config.runtimes),
         split_problem(state, context),
+        without_metrics(_scaler(observed, state)),
     )
     wanted = conditions_of(inputs)
     return Decision(
@@ -48,6 +50,11 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
         requeue_after=_requeue_after(inputs, wanted),
         reads=gate_reads(state, context),
     )
+
+
+def _scaler(observed: Observed, state: State) -> HorizontalPodAutoscaler | None:
+    name = state.stable.name if state.stable is not None else None
+    return next((item for item in observed.autoscalers if item.metadata.name == name), None)
 
 
 def _context(observed: Observed, config: OperatorConfig, now: datetime) -> Context:
@@ -151,4 +158,6 @@ def _requeue_after(inputs: ConditionInputs, wanted: tuple[Wanted, ...]) -> float
         moments.append((previous_expiry(state.previous, context) - context.now).total_seconds())
     if any(item.type == RECONCILING and item.reason == reasons.SCALING_UP for item in wanted):
         moments.append(scaling_deadline(inputs) or 0.0)
+    if (metrics := metrics_deadline(inputs)) is not None and metrics > 0:
+        moments.append(metrics)
     return max(0.0, min(moments)) if moments else None

@@ -4,7 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from perennial.api.kubernetes import ContainerStatus, Deployment, Pod, Terminated, condition
-from perennial.core.container_exit import ContainerExit, ExitKind, is_over_storage_limit, judge, judge_agent
+from perennial.core.container_exit import (
+    WRONG_CPU_HELP,
+    ContainerExit,
+    ExitKind,
+    is_over_storage_limit,
+    judge,
+    judge_agent,
+)
 from perennial.core.failures import OUT_OF_SPACE
 from perennial.core.problem import Problem
 from perennial.core.termination import agent_words
@@ -104,6 +111,8 @@ def _of_exit(status: ContainerStatus, ended: Terminated, found: ContainerExit) -
             f"container {name} exceeded its memory limit: raise spec.resources.limits.memory",
             detail=found.said,
         )
+    if found.kind is ExitKind.WRONG_ARCHITECTURE:
+        return Problem(reasons.WRONG_ARCHITECTURE, f"container {name} cannot start: {WRONG_CPU_HELP}", fatal=True)
     if found.kind is ExitKind.COMMAND_NOT_FOUND:
         return Problem(
             reasons.COMMAND_NOT_FOUND,

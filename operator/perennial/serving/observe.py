@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.gateway import HTTPRoute
-from perennial.api.kubernetes import Deployment, Job, Pod
+from perennial.api.kubernetes import Deployment, HorizontalPodAutoscaler, Job, Pod
 from perennial.api.modeldeployment.models import OciUri
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import RolloutRecord
@@ -81,7 +81,7 @@ class Observed:
     deployments: tuple[Deployment, ...] = ()
     pods: tuple[Pod, ...] = ()
     services: tuple[ObjectMeta, ...] = ()
-    autoscalers: tuple[ObjectMeta, ...] = ()
+    autoscalers: tuple[HorizontalPodAutoscaler, ...] = ()
     policies: tuple[ObjectMeta, ...] = ()
     jobs: tuple[Job, ...] = ()
     """Jobs of gates."""
@@ -144,7 +144,9 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         deployments=tuple(Deployment.model_validate(raw) for raw in world.children(DEPLOYMENT, owner, meta.uid)),
         pods=tuple(Pod.model_validate(raw) for raw in world.children(POD, owner, meta.uid)),
         services=tuple(Resource.model_validate(raw).metadata for raw in addresses),
-        autoscalers=tuple(Resource.model_validate(raw).metadata for raw in world.children(AUTOSCALER, owner, meta.uid)),
+        autoscalers=tuple(
+            HorizontalPodAutoscaler.model_validate(raw) for raw in world.children(AUTOSCALER, owner, meta.uid)
+        ),
         policies=tuple(
             Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner, meta.uid)
         ),

@@ -23,12 +23,14 @@ RUNTIME_NOT_FOUND = "RuntimeNotFound"
 PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 CONTAINER_CRASHING = "ContainerCrashing"
 COMMAND_NOT_FOUND = "CommandNotFound"
+WRONG_ARCHITECTURE = "WrongArchitecture"
 OUT_OF_MEMORY = "OutOfMemory"
 EVICTED = "Evicted"
 PODS_REFUSED = "PodsRefused"
 REQUEST_MISSING = "RequestMissing"
 RUNTIME_SERVES_ONE_MODEL = "RuntimeServesOneModel"
 METRIC_NOT_FOUND = "MetricNotFound"
+METRICS_UNAVAILABLE = "MetricsUnavailable"
 PODS_NOT_ALLOWED = "PodsNotAllowed"
 ANNOTATION_NOT_ALLOWED = "AnnotationNotAllowed"
 WAITING_FOR_APPROVAL = "WaitingForApproval"
@@ -271,6 +273,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         COMMAND_NOT_FOUND, _ROLLOUT, "The image does not contain the command.", "Correct the command or the image."
     ),
     ReasonDoc(
+        WRONG_ARCHITECTURE,
+        _ROLLOUT,
+        "The image was built for another kind of CPU than the node has, such as arm64.",
+        "Build the image for it, or choose nodes by nodeSelector kubernetes.io/arch.",
+    ),
+    ReasonDoc(
         OUT_OF_MEMORY,
         f"{_ROLLOUT}, Ready",
         "A container exceeded its memory limit.",
@@ -324,6 +332,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Autoscaling",
         "The runtime's preset has no metric of that name; the other metrics decide.",
         "Choose one that the message names, use a custom metric in pods, or add it to the chart's values.",
+    ),
+    ReasonDoc(
+        METRICS_UNAVAILABLE,
+        "Autoscaling",
+        "The HorizontalPodAutoscaler has got no metrics for 45 seconds, so nothing scales.",
+        "Install metrics-server, or the adapter that the message names; see `kubectl describe hpa`.",
     ),
     ReasonDoc(
         PODS_NOT_ALLOWED,

@@ -87,6 +87,12 @@ _OWN = (
         "Correct spec.command or the image.",
     ),
     ReasonDoc(
+        "WrongArchitecture",
+        _FAILED,
+        "The image was built for another kind of CPU than the node has, such as arm64.",
+        "Build the image for it, or choose nodes by nodeSelector kubernetes.io/arch.",
+    ),
+    ReasonDoc(
         "ContainerStartFailed",
         _FAILED,
         "The container runtime could not start the training container in any attempt.",

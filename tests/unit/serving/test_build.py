@@ -8,6 +8,7 @@ import pytest
 
 from perennial.api.contract.commands import CaptureConfig, FetchModel
 from perennial.core.kinds import Raw
+from perennial.core.times import format_time
 from perennial.runtime.controller.diff import covers
 from tests.support.builders import digest, model_deployment
 from tests.unit.serving.cluster import Cluster
@@ -194,6 +195,58 @@ def test_a_metric_that_the_runtime_does_not_have_is_told_of_and_the_others_decid
     assert "runtime sklearn has no metric gpu; it has: queue" in found["message"]
     (scaler,) = cluster.store.named("HorizontalPodAutoscaler").values()
     assert [metric["type"] for metric in scaler["spec"]["metrics"]] == ["ContainerResource"]
+
+
+def test_an_autoscaler_without_metrics_is_told_of_once_they_are_late() -> None:
+    spec = {"replicas": {"min": 1, "max": 3}, "resources": {"requests": {"cpu": "1"}}}
+    cluster = Cluster(model_deployment(**spec, autoscaling=[{"cpu": 70}]))
+    cluster.publish("a")
+    cluster.settle()
+    (name,) = cluster.names("HorizontalPodAutoscaler")
+    cluster.set_ready(name)
+    cluster.settle()
+
+    def scaling(reason: str, status: str = "False") -> dict[str, Any]:
+        since = format_time(cluster.now)
+        said = {"type": "ScalingActive", "status": status, "reason": reason, "lastTransitionTime": since}
+        cluster.live("HorizontalPodAutoscaler", name)["status"] = {"conditions": [said]}
+        cluster.settle()
+        cluster.wait(60)
+        cluster.settle()
+        return cluster.condition("Autoscaling") or {}
+
+    found = scaling("FailedGetContainerResourceMetric")
+    assert (found["status"], found["reason"]) == ("False", "MetricsUnavailable")
+    assert name in found["message"]
+    assert "metrics-server" in found["message"]
+    assert "custom.metrics.k8s.io" in scaling("FailedGetPodsMetric")["message"]
+    assert "external.metrics.k8s.io" in scaling("FailedGetExternalMetric")["message"]
+    assert scaling("ScalingDisabled") == {}, "a person has set the number of pods to 0"
+    assert scaling("ValidMetricFound", "True") == {}
+
+
+def test_metrics_of_new_pods_may_take_a_while() -> None:
+    spec = {"replicas": {"min": 1, "max": 3}, "resources": {"requests": {"cpu": "1"}}}
+    cluster = Cluster(model_deployment(**spec, autoscaling=[{"cpu": 70}]))
+    cluster.publish("a")
+    cluster.settle()
+    (name,) = cluster.names("HorizontalPodAutoscaler")
+    cluster.set_ready(name)
+    cluster.settle()
+    since = format_time(cluster.now)
+    said = {
+        "type": "ScalingActive",
+        "status": "False",
+        "reason": "FailedGetContainerResourceMetric",
+        "lastTransitionTime": since,
+    }
+    cluster.live("HorizontalPodAutoscaler", name)["status"] = {"conditions": [said]}
+
+    cluster.settle()
+
+    assert cluster.condition("Autoscaling") is None
+    assert cluster.last is not None
+    assert cluster.last.requeue_after == 45
 
 
 def test_the_speed_of_scaling_is_handed_on() -> None:

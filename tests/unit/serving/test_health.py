@@ -63,6 +63,7 @@ ROWS = [
     ("memory", pod(looping("server", 3, terminated(137, "OOMKilled"))), "OutOfMemory", True),
     ("memory, once", pod(crashed(137, "OOMKilled")), "OutOfMemory", False),
     ("no such command", pod(crashed(128, "StartError", NOT_FOUND)), "CommandNotFound", True),
+    ("another CPU", pod(crashed(255, "Error", "exec /bin/serve: exec format error\n")), "WrongArchitecture", True),
     ("cannot start for now", pod(crashed(128, "StartError", "cgroup busy")), "ContainerCrashing", False),
     ("fetch killed", pod(ended("fetch", 137, "OOMKilled")), "OutOfMemory", False),
     ("evicted", pod(phase="Failed", reason="Evicted", message="memory pressure"), "Evicted", False),

@@ -1,14 +1,18 @@
 """The HorizontalPodAutoscaler of a revision, and what keeps it from working."""
 
+from datetime import datetime
 from typing import Any
 
 from perennial.api.contract.settings import RuntimePreset
+from perennial.api.kubernetes import HorizontalPodAutoscaler
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
 from perennial.api.modeldeployment.rollout import Revision
 from perennial.api.modeldeployment.scaling import AutoscalingMetric, ExternalMetric
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, Raw
 from perennial.core.labels import REVISION_LABEL
 from perennial.core.problem import Problem
+from perennial.core.times import parse_time
+from perennial.core.waiting import clean
 from perennial.serving import reasons
 from perennial.serving.children.metadata import metadata_of
 from perennial.serving.health import SERVER
@@ -59,6 +63,36 @@ def scaling_problems(spec: ModelDeploymentSpec, presets: Presets) -> tuple[Probl
     if not autoscaled(spec):
         return ()
     return tuple(item for item in (_unknown_metric(spec, presets), _missing_request(spec)) if item is not None)
+
+
+def without_metrics(found: HorizontalPodAutoscaler | None) -> tuple[datetime, Problem] | None:
+    """Find since when the autoscaler gets no metrics, and what to do.
+
+    Returns:
+        When its condition ScalingActive became False, and the problem; None while it gets some, or was not judged yet.
+    """
+    active = next((item for item in found.status.conditions if item.type == "ScalingActive"), None) if found else None
+    if found is None or active is None or active.status != "False" or active.last_transition_time is None:
+        return None
+    next_step = next((text for part, text in _NEXT_STEP if part in active.reason), None)
+    if next_step is None:  # switched off by hand, or by a number of pods of 0
+        return None
+    message = (
+        f"HorizontalPodAutoscaler {found.metadata.name} gets no metrics ({clean(active.reason)}), so nothing scales: "
+        f"{next_step}"
+    )
+    try:
+        return parse_time(active.last_transition_time), Problem(reasons.METRICS_UNAVAILABLE, message)
+    except ValueError:
+        return None
+
+
+_NEXT_STEP = (
+    ("ResourceMetric", "install metrics-server, and check that `kubectl top pods` answers"),
+    ("PodsMetric", "install an adapter that serves custom.metrics.k8s.io, and check the metric's name there"),
+    ("ExternalMetric", "install an adapter that serves external.metrics.k8s.io, and check the metric's name there"),
+)
+"""By a part of the reason, such as FailedGetContainerResourceMetric."""
 
 
 def _named_metrics(spec: ModelDeploymentSpec, presets: Presets) -> dict[str, str]:

@@ -10,7 +10,7 @@ from perennial.api.kubernetes import Job, Pod, Terminated, condition
 from perennial.api.modeldeployment.evaluation import EvaluationGate, FairnessGate, ReplayGate
 from perennial.api.modeldeployment.gates import Gate, Verdict
 from perennial.api.modeldeployment.resource import ModelDeploymentSpec
-from perennial.core.container_exit import ExitKind, judge_agent
+from perennial.core.container_exit import WRONG_CPU_HELP, ExitKind, judge_agent
 from perennial.core.failures import by_reason
 from perennial.core.labels import GATE_ANNOTATION, JOB_NAME_LABEL
 from perennial.core.names import child_name, digest_of
@@ -185,6 +185,8 @@ def _of_exit(ended: Terminated) -> str:
         return agent_words(ended.message, found.failure)
     if found.kind is ExitKind.OUT_OF_MEMORY:
         return "it exceeded its memory limit: score fewer rows, or raise config.agent.resources in the chart's values"
+    if found.kind is ExitKind.WRONG_ARCHITECTURE:
+        return f"the container cannot start: {WRONG_CPU_HELP}"
     if found.kind in (ExitKind.COMMAND_NOT_FOUND, ExitKind.START_FAILED):
         return f"the container cannot start: {found.said}; check config.agent.image in the chart's values"
     return f"the container exited with code {found.exit_code}; see its log"

@@ -10,7 +10,14 @@ from typing import Literal
 from perennial.api.contract.messages import Message, NothingToPublish, Published
 from perennial.api.kubernetes import ContainerStatus, KubeCondition, Pod, Terminated, condition
 from perennial.core import failures
-from perennial.core.container_exit import ContainerExit, ExitKind, is_over_storage_limit, judge, judge_agent
+from perennial.core.container_exit import (
+    WRONG_CPU_HELP,
+    ContainerExit,
+    ExitKind,
+    is_over_storage_limit,
+    judge,
+    judge_agent,
+)
 from perennial.core.decision import EventNote
 from perennial.core.termination import BadMessage, agent_words, parse_publishing
 from perennial.core.times import canonical_time, seconds_since
@@ -173,6 +180,8 @@ def _of_pod(pod: Pod, failed: KubeCondition) -> AttemptOutcome:
 def _of_code(ended: Terminated) -> AttemptOutcome:
     """Return the outcome of the user's container, which ended with an exit code other than 0."""
     found = judge(ended)
+    if found.kind is ExitKind.WRONG_ARCHITECTURE:
+        return AttemptOutcome("Fatal", "WrongArchitecture", WRONG_CPU_HELP)
     if found.kind is ExitKind.COMMAND_NOT_FOUND:
         return AttemptOutcome("Fatal", "CommandNotFound", _cannot_start(ended, found))
     if found.kind is ExitKind.START_FAILED:
