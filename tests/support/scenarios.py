@@ -6,7 +6,7 @@ Each step waits for what the one before must bring about, so that two runs of a 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from perennial.api.contract.messages import DriftVerdict, Fetched, Published
+from perennial.api.contract.messages import Asked, DriftVerdict, Evaluated, Fetched, Measured, Published
 from perennial.api.driftmonitor.status import FeatureScore
 from perennial.core.kinds import CRON_JOB, DEPLOYMENT, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, TRAINING_JOB
 from perennial.core.labels import REVISION_LABEL
@@ -82,6 +82,13 @@ def verdict(*, drifted: bool = True) -> DriftVerdict:
     )
 
 
+def evaluated() -> Evaluated:
+    """Return what the agent says of a model whose accuracy is 0.91."""
+    measured = Measured(metric="accuracy", rows=1000, value="0.91", low="0.9", high="0.92", stable="0.9")
+    asked = Asked(rows=1000)
+    return Evaluated(time="2026-01-31T12:00:00Z", rows=1000, candidate=asked, stable=asked, results=(measured,))
+
+
 # What the kubelet does.
 
 
@@ -147,6 +154,23 @@ async def roll_out(harness: Harness, letter: str, name: str = "churn") -> None:
     """Let the pods of a candidate get ready, and wait until it serves and the old one is gone."""
     for pod in await candidate_pods(harness, letter, name):
         await harness.kubelet.run(pod)
+    await serves_alone(harness, letter, name)
+
+
+async def pass_gate(harness: Harness, gate: str, name: str = "churn") -> None:
+    """Let the Job of a gate end with a figure that keeps its limit."""
+
+    async def check() -> Raw | None:
+        found = await harness.all(JOB, f"perennial.dev/name={name}")
+        return next((job for job in found if job["metadata"]["name"].endswith(f"-{gate}")), None)
+
+    job = await eventually(check, f"the Job of gate {gate}", 40)
+    (pod,) = await harness.until_pods(f"{JOB_UID_LABEL}={job['metadata']['uid']}")
+    await harness.kubelet.set(pod, "Succeeded", [ended("gate", 0, evaluated())])
+
+
+async def serves_alone(harness: Harness, letter: str, name: str = "churn") -> None:
+    """Wait until a version serves, and all that belongs to another is gone."""
 
     async def check() -> bool:
         status = (await harness.get(MODEL_DEPLOYMENT, name))["status"]
@@ -228,6 +252,24 @@ async def have_served(harness: Harness) -> None:
     await roll_out(harness, "a")
 
 
+async def have_one_pod(harness: Harness) -> None:
+    """Have a model that serves by one pod, without an autoscaler, so that a canary of 50 % is one more."""
+    await harness.create(MODEL_DEPLOYMENT, "churn", serving_spec("a", replicas={"min": 1, "max": 1}))
+    await roll_out(harness, "a")
+
+
+async def share_requests(harness: Harness) -> None:
+    """Roll out a second model as a canary: a Job judges it, it takes half of the requests, and then all of them."""
+    data = {"uri": "s3://data/holdout/", "label": "churned"}
+    gate = {"name": "quality", "evaluation": {"data": data, "metric": "accuracy", "min": "0.8"}}
+    rollout = {"strategy": "Canary", "steps": [{"weight": 50, "hold": "1s"}], "gates": [gate], "keepPrevious": "1s"}
+    await harness.set_spec(MODEL_DEPLOYMENT, "churn", {"model": serving_spec("b")["model"], "rollout": rollout})
+    for pod in await candidate_pods(harness, "b"):
+        await harness.kubelet.run(pod)
+    await pass_gate(harness, "quality")
+    await serves_alone(harness, "b")
+
+
 async def watch_and_ask(harness: Harness) -> None:
     """Watch for drift, find it, and ask for training."""
     await harness.create(DRIFT_MONITOR, "churn", monitor_spec())
@@ -245,5 +287,6 @@ SCENARIOS = (
     Scenario("TrainingJob-retry", nothing, train_with_a_retry),
     Scenario("TrainingJob-drift", have_trained, retrain_after_drift),
     Scenario("ModelDeployment-rollout", nothing, serve_two_models),
+    Scenario("ModelDeployment-canary", have_one_pod, share_requests),
     Scenario("DriftMonitor-verdict", have_served, watch_and_ask),
 )
