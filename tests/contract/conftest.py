@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.server import ROOT, Server, documents, dump
+from tests.support.waiting import until
 from tools.cluster import api
 
 CHART = ROOT / "charts" / "perennial"
@@ -25,7 +26,7 @@ def server() -> Iterator[Server]:
     cluster = api.up(name, control_plane_only=True)
     try:
         kubectl(cluster.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "crds"))
-        kubectl(cluster.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=180s")
+        until_established(cluster.kubeconfig, "--all")
         yield Server(cluster.kubeconfig)
     finally:
         api.down(name)
@@ -44,6 +45,21 @@ def kubectl(kubeconfig: Path, *arguments: str, text: str | None = None) -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done.stdout + done.stderr
+
+
+def until_established(kubeconfig: Path, which: str) -> None:
+    """Wait until CRDs are served; `kubectl wait` fails on one whose conditions are still null, so it is asked again."""
+
+    def established() -> bool | None:
+        try:
+            kubectl(kubeconfig, "wait", "--for=condition=Established", "crd", which, "--timeout=60s")
+        except AssertionError as error:
+            if "accessor error" in str(error) or "timed out" in str(error):
+                return None
+            raise
+        return True
+
+    until(established, f"CRD {which} is established")
 
 
 def helm(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:

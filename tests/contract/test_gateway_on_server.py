@@ -8,7 +8,7 @@ from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import HTTP_ROUTE
 from perennial.runtime.controller.diff import covers
 from perennial.serving.children.route import Backend, http_route
-from tests.contract.conftest import kubectl
+from tests.contract.conftest import kubectl, until_established
 from tests.contract.server import DATA, Server, load
 from tests.support.kube import path_of
 from tools.cluster import api
@@ -22,7 +22,7 @@ def gateway_api(server: Server) -> Server:
     kubectl(
         server.kubeconfig, "apply", "--server-side", "-f", str(crds / f"{HTTP_ROUTE.group}_{HTTP_ROUTE.plural}.yaml")
     )
-    kubectl(server.kubeconfig, "wait", "--for=condition=Established", "crd", name, "--timeout=60s")
+    until_established(server.kubeconfig, name)
     return server
 
 
