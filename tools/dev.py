@@ -82,6 +82,8 @@ def _fill(python: str, folder: Path) -> None:
                 "--quiet",
                 "--disable-pip-version-check",
                 "--require-hashes",
+                # The lock file is complete; with hashes, pip cannot resolve a dependency on `name[extra]` by it.
+                "--no-deps",
                 "-r",
                 str(LOCK_FILE),
             ],

@@ -79,6 +79,25 @@ MODEL_UNREACHABLE = AgentFailure(
     True,
     "check that the pods of the revision are ready, and that network policies let the pods of gates reach them",
 )
+SIGNATURE_MISSING = AgentFailure(
+    83,
+    "SignatureMissing",
+    False,
+    "publish the model with spec.output.sign of its TrainingJob, or sign the version's files with model_signing and "
+    "upload model.sig beside manifest.json",
+)
+SIGNATURE_INVALID = AgentFailure(
+    84,
+    "SignatureInvalid",
+    False,
+    "find out who changed or signed the model; then publish it again, or correct spec.model.verify.publicKey",
+)
+SIGNING_KEY_INVALID = AgentFailure(
+    85,
+    "SigningKeyInvalid",
+    False,
+    "give an elliptic-curve key (P-256, P-384 or P-521) in PEM, without a password",
+)
 UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report a bug")
 
 TABLE: tuple[AgentFailure, ...] = (
@@ -99,6 +118,9 @@ TABLE: tuple[AgentFailure, ...] = (
     FORMAT_REFUSED,
     PICKLE_REFUSED,
     MODEL_UNREACHABLE,
+    SIGNATURE_MISSING,
+    SIGNATURE_INVALID,
+    SIGNING_KEY_INVALID,
 )
 
 

@@ -7,6 +7,9 @@ from perennial.core.failures import (
     MANIFEST_INVALID,
     OUT_OF_SPACE,
     PICKLE_REFUSED,
+    SIGNATURE_INVALID,
+    SIGNATURE_MISSING,
+    SIGNING_KEY_INVALID,
     UNSAFE_PATH,
 )
 from perennial.core.reasons import ReasonDoc
@@ -62,6 +65,9 @@ UNRECOVERABLE = frozenset(
         UNSAFE_PATH.reason,
         FORMAT_REFUSED.reason,
         PICKLE_REFUSED.reason,
+        SIGNATURE_MISSING.reason,
+        SIGNATURE_INVALID.reason,
+        SIGNING_KEY_INVALID.reason,
     }
 )
 """Failures that only another revision can fix: the pods are deleted instead of retried."""

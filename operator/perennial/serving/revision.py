@@ -92,9 +92,10 @@ def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Probl
     deadline = spec.rollout.progress_deadline_seconds
     # Defaults are not hashed: a new field must not give every model a new revision.
     trust = {"allowPickle": True} if spec.model.allow_pickle else {}
+    verify = {"verify": spec.model.verify.dump()} if spec.model.verify is not None else {}
     user = {} if config.pods.allow_root else {"allowRoot": False}
     image = {"image": spec.model.image.dump()} if spec.model.image is not None else {}
-    settings = {"server": server.dump(), "options": options, "deadline": deadline, **trust, **image, **user}
+    settings = {"server": server.dump(), "options": options, "deadline": deadline, **trust, **verify, **image, **user}
     return Shape(server, settings, metrics=_endpoint(spec.runtime, config.runtimes))
 
 

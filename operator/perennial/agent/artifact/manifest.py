@@ -11,6 +11,10 @@ from perennial.api.contract.manifest import InputManifest, Manifest
 from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, MANIFEST_INVALID
 
 MANIFEST = "manifest.json"
+SIGNATURE = "model.sig"
+"""Beside the manifest of a signed version: see `artifact.signature`."""
+CARD = "README.md"
+"""Model card. Publishing writes one beside the files if there is none among them."""
 MANIFEST_LIMIT = 64 * 2**20
 """Size limit of a manifest, in bytes."""
 INPUT_RECORDS = TypeAdapter(tuple[InputManifest, ...])

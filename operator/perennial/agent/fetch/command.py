@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from perennial.agent.artifact.digest import content_digest, file_sha256
-from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, read_manifest
+from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, MANIFEST_LIMIT, SIGNATURE, read_manifest
 from perennial.agent.artifact.paths import replace_file, safe_path, safe_paths, shared_folder
 from perennial.agent.fetch.formats import check_contents, check_names
 from perennial.agent.storage.client import ObjectInfo, ObjectStore, join_uri, naming, split_uri
@@ -19,7 +19,16 @@ from perennial.api.common.pod import Input
 from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.contract.messages import Fetched, PulledInput
-from perennial.core.failures import BUCKET_NOT_FOUND, DIGEST_MISMATCH, OBJECT_NOT_FOUND, OUT_OF_SPACE
+from perennial.api.modeldeployment.models import Verify
+from perennial.core.failures import (
+    BUCKET_NOT_FOUND,
+    DATA_INVALID,
+    DIGEST_MISMATCH,
+    OBJECT_NOT_FOUND,
+    OUT_OF_SPACE,
+    SIGNATURE_INVALID,
+    SIGNATURE_MISSING,
+)
 
 log = logging.getLogger(__name__)
 
@@ -134,9 +143,13 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Manifest:
     """Download the files listed in a version's manifest, verify their sha256, and write the manifest.
 
     Raises:
-        AgentError: DigestMismatch if a file differs from the published one; otherwise as in `core.failures`.
+        AgentError: DigestMismatch if a file differs from the published one; SignatureMissing or SignatureInvalid if
+            the files must be signed and are not; otherwise as in `core.failures`.
     """
     manifest = read_manifest(store, config.uri, config.digest)
+    if config.verify is not None:
+        # Before the download, which checks every file against the sha256 that was signed.
+        _verify(config.uri, config.verify, manifest, store)
     check_names(config, (entry.path for entry in manifest.files))
     folder = Path(config.directory)
     places = safe_paths(folder, (entry.path for entry in manifest.files), config.uri)
@@ -168,6 +181,30 @@ def fetch_model(config: FetchModel, store: ObjectStore) -> Manifest:
     fetched = len(wanted)
     log.info("model %s: %d files downloaded, %d already present", config.digest, fetched, len(manifest.files) - fetched)
     return manifest
+
+
+def _verify(uri: str, wanted: Verify, manifest: Manifest, store: ObjectStore) -> None:
+    """Check the signature of a version."""
+    # Imported late: it takes a second, and few models are signed.
+    from perennial.agent.artifact.signature import verify
+
+    where = join_uri(uri, SIGNATURE)
+    try:
+        signature = store.get_bytes(where, MANIFEST_LIMIT)
+    except AgentError as error:
+        if error.failure is OBJECT_NOT_FOUND:
+            raise AgentError(SIGNATURE_MISSING, f"{where} does not exist") from error
+        if error.failure is DATA_INVALID:
+            raise AgentError(SIGNATURE_INVALID, error.message) from error
+        raise
+    verify(
+        signature,
+        wanted.public_key,
+        manifest.files,
+        join_uri(uri, ""),
+        lambda name: store.get_bytes(join_uri(uri, name), MANIFEST_LIMIT),
+    )
+    log.info("the signature of %s is valid", uri)
 
 
 def check_capacity(config: FetchModel, folder: Path, total: int, missing: int) -> None:

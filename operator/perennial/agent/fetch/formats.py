@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
+from perennial.agent.artifact.manifest import SIGNATURE
 from perennial.agent.fetch import triton
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import ModelRules
@@ -24,7 +25,7 @@ _CODE_SUFFIXES = frozenset(
 )
 _COMMON = ("metrics.json", "*.md", "*.txt", "*.csv", "*.tsv", "*.parquet", "*.png", "*.jpg", "*.svg", "*.pdf", "*.html")
 """Files that no loader runs, compared in lower case."""
-_COMMON_NAMES = frozenset({"license", "notice", ".gitattributes"})
+_COMMON_NAMES = frozenset({"license", "notice", ".gitattributes", SIGNATURE})
 _ELF_START = b"\x7fELF"
 _PICKLE_START = b"\x80"
 _PICKLE_PROTOCOLS = frozenset({2, 3, 4, 5})

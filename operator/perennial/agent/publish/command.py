@@ -15,17 +15,17 @@ from pydantic import ValidationError
 
 from perennial import __version__
 from perennial.agent.artifact.digest import content_digest, file_sha256, short
-from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, MANIFEST_LIMIT
+from perennial.agent.artifact.manifest import CARD, INPUT_RECORDS, MANIFEST, MANIFEST_LIMIT, SIGNATURE
 from perennial.agent.artifact.paths import shared_folder
-from perennial.agent.publish.model_card import CARD, model_card
-from perennial.agent.publish.output import METRICS_FILE, output_files, output_watch, read_metrics
+from perennial.agent.publish.model_card import model_card
+from perennial.agent.publish.output import METRICS_FILE, output_files, output_watch, read_metrics, without_signature
 from perennial.agent.publish.progress_server import progress_server
 from perennial.agent.storage.client import ObjectStore, join_uri, naming
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
 from perennial.agent.storage.progress import Progress
 from perennial.agent.storage.retry import Retry
-from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig
+from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig, SigningKey
 from perennial.api.contract.manifest import MOST_SKIPPED, FileEntry, InputManifest, Manifest, SkippedFile
 from perennial.api.contract.messages import NothingToPublish, Published
 from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH
@@ -54,6 +54,11 @@ def publish_on_sigterm(
         AgentError: as in `core.failures`.
     """
     root = Path(config.root)
+    if config.sign is not None:
+        # Before the training: hours of it would be lost at their end.
+        from perennial.agent.artifact.signature import check_signing_key
+
+        check_signing_key(config.sign)
     with naming(str(root)):
         shared_folder(root / "output")
         ready = root / READY_FILE
@@ -78,6 +83,8 @@ def publish(
     """
     output = Path(config.root) / "output"
     found = output_files(output)
+    if config.sign is not None:
+        found = without_signature(found)
     names = found.files
     if not names:
         log.warning("%s is empty: nothing to publish", output)
@@ -86,11 +93,15 @@ def publish(
     digest = content_digest(entries)
     version = join_uri(config.output, f"versions/{short(digest)}/")
     metrics = read_metrics(output / METRICS_FILE, config.metrics_first or ())
+    signature = _signature(config.sign, entries, short(digest))
     manifest = _manifest(config, entries, found.skipped, digest, metrics)
     retry = Retry(retry_seconds)
 
     known = retry(lambda: _is_published(store, version, digest))
     _upload(store, output, version, entries, retry)
+    if signature is not None:
+        # A version that is known may have been signed with an older key, or by nobody.
+        retry(lambda: store.put_bytes(join_uri(version, SIGNATURE), signature, "application/json"))
     document = manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode()
     record = join_uri(config.output, f"runs/{config.run}.json")
     retry(lambda: store.put_bytes(record, document, "application/json"))
@@ -111,6 +122,16 @@ def publish(
         metrics_dropped=max(0, len(metrics) - _METRICS_TOLD),
         time=manifest.created,
     )
+
+
+def _signature(key: SigningKey | None, files: tuple[FileEntry, ...], name: str) -> bytes | None:
+    """Sign the files of a version; None without a key."""
+    if key is None:
+        return None
+    # Imported late: it takes a second, and few models are signed.
+    from perennial.agent.artifact.signature import sign
+
+    return sign(key, files, name)
 
 
 def _entry(output: Path, name: str) -> FileEntry:

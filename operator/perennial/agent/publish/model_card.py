@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 
 from perennial.api.contract.manifest import Manifest
 
-CARD = "README.md"
 _MOST_ROWS = 200
 
 

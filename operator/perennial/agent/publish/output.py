@@ -5,13 +5,13 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 from threading import Event, Thread
 from typing import Any
 
-from perennial.agent.artifact.manifest import MANIFEST
+from perennial.agent.artifact.manifest import MANIFEST, SIGNATURE
 from perennial.agent.artifact.paths import is_plain
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.manifest import LONGEST_SKIPPED, SkippedFile
@@ -26,6 +26,7 @@ _METRICS_LIMIT = 2**20
 _MOST_METRICS = 64
 _LONGEST_NAME = 63
 _LONGEST_VALUE = 32
+_OURS = "its name is reserved for the signature of the version"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,15 @@ def output_files(output: Path) -> Output:
     for entry in found.skipped:
         log.warning("leaving out %r: %s", entry.path, entry.reason)
     return found
+
+
+def without_signature(found: Output) -> Output:
+    """Leave out a signature that the code has written, where the publisher writes its own."""
+    if SIGNATURE not in found.files:
+        return found
+    log.warning("leaving out %r: %s", SIGNATURE, _OURS)
+    files = tuple(name for name in found.files if name != SIGNATURE)
+    return replace(found, files=files, skipped=(*found.skipped, SkippedFile(path=SIGNATURE, reason=_OURS)))
 
 
 Problem = AgentError | str | None

@@ -16,6 +16,7 @@ from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predic
 from perennial.api.driftmonitor.resource import Checks, Features
 from perennial.api.modeldeployment.capture import RequestId
 from perennial.api.modeldeployment.evaluation import LabelledData, RequestFormat
+from perennial.api.modeldeployment.models import Verify
 from perennial.api.modeldeployment.runtime import ModelFormat
 
 ModelUrl = Annotated[str, Field(max_length=300, pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
@@ -35,6 +36,8 @@ PROGRESS_PORT, PROGRESS_PATH = 9464, "/progress"
 INPUT_RECORD = f"{ROOT}/.perennial/inputs.json"
 """A JSON list of InputManifest. `fetch` writes it; `publish` copies it into the manifest."""
 MODEL_DIR = "/mnt/models"
+SIGNING_PATH = "/perennial-signing"
+"""Where the Secret with the private key is mounted in the publishing container."""
 
 
 class FetchInputs(Model):
@@ -86,6 +89,16 @@ class FetchModel(ModelRules):
     most_bytes: int | None = None
     """Size limit of the volume."""
     more: tuple[ModelFolder, ...] | None = None
+    verify: Verify | None = None
+    """Who must have signed the versions. None: nobody need have."""
+
+
+class SigningKey(Model):
+    """Where the private key lies that signs versions, and what it is called in messages."""
+
+    file: str
+    secret: str
+    key: str
 
 
 class PublishConfig(Model):
@@ -102,6 +115,8 @@ class PublishConfig(Model):
     recipe: Recipe = Field(Recipe())
     metrics_first: tuple[str, ...] | None = None
     """Metrics that the operator needs; others are dropped first if the termination message is too long."""
+    sign: SigningKey | None = None
+    """None: versions are not signed."""
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
     """Longest termination message that the kubelet keeps in this pod."""
     root: str = ROOT

@@ -16,6 +16,24 @@ OCI = "oci://"
 OciUri = Annotated[str, Field(max_length=518, pattern=r"^oci://[a-zA-Z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$")]
 
 
+PublicKeys = Annotated[
+    str,
+    Field(
+        max_length=4096,
+        pattern=r"^(-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=]+\r?\n)+-----END PUBLIC KEY-----\s*)+$",
+    ),
+]
+
+
+class Verify(Model):
+    """Who must have signed the model, in the format of OpenSSF Model Signing (`model.sig` beside `manifest.json`)."""
+
+    public_key: PublicKeys = Field(
+        description="Elliptic-curve public key in PEM (P-256, P-384 or P-521). Several keys, one after the other, "
+        "accept a signature by any of them, for example while keys are exchanged."
+    )
+
+
 class ExtraModel(Model):
     """A published version that is served under its own name."""
 

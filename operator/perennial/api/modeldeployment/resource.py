@@ -22,7 +22,7 @@ from perennial.api.common.pod_options import Annotations, PodExtras
 from perennial.api.common.status import BaseStatus
 from perennial.api.modeldeployment.access import Access, ServiceOptions, Tls
 from perennial.api.modeldeployment.capture import Capture
-from perennial.api.modeldeployment.models import ExtraModel, ModelImage
+from perennial.api.modeldeployment.models import ExtraModel, ModelImage, Verify
 from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry, Revision, Rollout
 from perennial.api.modeldeployment.route import Route
 from perennial.api.modeldeployment.runtime import Runtime
@@ -38,6 +38,11 @@ class ModelSource(Model):
             Rule(
                 rule="has(self.uri) == has(self.digest)",
                 message="set uri and digest together; the digest is in the version's manifest.json",
+            ),
+            Rule(
+                rule="!(has(self.verify) && has(self.image))",
+                message="verify reads the signature of a published version; the node pulls model.image by its digest, "
+                "so let a policy of the cluster verify it, and remove verify",
             ),
         )
     }
@@ -56,6 +61,12 @@ class ModelSource(Model):
         description="Serve a model whose files are pickles (joblib, PyTorch checkpoints, MLflow and others). Loading a "
         "pickle executes code that it contains, with the rights of the server: whoever can write the model controls "
         "the pod. false: such a model is rejected before it is loaded.",
+    )
+    verify: Verify | None = Field(
+        None,
+        description="Serve only versions that are signed, here and in spec.models: one without a signature by this "
+        "key, or with a file that was not signed, fails before it is downloaded. A change creates a new revision. "
+        "Unset: signatures are not read.",
     )
 
 

@@ -21,6 +21,7 @@ from perennial.api.common.pod import (
     EnvFrom,
     Image,
     Input,
+    KeyRef,
     Parameters,
     PullPolicy,
     Source,
@@ -36,12 +37,26 @@ from perennial.api.trainingjob.status import Artifact, CurrentRun, ParameterMap,
 from perennial.api.trainingjob.sweep import Sweep, SweepStatus
 
 
+class Signing(Model):
+    """How published versions are signed, in the format of OpenSSF Model Signing."""
+
+    key_secret: KeyRef = Field(
+        description="Key of a Secret with an elliptic-curve private key in PEM (P-256, P-384 or P-521), without a "
+        "password. Only the container that publishes mounts it, not the training code."
+    )
+
+
 class Output(Model):
     """Where the output is published."""
 
     uri: S3Uri = Field(
         description="Prefix under which versions/<digest>/ is written. A version contains all files that the "
         "code leaves in /perennial/output."
+    )
+    sign: Signing | None = Field(
+        None,
+        description="Signs every version: model.sig beside its manifest.json, which spec.model.verify of a "
+        "ModelDeployment and the command model_signing check. Unset: versions are not signed.",
     )
 
 

@@ -126,6 +126,7 @@ def _fetch(plan: Plan, revision: Revision) -> dict[str, Any]:
         allow_pickle=spec.model.allow_pickle or None,
         most_bytes=_most_bytes(spec.workspace),
         more=_more(plan),
+        verify=spec.model.verify,
     )
     return agent_container(
         FETCH,

@@ -34,6 +34,7 @@ from perennial.training.job.kueue import queue_fields, queue_labels
 from perennial.training.job.plan import RunPlan, lineage_of, plan_text, recipe_of
 from perennial.training.job.prepare import prepare_containers
 from perennial.training.job.rendezvous import COMPONENT, pod_network
+from perennial.training.job.signing import signing_key, signing_mounts, signing_volumes
 
 TRAIN, FETCH, AGENT = "train", "fetch", "agent"
 
@@ -149,6 +150,7 @@ def _pod(resource: TrainingJob, run: CurrentRun, config: OperatorConfig, labels:
             workspace_volume(_VOLUME, spec.workspace),
             *shared_memory_volume(spec),
             *storage_volumes(spec.storage),
+            *signing_volumes(spec.output),
         ],
     }
 
@@ -184,10 +186,12 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             attempt=run.attempt,
             recipe=recipe_of(spec, run),
             metrics_first=metrics_first(spec) or None,
+            sign=signing_key(spec.output),
             # The sidecar and the main container come on top.
             message_bytes=message_budget(before_sidecar + 2),
         )
-        sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
+        mounts = [_MOUNT, *signing_mounts(spec.output)]
+        sidecar = agent_container(AGENT, "publish", publish, storage=spec.storage, agent=config.agent, mounts=mounts)
         lasting = {"restartPolicy": "Always", "startupProbe": _SIGNAL_HANDLER_PROBE}
         found.append({**sidecar, **lasting, "securityContext": agent_security(spec)})
     return found
