@@ -2,7 +2,7 @@
 
 from perennial.api.common.pod import EnvVar
 from perennial.api.contract.settings import RuntimePreset
-from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat
+from perennial.api.modeldeployment.runtime import BatchingVariables, HttpProbe, ModelFormat
 from perennial.api.modeldeployment.traffic import Series, TrafficMetrics
 
 _HEALTH = {"readiness": HttpProbe(path="/v2/health/ready"), "liveness": HttpProbe(path="/v2/health/live")}
@@ -27,6 +27,9 @@ _MLSERVER_TRAFFIC = TrafficMetrics(
     latency=(_series(_MLSERVER_SECONDS, path=_INFER),),
 )
 """Of REST only: MLServer counts gRPC calls elsewhere."""
+_MLSERVER_BATCHING = BatchingVariables(
+    max_size="MLSERVER_MODEL_MAX_BATCH_SIZE", max_delay_seconds="MLSERVER_MODEL_MAX_BATCH_TIME"
+)
 _TRITON_FAILED = _series("nv_inference_request_failure")
 _TRITON_TRAFFIC = TrafficMetrics(
     requests=(_series("nv_inference_request_success"), _TRITON_FAILED), errors=(_TRITON_FAILED,)
@@ -69,6 +72,8 @@ def _mlserver(flavour: str, implementation: str, *formats: ModelFormat) -> Runti
         image=f"docker.io/seldonio/mlserver:1.7.1-{flavour}",
         env=tuple(EnvVar(name=name, value=value) for name, value in settings.items()),
         port=8080,
+        grpc_port=8081,
+        batching=_MLSERVER_BATCHING,
         metrics_port=8082,
         traffic=_MLSERVER_TRAFFIC,
         formats=formats,
@@ -89,6 +94,8 @@ _MLSERVER = RuntimePreset(
         )
     ),
     port=8080,
+    grpc_port=8081,
+    batching=_MLSERVER_BATCHING,
     metrics_port=8082,
     traffic=_MLSERVER_TRAFFIC,
     directory=_NAME,
@@ -111,6 +118,7 @@ def _triton(directory: str, *formats: ModelFormat) -> RuntimePreset:
             "--metrics-port=8002",
         ),
         port=8080,
+        grpc_port=8081,
         metrics_port=8002,
         traffic=_TRITON_TRAFFIC,
         directory=directory,

@@ -11,6 +11,7 @@ from perennial.api.modeldeployment.rollout import Revision
 from perennial.core.labels import (
     AGENT_IMAGE_ANNOTATION,
     CHAIN_ANNOTATION,
+    GRPC_PORT_ANNOTATION,
     MODEL_DIGEST_ANNOTATION,
     MODEL_RUN_ANNOTATION,
     MODEL_URI_ANNOTATION,
@@ -23,7 +24,9 @@ from perennial.serving.observe import ModelVersion
 HTTPS = "https"
 
 
-def annotations_of(revision: Revision, port: int, agent_image: str, *, secure: bool = False) -> dict[str, str]:
+def annotations_of(
+    revision: Revision, port: int, agent_image: str, *, grpc_port: int | None = None, secure: bool = False
+) -> dict[str, str]:
     """Write the record of a revision."""
     return {
         MODEL_URI_ANNOTATION: revision.uri,
@@ -31,6 +34,7 @@ def annotations_of(revision: Revision, port: int, agent_image: str, *, secure: b
         **({MODEL_RUN_ANNOTATION: revision.run} if revision.run else {}),
         **({CHAIN_ANNOTATION: revision.chain} if revision.chain else {}),
         PORT_ANNOTATION: str(port),
+        **({GRPC_PORT_ANNOTATION: str(grpc_port)} if grpc_port is not None else {}),
         **({SCHEME_ANNOTATION: HTTPS} if secure else {}),
         AGENT_IMAGE_ANNOTATION: agent_image,
     }
@@ -61,7 +65,16 @@ def recorded_revision(deployment: Deployment, since: str) -> Revision | None:
 
 def recorded_port(deployment: Deployment) -> int | None:
     """Read the port that takes requests; None where the record is missing or invalid."""
-    text = deployment.metadata.annotations.get(PORT_ANNOTATION, "")
+    return _number(deployment, PORT_ANNOTATION)
+
+
+def recorded_grpc_port(deployment: Deployment) -> int | None:
+    """Read the port of gRPC; None where there is none or the record is invalid."""
+    return _number(deployment, GRPC_PORT_ANNOTATION)
+
+
+def _number(deployment: Deployment, annotation: str) -> int | None:
+    text = deployment.metadata.annotations.get(annotation, "")
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= 65535 else None  # noqa: PLR2004
 
 

@@ -52,7 +52,8 @@ def _revision_actions(revision: Revision, state: State, context: Context, config
     if context.shape is not None and buildable:
         # A new release of the operator must not restart every model: a revision keeps its agent image.
         image = (recorded_agent(known) if known is not None else None) or config.agent.image
-        plan = Plan(resource, context.shape.server, config.agent.model_copy(update={"image": image}), config.pods)
+        agent = config.agent.model_copy(update={"image": image})
+        plan = Plan(resource, context.shape.server, agent, config.pods, context.shape.grpc_port)
         actions.append(Apply(deployment(plan, revision)))
     size = size_of(revision, state, context)
     if autoscaled(resource.spec):
@@ -91,23 +92,23 @@ def _traffic_actions(state: State, context: Context) -> list[Action]:
 
 def _traffic(state: State, revision: Revision, context: Context) -> Traffic | None:
     """Find the pods that take requests: those of one revision, or of two while a canary shares the traffic."""
-    shared, record = _shared_port(state, context), _record(state, context)
-    name, secure = context.observed.resource.metadata.name, context.speaks_tls(revision)
-    if shared is not None:
-        return Traffic(split_selector(name), shared, secure, record)
-    port = context.port_of(revision)
-    return Traffic(selector_of(name, revision.hash), port, secure, record) if port is not None else None
+    record, name = _record(state, context), context.observed.resource.metadata.name
+    secure, beside = context.speaks_tls(revision), _beside(state, context)
+    shared = context.shared_port(revision, beside) if beside is not None else None
+    if beside is not None and shared is not None:
+        return Traffic(split_selector(name), shared, secure, context.shared_grpc_port(revision, beside), record)
+    port, grpc = context.port_of(revision), context.grpc_port_of(revision)
+    return Traffic(selector_of(name, revision.hash), port, secure, grpc, record) if port is not None else None
 
 
-def _shared_port(state: State, context: Context) -> int | str | None:
-    """Find the port of both revisions of a canary; None while only one revision takes requests."""
+def _beside(state: State, context: Context) -> Revision | None:
+    """Find the revision with which the stable one shares the requests; None while only one takes requests."""
     if state.splitting is None or state.stable is None:
         return None
     if state.active_candidate is not None and not state.leaving:
-        return context.shared_port(state.stable, state.active_candidate)
+        return state.active_candidate
     known = context.observed.deployment(state.splitting.name)
-    other = recorded_revision(known, context.time) if known is not None else None
-    return context.shared_port(state.stable, other) if other is not None else None
+    return recorded_revision(known, context.time) if known is not None else None
 
 
 def _address_actions(state: State, context: Context) -> list[Action]:
@@ -176,13 +177,14 @@ def _access_actions(state: State, context: Context) -> list[Action]:
     access = resource.spec.network_policy
     if access is None:
         return []
-    live = (revision for revision in (state.stable, state.active_candidate, state.previous) if revision is not None)
-    ports = [port for port in (context.port_of(revision) for revision in live) if port is not None]
+    live = [revision for revision in (state.stable, state.active_candidate, state.previous) if revision is not None]
+    ports = [port for port in map(context.port_of, live) if port is not None]
+    calls = [*ports, *(port for port in map(context.grpc_port_of, live) if port is not None)]
     server = context.shape.server if context.shape is not None else None
     metrics = [server.metrics_port] if server is not None and server.metrics_port is not None else []
     health = [port + 1 for port in ports] if resource.spec.capture is not None else []
     asked = has_job_gates(resource.spec.rollout.gates)
-    return [Apply(network_policy(resource, access, ports, [*metrics, *health], gates=asked))]
+    return [Apply(network_policy(resource, access, calls, [*metrics, *health], gates=asked))]
 
 
 def _deletions(state: State, context: Context) -> list[Action]:

@@ -32,6 +32,7 @@ EVICTED = "Evicted"
 PODS_REFUSED = "PodsRefused"
 REQUEST_MISSING = "RequestMissing"
 RUNTIME_SERVES_ONE_MODEL = "RuntimeServesOneModel"
+RUNTIME_DOES_NOT_BATCH = "RuntimeDoesNotBatch"
 METRIC_NOT_FOUND = "MetricNotFound"
 METRICS_UNAVAILABLE = "MetricsUnavailable"
 PODS_NOT_ALLOWED = "PodsNotAllowed"
@@ -262,6 +263,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Stalled",
         "spec.models names further models, but the runtime serves only one.",
         "Choose a runtime with a folder for each model, such as mlserver or triton, or remove spec.models.",
+    ),
+    ReasonDoc(
+        RUNTIME_DOES_NOT_BATCH,
+        "Stalled",
+        "runtime.batching is set, but the runtime has no variables for it.",
+        "Choose a runtime that the message names, such as mlserver-sklearn, or remove runtime.batching.",
     ),
     ReasonDoc(
         PROGRESS_DEADLINE_EXCEEDED,

@@ -10,7 +10,14 @@ from perennial.api.contract.settings import OperatorConfig, RuntimePreset
 from perennial.api.modeldeployment.models import OCI
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
 from perennial.api.modeldeployment.rollout import Revision
-from perennial.api.modeldeployment.runtime import HttpProbe, ModelFormat, Runtime, ServingContainer
+from perennial.api.modeldeployment.runtime import (
+    Batching,
+    BatchingVariables,
+    HttpProbe,
+    ModelFormat,
+    Runtime,
+    ServingContainer,
+)
 from perennial.api.modeldeployment.traffic import TrafficMetrics
 from perennial.core.names import child_name, digest_of
 from perennial.core.problem import Problem
@@ -63,6 +70,8 @@ class Shape:
     settings: dict[str, Any]
     metrics: Endpoint | None = None
     """Not part of the pods: naming other series starts no new revision."""
+    grpc_port: int | None = None
+    """Port of gRPC that the Service leads to. Not part of the pods either."""
 
     def hash_of(self, uri: str, digest: str) -> str:
         """Hash that identifies the revision of a model."""
@@ -78,6 +87,14 @@ def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Probl
     server = _server(spec.runtime, config.runtimes)
     if isinstance(server, Problem):
         return server
+    if spec.runtime.batching is not None and not _batches(spec.runtime, config.runtimes):
+        able = ", ".join(sorted(name for name, preset in config.runtimes.items() if preset.batching)) or "none"
+        return Problem(
+            reasons.RUNTIME_DOES_NOT_BATCH,
+            f"spec.runtime.batching: {_called(spec.runtime)} cannot be told how to batch requests; these runtimes can: "
+            f"{able}. Choose one of them, or remove batching",
+            fatal=True,
+        )
     if spec.models and f"$({NAME_VARIABLE})" not in (server.directory or ""):
         return Problem(
             reasons.RUNTIME_SERVES_ONE_MODEL,
@@ -96,7 +113,27 @@ def shape_of(spec: ModelDeploymentSpec, config: OperatorConfig) -> Shape | Probl
     user = {} if config.pods.allow_root else {"allowRoot": False}
     image = {"image": spec.model.image.dump()} if spec.model.image is not None else {}
     settings = {"server": server.dump(), "options": options, "deadline": deadline, **trust, **verify, **image, **user}
-    return Shape(server, settings, metrics=_endpoint(spec.runtime, config.runtimes))
+    return Shape(
+        server,
+        settings,
+        metrics=_endpoint(spec.runtime, config.runtimes),
+        grpc_port=_grpc_port(spec, config.runtimes),
+    )
+
+
+def _batches(runtime: Runtime, presets: dict[str, RuntimePreset]) -> bool:
+    preset = presets.get(runtime.name or "")
+    return preset is not None and preset.batching is not None
+
+
+def _grpc_port(spec: ModelDeploymentSpec, presets: dict[str, RuntimePreset]) -> int | None:
+    """Find the port of gRPC; none with capture, whose records would lack those requests."""
+    if spec.capture is not None:
+        return None
+    container, preset = spec.runtime.container, presets.get(spec.runtime.name or "")
+    if container is not None:
+        return container.grpc_port
+    return preset.grpc_port if preset is not None else None
 
 
 def _endpoint(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Endpoint | None:
@@ -144,7 +181,7 @@ def _server(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Server | Pro
         image_pull_policy=preset.image_pull_policy,
         command=preset.command,
         args=(*(preset.args or ()), *(runtime.args or ())) or None,
-        env=_merged(runtime.env or (), preset.env),
+        env=_merged((*_batching(runtime.batching, preset.batching), *(runtime.env or ())), preset.env),
         port=preset.port,
         readiness=runtime.readiness or preset.readiness,
         liveness=runtime.liveness or preset.liveness,
@@ -152,6 +189,16 @@ def _server(runtime: Runtime, presets: dict[str, RuntimePreset]) -> Server | Pro
         directory=preset.directory or None,
         formats=preset.formats or None,
         runtime=runtime.name if preset.formats else None,
+    )
+
+
+def _batching(asked: Batching | None, variables: BatchingVariables | None) -> tuple[EnvVar, ...]:
+    """Tell the server how to batch requests, by the variables of its preset."""
+    if asked is None or variables is None:
+        return ()
+    return (
+        EnvVar(name=variables.max_size, value=str(asked.max_size)),
+        EnvVar(name=variables.max_delay_seconds, value=str(asked.max_delay_millis / 1000)),
     )
 
 

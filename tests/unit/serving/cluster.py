@@ -28,6 +28,7 @@ CONFIG = OperatorConfig.model_validate(
                 "liveness": {"path": "/v2/health/live"},
                 "metricsPort": 8082,
                 "scalingMetrics": {"queue": "waiting"},
+                "batching": {"maxSize": "MOST", "maxDelaySeconds": "DELAY"},
             }
         },
     }

@@ -169,3 +169,28 @@ def test_shared_memory_is_the_presets_unless_the_spec_says_so() -> None:
 def test_the_volume_is_measured_in_bytes() -> None:
     assert fetch_of(pod(workspace={"sizeLimit": "2Gi"})).most_bytes == 2 * 2**30
     assert fetch_of(pod()).most_bytes is None
+
+
+BATCHING = {"maxSize": 8, "maxDelayMillis": 250}
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("mlserver")])
+def test_batching_sets_the_variables_of_the_preset_whatever_env_says(name: str) -> None:
+    env = [{"name": "MLSERVER_MODEL_MAX_BATCH_SIZE", "value": "3"}]
+    runtime = {"name": name, "batching": BATCHING}
+    found = env_of(pod(runtime={**runtime, "env": env}))
+    assert found["MLSERVER_MODEL_MAX_BATCH_SIZE"] == "8"
+    assert found["MLSERVER_MODEL_MAX_BATCH_TIME"] == "0.25"
+    assert "MLSERVER_MODEL_MAX_BATCH_SIZE" not in env_of(pod(runtime={"name": name}))
+    assert deployment(runtime=runtime)["metadata"]["name"] != deployment(runtime={"name": name})["metadata"]["name"]
+
+
+def test_batching_is_refused_for_a_runtime_that_has_no_variables_for_it() -> None:
+    cluster = Cluster(model_deployment(runtime={"name": "triton", "batching": BATCHING}), config=CONFIG)
+    cluster.publish("a")
+    cluster.settle()
+    stalled = cluster.condition("Stalled") or {}
+    assert stalled["reason"] == "RuntimeDoesNotBatch"
+    assert "spec.runtime.batching: runtime triton cannot be told" in stalled["message"]
+    assert "mlserver, mlserver-lightgbm" in stalled["message"]
+    assert cluster.names("Deployment") == []

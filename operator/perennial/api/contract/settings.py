@@ -6,7 +6,7 @@ from pydantic import Field
 
 from perennial.api.common.base import Model, Name, ObjectName, Quantity, ShortText
 from perennial.api.common.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
-from perennial.api.modeldeployment.runtime import Directory, HttpProbe, ModelFormat
+from perennial.api.modeldeployment.runtime import BatchingVariables, Directory, GrpcPort, HttpProbe, ModelFormat
 from perennial.api.modeldeployment.traffic import TrafficMetrics
 
 
@@ -22,6 +22,14 @@ class RuntimePreset(Model):
     args: Args | None = Field(None, description="Replaces the image's arguments.")
     env: tuple[EnvVar, ...] = Field((), description="Environment variables.")
     port: int = Field(8080, ge=1024, le=65535, description="HTTP port of the server.")
+    grpc_port: GrpcPort | None = Field(
+        None,
+        description="Port of gRPC (HTTP/2 without TLS). Services then have a port grpc, 8081, that leads there. Unset: "
+        "none.",
+    )
+    batching: BatchingVariables | None = Field(
+        None, description="Variables that runtime.batching sets. Unset: the server does not batch requests."
+    )
     readiness: HttpProbe | None = Field(None, description="Readiness probe.")
     liveness: HttpProbe | None = Field(None, description="Liveness probe; the server is restarted when it fails.")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="Port of the server's Prometheus metrics.")

@@ -56,6 +56,32 @@ class ServerMetrics(TrafficMetrics):
     path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s]*$")] = Field("/metrics", description="Path.")
 
 
+GrpcPort = Annotated[int, Field(ge=1024, le=65535)]
+
+
+class BatchingVariables(Model):
+    """Environment variables by which a server that batches requests is told how."""
+
+    max_size: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        description="Variable with the largest number of requests in a batch."
+    )
+    max_delay_seconds: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        description="Variable with the longest wait for a batch to fill, in seconds as a decimal number."
+    )
+
+
+class Batching(Model):
+    """Batching of requests by the server: one prediction for requests that arrive at about the same time."""
+
+    max_size: int = Field(ge=2, le=65536, description="Largest number of requests in a batch.")
+    max_delay_millis: int = Field(
+        ge=1,
+        le=60000,
+        description="Longest time that a request waits for others, in milliseconds. It is added to the latency of a "
+        "request that no others join.",
+    )
+
+
 class ServingContainer(Model):
     """A container that serves the model in PERENNIAL_MODEL_DIR (/mnt/models)."""
 
@@ -68,6 +94,11 @@ class ServingContainer(Model):
         None, description="Secrets and ConfigMaps whose keys become environment variables."
     )
     port: int = Field(8080, ge=1024, le=65535, description="HTTP port.")
+    grpc_port: GrpcPort | None = Field(
+        None,
+        description="Port of gRPC. The Service then has a port grpc, 8081, that leads there, except with spec.capture, "
+        "which cannot read gRPC. During a canary, only if both revisions have the same. Unset: none.",
+    )
     directory: Directory | None = Field(
         None,
         description="Folder below /mnt/models for the model files, and value of PERENNIAL_MODEL_DIR; "
@@ -91,6 +122,11 @@ class Runtime(Model):
                 message="args, readiness and liveness apply to a preset; with runtime.container, set them in the "
                 "container",
             ),
+            Rule(
+                rule="!has(self.container) || !has(self.batching)",
+                message="batching applies to a preset that names the server's variables; with runtime.container, set "
+                "them in container.env",
+            ),
         )
     }
 
@@ -98,5 +134,10 @@ class Runtime(Model):
     container: ServingContainer | None = Field(None, description="Container to run instead of a preset.")
     env: Env | None = Field(None, description="Environment variables added to those of the preset; they override them.")
     args: Args | None = Field(None, description="Arguments appended to those of the preset.")
+    batching: Batching | None = Field(
+        None,
+        description="Batching of requests by the server, for presets that support it, such as those of MLServer; takes "
+        "precedence over env. Unset: as the preset or the model says.",
+    )
     readiness: HttpProbe | None = Field(None, description="Replaces the preset's readiness probe.")
     liveness: HttpProbe | None = Field(None, description="Replaces the preset's liveness probe.")

@@ -34,7 +34,11 @@ def deployment(plan: Plan, revision: Revision) -> Raw:
     spec = plan.resource.spec
     labels = {REVISION_LABEL: revision.hash}
     annotations = annotations_of(
-        revision, traffic_port(spec, plan.server), plan.agent.image, secure=spec.tls is not None
+        revision,
+        traffic_port(spec, plan.server),
+        plan.agent.image,
+        grpc_port=plan.grpc_port,
+        secure=spec.tls is not None,
     )
     metadata = metadata_of(plan.resource, revision.name, labels=labels, annotations=annotations)
     return {

@@ -28,6 +28,7 @@ class Plan:
     server: Server
     agent: AgentConfigDefaults
     rules: PodRules
+    grpc_port: int | None = None
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from perennial.serving.revision import HTTP_PORT
 
 SERVICE_PORT = 80
 SECURE_PORT = 443
+GRPC_PORT = 8081
 DIRECT_PORT = 8080
 """Of the Service of one revision: leads to the server itself, past the capture sidecar."""
 
@@ -27,13 +28,16 @@ class Traffic:
     """Number, or name where the pods of two revisions have different numbers."""
     secure: bool
     """Whether their server terminates TLS."""
+    grpc_port: int | None = None
+    """Number of the port of gRPC; None: these pods have none, or not the same one."""
     record: Mapping[str, str] = field(default_factory=dict)
     """Annotation with the rollout record; empty before the first promotion."""
 
 
 def service(resource: ModelDeployment, traffic: Traffic) -> Raw:
-    """Build the Service: port 80, and 443 as well for a server that speaks TLS."""
+    """Build the Service: port 80, 443 as well for a server that speaks TLS, and 8081 where it has a port of gRPC."""
     options = resource.spec.service
+    spec = _spec(traffic)
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
@@ -42,7 +46,7 @@ def service(resource: ModelDeployment, traffic: Traffic) -> Raw:
             resource.metadata.name,
             annotations={**_asked(options), **traffic.record},
         ),
-        "spec": _spec(traffic),
+        "spec": {**spec, "ports": [*spec["ports"], *_grpc(traffic)]},
     }
 
 
@@ -75,6 +79,14 @@ def _spec(traffic: Traffic) -> dict[str, Any]:
             for name, number in numbers.items()
         ],
     }
+
+
+def _grpc(traffic: Traffic) -> list[dict[str, Any]]:
+    if traffic.grpc_port is None:
+        return []
+    # Tells meshes and gateways that HTTP/2 is spoken without TLS; a server that has a certificate speaks it with TLS.
+    protocol = {} if traffic.secure else {"appProtocol": "kubernetes.io/h2c"}
+    return [{"name": "grpc", "port": GRPC_PORT, "targetPort": traffic.grpc_port, "protocol": "TCP", **protocol}]
 
 
 def _asked(options: ServiceOptions | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.serving import reasons
-from perennial.serving.annotations import recorded_port, recorded_tls
+from perennial.serving.annotations import recorded_grpc_port, recorded_port, recorded_tls
 from perennial.serving.health import Health, assess
 from perennial.serving.observe import Observed
 from perennial.serving.revision import Shape, traffic_port, traffic_port_name
@@ -70,6 +70,18 @@ class Context:
             return traffic_port(self.observed.resource.spec, self.shape.server)
         known = self.observed.deployment(revision.name)
         return recorded_port(known) if known is not None else None
+
+    def grpc_port_of(self, revision: Revision) -> int | None:
+        """Find the port of gRPC: from the spec, or as recorded of a revision that it no longer describes."""
+        if self.shape is not None and self.can_build(revision):
+            return self.shape.grpc_port
+        known = self.observed.deployment(revision.name)
+        return recorded_grpc_port(known) if known is not None else None
+
+    def shared_grpc_port(self, first: Revision, second: Revision) -> int | None:
+        """Find the port of gRPC that both revisions have."""
+        numbers = self.grpc_port_of(first), self.grpc_port_of(second)
+        return numbers[0] if numbers[0] == numbers[1] else None
 
     def shared_port(self, first: Revision, second: Revision) -> int | str | None:
         """Find a port by which one Service reaches both revisions: the same number, or else the same name."""
