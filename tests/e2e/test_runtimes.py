@@ -1,17 +1,24 @@
-"""A real MLServer from a preset: pickles only when allowed, the Open Inference Protocol, and what capture keeps."""
+"""Real MLServers from their presets: pickles only when allowed, foreign clients, batches, and what capture keeps."""
 
 import asyncio
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib import error, request
 
 from perennial.agent.records.parquet import parquet_lines
-from perennial.core.kinds import AUTOSCALER, MODEL_DEPLOYMENT, NETWORK_POLICY, SERVICE
+from perennial.core.kinds import AUTOSCALER, MODEL_DEPLOYMENT, NETWORK_POLICY, POD, SERVICE, Raw
+from tests.e2e.support.versions import publish, serving
 from tests.e2e.support.world import World, condition, within
 
 NAMESPACE = "runtimes"
+SUPPORT = Path(__file__).parent / "support"
+PRESETS = {"xgboost": "xgboost", "lightgbm": "lightgbm", "onnx": "mlflow", "mlflow": "mlflow"}
+"""The preset by which each model of support/plants.py is served; the last one batches."""
+SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}}
 TRAIN = """
 import joblib, os
 from sklearn.linear_model import LogisticRegression
@@ -103,6 +110,96 @@ async def test_several_models_in_one_server(world: World) -> None:
     for name in ("rose", "lily"):
         status, answer = await asyncio.to_thread(client.infer, name, {"inputs": [tensor([1.0, 1.0])]})
         assert (status, answer["model_name"], answer["outputs"][0]["data"]) == (200, name, [1])
+
+
+async def test_each_library_answers_a_foreign_client_by_rest_and_grpc(world: World) -> None:
+    code = (SUPPORT / "plants.py").read_text()
+    await world.train("plants", code, resources={**SMALL, "limits": {"memory": "2Gi"}})
+    trained = (await world.succeeded("plants", seconds=300))["artifact"]
+    for name, files in by_folder(world, trained["uri"]).items():
+        digest = publish(world.site, f"runtimes/{name}/", files)
+        batching = {"batching": {"maxSize": 4, "maxDelayMillis": 2000}} if name == "mlflow" else {}
+        await world.serve(
+            name,
+            model={"uri": f"s3://models/runtimes/{name}/", "digest": digest, "allowPickle": PRESETS[name] == "mlflow"},
+            runtime={"name": f"mlserver-{PRESETS[name]}", **batching},
+            resources=SMALL,
+        )
+    for name in PRESETS:
+        await world.until(MODEL_DEPLOYMENT, name, lambda now: now.get("stable"), "MLServer serves", 600)
+
+    (pod, *_) = await pods_of(world, "xgboost")
+    client = (SUPPORT / "stranger.py").read_text()
+    said = await asyncio.to_thread(
+        world.site.kubectl, "exec", pod["name"], "-c", "server", "--", "python3", "-c", client, *PRESETS,
+        namespace=NAMESPACE,
+    )  # fmt: skip
+    answers = json.loads(said.splitlines()[-1])
+    for name, found in answers["models"].items():
+        assert found["rest"] == found["grpc"], name
+        assert (found["rest"]["ready"], found["rest"]["id"]) == (True, "order-7"), name
+    values = {name: found["rest"]["values"] for name, found in answers["models"].items()}
+    assert values["xgboost"][0] < 0.5 < values["xgboost"][1]
+    assert values["lightgbm"][0] < 0.5 < values["lightgbm"][1]
+    assert [round(value, 3) for value in values["onnx"]] == [0.5, 0.881]
+    assert values["mlflow"] == [2.0, 2.0]
+    assert answers["together"] == [[4.0]] * 4, "requests of four clients were predicted together"
+
+
+def by_folder(world: World, uri: str) -> dict[str, dict[str, bytes]]:
+    """Return the files of a version by the folder that they are in."""
+    client, prefix = world.site.s3(), uri.removeprefix("s3://models/")
+    found: dict[str, dict[str, bytes]] = {name: {} for name in PRESETS}
+    for item in client.list_objects_v2(Bucket="models", Prefix=prefix)["Contents"]:
+        name, _, file = item["Key"].removeprefix(prefix).partition("/")
+        if name in found:
+            found[name][file] = client.get_object(Bucket="models", Key=item["Key"])["Body"].read()
+    return found
+
+
+async def test_a_long_stream_ends_before_its_pod_does(world: World) -> None:
+    old, new = (publish(world.site, f"runtimes/{name}/", {"model": name.encode()}) for name in ("old", "new"))
+    server = {"image": world.site.demo.name, "command": ["python3", "-c", (SUPPORT / "streamer.py").read_text()]}
+    await world.serve(
+        "stream",
+        **{**serving(world.site, "s3://models/runtimes/old/", old), "runtime": {"container": server}},
+        rollout={"keepPrevious": "1s"},
+        capture={"uri": "s3://capture/stream/"},
+        terminationGracePeriodSeconds=120,
+    )
+    await world.until(MODEL_DEPLOYMENT, "stream", lambda now: now.get("stable"), "it serves")
+    service = await world.kube.get(SERVICE, NAMESPACE, "stream") or {}
+    address = service["spec"]["clusterIP"]
+    (pod,) = await pods_of(world, "stream")
+
+    with ThreadPoolExecutor(100) as pool:
+        first = pool.submit(streamed, address)
+        await world.change(MODEL_DEPLOYMENT, "stream", model={"uri": "s3://models/runtimes/new/", "digest": new})
+        streams, told = [first], 0.0
+        async with asyncio.timeout(180):
+            while not told:
+                await asyncio.sleep(1)
+                streams.append(pool.submit(streamed, address))
+                left = [found for found in await pods_of(world, "stream") if found["name"] == pod["name"]]
+                told = time.monotonic() if "deletionTimestamp" in left[0] else 0.0
+        ends = [await asyncio.wrap_future(stream) for stream in streams]
+    numbers = [str(number) for number in range(15)]
+    assert all(words[1:] == numbers for _, words in ends), "every stream came to its end"
+    assert ends[0][1][0] == "old"
+    assert any(words[0] == "old" and end > told for end, words in ends), "the pod was told to stop while it answered"
+
+
+async def pods_of(world: World, name: str) -> list[Raw]:
+    """Return the metadata of the pods of a ModelDeployment."""
+    found = await world.kube.list(POD, NAMESPACE, f"perennial.dev/kind=ModelDeployment,perennial.dev/name={name}")
+    return [item["metadata"] for item in found]
+
+
+def streamed(address: str) -> tuple[float, list[str]]:
+    """Return when a stream ended and its words."""
+    with request.urlopen(f"http://{address}/", timeout=60) as found:
+        words = found.read().decode().split()
+    return time.monotonic(), words
 
 
 def speak(client: Client) -> None:

@@ -107,7 +107,7 @@ class Site:
             "config": {
                 "agent": {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}},
                 "runtimes": {
-                    "mlserver-sklearn": preset,
+                    **{f"mlserver-{library}": preset for library in ("sklearn", "xgboost", "lightgbm", "mlflow")},
                     "mlserver": {**preset, "args": ["start", "/mnt/models"]},
                 },
                 **config,
