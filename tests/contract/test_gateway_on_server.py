@@ -7,7 +7,7 @@ import pytest
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.kinds import HTTP_ROUTE
 from perennial.runtime.controller.diff import covers
-from perennial.serving.children.route import Backend, http_route
+from perennial.serving.children.route import Backend, Copies, http_route
 from tests.contract.conftest import kubectl, until_established
 from tests.contract.server import DATA, Server, load
 from tests.support.kube import path_of
@@ -38,9 +38,14 @@ def test_every_form_of_the_route_is_stored_as_it_was_applied(gateway_api: Server
     stable, candidate = Backend("routed-1", 95, secure=False), Backend("routed-2", 5, secure=True)
     resource = routed(namespace)
     plain = routed(namespace, hostnames=None)
-    for asked, backends, tested in ((resource, (stable, candidate), candidate), (plain, (stable,), None)):
+    for asked, backends, tested, copies in (
+        (resource, (stable, candidate), candidate, None),
+        (resource, (stable,), None, Copies(candidate, 20)),
+        (plain, (stable,), None, Copies(candidate, 100)),
+        (plain, (stable,), None, None),
+    ):
         assert asked.spec.route is not None
-        manifest = http_route(asked, asked.spec.route, backends, tested)
+        manifest = http_route(asked, asked.spec.route, backends, tested, copies)
         answer = gateway_api.send(
             "PATCH",
             path_of(HTTP_ROUTE, namespace, "routed") + "?fieldManager=perennial&force=true&fieldValidation=Strict",

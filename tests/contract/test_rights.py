@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perennial.core import kinds
-from perennial.core.kinds import CHILDREN, EVENT, LEASE, RESOURCES, WATCHED_BY_LABEL, Kind
+from perennial.core.kinds import ASKED_FOR, CHILDREN, EVENT, LEASE, RESOURCES, WATCHED_BY_LABEL, Kind
 from perennial.generate import rbac
 from tests.contract.conftest import RELEASE_NAMESPACE, Rendered, kubectl
 from tests.contract.server import ROOT, Server, dump, load
@@ -63,7 +63,7 @@ def needed() -> frozenset[Request]:
     watched = {
         (kind.group, kind.plural, verb) for kind in (*RESOURCES, *WATCHED_BY_LABEL) for verb in ("list", "watch")
     }
-    looked_up = {(kind.group, kind.plural, "get") for kind in (*RESOURCES, *CHILDREN)}
+    looked_up = {(kind.group, kind.plural, "get") for kind in (*RESOURCES, *CHILDREN, *ASKED_FOR)}
     # Applying what is not there yet asks for `create` beside `patch`.
     applied = {(kind.group, kind.plural, verb) for kind in CHILDREN for verb in ("create", "patch")}
     deleted = {(kind.group, kind.plural, "delete") for kind in kinds_deleted()}
@@ -129,7 +129,7 @@ def may(server: Server, user: str, namespace: str, request: Request) -> bool:
 
 def asked() -> list[Request]:
     """Return every verb on everything that the operator knows, and on what it must never have."""
-    own = [(kind.group, kind.plural) for kind in (*RESOURCES, *WATCHED_BY_LABEL, EVENT, LEASE)]
+    own = [(kind.group, kind.plural) for kind in (*RESOURCES, *WATCHED_BY_LABEL, *ASKED_FOR, EVENT, LEASE)]
     status = [(kind.group, f"{kind.plural}/status") for kind in RESOURCES]
     return [(group, name, verb) for group, name in dict.fromkeys((*own, *status, *FOREIGN)) for verb in VERBS]
 

@@ -11,7 +11,7 @@ import yaml
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import Action, Apply, Create, Decision
 from perennial.core.kinds import Raw
-from perennial.core.reads import Measurement
+from perennial.core.reads import GatewayFeatures, Measurement
 from perennial.core.times import parse_time
 from perennial.core.traffic import Counters, Traffic
 from tests.golden.compare import differences, keep_wildcards
@@ -56,8 +56,10 @@ def run(case: dict[str, Any]) -> Decision:
     return controller.decide(observed, config, parse_time(case["now"]))
 
 
-def answer_of(said: dict[str, Any]) -> Measurement | Traffic:
-    """Return an answer of the Prometheus server, or of the metrics of a pod."""
+def answer_of(said: dict[str, Any]) -> Measurement | Traffic | GatewayFeatures:
+    """Return an answer of the Prometheus server, of the metrics of a pod, or about a Gateway."""
+    if "features" in said:
+        return GatewayFeatures(frozenset(said["features"]))
     time = parse_time(said["time"])
     began = parse_time(said.get("began", said["time"]))
     if "requests" in said:

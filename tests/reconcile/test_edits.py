@@ -27,9 +27,10 @@ from perennial.core.labels import (
     PROMOTE_ANNOTATION,
     ROLLOUT_ANNOTATION,
 )
-from perennial.core.reads import Measurement
+from perennial.core.reads import GatewayFeatures, GatewayRead, Measurement
 from perennial.core.times import format_time
 from perennial.generate.structural import Schema, structural
+from perennial.serving.rollout.mirror import MIRROR, PERCENTAGE
 from tests.support.builders import drift_monitor, model_deployment
 from tests.unit.serving.cluster import CONFIG, Cluster
 from tests.unit.serving.rollout.test_gateway import answer
@@ -79,10 +80,14 @@ class Server(Cluster):
             self.resource = {**self.resource, "metadata": {**self.resource["metadata"], "annotations": said}}
 
     def answer(self) -> None:
-        """Let the Prometheus server give all queries a number that passes; what nobody asks any more is forgotten."""
+        """Let the Prometheus server give all queries a number that passes, and every gateway copy requests.
+
+        What nobody asks any more is forgotten.
+        """
         reads = self.last.reads if self.last is not None else ()
         passing = Measurement(self.now, 0.5, known=self.now, began=self.now)
-        self.store.answers = dict.fromkeys((read.address for read in reads), passing)
+        able = GatewayFeatures(frozenset((MIRROR, PERCENTAGE)))
+        self.store.answers = {read.address: able if isinstance(read, GatewayRead) else passing for read in reads}
 
     def accept(self) -> None:
         """Let the gateway take up the route."""

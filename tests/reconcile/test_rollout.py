@@ -15,6 +15,7 @@ from perennial.core.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     SERVICE,
     TRAINING_JOB,
@@ -23,16 +24,26 @@ from perennial.core.kinds import (
     Raw,
 )
 from perennial.core.labels import ABORT_ANNOTATION, APPLIED_ANNOTATION, REVISION_LABEL
+from perennial.core.reads import GatewayFeatures, GatewayRead, Poll
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.children import Children
 from perennial.runtime.controller.reconcile import Reconciler, ReconcileResult
 from perennial.runtime.controller.world import CachedWorld
+from perennial.serving.rollout.mirror import MIRROR, PERCENTAGE
 from tests.golden.compare import differences as compared
 from tests.support.builders import artifact, digest, model_deployment, training_job
 from tests.support.memory import CONTROLLERS, FakeCluster, Store
 from tests.unit.serving.cluster import CONFIG
 
-KINDS: tuple[Kind, ...] = (MODEL_DEPLOYMENT, TRAINING_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
+KINDS: tuple[Kind, ...] = (
+    MODEL_DEPLOYMENT,
+    TRAINING_JOB,
+    DEPLOYMENT,
+    SERVICE,
+    AUTOSCALER,
+    DISRUPTION_BUDGET,
+    HTTP_ROUTE,
+)
 KEY = Key("ModelDeployment", "default", "churn")
 STEPS = [{"weight": 25, "hold": "5m"}, {"weight": 50}, {"weight": 75, "hold": "1m"}]
 SERVERS = {"uid", "generation", "resourceVersion", "creationTimestamp", "ownerReferences"}
@@ -63,6 +74,13 @@ class Mortal(FakeCluster):
         return answer
 
 
+class Answers:
+    """Answers to reads: every gateway copies requests."""
+
+    def answer(self, read: Poll[Any]) -> Any:
+        return GatewayFeatures(frozenset((MIRROR, PERCENTAGE))) if isinstance(read, GatewayRead) else None
+
+
 class Operator:
     """The control loop on such a cluster. Killed, it starts again with an empty cache."""
 
@@ -78,7 +96,7 @@ class Operator:
         self.reconciler = Reconciler(
             controllers=CONTROLLERS,
             cache=self.cache,
-            world=CachedWorld(self.cache, lambda _: None),
+            world=CachedWorld(self.cache, Answers()),
             api=self.cluster,
             children=children,
             accept=self.accept,
@@ -152,8 +170,22 @@ class Story:
             if raw.get("status") != status:
                 self.cluster.store.put({**raw, "status": status})
                 changed = True
+        changed |= self.run_gateway()
         self.least.append(self.serving())
         return changed
+
+    def run_gateway(self) -> bool:
+        """Let the gateway take up the route as it is; tell whether anything changed."""
+        raw = self.cluster.store.get(HTTP_ROUTE, "default", "churn")
+        if raw is None:
+            return False
+        said = {"status": "True", "reason": "Accepted", "observedGeneration": raw["metadata"]["generation"]}
+        conditions = [{"type": kind, **said} for kind in ("Accepted", "ResolvedRefs")]
+        status = {"parents": [{"parentRef": {"name": "public"}, "conditions": conditions}]}
+        if raw.get("status") == status:
+            return False
+        self.cluster.store.put({**raw, "status": status})
+        return True
 
     def serving(self) -> tuple[int, int]:
         """Available pods behind the Service, and how many revisions they are of."""
@@ -193,12 +225,23 @@ def deployments(story: Story) -> list[str]:
     return list(story.cluster.store.named(DEPLOYMENT))
 
 
+async def shadow_aborted(story: Story) -> None:
+    story.publish("b", 2)
+    await story.until(lambda: story.status.get("candidate", {}).get("reason") == "Holding")
+    story.abort(story.status["candidate"]["name"])
+    await story.until(lambda: story.status["candidate"]["phase"] == "Failed" and len(deployments(story)) == 1)
+
+
 CANARY = {"strategy": "Canary", "steps": STEPS}
+SHADOW = {"strategy": "Shadow", "mirror": {"hold": "5m"}}
+ROUTE = {"gateway": {"name": "public"}}
 STORIES: dict[str, tuple[Play, dict[str, Any], int]] = {
     "canary": (promoted, CANARY, 4),
     "canary aborted": (aborted, CANARY, 8),
     "canary overtaken": (overtaken, CANARY, 4),
     "recreate": (promoted, {"strategy": "Recreate"}, 2),
+    "shadow": (promoted, SHADOW, 2),
+    "shadow aborted": (shadow_aborted, SHADOW, 2),
 }
 
 
@@ -206,7 +249,8 @@ async def served(name: str) -> Store:
     """Return a cluster in which model a serves."""
     _, rollout, replicas = STORIES[name]
     cluster = Mortal()
-    spec = {"replicas": {"min": replicas}, "rollout": {"keepPrevious": "10s", **rollout}}
+    route = {"route": ROUTE} if rollout["strategy"] == "Shadow" else {}
+    spec = {"replicas": {"min": replicas}, "rollout": {"keepPrevious": "10s", **rollout}, **route}
     cluster.put(model_deployment(**spec))
     story = Story(cluster)
     story.publish("a", 1)

@@ -46,6 +46,10 @@
 - apiGroups: ["gateway.networking.k8s.io"]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+# Reads whether the gateway of spec.route can copy requests, before a rollout with strategy Shadow.
+- apiGroups: ["gateway.networking.k8s.io"]
+  resources: [gateways, gatewayclasses]
+  verbs: [get]
 # Reads why a pod waits or has failed, and the agent's termination message.
 - apiGroups: [""]
   resources: [pods]

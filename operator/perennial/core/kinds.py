@@ -41,6 +41,8 @@ AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpod
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False)
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY, HTTP_ROUTE)
@@ -48,6 +50,9 @@ CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, N
 
 OPTIONAL = frozenset({HTTP_ROUTE})
 """Kinds that not every cluster serves: they are watched where it does, and asked for only then."""
+
+ASKED_FOR = (GATEWAY, GATEWAY_CLASS)
+"""Kinds that are not watched: single objects of them are read when a rollout needs to know them."""
 
 WATCHED_BY_LABEL = (*CHILDREN, REPLICA_SET, POD)
 """ReplicaSets are watched to follow the owner references from a pod to its Deployment."""

@@ -1,6 +1,7 @@
 """What controllers ask the runtime to read again and again, and the answers.
 
-Everything is read without credentials and with limits on size and time. A failed read keeps the newest answer, which
+Everything but a Gateway is read without credentials; everything with a limit of time, and what does not come from the
+API server with one of size. A failed read keeps the newest answer, which
 tells its own time.
 """
 
@@ -46,6 +47,19 @@ class Measurement:
     """Time of the newest answer that was a number."""
     began: datetime | None = None
     """Time of the first answer since the operator has started; before that nothing can be missing."""
+
+
+@dataclass(frozen=True)
+class GatewayFeatures:
+    """What the GatewayClass of a Gateway lists as supported, or why that is not known."""
+
+    names: frozenset[str] = frozenset()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class GatewayRead(Poll[GatewayFeatures]):
+    """The features of a Gateway; `address` is its namespace and name, with a slash between."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from perennial.core.kinds import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     EVENT,
+    GATEWAY,
+    GATEWAY_CLASS,
     HTTP_ROUTE,
     JOB,
     LEASE,
@@ -91,6 +93,11 @@ OPERATOR: tuple[Right, ...] = (
         (*WATCH, *APPLY, "delete"),
         "Routes requests from a gateway to the revisions of a ModelDeployment that has spec.route; deletes the route "
         "if it has none. Without the Gateway API in the cluster this right has no effect.",
+    ),
+    Right(
+        (GATEWAY, GATEWAY_CLASS),
+        ("get",),
+        "Reads whether the gateway of spec.route can copy requests, before a rollout with strategy Shadow.",
     ),
     Right((POD,), ("list", "watch"), "Reads why a pod waits or has failed, and the agent's termination message."),
     Right((EVENT,), ("create",), "Reports transitions to `kubectl describe`."),

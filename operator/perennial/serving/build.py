@@ -14,12 +14,13 @@ from perennial.serving.children.deployment import deployment
 from perennial.serving.children.gate_job import gate_job
 from perennial.serving.children.metadata import selector_of, split_selector
 from perennial.serving.children.network_policy import network_policy
-from perennial.serving.children.route import Backend, http_route
+from perennial.serving.children.route import Backend, Copies, http_route
 from perennial.serving.children.server import Plan
 from perennial.serving.children.service import Traffic, disruption_budget, revision_service, service
 from perennial.serving.gates.jobs import has_job_gates
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.gates import missing_jobs, outdated_jobs
+from perennial.serving.rollout.mirror import mirrored_to
 from perennial.serving.rollout.routing import beside_of, lingering, shares_of
 from perennial.serving.rollout.sizes import size_of
 from perennial.serving.rollout.strategy import addressed
@@ -149,7 +150,17 @@ def _route_actions(state: State, context: Context) -> list[Action]:
     backends = [Backend(item.revision.name, item.weight, context.speaks_tls(item.revision)) for item in shares]
     beside = beside_of(state, context) if not state.leaving else None
     tested = next((item for item in backends if beside is not None and item.service == beside.name), None)
-    return [Apply(http_route(resource, asked, backends, replace(tested, weight=_ALL) if tested is not None else None))]
+    marked = replace(tested, weight=_ALL) if tested is not None else None
+    return [Apply(http_route(resource, asked, backends, marked, _copies(state, context)))]
+
+
+def _copies(state: State, context: Context) -> Copies | None:
+    """Find who receives copies of requests."""
+    shadow = mirrored_to(state, context)
+    if shadow is None:
+        return None
+    percent = context.observed.resource.spec.rollout.mirroring.percent
+    return Copies(Backend(shadow.name, _ALL, context.speaks_tls(shadow)), percent)
 
 
 def _record(state: State, context: Context) -> dict[str, str]:

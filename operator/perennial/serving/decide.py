@@ -24,6 +24,7 @@ from perennial.serving.revision import Shape, find_model, revision_of, shape_of,
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import deadline_of, previous_expiry
 from perennial.serving.rollout.gates import gate_reads
+from perennial.serving.rollout.mirror import mirror_reads
 from perennial.serving.rollout.routing import route_problem
 from perennial.serving.rollout.steps import next_state
 from perennial.serving.rollout.strategy import split_problem
@@ -48,7 +49,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
         actions=actions_of(state, context, config),
         events=(*state.events, *_stop_event(observed.resource, wanted, state)),
         requeue_after=_requeue_after(inputs, wanted),
-        reads=gate_reads(state, context),
+        reads=(*gate_reads(state, context), *mirror_reads(state, context)),
     )
 
 

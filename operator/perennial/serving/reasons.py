@@ -49,6 +49,7 @@ PORTS_DIFFER = "PortsDiffer"
 ROUTED = "Routed"
 ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
 GATEWAY_API_MISSING = "GatewayApiMissing"
+MIRROR_NOT_SUPPORTED = "MirrorNotSupported"
 WAITING_FOR_GATES = "WaitingForGates"
 GATE_INCONCLUSIVE = "GateInconclusive"
 GATE_FAILED = "GateFailed"
@@ -77,6 +78,7 @@ ABORT_IGNORED = "AbortIgnored"
 """Reason of an Event; the condition Ready says the same in its message."""
 
 STEP_STARTED = "StepStarted"
+MIRROR_STARTED = "MirrorStarted"
 STABLE_STOPPED = "StableStopped"
 """Reasons of Events."""
 
@@ -107,6 +109,7 @@ UNDER_WAY = frozenset(
         RECREATING,
         ROUTE_NOT_ACCEPTED,
         GATEWAY_API_MISSING,
+        MIRROR_NOT_SUPPORTED,
     }
 )
 """Reasons of a candidate with which nothing is wrong; their messages tell where it is."""
@@ -144,13 +147,15 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(
         MOVING_TRAFFIC,
         "Reconciling, Progressing",
-        "A canary's step has begun: pods are started or stopped until the candidate has its share of the requests.",
+        "A canary's step has begun: pods are started or stopped until the candidate has its share of the requests. Of "
+        "a shadow: the gateway does not copy requests yet.",
         "Wait.",
     ),
     ReasonDoc(
         HOLDING,
         "Reconciling, Progressing",
-        "A canary has the weight of its step, until the time that the message names.",
+        "A canary has the weight of its step, or a shadow receives copies of requests, until the time that the message "
+        "names.",
         "Wait; or set perennial.dev/promote or perennial.dev/abort to the revision's name.",
     ),
     ReasonDoc(
@@ -192,6 +197,14 @@ REASONS: tuple[ReasonDoc, ...] = (
         "spec.route is set, but the cluster has no Gateway API. A canary waits; other strategies go on.",
         "Install the Gateway API (standard channel) and a gateway, or remove spec.route. The operator finds it at its "
         "next resync.",
+    ),
+    ReasonDoc(
+        MIRROR_NOT_SUPPORTED,
+        "Reconciling, Progressing, RolloutFailed, Stalled",
+        "The gateway of spec.route does not say that it can copy requests, or refuses a route that asks for it. The "
+        "stable revision keeps serving.",
+        "Use a gateway whose GatewayClass lists HTTPRouteRequestMirror in status.supportedFeatures, or another "
+        "rollout.strategy such as Canary; or skip the copies with perennial.dev/promote.",
     ),
     ReasonDoc(
         WAITING_FOR_GATES,
@@ -365,6 +378,7 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Remove it, or ask the administrator to add its key to config.allowedAnnotations in the chart's values.",
     ),
     ReasonDoc(STEP_STARTED, "Event", "A canary has gone to its next step.", "Nothing."),
+    ReasonDoc(MIRROR_STARTED, "Event", "The gateway is asked to copy requests to a shadow.", "Nothing."),
     ReasonDoc(
         STABLE_STOPPED,
         "Event",

@@ -89,6 +89,10 @@ class ModelDeploymentSpec(PodExtras):
                 message="rollout.headers need a gateway that reads them: set route, or remove rollout.headers",
             ),
             Rule(
+                rule="!has(self.rollout) || self.rollout.strategy != 'Shadow' || has(self.route)",
+                message="strategy Shadow needs a gateway that copies requests: set route, or choose another strategy",
+            ),
+            Rule(
                 rule="!(has(self.tls) && has(self.capture))",
                 message="capture cannot read requests that are encrypted by tls; set only one of them",
             ),

@@ -37,6 +37,24 @@ class Step(Model):
     )
 
 
+class Mirror(Model):
+    """How a candidate is tried with copies of live requests."""
+
+    percent: int = Field(
+        100,
+        ge=1,
+        le=100,
+        description="Percentage of the requests that the gateway copies. Less than 100 needs a gateway that lists the "
+        "feature HTTPRouteRequestPercentageMirror in the status of its GatewayClass.",
+    )
+    hold: Duration = Field(
+        "15m",
+        description="How long requests are copied before the candidate is promoted, counted from when the gateway has "
+        "taken up the route. The time begins again after perennial.dev/pause is removed, and when the candidate has "
+        "lost all ready pods.",
+    )
+
+
 DEFAULT_STEPS = (Step(weight=10, hold="5m"), Step(weight=25, hold="5m"), Step(weight=50, hold="5m"))
 
 
@@ -54,16 +72,20 @@ class Rollout(Model):
                 message="headers belong to a canary: set strategy: Canary, or remove headers",
             ),
             Rule(
+                rule="self.strategy == 'Shadow' || !has(self.mirror)",
+                message="mirror belongs to a shadow: set strategy: Shadow, or remove mirror",
+            ),
+            Rule(
                 rule="!has(self.steps) || (self.steps.map(item, item.weight).isSorted() && "
                 "self.steps.all(item, self.steps.exists_one(other, other.weight == item.weight)))",
                 message="the weights of steps must increase from step to step",
                 field_path=".steps",
             ),
             Rule(
-                rule="self.strategy == 'Canary' || !has(self.gates) || "
+                rule="self.strategy in ['Canary', 'Shadow'] || !has(self.gates) || "
                 "self.gates.all(gate, !has(gate.errorRate) && !has(gate.latency) && !has(gate.drift))",
-                message="errorRate, latency and drift judge the requests that a candidate gets during the steps of a "
-                "canary: set strategy: Canary, or use other gates",
+                message="errorRate, latency and drift judge the requests that a candidate gets as a canary or a "
+                "shadow: set strategy: Canary or Shadow, or use other gates",
             ),
             Rule(
                 rule="self.approval == 'Manual' || self.approvals == 1 && !has(self.approvalExpires)",
@@ -77,12 +99,15 @@ class Rollout(Model):
         )
     }
 
-    strategy: Literal["Auto", "BlueGreen", "Canary", "Recreate"] = Field(
+    strategy: Literal["Auto", "BlueGreen", "Canary", "Recreate", "Shadow"] = Field(
         "BlueGreen",
         description="BlueGreen: the new revision starts beside the stable one and receives all traffic once it is "
-        "ready. Canary: it receives a growing share of the traffic, in steps. Recreate: the pods of the stable "
-        "revision are stopped first, then the new revision starts. Nothing answers in between: the downtime is the "
-        "time to fetch and load the model. If the new revision fails, the stable one is started again. Auto: "
+        "ready. Canary: it receives a growing share of the traffic, in steps. Shadow, with spec.route: it receives "
+        "copies of requests that the stable revision answers, and nobody receives its own answers; then it is promoted "
+        "as with BlueGreen. Requests are then computed twice: not for models that store something by a request. "
+        "Recreate: the pods of the stable revision are stopped first, then the new revision starts. Nothing answers "
+        "in between: the downtime is the time to fetch and load the model. If the new revision fails, the stable one "
+        "is started again. Auto: "
         "BlueGreen, but Recreate where no node has room for pods of the new revision beside those of the stable one "
         "for two minutes, for example because there is one GPU. A split or a stop that has begun ends by the "
         "strategy that it began with.",
@@ -99,6 +124,11 @@ class Rollout(Model):
         None,
         description="Canary with spec.route: requests with all of these headers go to the candidate during all steps, "
         "besides its share of the others. For testers, or to compare groups of users (A/B).",
+    )
+    mirror: Mirror | None = Field(
+        None,
+        description="Shadow: which share of the requests is copied, and how long. Unset with Shadow: all of them, for "
+        "15 minutes.",
     )
     progress_deadline_seconds: int = Field(
         600,
@@ -144,6 +174,11 @@ class Rollout(Model):
     def walk(self) -> tuple[Step, ...]:
         """Steps of a canary; the default ones where none are set."""
         return self.steps or DEFAULT_STEPS
+
+    @property
+    def mirroring(self) -> Mirror:
+        """How a shadow is tried; the default where nothing is set."""
+        return self.mirror or Mirror()
 
 
 class Revision(Model):
@@ -234,11 +269,11 @@ class Progress(Model):
     name: ShortText
     """Name of the candidate's Deployment."""
     hash: ShortText
-    strategy: Literal["Canary", "Recreate"]
+    strategy: Literal["Canary", "Recreate", "Shadow"]
     step: int = Field(0, ge=0)
     """Index of the present step; the number of steps once all have passed."""
     since: Timestamp | None = None
-    """When the weight of the step was reached."""
+    """When the weight of the step was reached, or the gateway mirrored."""
     total: int = Field(1, ge=1)
     """Pods that served when it began."""
 

@@ -166,7 +166,7 @@ class Operator:
         await self._elector.keep()
 
     async def _read(self) -> None:
-        async with reading(self._config.prometheus.url, lambda: datetime.now(UTC)) as reads:
+        async with reading(self._config.prometheus.url, lambda: datetime.now(UTC), self._cluster) as reads:
             await self._engine.poller.run(reads.fetch)
 
     async def _work(self) -> None:

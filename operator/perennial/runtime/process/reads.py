@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from perennial.adapters.cluster import Cluster
+from perennial.adapters.gateways import features_of
 from perennial.adapters.http import SmallReader
 from perennial.adapters.prometheus import PrometheusReader
 from perennial.api.contract.messages import MAX_BYTES
-from perennial.core.reads import Poll, QueryRead, Read
+from perennial.core.reads import GatewayRead, Poll, QueryRead, Read
 from perennial.core.traffic import Traffic, TrafficRead
 from perennial.runtime.process.exposition import counters_of
 
@@ -28,6 +30,8 @@ class Reads:
 
     now: Callable[[], datetime]
 
+    cluster: Cluster
+
     async def fetch(self, read: Poll[Any]) -> Any:
         """Read once; None if there is no answer."""
         match read:
@@ -35,6 +39,8 @@ class Reads:
                 return await self.texts.read(read.address)
             case TrafficRead():
                 return await self._traffic(read)
+            case GatewayRead():
+                return await features_of(self.cluster, read.address)
             case QueryRead() if self.queries is not None:
                 return await self.queries.measure(read.address)
         return None
@@ -47,12 +53,12 @@ class Reads:
 
 
 @asynccontextmanager
-async def reading(prometheus: str, now: Callable[[], datetime]) -> AsyncIterator[Reads]:
+async def reading(prometheus: str, now: Callable[[], datetime], cluster: Cluster) -> AsyncIterator[Reads]:
     """Open the clients; `prometheus` is the base address of the Prometheus server, or empty."""
     texts, metrics = SmallReader(MAX_BYTES), SmallReader(_METRICS_BYTES)
     queries = PrometheusReader(prometheus, now) if prometheus else None
     try:
-        yield Reads(texts, metrics, queries, now)
+        yield Reads(texts, metrics, queries, now, cluster)
     finally:
         await texts.close()
         await metrics.close()

@@ -10,6 +10,8 @@ from perennial.core.kinds import HTTP_ROUTE, Raw
 from perennial.serving.children.metadata import metadata_of
 from perennial.serving.children.service import SECURE_PORT, SERVICE_PORT
 
+_ALL = 100
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -21,7 +23,21 @@ class Backend:
     """Whether its server terminates TLS."""
 
 
-def http_route(resource: ModelDeployment, asked: Route, backends: Iterable[Backend], tested: Backend | None) -> Raw:
+@dataclass(frozen=True)
+class Copies:
+    """The Service that receives copies of requests, and of which percentage of them."""
+
+    backend: Backend
+    percent: int
+
+
+def http_route(
+    resource: ModelDeployment,
+    asked: Route,
+    backends: Iterable[Backend],
+    tested: Backend | None,
+    copies: Copies | None = None,
+) -> Raw:
     """Build the HTTPRoute.
 
     Args:
@@ -29,6 +45,7 @@ def http_route(resource: ModelDeployment, asked: Route, backends: Iterable[Backe
         asked: Gateway, host names and path.
         backends: the Services and their weights, for requests without the headers of rollout.headers.
         tested: receives all requests with these headers; None: they are like the others.
+        copies: receives copies of requests, whose answers nobody receives; None: there are none.
     """
     headers = resource.spec.rollout.headers or ()
     path = {"path": {"type": "PathPrefix", "value": asked.path}}
@@ -44,7 +61,7 @@ def http_route(resource: ModelDeployment, asked: Route, backends: Iterable[Backe
             "rules": [
                 # More header matches take precedence, whatever the order of the rules.
                 *([_rule({**path, "headers": wanted}, (tested,))] if marked and tested is not None else []),
-                _rule(path, backends),
+                {**_rule(path, backends), **({"filters": [_mirror(copies)]} if copies is not None else {})},
             ],
         },
     }
@@ -52,6 +69,13 @@ def http_route(resource: ModelDeployment, asked: Route, backends: Iterable[Backe
 
 def _rule(match: dict[str, Any], backends: Iterable[Backend]) -> dict[str, Any]:
     return {"matches": [match], "backendRefs": [_reference(item) for item in backends]}
+
+
+def _mirror(copies: Copies) -> dict[str, Any]:
+    # Without a percentage all are copied; only newer gateways know the field.
+    share = {"percent": copies.percent} if copies.percent < _ALL else {}
+    target = {key: value for key, value in _reference(copies.backend).items() if key != "weight"}
+    return {"type": "RequestMirror", "requestMirror": {"backendRef": target, **share}}
 
 
 def _reference(backend: Backend) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _NO_SERVER = (
     "values, or remove the gate"
 )
 _NO_LIVE_TRAFFIC = (
-    "the candidate gets no requests before it is promoted: live traffic is judged only during the steps of a canary"
+    "the candidate gets no requests before it is promoted: live traffic is judged only of a canary or a shadow"
 )
 _NAME_THEM = "set runtime.container.metrics, or traffic of the runtime's preset in the chart's values"
 
@@ -48,16 +48,16 @@ class Subject:
     candidate: Candidate
     stable: Revision
     began: str
-    """When the weight of the step was reached, or the candidate was ready; empty: not yet."""
+    """When the weight of the step was reached, copies began, or the candidate was ready; empty: not yet."""
     step: int | None
-    """Index of the step of a canary."""
+    """Index of the step of a canary; 0 for a shadow."""
     now: datetime
     has_prometheus: bool
     """The settings name a Prometheus server."""
     results: tuple[GateResult, ...] = ()
     """Recorded verdicts of Jobs."""
     before_traffic: bool = False
-    """The candidate is a canary before its first step: only Jobs can judge it."""
+    """The candidate is a canary before its first step, or a shadow before any copy: only Jobs can judge it."""
     metrics: Endpoint | None = None
     """Where the servers tell their requests."""
 

@@ -16,6 +16,8 @@ def end_progress(state: State, context: Context) -> State:
     get more than double their load, they are waited for first; the candidate's pods answer so long.
     """
     progress = state.progress
+    if progress is not None and progress.strategy == "Shadow":
+        return _end_shadow(state, context)
     if progress is None or state.own_progress is not None:
         return state
     if state.stable is None or progress.hash == state.stable.hash:
@@ -25,6 +27,12 @@ def end_progress(state: State, context: Context) -> State:
     ended = replace(state, progress=None, leaving=False, restore=progress.total)
     # Pods of a newer candidate would take requests as long as the Service selects all revisions.
     return replace(ended, waiting_for_pods=True, wake=context.now) if context.observed.split else ended
+
+
+def _end_shadow(state: State, context: Context) -> State:
+    """End the copies with their candidate, and when the spec asks for another strategy; no request is affected."""
+    wanted = context.routed and context.observed.resource.spec.rollout.strategy == "Shadow"
+    return state if wanted and state.own_progress is not None else replace(state, progress=None)
 
 
 def _can_carry(state: State, progress: Progress, context: Context) -> bool:

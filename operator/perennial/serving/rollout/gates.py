@@ -1,4 +1,4 @@
-"""Gates in a rollout: judged during the steps of a canary, and while a ready candidate waits to be promoted."""
+"""Gates in a rollout: judged during the steps of a canary, during a shadow, and while a ready candidate waits."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -124,19 +124,20 @@ def _is_kept(job: Job, wanted: Mapping[str, GateJob], known: Set[str], context: 
 def _has_passed(state: State, context: Context) -> bool:
     """Tell whether a canary has passed all steps and only grows; its last verdicts stay as they are."""
     progress = state.own_progress
-    return progress is not None and progress.step >= len(context.observed.resource.spec.rollout.walk)
+    canary = progress is not None and progress.strategy == "Canary"
+    return canary and progress is not None and progress.step >= len(context.observed.resource.spec.rollout.walk)
 
 
 def _subject(state: State, candidate: Candidate, context: Context) -> Subject | None:
     """What the gates judge; None without gates, and where nothing else serves.
 
-    Before the first step of a canary only gates with Jobs have something to judge.
+    Before the first step of a canary, or before requests are copied, only gates with Jobs have something to judge.
     """
     stable, progress = state.stable, state.own_progress
     if stable is None or not context.observed.resource.spec.rollout.gates or context.health(stable).available == 0:
         return None
     strategy = strategy_of(state, candidate, context)
-    before = strategy == "Canary" and progress is None
+    before = strategy in ("Canary", "Shadow") and progress is None
     if strategy == "Recreate" or (before and not has_job_gates(context.observed.resource.spec.rollout.gates)):
         return None
     return Subject(

@@ -1,8 +1,8 @@
 """The rollout of a revision: candidate, then stable or failed, then previous, then deleted. Pure, one step at a time.
 
 The wanted revision is compared by hash with the stable revision and the candidate. If it differs it becomes the
-candidate, and only a candidate whose pods are ready is promoted to stable: at once, after the steps of a canary, or
-after the stable revision was stopped for it.
+candidate, and only a candidate whose pods are ready is promoted to stable: at once, after the steps of a canary or the
+hold of a shadow, or after the stable revision was stopped for it.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from perennial.serving.rollout.load import load
 from perennial.serving.rollout.outcome import fail, promote
 from perennial.serving.rollout.recreate import start_when_free, stop_stable
 from perennial.serving.rollout.selection import select_candidate
+from perennial.serving.rollout.shadow import shadow
 from perennial.serving.rollout.sizes import size_of
 from perennial.serving.rollout.strategy import Strategy, crowded_at, strategy_of
 
@@ -64,7 +65,7 @@ def _judge(state: State, candidate: Candidate, strategy: Strategy, context: Cont
         return stop_stable(state, candidate, context)
     health = context.health(candidate)
     ready = health.reaches(size_of(candidate, state, context).least)
-    if _better_than_nothing(health, state, context) or (ready and strategy != "Canary"):
+    if _better_than_nothing(health, state, context) or (ready and strategy not in ("Canary", "Shadow")):
         return _promote_or_hold(state, candidate, context)
     if state.failed:
         return state
@@ -79,6 +80,8 @@ def _go_on(
 ) -> State:
     if strategy == "Canary" and (ready or state.own_progress is not None):
         return walk(state, candidate, health, context)
+    if strategy == "Shadow" and (ready or state.own_progress is not None):
+        return shadow(state, candidate, health, context)
     if strategy == "Recreate":
         return start_when_free(state, candidate, context)
     return _not_ready(state, candidate, health, context)

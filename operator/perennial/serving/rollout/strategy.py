@@ -14,7 +14,7 @@ from perennial.serving.rollout.arithmetic import TOLERANCE, enough, reached, spl
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import moment
 
-Strategy = Literal["BlueGreen", "Canary", "Recreate"]
+Strategy = Literal["BlueGreen", "Canary", "Recreate", "Shadow"]
 
 _CROWDED = timedelta(minutes=2)
 """How long a pod must find no node before the stable revision is stopped for it: a node may be on its way."""
