@@ -101,7 +101,7 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(
         NO_CANDIDATE,
         "Ready",
-        "target.revision is Candidate, and no candidate of a canary answers requests.",
+        "target.revision is Candidate, and no candidate of a canary or a shadow answers requests.",
         "Nothing: comparisons run during the steps of the next canary.",
     ),
     ReasonDoc(TARGET_NOT_READY, "Reconciling", "The ModelDeployment serves no model yet.", "See its conditions."),

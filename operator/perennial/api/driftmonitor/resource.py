@@ -44,7 +44,7 @@ class Target(Model):
     revision: Literal["Stable", "Candidate"] = Field(
         "Stable",
         description="Stable: the model that serves. Candidate: the one that is being rolled out, during the steps of a "
-        "canary, for a drift gate of the ModelDeployment; in between nothing is compared.",
+        "canary or the copies to a shadow, for a drift gate of the ModelDeployment; in between nothing is compared.",
     )
 
 

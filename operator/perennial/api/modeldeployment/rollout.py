@@ -243,7 +243,11 @@ class Candidate(Revision):
         description="Canary: percentage of the requests that it receives by its weight in the route that the "
         "gateway has taken up, or without spec.route by the share of its ready pods.",
     )
-    step: int | None = Field(None, description="Canary: number of the present step, from 1. Unset before the first.")
+    step: int | None = Field(
+        None,
+        description="Canary: number of the present step, from 1. Unset before the first. Shadow: 1 once it is to "
+        "receive copies.",
+    )
 
 
 class HistoryEntry(Model):

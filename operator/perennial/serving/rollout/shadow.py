@@ -102,15 +102,17 @@ def _paused(context: Context) -> Problem | None:
 def _wait(state: State, candidate: Candidate, problem: Problem, context: Context) -> State:
     """Show a ready candidate that waits for a user or the gateway, and not for its pods."""
     ready = candidate.model_copy(update={"ready_since": candidate.ready_since or context.time})
-    return replace(state, candidate=_said(ready, problem))
+    return replace(state, candidate=_said(ready, problem, state))
 
 
 def _show(state: State, candidate: Candidate, problem: Problem) -> State:
-    return replace(state, candidate=_said(candidate.model_copy(update={"ready_since": None}), problem))
+    return replace(state, candidate=_said(candidate.model_copy(update={"ready_since": None}), problem, state))
 
 
-def _said(candidate: Candidate, problem: Problem) -> Candidate:
-    return candidate.model_copy(update={"reason": problem.reason, "message": problem.message})
+def _said(candidate: Candidate, problem: Problem, state: State) -> Candidate:
+    """Tell where the candidate is; a DriftMonitor of candidates compares only while there is a step."""
+    step = 1 if state.own_progress is not None else None
+    return candidate.model_copy(update={"reason": problem.reason, "message": problem.message, "step": step})
 
 
 def _awake(state: State, time: datetime) -> State:
