@@ -178,7 +178,20 @@ def test_a_report_is_shown_inline_only_with_own_credentials() -> None:
     objects = (scene.deployment(None), scene.monitor(reportUri="s3://reports/churn.html"))
     assert "kubectl perennial -n default report churn" in text(page(*objects))
     assert "<iframe" not in text(page(*objects))
-    assert 'sandbox=""' in text(page(*objects, own=True))
+    shown = page(*objects, own=True)
+    assert 'sandbox=""' in next(part.body for part in shown.parts if part.id == "reports-churn")
+
+
+def test_the_frame_of_a_report_is_not_loaded_anew_when_time_passes() -> None:
+    objects = (scene.deployment(None), scene.monitor(reportUri="s3://reports/churn.html"))
+
+    def sections(minutes: int) -> dict[str, str]:
+        frame = Frame("/path", "default", True, now=MOMENT + timedelta(minutes=minutes))
+        found = model(Seen(snapshot(*objects), MOMENT, MOMENT), frame, "md", "churn", {})
+        return {part.id: part.body for part in found.parts}
+
+    assert sections(0)["verdicts"] != sections(9)["verdicts"]
+    assert sections(0)["reports-churn"] == sections(9)["reports-churn"]
 
 
 def test_what_is_announced_changes_when_the_rollout_advances_and_not_with_time() -> None:

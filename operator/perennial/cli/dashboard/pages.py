@@ -170,11 +170,13 @@ def _details(loop: Loop, frame: Frame, query: Mapping[str, str]) -> tuple[Part, 
     if loop.deployment is not None:
         found.append(Part("rollout", "Rollout", parts.rollout(loop.deployment, frame.now)))
     if loop.monitors:
-        reports = {
-            item.metadata.name: _report(item.metadata.name, item.status.report_uri, frame) for item in loop.monitors
-        }
-        bodies = (parts.monitor_part(item, frame.now, reports[item.metadata.name]) for item in loop.monitors)
-        found.append(Part("verdicts", "Verdicts", join(bodies)))
+        found.append(Part("verdicts", "Verdicts", join(parts.monitor_part(item, frame.now) for item in loop.monitors)))
+        # Parts of their own: a frame loads anew when it is moved, and verdicts change with the time that is told.
+        found += [
+            Part(f"reports-{name}", f"Report of {name}", _report(name, item.status.report_uri, frame))
+            for item in loop.monitors
+            if item.status.report_uri is not None and (name := item.metadata.name)
+        ]
     if loop.job is not None:
         found += [
             Part("runs", "Runs", run_parts.run_list(loop.job, frame.now)),
@@ -187,19 +189,14 @@ def _details(loop: Loop, frame: Frame, query: Mapping[str, str]) -> tuple[Part, 
     return tuple(found)
 
 
-def _report(monitor: str, uri: str | None, frame: Frame) -> Html | None:
+def _report(monitor: str, uri: str, frame: Frame) -> Html:
     """The report in a frame that may run no scripts; without own credentials the command that fetches it by a pod."""
-    if uri is None:
-        return None
     if not frame.own_credentials:
         command = tag("code", f"kubectl perennial -n {frame.namespace} report {monitor}")
-        return tag("p", "Report of this comparison: ", command, cls="quiet")
+        return tag("p", "The report is read by ", command, ", or here with --own-credentials.", cls="quiet")
     source = f"{frame.base}/report/{quote(monitor, safe='')}?{quote(uri, safe='')}"
-    title = f"Report of {monitor}"
-    inner = tag("iframe", src=source, sandbox="", loading="lazy", title=title)
-    return tag(
-        "details", tag("summary", "Report of this comparison", id=f"report-{monitor}"), inner, id=f"of-{monitor}"
-    )
+    inner = tag("iframe", src=source, sandbox="", loading="lazy", title=f"Report of {monitor}")
+    return tag("details", tag("summary", "Show it", id=f"report-{monitor}"), inner, id=f"of-{monitor}")
 
 
 def _trouble(seen: Seen, now: datetime) -> Part:

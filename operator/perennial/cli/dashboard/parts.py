@@ -164,8 +164,8 @@ def history(entries: tuple[HistoryEntry, ...], now: datetime) -> Html:
     return table("Rollouts that have ended", ("Revision", "Result", "Model", "Reason", "Approved by", "When"), rows)
 
 
-def monitor_part(monitor: DriftMonitor, now: datetime, report: Html | None) -> Html:
-    """The last verdict of one monitor: findings, a bar for each column, checks with limits, and its report."""
+def monitor_part(monitor: DriftMonitor, now: datetime) -> Html:
+    """The last verdict of one monitor: findings, a bar for each column, checks with limits."""
     status = monitor.status
     last, verdict = status.last_run, status.last_verdict
     silent = last is not None and last.result != "Verdict"
@@ -182,7 +182,6 @@ def monitor_part(monitor: DriftMonitor, now: datetime, report: Html | None) -> H
             if last is not None and silent
             else None,
             _verdict(verdict, now) if verdict is not None else tag("p", "There is no verdict yet.", cls="quiet"),
-            report,
         )
     )
 

@@ -24,11 +24,9 @@ function made(html) {
 }
 
 function replace(old, fresh) {
-  // What is open stays open, and a frame keeps what it shows if it is about the same report.
   for (const open of old.querySelectorAll("details[open]")) {
     const same = fresh.querySelector(`#${CSS.escape(open.id)}`);
-    if (same && same.innerHTML === open.innerHTML) same.replaceWith(open);
-    else if (same) same.open = true;
+    if (same) same.open = true;
   }
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
   old.replaceWith(fresh);
