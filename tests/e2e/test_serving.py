@@ -5,10 +5,13 @@ import json
 from typing import Any
 from urllib import request
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, MODEL_DEPLOYMENT, POD, SERVICE, Raw
 from tests.e2e.support.flaky import FlakyProxy
 from tests.e2e.support.versions import publish, serving
-from tests.e2e.support.world import STORAGE_FIELD, World, condition, within
+from tests.e2e.support.world import SECRET, STORAGE_FIELD, World, condition, within
 
 NAMESPACE = "serving"
 
@@ -31,6 +34,38 @@ async def stable(world: World, name: str, digest: str) -> Raw:
         lambda now: now.get("stable", {}).get("digest") == digest and not now.get("candidate"),
         f"{digest} serves",
     )
+
+
+def key_pair() -> tuple[str, str]:
+    """Make a private and a public key, as PEM."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return secret.decode(), private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+async def test_a_version_signed_by_its_run_serves_and_one_without_a_signature_does_not(world: World) -> None:
+    private, public = key_pair()
+    secret = {"metadata": {"name": "signing"}, "stringData": {"signing.pem": private}}
+    await world.kube.create(SECRET, NAMESPACE, secret)
+    sign = {"keySecret": {"name": "signing", "key": "signing.pem"}}
+    code = "open('/perennial/output/model', 'w').write('signed')"
+    await world.train("signed", code, output={"uri": "s3://models/serving/signed/", "sign": sign})
+    artifact = (await world.succeeded("signed"))["artifact"]
+
+    verify = {"verify": {"publicKey": public}}
+    spec = serving(world.site, artifact["uri"], artifact["digest"])
+    await world.serve("signed", **{**spec, "model": {**spec["model"], **verify}}, replicas={"min": 1})
+    await stable(world, "signed", artifact["digest"])
+    address = await address_of(world, "signed")
+    assert await asyncio.to_thread(answer, address) == "signed"
+
+    digest = publish(world.site, "serving/unsigned/", {"model": b"unsigned"})
+    model = {"uri": "s3://models/serving/unsigned/", "digest": digest}
+    await world.change(MODEL_DEPLOYMENT, "signed", model=model)
+    message = await world.condition(MODEL_DEPLOYMENT, "signed", "RolloutFailed", "SignatureMissing")
+    assert "model.sig" in message
+    assert condition(await world.status(MODEL_DEPLOYMENT, "signed"), "Ready", "True", "Serving")
+    assert await asyncio.to_thread(answer, address) == "signed"
 
 
 async def test_a_bad_candidate_gets_no_traffic_and_the_old_one_answers(world: World) -> None:
