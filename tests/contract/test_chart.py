@@ -294,6 +294,17 @@ def test_the_process_and_its_probes(chart: Chart) -> None:
     assert operator_of(chart({}))["image"] == f"localhost/perennial:{__version__}"
 
 
+def test_an_operator_that_starts_slowly_or_answers_late_is_not_killed_at_once(chart: Chart) -> None:
+    """On a node without free CPU a restart only adds to the load, and the operator would never come up."""
+    container = operator_of(chart({}))
+    start, live = container["startupProbe"], container["livenessProbe"]
+
+    assert start["httpGet"] == live["httpGet"]
+    assert start["failureThreshold"] * start["periodSeconds"] >= 300
+    assert live["failureThreshold"] * live["periodSeconds"] >= 60
+    assert live["timeoutSeconds"] >= 10
+
+
 def test_the_operator_reads_what_the_values_say(chart: Chart) -> None:
     config = config_of(chart(EVERYTHING))
 

@@ -112,7 +112,7 @@ class Site:
                 },
                 **config,
             },
-            "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}},
+            "resources": {"requests": {"cpu": "200m", "memory": "128Mi"}},
         }
 
     def install(self, release: str, namespace: str, values: dict[str, Any], *more: str) -> str:
