@@ -49,7 +49,7 @@ def run_job(
     args: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
-    seconds: float = 180,
+    seconds: float = 600,
 ) -> str:
     """Run a Job to its end, in place of an earlier one of that name, and return what it wrote.
 
