@@ -81,6 +81,7 @@ def test_the_table_grants_what_the_code_needs_and_nothing_more() -> None:
         kinds.CRON_JOB,
         kinds.DEPLOYMENT,
         kinds.AUTOSCALER,
+        kinds.SCALED_OBJECT,
         kinds.NETWORK_POLICY,
         kinds.SERVICE,
         kinds.HTTP_ROUTE,

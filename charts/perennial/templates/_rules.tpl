@@ -28,6 +28,11 @@
 - apiGroups: ["autoscaling"]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+# Lets KEDA scale a revision whose spec.autoscaling has a trigger; deleted with it. Without KEDA in the cluster this
+# right has no effect.
+- apiGroups: ["keda.sh"]
+  resources: [scaledobjects]
+  verbs: [get, list, watch, create, patch, delete]
 # Limits how many serving pods a node drain evicts at once.
 - apiGroups: ["policy"]
   resources: [poddisruptionbudgets]

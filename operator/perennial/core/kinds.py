@@ -43,12 +43,23 @@ NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolici
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False)
+SCALED_OBJECT = Kind("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
-CHILDREN = (JOB, CRON_JOB, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY, HTTP_ROUTE)
+CHILDREN = (
+    JOB,
+    CRON_JOB,
+    DEPLOYMENT,
+    SERVICE,
+    AUTOSCALER,
+    SCALED_OBJECT,
+    DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    HTTP_ROUTE,
+)
 """Kinds that the operator creates. Like pods, they are watched only with the label `perennial.dev/kind`."""
 
-OPTIONAL = frozenset({HTTP_ROUTE})
+OPTIONAL = frozenset({HTTP_ROUTE, SCALED_OBJECT})
 """Kinds that not every cluster serves: they are watched where it does, and asked for only then."""
 
 ASKED_FOR = (GATEWAY, GATEWAY_CLASS)

@@ -23,6 +23,7 @@ from perennial.core.kinds import (
     POD,
     REPLICA_SET,
     RESOURCES,
+    SCALED_OBJECT,
     SERVICE,
     Kind,
 )
@@ -80,6 +81,12 @@ OPERATOR: tuple[Right, ...] = (
     ),
     Right((REPLICA_SET,), ("list", "watch"), "Finds the Deployment that a serving pod belongs to."),
     Right((AUTOSCALER,), (*WATCH, *APPLY, "delete"), "Scales a revision; deleted with it."),
+    Right(
+        (SCALED_OBJECT,),
+        (*WATCH, *APPLY, "delete"),
+        "Lets KEDA scale a revision whose spec.autoscaling has a trigger; deleted with it. Without KEDA in the cluster "
+        "this right has no effect.",
+    ),
     Right((DISRUPTION_BUDGET,), (*WATCH, *APPLY), "Limits how many serving pods a node drain evicts at once."),
     Right((NETWORK_POLICY,), (*WATCH, *APPLY, "delete"), "Limits who may call a model; deleted if the spec has none."),
     Right(

@@ -6,15 +6,25 @@ from perennial.api.contract.settings import OperatorConfig
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision, RolloutRecord
 from perennial.core.decision import Action, Apply, Create, Delete
-from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, HTTP_ROUTE, JOB, NETWORK_POLICY, SERVICE, Raw
+from perennial.core.kinds import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    JOB,
+    NETWORK_POLICY,
+    SCALED_OBJECT,
+    SERVICE,
+    Raw,
+)
 from perennial.core.labels import ROLLOUT_ANNOTATION
 from perennial.serving.annotations import recorded_agent, recorded_revision
-from perennial.serving.children.autoscaler import autoscaled, autoscaler
+from perennial.serving.children.autoscaler import autoscaler
 from perennial.serving.children.deployment import deployment
 from perennial.serving.children.gate_job import gate_job
 from perennial.serving.children.metadata import selector_of, split_selector
 from perennial.serving.children.network_policy import network_policy
 from perennial.serving.children.route import Backend, Copies, http_route
+from perennial.serving.children.scaled_object import scaled_object
 from perennial.serving.children.server import Plan
 from perennial.serving.children.service import Traffic, disruption_budget, revision_service, service
 from perennial.serving.gates.jobs import has_job_gates
@@ -22,7 +32,7 @@ from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.gates import missing_jobs, outdated_jobs
 from perennial.serving.rollout.mirror import mirrored_to
 from perennial.serving.rollout.routing import beside_of, lingering, shares_of
-from perennial.serving.rollout.sizes import size_of
+from perennial.serving.rollout.sizes import Size, size_of
 from perennial.serving.rollout.strategy import addressed
 
 SCALE_MANAGER = "perennial-scale"
@@ -57,13 +67,31 @@ def _revision_actions(revision: Revision, state: State, context: Context, config
         plan = Plan(resource, context.shape.server, agent, config.pods, context.shape.grpc_port)
         actions.append(Apply(deployment(plan, revision)))
     size = size_of(revision, state, context)
-    if autoscaled(resource.spec):
-        actions.append(Apply(autoscaler(resource, revision, (size.least, size.most), config.runtimes)))
+    actions += _scaler_actions(revision, size, context, config)
     if known is None or size.now is not None:
         # The autoscaler owns `replicas` from its first action on; a new Deployment does not wait for it.
-        wanted = size.least if size.now is None else size.now
+        wanted = max(1, size.least) if size.now is None else size.now
         actions.append(Apply(_scale(resource, revision, wanted), manager=SCALE_MANAGER))
     return actions
+
+
+def _scaler_actions(revision: Revision, size: Size, context: Context, config: OperatorConfig) -> list[Action]:
+    """Apply what scales a revision: its ScaledObject or its HorizontalPodAutoscaler, once the other one is gone.
+
+    KEDA refuses to scale what a HorizontalPodAutoscaler scales, and two of them would undo each other's work.
+    """
+    observed, spec = context.observed, context.observed.resource.spec
+    bounds = (size.least, size.most)
+    if not spec.replicas.autoscaled:
+        return []
+    if not spec.triggered:
+        taken = any(item.metadata.name == revision.name for item in observed.scaled_objects)
+        made = autoscaler(observed.resource, revision, (max(1, size.least), size.most), config.runtimes)
+        return [] if taken else [Apply(made)]
+    taken = any(item.metadata.name == revision.name for item in observed.autoscalers)
+    if taken or not observed.keda:
+        return []
+    return [Apply(scaled_object(observed.resource, revision, bounds, stopped=size.stopped))]
 
 
 def _scale(resource: ModelDeployment, revision: Revision, replicas: int) -> Raw:
@@ -206,10 +234,15 @@ def _deletions(state: State, context: Context) -> list[Action]:
     }
     if state.leaving and state.progress is not None:
         kept.add(state.progress.name)
+    # A trigger tells the load of the whole model, to which a previous revision would scale in vain.
+    past = {state.previous.name} if state.previous is not None and not state.rolling_back else set()
+    triggered = kept - past
     reached = lingering(context)
     kept |= reached
     services = {observed.resource.metadata.name, *reached, *(item.name for item in addressed(state, context))}
-    scaled = kept if autoscaled(observed.resource.spec) else set()
+    spec = observed.resource.spec
+    scaled = kept if spec.replicas.autoscaled and not spec.triggered else set()
+    woken = triggered if spec.triggered else set()
     deployments = [
         Delete(DEPLOYMENT, item.metadata.namespace, item.metadata.name, item.metadata.uid)
         for item in observed.deployments
@@ -219,6 +252,11 @@ def _deletions(state: State, context: Context) -> list[Action]:
         Delete(AUTOSCALER, meta.namespace, meta.name, meta.uid)
         for meta in (item.metadata for item in observed.autoscalers)
         if meta.name not in scaled and meta.deletion_timestamp is None
+    ]
+    scaled_objects = [
+        Delete(SCALED_OBJECT, meta.namespace, meta.name, meta.uid)
+        for meta in (item.metadata for item in observed.scaled_objects)
+        if meta.name not in woken and meta.deletion_timestamp is None
     ]
     addresses = [
         Delete(SERVICE, meta.namespace, meta.name, meta.uid)
@@ -236,4 +274,4 @@ def _deletions(state: State, context: Context) -> list[Action]:
         for item in (observed.route,)
         if item is not None and not context.routed and item.metadata.deletion_timestamp is None
     ]
-    return [*routes, *policies, *jobs, *addresses, *autoscalers, *deployments]
+    return [*routes, *policies, *jobs, *addresses, *autoscalers, *scaled_objects, *deployments]

@@ -19,6 +19,7 @@ from perennial.serving.health import Health
 from perennial.serving.revision import model_title, runs_of
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.routing import route_problem
+from perennial.serving.rollout.sleep import may_sleep
 
 PROGRESSING = "Progressing"
 ROLLOUT_FAILED = "RolloutFailed"
@@ -41,6 +42,8 @@ class ConditionInputs:
     """What keeps the autoscaler from working."""
     split_problem: Problem | None = None
     """What keeps a canary's weight from being met."""
+    keda_problem: Problem | None = None
+    """What keeps KEDA from scaling, and from waking a model that sleeps."""
     without_metrics: tuple[datetime, Problem] | None = None
     """Since when the autoscaler gets no metrics, and what to do."""
 
@@ -63,6 +66,28 @@ class ConditionInputs:
     def serving(self) -> bool:
         """Tell whether any pod of the stable revision is available."""
         return self.state.stable is not None and self.health.available > 0
+
+    @property
+    def asleep(self) -> bool:
+        """Tell whether KEDA has removed the last pod of the stable revision, as replicas.min 0 allows."""
+        observed, stable = self.context.observed, self.state.stable
+        known = observed.deployment(stable.name) if stable is not None else None
+        allowed = may_sleep(self.state, self.context) and self.keda_problem is None and not self.stopped
+        return allowed and known is not None and known.spec.replicas == 0 and self.health.available == 0
+
+    @property
+    def waking(self) -> bool:
+        """Tell whether the stable revision has slept, and its first pod is starting without a problem so far."""
+        if self.state.stable is None or self.resource.spec.replicas.min > 0 or self.as_wanted or self.stopped:
+            return False
+        known = self.context.observed.deployment(self.state.stable.name)
+        started = known is not None and known.spec.replicas > 0
+        return self.health.problem is None and (started or self.keda_problem is None)
+
+    @property
+    def as_wanted(self) -> bool:
+        """Tell whether the stable revision serves, or sleeps until a trigger wakes it."""
+        return self.serving or self.asleep
 
     @property
     def stopped(self) -> bool:
@@ -105,14 +130,15 @@ def _main(inputs: ConditionInputs) -> tuple[Wanted, ...]:
 def _not_reached(kind: str, reason: str, message: str, inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Conditions while the generation is not reached; Ready describes what serves meanwhile."""
     stable = inputs.state.stable
-    if stable is not None and inputs.serving:
-        return (*ready(reasons.SERVING, _serving_text(inputs, stable)), Wanted(kind, "True", reason, message))
+    if stable is not None and inputs.as_wanted:
+        answer = reasons.SCALED_TO_ZERO if inputs.asleep else reasons.SERVING
+        return (*ready(answer, _serving_text(inputs, stable)), Wanted(kind, "True", reason, message))
     return (Wanted(READY, "False", reason, message), Wanted(kind, "True", reason, message))
 
 
 def _after_failure(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     failed = inputs.state.failed
-    if inputs.reached and inputs.serving:
+    if inputs.reached and inputs.as_wanted:
         return _serving(inputs)
     reason = (failed.reason if failed else None) or reasons.PROGRESS_DEADLINE_EXCEEDED
     return _not_reached(STALLED, reason, _failure_text(inputs), inputs)
@@ -128,17 +154,31 @@ def _serving(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     if stable is None:
         return _not_reached(RECONCILING, reasons.ROLLING_OUT, "the first revision is being created", inputs)
     text = _serving_text(inputs, stable)
-    if inputs.stopped:
-        return (Wanted(READY, "False", reasons.RECREATING, f"{stable.name} is stopped: {_progress(inputs)[1]}"),)
     if health.available == 0:
-        cause = health.problem
-        reason, why = (cause.reason, cause.message) if cause else (reasons.UNAVAILABLE, f"{health.slow}")
-        return (Wanted(READY, "False", reason, f"no pod of {stable.name} is available: {why}"),)
+        return _without_pods(inputs, stable)
     if inputs.available < inputs.resource.spec.replicas.min and not _was_reached(inputs):
         return _scaling(inputs, text)
     if inputs.available < inputs.resource.spec.replicas.min and health.problem is not None:
         return ready(reasons.DEGRADED, f"{text}; the others are not ready: {health.problem.message}")
     return ready(reasons.SERVING, text)
+
+
+def _without_pods(inputs: ConditionInputs, stable: Revision) -> tuple[Wanted, ...]:
+    """Conditions while no pod of the wanted revision is available: stopped, asleep or waking on purpose, or broken."""
+    if inputs.stopped:
+        return (Wanted(READY, "False", reasons.RECREATING, f"{stable.name} is stopped: {_progress(inputs)[1]}"),)
+    if inputs.asleep:
+        return ready(reasons.SCALED_TO_ZERO, _serving_text(inputs, stable))
+    cause = inputs.health.problem or _not_awake(inputs)
+    reason, why = (cause.reason, cause.message) if cause else (reasons.UNAVAILABLE, f"{inputs.health.slow}")
+    return (Wanted(READY, "False", reason, f"no pod of {stable.name} is available: {why}"),)
+
+
+def _not_awake(inputs: ConditionInputs) -> Problem | None:
+    """Find why a model that may sleep has no pod; None for any other."""
+    if inputs.waking:
+        return Problem(reasons.WAKING, f"it has slept and wakes, {inputs.health.slow}")
+    return inputs.keda_problem if inputs.resource.spec.replicas.min == 0 else None
 
 
 def _was_reached(inputs: ConditionInputs) -> bool:
@@ -210,7 +250,8 @@ def _autoscaling(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Autoscaling is False when something keeps the autoscaler from working."""
     over = metrics_deadline(inputs)
     unmeasured = (inputs.without_metrics[1],) if inputs.without_metrics is not None and over == 0 else ()
-    problems = inputs.scaling_problems or unmeasured
+    waiting = (inputs.keda_problem,) if inputs.keda_problem is not None else ()
+    problems = (*inputs.scaling_problems, *waiting) or unmeasured
     if not problems:
         return ()
     message = "; ".join(item.message for item in problems)
@@ -252,4 +293,8 @@ def _serving_text(inputs: ConditionInputs, stable: Revision) -> str:
     health = inputs.health
     total = max(health.replicas, health.available)
     ignored = f"; {inputs.state.ignored_abort}" if inputs.state.ignored_abort else ""
+    if inputs.asleep:
+        asked = (item.trigger for item in inputs.resource.spec.autoscaling or ())
+        wakers = ", ".join(dict.fromkeys(item.type for item in asked if item is not None))
+        return f"{stable.name} with {model_title(stable)} sleeps without pods; woken by: {wakers}{ignored}"
     return f"{health.available} of {total} pods of {stable.name} serve {model_title(stable)}{ignored}"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from perennial.api.contract.settings import OperatorConfig
+from perennial.api.keda import ScaledObject
 from perennial.api.kubernetes import HorizontalPodAutoscaler
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus
 from perennial.api.modeldeployment.rollout import Revision
@@ -17,6 +18,7 @@ from perennial.serving.annotations import HTTPS
 from perennial.serving.build import actions_of
 from perennial.serving.children.autoscaler import scaling_problems, without_metrics
 from perennial.serving.children.metadata import selector_text_of
+from perennial.serving.children.scaled_object import keda_problem
 from perennial.serving.conditions import ConditionInputs, conditions_of, metrics_deadline, scaling_deadline
 from perennial.serving.observe import Observed
 from perennial.serving.restrictions import refused_annotations, refused_pods, without_refused
@@ -41,6 +43,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
         context.health(state.stable),
         scaling_problems(spec, config.runtimes),
         split_problem(state, context),
+        keda_problem(spec, _scaled_object(observed, state), served=observed.keda),
         without_metrics(_scaler(observed, state)),
     )
     wanted = conditions_of(inputs)
@@ -56,6 +59,11 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
 def _scaler(observed: Observed, state: State) -> HorizontalPodAutoscaler | None:
     name = state.stable.name if state.stable is not None else None
     return next((item for item in observed.autoscalers if item.metadata.name == name), None)
+
+
+def _scaled_object(observed: Observed, state: State) -> ScaledObject | None:
+    name = state.stable.name if state.stable is not None else None
+    return next((item for item in observed.scaled_objects if item.metadata.name == name), None)
 
 
 def _context(observed: Observed, config: OperatorConfig, now: datetime) -> Context:
@@ -107,8 +115,10 @@ def _phase(inputs: ConditionInputs) -> str:
     state = inputs.state
     if state.progressing is not None:
         return "Progressing"
-    if inputs.serving:
+    if inputs.as_wanted:
         return "Stable"
+    if inputs.waking:
+        return "Pending"
     return "Failed" if state.failed is not None or state.stable is not None else "Pending"
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from perennial.api.common.base import Digest, Model, Name, ObjectMeta, Resource, S3Uri, ShortText
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.gateway import HTTPRoute
+from perennial.api.keda import ScaledObject
 from perennial.api.kubernetes import Deployment, HorizontalPodAutoscaler, Job, Pod
 from perennial.api.modeldeployment.models import OciUri
 from perennial.api.modeldeployment.resource import ModelDeployment
@@ -24,6 +25,7 @@ from perennial.core.kinds import (
     MODEL_DEPLOYMENT,
     NETWORK_POLICY,
     POD,
+    SCALED_OBJECT,
     SERVICE,
     TRAINING_JOB,
     Key,
@@ -82,6 +84,9 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     services: tuple[ObjectMeta, ...] = ()
     autoscalers: tuple[HorizontalPodAutoscaler, ...] = ()
+    scaled_objects: tuple[ScaledObject, ...] = ()
+    keda: bool = True
+    """The cluster has ScaledObjects."""
     policies: tuple[ObjectMeta, ...] = ()
     jobs: tuple[Job, ...] = ()
     """Jobs of gates."""
@@ -147,6 +152,10 @@ def observe(resource: ModelDeployment, world: World) -> Observed:
         autoscalers=tuple(
             HorizontalPodAutoscaler.model_validate(raw) for raw in world.children(AUTOSCALER, owner, meta.uid)
         ),
+        scaled_objects=tuple(
+            ScaledObject.model_validate(raw) for raw in world.children(SCALED_OBJECT, owner, meta.uid)
+        ),
+        keda=world.serves(SCALED_OBJECT),
         policies=tuple(
             Resource.model_validate(raw).metadata for raw in world.children(NETWORK_POLICY, owner, meta.uid)
         ),

@@ -35,6 +35,11 @@ RUNTIME_SERVES_ONE_MODEL = "RuntimeServesOneModel"
 RUNTIME_DOES_NOT_BATCH = "RuntimeDoesNotBatch"
 METRIC_NOT_FOUND = "MetricNotFound"
 METRICS_UNAVAILABLE = "MetricsUnavailable"
+KEDA_MISSING = "KedaMissing"
+TRIGGER_FAILED = "TriggerFailed"
+SCALED_TO_ZERO = "ScaledToZero"
+WAKING = "Waking"
+WAITING_FOR_STABLE = "WaitingForStable"
 PODS_NOT_ALLOWED = "PodsNotAllowed"
 ANNOTATION_NOT_ALLOWED = "AnnotationNotAllowed"
 WAITING_FOR_APPROVAL = "WaitingForApproval"
@@ -94,6 +99,8 @@ QUIET = frozenset(
         WAITING_FOR_OLD_PODS,
         RECREATING,
         WAITING_FOR_GATES,
+        WAITING_FOR_STABLE,
+        WAKING,
     }
 )
 """Reasons for not being ready that are expected in a healthy rollout: no Event."""
@@ -107,6 +114,7 @@ UNDER_WAY = frozenset(
         MOVING_TRAFFIC,
         HOLDING,
         RECREATING,
+        WAITING_FOR_STABLE,
         ROUTE_NOT_ACCEPTED,
         GATEWAY_API_MISSING,
         MIRROR_NOT_SUPPORTED,
@@ -123,6 +131,24 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Ready",
         "The stable revision serves with fewer pods than replicas.min.",
         "Resolve the problem that the message names.",
+    ),
+    ReasonDoc(
+        SCALED_TO_ZERO,
+        "Ready",
+        "The model sleeps without pods, as replicas.min 0 allows; a trigger of spec.autoscaling wakes it.",
+        "Nothing. To keep it awake, set replicas.min to 1.",
+    ),
+    ReasonDoc(
+        WAKING,
+        "Ready",
+        "A trigger has woken the model, or a rollout needs it, and its first pod is starting.",
+        "Wait; requests are answered once the pod is ready.",
+    ),
+    ReasonDoc(
+        WAITING_FOR_STABLE,
+        "Reconciling, Progressing",
+        "A new revision is ready, and the stable one, with which it is compared, is being woken.",
+        "Wait. If the stable revision does not wake within rollout.progressDeadlineSeconds, the new one takes over.",
     ),
     ReasonDoc(ROLLING_OUT, "Reconciling, Progressing", "A new revision is becoming ready.", "Wait."),
     ReasonDoc(
@@ -346,6 +372,19 @@ REASONS: tuple[ReasonDoc, ...] = (
         f"{_ROLLOUT}, Ready",
         "The model does not fit the volume.",
         "Raise workspace.sizeLimit, or free disk space on the node.",
+    ),
+    ReasonDoc(
+        KEDA_MISSING,
+        "Autoscaling",
+        "spec.autoscaling has a trigger, but the cluster has no KEDA: nothing scales, and at least one pod stays.",
+        "Install KEDA, or remove the triggers. The operator finds it at its next resync.",
+    ),
+    ReasonDoc(
+        TRIGGER_FAILED,
+        "Autoscaling, Ready",
+        "KEDA cannot read the triggers of spec.autoscaling, or its ScaledObject is paused: a sleeping model cannot "
+        "wake.",
+        "Correct what the message names; see kubectl describe scaledobject. To serve meanwhile, set replicas.min to 1.",
     ),
     ReasonDoc(
         REQUEST_MISSING,

@@ -106,6 +106,18 @@ class ModelDeploymentSpec(PodExtras):
                 "!self.rollout.gates.exists(gate, has(gate.evaluation) || has(gate.fairness))",
                 message="gates with evaluation or fairness ask the pods without TLS: remove tls or these gates",
             ),
+            Rule(
+                rule="!has(self.replicas) || self.replicas.min > 0 || has(self.autoscaling) && "
+                "self.autoscaling.exists(item, has(item.trigger))",
+                message="replicas.min 0 needs what wakes the model: add an entry trigger to autoscaling, such as "
+                "prometheus or cron (cpu and memory of pods that do not run wake nothing), or set min to 1",
+            ),
+            Rule(
+                rule="!has(self.autoscaling) || !self.autoscaling.exists(item, has(item.trigger)) || "
+                "self.autoscaling.all(item, has(item.trigger) || has(item.cpu) || has(item.memory))",
+                message="beside a trigger, autoscaling takes cpu and memory only: KEDA scales then, so write runtime, "
+                "pods and external as triggers, for example of type prometheus",
+            ),
         )
     }
 
@@ -152,6 +164,11 @@ class ModelDeploymentSpec(PodExtras):
     network_policy: Access | None = Field(
         None, description="Who may call the model, as a NetworkPolicy. Unset: every pod that can reach it."
     )
+
+    @property
+    def triggered(self) -> bool:
+        """Whether KEDA scales, instead of a HorizontalPodAutoscaler."""
+        return self.replicas.autoscaled and any(item.trigger is not None for item in self.autoscaling or ())
 
 
 class ModelDeploymentStatus(BaseStatus):

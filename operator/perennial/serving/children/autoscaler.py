@@ -22,11 +22,6 @@ Presets = dict[str, RuntimePreset]
 _DEFAULT_CPU_PERCENT = 80
 
 
-def autoscaled(spec: ModelDeploymentSpec) -> bool:
-    """Tell whether a HorizontalPodAutoscaler decides how many pods there are."""
-    return spec.replicas.autoscaled
-
-
 def autoscaler(resource: ModelDeployment, revision: Revision, bounds: tuple[int, int], presets: Presets) -> Raw:
     """Build the HorizontalPodAutoscaler of one revision: an average over two would hide the overload of one.
 
@@ -60,7 +55,7 @@ def autoscaler(resource: ModelDeployment, revision: Revision, bounds: tuple[int,
 
 def scaling_problems(spec: ModelDeploymentSpec, presets: Presets) -> tuple[Problem, ...]:
     """Find what keeps the autoscaler from working; empty without autoscaling."""
-    if not autoscaled(spec):
+    if not spec.replicas.autoscaled:
         return ()
     return tuple(item for item in (_unknown_metric(spec, presets), _missing_request(spec)) if item is not None)
 

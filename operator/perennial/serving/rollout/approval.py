@@ -30,7 +30,7 @@ def roll_back(state: State, context: Context) -> State:
     stable, previous = state.stable, state.previous
     if stable is None or not controls_of(context.observed.resource).aborts(stable):
         return state
-    if previous is None or context.health(previous).available == 0:
+    if previous is None or not _can_return(previous, context):
         return _ignore_abort(state, stable, context)
     if _is_too_small(previous, stable, context):
         return replace(state, rolling_back=True)
@@ -58,13 +58,20 @@ def _ignore_abort(state: State, stable: Revision, context: Context) -> State:
     return replace(state, ignored_abort=why, events=(*state.events, *notes))
 
 
+def _can_return(previous: Revision, context: Context) -> bool:
+    """Tell whether the previous revision has pods, or slept when it was replaced and can be woken."""
+    health = context.health(previous)
+    sleeps = context.observed.resource.spec.replicas.min == 0 and health.problem is None
+    return health.available > 0 or (sleeps and context.observed.deployment(previous.name) is not None)
+
+
 def _is_too_small(previous: Revision, stable: Revision, context: Context) -> bool:
     """Tell whether the previous revision must be scaled up first; not if that fails, or if nothing else serves."""
     serving, health = context.observed.deployment(stable.name), context.health(previous)
     if serving is None or context.health(stable).available == 0 or health.problem is not None:
         return False
     replicas = context.observed.resource.spec.replicas
-    return health.available < max(replicas.min, min(replicas.most, serving.spec.replicas))
+    return health.available < max(replicas.least, min(replicas.most, serving.spec.replicas))
 
 
 def hold_promotion(state: State, candidate: Candidate, context: Context, *, is_: str = "ready") -> Candidate | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from perennial.api.kubernetes import condition
-from perennial.api.modeldeployment.rollout import Candidate, Revision
+from perennial.api.modeldeployment.rollout import Revision
 from perennial.core.problem import Problem
 from perennial.core.times import parse_duration, parse_time
 from perennial.serving import reasons
@@ -12,8 +12,8 @@ from perennial.serving.health import Health
 from perennial.serving.rollout.context import Context
 
 
-def deadline_of(candidate: Candidate, context: Context) -> datetime:
-    """Time by which a candidate must be ready: counted from its creation, or since it last lost its ready pods."""
+def deadline_of(candidate: Revision, context: Context) -> datetime:
+    """Time by which a revision must be ready: counted from its creation, or since it last lost its ready pods."""
     seconds = context.observed.resource.spec.rollout.progress_deadline_seconds
     deployment = context.observed.deployment(candidate.name)
     if deployment is None:

@@ -40,4 +40,4 @@ def _can_carry(state: State, progress: Progress, context: Context) -> bool:
     beside = context.observed.deployment(progress.name)
     if beside is None or beside.status.available_replicas == 0 or health.problem is not None:
         return True  # there is nothing to wait for
-    return health.available * _OVERLOAD >= (progress.total if replicas.autoscaled else replicas.min)
+    return health.available * _OVERLOAD >= (progress.total if replicas.autoscaled else replicas.least)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from perennial.api.modeldeployment.rollout import Progress, Revision
 from perennial.serving.rollout.arithmetic import following, split
 from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.sleep import may_sleep
 from perennial.serving.rollout.strategy import strategy_of
 
 
@@ -17,6 +18,11 @@ class Size:
     """Bounds of the autoscaler."""
     now: int | None = None
     """Number to write at once; None leaves it to the autoscaler."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there are to be no pods, whatever the autoscaler finds."""
+        return self.now == 0
 
 
 def size_of(revision: Revision, state: State, context: Context) -> Size:
@@ -37,9 +43,11 @@ def size_of(revision: Revision, state: State, context: Context) -> Size:
     if not replicas.autoscaled:
         return Size(full, full, full)
     known = context.observed.deployment(revision.name)
-    # The autoscaler would need seconds to follow a canary that goes to full size.
-    now = max(full, known.spec.replicas) if known is not None and progress is not None else None
-    return Size(full, replicas.most, now)
+    if known is None:
+        return Size(full, replicas.most)
+    # The autoscaler would need seconds to follow a canary that goes to full size, and leaves one without pods alone.
+    urgent = progress is not None or known.spec.replicas == 0
+    return Size(full, replicas.most, max(full, known.spec.replicas) if urgent else None)
 
 
 def total_of(progress: Progress | None, state: State, context: Context) -> int:
@@ -51,7 +59,7 @@ def total_of(progress: Progress | None, state: State, context: Context) -> int:
     replicas = context.observed.resource.spec.replicas
     serving = context.observed.deployment(state.stable.name) if state.stable else None
     if serving is None:
-        return replicas.min
+        return replicas.least
     return replicas.within(max(progress.total if progress is not None else 0, serving.spec.replicas))
 
 
@@ -74,9 +82,11 @@ def _share(stable: Revision, index: int, progress: Progress | None, context: Con
     replicas = context.observed.resource.spec.replicas
     weight = context.observed.resource.spec.rollout.walk[index].weight
     if not replicas.autoscaled:
-        return split(replicas.min, weight).candidate
+        return split(replicas.least, weight).candidate
     serving = context.observed.deployment(stable.name)
-    beside = serving.spec.replicas if serving is not None else progress.total if progress is not None else replicas.min
+    beside = (
+        serving.spec.replicas if serving is not None else progress.total if progress is not None else replicas.least
+    )
     return following(beside, weight, replicas.most)
 
 
@@ -86,9 +96,11 @@ def _stable(stable: Revision, state: State, context: Context) -> Size:
     progress = state.progress if state.leaving else state.own_progress
     if progress is None or state.leaving:
         before = progress.total if progress is not None else state.restore
+        if before is None and may_sleep(state, context):
+            return Size(0, replicas.most)
         return _whole(before, known.spec.replicas if known is not None else 0, context)
     if progress.strategy == "Recreate":
-        return Size(replicas.min, replicas.most, 0)
+        return Size(replicas.least, replicas.most, 0)
     if not context.is_split(progress):
         return _whole(None, known.spec.replicas if known is not None else 0, context)
     return _beside_canary(stable, progress, context)
@@ -98,12 +110,12 @@ def _whole(before: int | None, present: int, context: Context) -> Size:
     """Size of a revision that serves alone, or is to: as many pods as before the rollout, if one ends now."""
     replicas = context.observed.resource.spec.replicas
     if not replicas.autoscaled:
-        return Size(replicas.min, replicas.min, replicas.min)
+        return Size(replicas.least, replicas.least, replicas.least)
     if before is not None:
         wanted = max(replicas.within(before), present)
-        return Size(replicas.min, replicas.most, wanted)
+        return Size(replicas.least, replicas.most, wanted)
     # An autoscaler leaves a Deployment without pods alone.
-    return Size(replicas.min, replicas.most, replicas.min if present == 0 else None)
+    return Size(replicas.least, replicas.most, replicas.least if present == 0 else None)
 
 
 def _beside_canary(stable: Revision, progress: Progress, context: Context) -> Size:
@@ -113,11 +125,11 @@ def _beside_canary(stable: Revision, progress: Progress, context: Context) -> Si
     available = candidate.status.available_replicas if candidate is not None else 0
     last = len(spec.rollout.walk) - 1
     if not spec.replicas.autoscaled:
-        wanted = split(spec.replicas.min, spec.rollout.walk[min(progress.step, last)].weight).stable
-        number = max(wanted, spec.replicas.min - available)
+        wanted = split(spec.replicas.least, spec.rollout.walk[min(progress.step, last)].weight).stable
+        number = max(wanted, spec.replicas.least - available)
         return Size(number, number, number)
     if progress.step > last:
         return Size(1, spec.replicas.most)
     beside = _share(stable, progress.step, progress, context)
     most = max(1, spec.replicas.most - beside) if available >= beside else spec.replicas.most
-    return Size(min(most, max(1, spec.replicas.min - available)), most)
+    return Size(min(most, max(1, spec.replicas.least - available)), most)

@@ -27,6 +27,7 @@ from perennial.serving.rollout.recreate import start_when_free, stop_stable
 from perennial.serving.rollout.selection import select_candidate
 from perennial.serving.rollout.shadow import shadow
 from perennial.serving.rollout.sizes import size_of
+from perennial.serving.rollout.sleep import wait_for_stable, waits_for_stable
 from perennial.serving.rollout.strategy import Strategy, crowded_at, strategy_of
 
 _ABORTED = Problem(reasons.ABORTED, f"aborted by the annotation {ABORT_ANNOTATION}", fatal=True)
@@ -65,7 +66,10 @@ def _judge(state: State, candidate: Candidate, strategy: Strategy, context: Cont
         return stop_stable(state, candidate, context)
     health = context.health(candidate)
     ready = health.reaches(size_of(candidate, state, context).least)
-    if _better_than_nothing(health, state, context) or (ready and strategy not in ("Canary", "Shadow")):
+    waits = waits_for_stable(state, context)
+    if waits and ready and not state.failed:
+        return wait_for_stable(state, candidate, context)
+    if (not waits and _better_than_nothing(health, state, context)) or (ready and strategy not in ("Canary", "Shadow")):
         return _promote_or_hold(state, candidate, context)
     if state.failed:
         return state

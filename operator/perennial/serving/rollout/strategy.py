@@ -107,7 +107,7 @@ def split_problem(state: State, context: Context) -> Problem | None:
 def _too_few_pods(weight: int, state: State, context: Context) -> Problem | None:
     """Compare the weight with what the pods give when all are ready."""
     spec = context.observed.resource.spec
-    pods = split(spec.replicas.min, weight)
+    pods = split(spec.replicas.least, weight)
     if spec.replicas.autoscaled:
         numbers = [context.observed.deployment(item.name) for item in (state.progressing, state.stable) if item]
         present = [item.spec.replicas if item is not None else 0 for item in numbers]
