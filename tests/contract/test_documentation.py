@@ -11,7 +11,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.generate.presets import PRESETS
-from perennial.serving.children.autoscaler import autoscaled, scaling_problems
+from perennial.serving.children.autoscaler import scaling_problems
 from tests.contract.server import ROOT, documents
 
 MODELS = {"TrainingJob": TrainingJob, "ModelDeployment": ModelDeployment, "DriftMonitor": DriftMonitor}
@@ -105,7 +105,7 @@ def test_examples_that_autoscale_can_do_so(item: Any) -> None:
     spec = ModelDeployment.model_validate(item).spec
 
     assert scaling_problems(spec, PRESETS) == ()
-    assert autoscaled(spec) or spec.autoscaling is None
+    assert spec.replicas.autoscaled or spec.autoscaling is None
 
 
 @pytest.mark.parametrize(
