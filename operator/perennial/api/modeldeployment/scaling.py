@@ -38,11 +38,12 @@ class Replicas(Model):
         description="Maximum number of pods. If greater than min, an autoscaler scales between them: a "
         "HorizontalPodAutoscaler, or KEDA where autoscaling has a trigger. Unset: the same as min.",
     )
-    cooldown_seconds: int = Field(
-        300,
+    cooldown_seconds: int | None = Field(
+        None,
         ge=0,
         le=86400,
-        description="Seconds without an active trigger after which KEDA removes the last pod, where min is 0.",
+        description="Seconds without an active trigger after which KEDA removes the last pod, where min is 0. Unset: "
+        "300.",
     )
 
     @property

@@ -15,6 +15,8 @@ from perennial.serving import reasons
 from perennial.serving.children.metadata import metadata_of
 from perennial.serving.health import SERVER
 
+_COOLDOWN = 300
+"""Seconds; the default of KEDA as well."""
 _STOP = "autoscaling.keda.sh/paused-replicas"
 """KEDA keeps the number of pods in this annotation; otherwise it would start what was stopped."""
 
@@ -44,7 +46,7 @@ def scaled_object(resource: ModelDeployment, revision: Revision, bounds: tuple[i
             },
             "minReplicaCount": least,
             "maxReplicaCount": most,
-            "cooldownPeriod": spec.replicas.cooldown_seconds,
+            "cooldownPeriod": _COOLDOWN if spec.replicas.cooldown_seconds is None else spec.replicas.cooldown_seconds,
             "triggers": [_trigger(item) for item in spec.autoscaling or ()],
             **({"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}} if behavior else {}),
         },
