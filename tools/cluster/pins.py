@@ -86,6 +86,13 @@ COMPONENTS: tuple[Component, ...] = (
     Component("kwok", "0.8.0", "sigs.k8s.io/kwok", (Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok", 65),)),
     # For the test of queues alone; its chart and CRDs lie in the module too.
     Component("kueue", "0.15.2", "sigs.k8s.io/kueue", (Binary("kueue", "sigs.k8s.io/kueue/cmd/kueue", 200),)),
+    # For the test of gateways alone.
+    Component(
+        "traefik",
+        "3.6.0",
+        "github.com/traefik/traefik/v3",
+        (Binary("traefik", "github.com/traefik/traefik/v3/cmd/traefik", 280),),
+    ),
     # Nothing is built of these: their CRDs lie in the modules.
     Component("gateway-api", "1.4.0", "sigs.k8s.io/gateway-api", ()),
     Component("keda", "2.21.0", "github.com/kedacore/keda/v2", ()),

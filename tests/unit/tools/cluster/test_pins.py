@@ -62,7 +62,7 @@ def test_only_what_the_cache_lacks_is_built(tmp_path: Path, monkeypatch: pytest.
 
 def test_an_unknown_component_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ClusterError) as error:
-        gobuild.build(["traefik"])
+        gobuild.build(["haproxy"])
     assert "kubernetes" in error.value.fix
 
 
