@@ -1,6 +1,5 @@
 """Builds the CronJob of a DriftMonitor. Each of its Jobs runs one `perennial agent drift` pod."""
 
-import re
 from typing import Any
 
 from perennial.api.common.pod import Storage
@@ -10,7 +9,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, 
 from perennial.core.failures import TABLE
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, Key, Raw
 from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
-from perennial.core.names import child_name, digest_of, owner_labels
+from perennial.core.names import owner_labels
 from perennial.core.podspec import (
     agent_container,
     owner_reference,
@@ -20,16 +19,13 @@ from perennial.core.podspec import (
     storage_volumes,
     workspace_volume,
 )
+from perennial.core.repeats import repeat_name
 from perennial.core.termination import message_budget
 from perennial.core.times import parse_duration
 from perennial.drift.comparisons import CONTAINER
 from perennial.drift.observe import ServedModel
 
 COMPONENT = "drift"
-AGAIN = "again-"
-_REPEATED = re.compile(rf"-{AGAIN}[0-9a-f]{{8}}$")
-_JOB_NAME_LIMIT = 57
-"""Most characters of a Job's name: its pods add six."""
 SUSPEND_MANAGER = "perennial-suspend"
 _VOLUME = "workspace"
 _JOB_NAME_PATH = f"metadata.labels['{JOB_NAME_LABEL}']"
@@ -76,18 +72,13 @@ def repeated_job(
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
         "metadata": {
-            "name": child_name(resource.metadata.name, f"{AGAIN}{digest_of(lost, 8)}", _JOB_NAME_LIMIT),
+            "name": repeat_name(resource.metadata.name, lost),
             "namespace": resource.metadata.namespace,
             "labels": labels,
             "ownerReferences": [owner_reference(DRIFT_MONITOR, resource.metadata)],
         },
         "spec": {**_job(resource, model, capture, agent), "ttlSecondsAfterFinished": _AGAIN_TTL_SECONDS},
     }
-
-
-def is_repeated(job: str) -> bool:
-    """Whether a Job repeats a lost comparison: it is not repeated in turn."""
-    return _REPEATED.search(job) is not None
 
 
 def suspension(resource: DriftMonitor) -> Raw:
@@ -183,6 +174,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
         ground_truth=spec.ground_truth,
         predictions=spec.predictions,
         report=spec.report.uri if spec.report else None,
+        keep_seconds=int(parse_duration(spec.report.keep).total_seconds()) if spec.report else None,
         message_bytes=message_budget(containers=1),
     )
 

@@ -165,6 +165,7 @@ def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verd
         predicted_rows=message.predicted_rows,
         scores=tuple(_printable(item) for item in message.scores),
         passed_over=message.passed_over,
+        trend=message.trend,
         report_uri=message.report_uri if (message.report_uri or "").startswith("s3://") else None,
     )
 

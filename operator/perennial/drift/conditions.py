@@ -158,12 +158,13 @@ def _drifted(context: Context) -> Wanted:
 
 
 def summary(verdict: Verdict) -> str:
-    """One line: counts, and the three columns with the most drift."""
+    """One line: counts, the three columns with the most drift, and the direction if it changes."""
     worst = ", ".join(_score(item) for item in _worst(verdict))
     counts = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
     passed_over = f"; {verdict.passed_over} files passed over" if verdict.passed_over else ""
+    trend = f"; drift is {verdict.trend.lower()}" if verdict.trend in ("Rising", "Falling") else ""
     report = f"; see {verdict.report_uri}" if verdict.report_uri else ""
-    return f"{counts}{': ' if worst else ''}{worst}{passed_over}{report}"
+    return f"{counts}{': ' if worst else ''}{worst}{trend}{passed_over}{report}"
 
 
 def _worst(verdict: Verdict) -> tuple[FeatureScore, ...]:

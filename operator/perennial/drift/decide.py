@@ -10,9 +10,10 @@ from perennial.core.conditions import READY, Wanted, find, settle
 from perennial.core.decision import Action, Apply, Create, Decision, EventNote
 from perennial.core.pod_options import refused_account
 from perennial.core.problem import Problem
+from perennial.core.repeats import is_repeated
 from perennial.core.times import format_time
 from perennial.drift import reasons
-from perennial.drift.build import SUSPEND_MANAGER, cron_job, is_repeated, repeated_job, suspension
+from perennial.drift.build import SUSPEND_MANAGER, cron_job, repeated_job, suspension
 from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, UNFAIR
 from perennial.drift.comparisons import ComparisonResult, comparison_results
 from perennial.drift.conditions import DRIFTED, Context, conditions_of, find_problem, findings_text

@@ -104,6 +104,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             Column("Phase", ".status.phase", description="Summary of the conditions."),
             REASON,
             Column("Drifted", _condition("Drifted", "status"), description="Whether the newest verdict found drift."),
+            Column("Trend", ".status.lastVerdict.trend", description="Direction of the share of drifted columns."),
             Column("Last run", ".status.lastRun.time", "date"),
             Column("Schedule", ".spec.schedule", priority=1),
             Column("Report", ".status.reportUri", priority=1),

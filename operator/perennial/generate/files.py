@@ -11,6 +11,7 @@ from perennial.generate.dashboards import FOLDER as DASHBOARDS
 from perennial.generate.dashboards import dashboard_files
 from perennial.generate.gitops import CONFIG_MAP, argocd_config_map
 from perennial.generate.reference import FOLDER, reference_files
+from perennial.generate.schemas import schema_files
 from perennial.generate.text import MARK, to_yaml
 
 CRDS = "crds"
@@ -36,6 +37,7 @@ def generated() -> dict[str, str]:
         **chart_files(),
         **dashboard_files(),
         **reference_files(),
+        **schema_files(),
     }
 
 

@@ -61,6 +61,7 @@ def _index() -> str:
         "- [Alerts](alerts.md): alerts of the chart, each with its runbook\n"
         "- [Permissions](permissions.md): RBAC rights of the operator and of users\n"
         "- [Values](values.md): values of the Helm chart\n"
+        "- [Report schema](report.schema.json): JSON Schema of a DriftMonitor's `report.json`\n"
         "- [Drift statistics](../statistics.md): definitions of every measure, threshold and interval\n"
         "- [Performance](../performance.md): measured throughput, latency and memory",
     )

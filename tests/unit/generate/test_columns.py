@@ -1,7 +1,10 @@
 """`kubectl get` without `-o wide` fits a terminal of 140 columns, whatever the names and reasons."""
 
+from typing import get_args
+
 import pytest
 
+from perennial.api.driftmonitor.status import Trend
 from perennial.drift.reasons import REASONS as DRIFT
 from perennial.generate.crd import DEFINITIONS, Column, Definition
 from perennial.runtime.controller.error_conditions import REASONS as RUNTIME
@@ -16,6 +19,7 @@ REASONS = {"tj": TRAINING, "md": SERVING, "dm": DRIFT}
 WIDTHS = {
     "Ready": len("False"),
     "Drifted": len("Unknown"),
+    "Trend": max(map(len, get_args(Trend))),
 }
 PHASES = {"tj": len("Succeeded"), "md": len("Progressing"), "dm": len("LikelyDegraded")}
 BY_TYPE = {"integer": 4, "date": len("5h59m")}

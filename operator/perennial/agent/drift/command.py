@@ -1,7 +1,8 @@
 """`perennial agent drift`: reads reference and current data, compares them, writes report and verdict.
 
 `data.reference` and `data.window` store rows on disk, `columns` pairs the columns, `features` compares them with
-`stats`, `performance` runs the other checks, `report` renders the result, `verdict` fits it in the termination message.
+`stats`, `performance` runs the other checks, `history` keeps the scores, `report` renders the result, `verdict` fits it
+in the termination message.
 """
 
 import logging
@@ -9,26 +10,32 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
 from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.drift.data.window import Skipped, Window, read_window, window_files
 from perennial.agent.drift.features import FeatureResult, compare_columns
+from perennial.agent.drift.history.rows import rows_of
+from perennial.agent.drift.history.store import ReportStore, remember
+from perennial.agent.drift.history.summary import summarise
 from perennial.agent.drift.performance.checks import CheckResults, run_checks
 from perennial.agent.drift.report.html import render
-from perennial.agent.drift.report.model import DriftReport, Side
+from perennial.agent.drift.report.index import render_index
 from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.records.captured import left_out
+from perennial.agent.storage.client import join_uri
 from perennial.agent.storage.errors import AgentError, classify
 from perennial.agent.tables.files import Listing, Store, passed_over, read_tables, some, tables_under
 from perennial.agent.tables.table import Table, clean_text
 from perennial.agent.text import count
 from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
 from perennial.api.contract.messages import DriftVerdict, NoVerdict
+from perennial.api.contract.report import DriftReport, Side
 from perennial.api.driftmonitor.resource import Features
 from perennial.core.failures import DATA_INVALID
 from perennial.core.times import format_time
@@ -37,6 +44,10 @@ log = logging.getLogger(__name__)
 
 JOB_VARIABLE = "PERENNIAL_JOB"
 """Name of the pod's Job, from the downward API. It identifies the verdict."""
+INDEX = "index.html"
+_HTML = "text/html; charset=utf-8"
+_KEEP, _LONGEST_KEEP = timedelta(days=365), timedelta(days=36_500)
+"""Time for which the history keeps a comparison; the longest, since no date is before the year 1."""
 _NAMES_SHOWN = 8
 _REASONS_SHOWN = 3
 _FILES_SHOWN = 100
@@ -65,7 +76,7 @@ class Current:
 
 
 def run(
-    config: DriftConfig, store: Store, now: datetime | None = None, job: str | None = None
+    config: DriftConfig, store: ReportStore, now: datetime | None = None, job: str | None = None
 ) -> DriftVerdict | NoVerdict:
     """Compare, write the report, and return the verdict or the reason why there is none.
 
@@ -92,7 +103,13 @@ def run(
     if isinstance(report, NoVerdict):
         log.info("no verdict: %s", report.message)
         return report
-    uri = None if config.report is None else _write(store, f"{config.report.rstrip('/')}/{name}", report)
+    if config.report is None:
+        uri = None
+    else:
+        report, rows = _remember(config, store, report, moment)
+        uri = _write(store, f"{config.report.rstrip('/')}/{name}", report)
+        if rows is not None:
+            store.put_bytes(join_uri(config.report, INDEX), render_index(rows).encode(), _HTML)
     log.info(
         "%s: %d of %d columns drifted",
         "drift" if report.drifted else "no drift",
@@ -326,10 +343,22 @@ def _current_side(current: str | CaptureWindow, table: Table) -> Side:
     return Side(uri=current, description="current data", rows=table.rows)
 
 
+def _remember(
+    config: DriftConfig, store: ReportStore, report: DriftReport, now: datetime
+) -> tuple[DriftReport, pl.DataFrame | None]:
+    """Add the comparison to the history; return the report with what the history says, and the history."""
+    keep = min(timedelta(seconds=config.keep_seconds), _LONGEST_KEEP) if config.keep_seconds else _KEEP
+    kept = remember(store, config.report or "", rows_of(report), now=now, keep=keep)
+    notes = (*report.notes, kept.note) if kept.note else report.notes
+    window = timedelta(seconds=config.current.seconds if isinstance(config.current, CaptureWindow) else 0)
+    history = None if kept.rows is None else summarise(kept.rows, report, window)
+    return report.model_copy(update={"notes": notes, "history": history}), kept.rows
+
+
 def _write(store: Store, prefix: str, report: DriftReport) -> str:
     """Write report.json and report.html; return the URI of the latter."""
     store.put_bytes(f"{prefix}/report.json", report.to_json(), "application/json")
-    store.put_bytes(f"{prefix}/report.html", render(report).encode(), "text/html; charset=utf-8")
+    store.put_bytes(f"{prefix}/report.html", render(report).encode(), _HTML)
     return f"{prefix}/report.html"
 
 

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind
 from perennial.agent.drift.pairs import read_pairs
 from perennial.agent.drift.quality import limits_of, quality_of, unknown_columns
-from perennial.agent.drift.report.model import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
 from perennial.agent.drift.report.text import describe, describe_missing
 from perennial.agent.tables.files import some
 from perennial.agent.tables.table import Table
 from perennial.agent.text import count, percent
+from perennial.api.contract.report import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
 from perennial.api.driftmonitor.resource import Checks, DriftCheck
 from perennial.stats.binned import Sample
 from perennial.stats.compare import Comparison, compare, p_value_badness

@@ -2,11 +2,11 @@
 
 import json
 
-from perennial.agent.drift.report.model import CheckReport, DriftReport, FeatureReport, state_of
 from perennial.agent.text import cut, decimal_text
 from perennial.api.contract.messages import MAX_BYTES, DriftVerdict, NoVerdict
+from perennial.api.contract.report import CheckReport, DriftReport, FeatureReport, state_of
 from perennial.api.driftmonitor.checks import CheckScore
-from perennial.api.driftmonitor.status import FeatureScore
+from perennial.api.driftmonitor.status import FeatureScore, Trend
 
 _WORST = 10
 _CHECKS = 15
@@ -37,11 +37,19 @@ def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYT
         scores=tuple(_check(item) for item in report.checks[:_CHECKS]),
         passed_over=report.passed_over_files or None,
         report_uri=report_uri,
+        trend=_trend(report, report_uri),
         time=report.time,
     )
     while _size(message) > limit and (shorter := _shorter(message)) is not None:
         message = shorter
     return message
+
+
+def _trend(report: DriftReport, report_uri: str | None) -> Trend | None:
+    """Return the trend; Unknown if a history should be kept and could not be."""
+    if report.history is not None:
+        return report.history.trend
+    return None if report_uri is None else "Unknown"
 
 
 def _shorter(message: DriftVerdict) -> DriftVerdict | None:

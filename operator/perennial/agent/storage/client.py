@@ -25,6 +25,9 @@ CONNECTIONS = 64
 _UPLOAD = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=16 * 2**20, max_concurrency=4)
 _TRIES = 4
 _NOT_FOUND = 404
+_NOT_IMPLEMENTED = 501
+_CHANGED = frozenset({409, 412})
+"""Status of a conditional write that lost against another one."""
 _SHA256 = "sha256"
 
 
@@ -38,6 +41,14 @@ class ObjectInfo:
     last_modified: datetime
     relative: str
     """Path below the listed URI; for a single object the last segment of its key."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """Content of an object and the ETag that identifies it."""
+
+    data: bytes
+    etag: str
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -122,6 +133,9 @@ class ObjectStore:
         Raises:
             AgentError: DataInvalid if it is larger; ObjectNotFound; otherwise as in `core.failures`.
         """
+        return self._get(uri, limit).data
+
+    def _get(self, uri: str, limit: int) -> Version:
         bucket, key = split_uri(uri)
         with naming(uri):
             for attempt in range(1, _TRIES + 1):
@@ -132,7 +146,7 @@ class ObjectStore:
                             DATA_INVALID, f"{uri} has {answer['ContentLength']} bytes; the limit is {limit}"
                         )
                     try:
-                        return bytes(body.read())
+                        return Version(bytes(body.read()), answer["ETag"])
                     except BROKEN_STREAMS:
                         if attempt == _TRIES:
                             raise
@@ -173,6 +187,42 @@ class ObjectStore:
         bucket, key = split_uri(uri)
         with naming(uri):
             self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, **self._encryption)
+
+    def get_version(self, uri: str, limit: int) -> Version | None:
+        """Return the content of an object of at most `limit` bytes and its ETag; None if it does not exist.
+
+        Raises:
+            AgentError: DataInvalid if it is larger; otherwise as in `core.failures`.
+        """
+        try:
+            return self._get(uri, limit)
+        except AgentError as error:
+            if error.failure is OBJECT_NOT_FOUND:
+                return None
+            raise
+
+    def replace_version(self, uri: str, data: bytes, content_type: str, etag: str | None) -> bool:
+        """Upload a small object if it still has this ETag, or with None if there still is none.
+
+        Storage that does not know conditional writes overwrites it in any case.
+
+        Returns:
+            False: another writer has changed it; nothing was written.
+        """
+        bucket, key = split_uri(uri)
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        content = {"Bucket": bucket, "Key": key, "Body": data, "ContentType": content_type, **self._encryption}
+        with naming(uri):
+            try:
+                self._client.put_object(**content, **condition)
+            except ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if status in _CHANGED or (status == _NOT_FOUND and _code(error) == "NoSuchKey"):
+                    return False
+                if status != _NOT_IMPLEMENTED:
+                    raise
+                self._client.put_object(**content)
+        return True
 
     def upload(self, path: Path, uri: str, sha256: str | None = None) -> None:
         """Upload a file of any size, large ones by multipart upload; store `sha256` as object metadata."""
@@ -234,6 +284,10 @@ def _encryption_headers(encryption: Encryption | None) -> dict[str, str]:
         return {}
     key = {"SSEKMSKeyId": encryption.kms_key_id} if encryption.kms_key_id else {}
     return {"ServerSideEncryption": encryption.type, **key}
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _authority() -> str | None:

@@ -43,6 +43,8 @@ _METADATA = ".metadata.json"
 """Suffix of the metadata files of Iceberg tables."""
 _REPORT, _PAGE = "report.json", "report.html"
 """Files that a comparison writes side by side; the first is no data."""
+_HISTORY, _INDEX = "history.parquet", "index.html"
+"""Files that comparisons keep above their reports; the first is no data."""
 _MISSING = ["", "NaN", "nan", "null", "NULL", "None"]
 """Values that mean missing in CSV. Not NA, which is also a country code and a surname."""
 _COPY_BYTES = 1 << 20
@@ -163,8 +165,9 @@ def _is_read(uri: str, name: str, item: Download, names: Collection[str]) -> boo
     if item.uri == uri:
         return _has_rows(name)
     folder, leaf = name[: -len(name.rsplit("/", 1)[-1])], name.rsplit("/", 1)[-1]
-    is_report = leaf == _REPORT and f"{folder}{_PAGE}" in names
-    return is_table(name) and not is_report
+    ours = ((_REPORT, _PAGE), (_HISTORY, _INDEX))
+    is_ours = any(leaf == file and f"{folder}{page}" in names for file, page in ours)
+    return is_table(name) and not is_ours
 
 
 def some(names: Sequence[str]) -> str:

@@ -198,6 +198,8 @@ class DriftConfig(Model):
     ground_truth: GroundTruth | None = None
     predictions: Predictions = Field(Predictions())
     report: S3Uri | None = None
+    keep_seconds: int | None = Field(None, gt=0)
+    """Time for which the history beside the reports keeps a comparison. Unset: a year."""
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
     scratch: str = ROOT
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from perennial.api.common.base import Decimal, Digest, Model, S3Uri, Timestamp
 from perennial.api.driftmonitor.checks import CheckScore
-from perennial.api.driftmonitor.status import FeatureScore
+from perennial.api.driftmonitor.status import FeatureScore, Trend
 
 MAX_BYTES = 4096
 """The kubelet truncates a container's termination message to this length."""
@@ -137,6 +137,7 @@ class DriftVerdict(AgentMessage):
     predicted_rows: Count | None = None
     passed_over: Count | None = None
     """Number of files beside the data that were not read, since their names are not those of data."""
+    trend: Trend | None = None
     time: Timestamp
     report_uri: Annotated[str, Field(max_length=1024)] | None = None
     scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = ()

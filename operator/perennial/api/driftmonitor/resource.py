@@ -194,7 +194,15 @@ class OnDrift(Model):
 class Report(Model):
     """Location of the reports."""
 
-    uri: S3Uri = Field(description="Prefix under which <job>/report.json and <job>/report.html are written.")
+    uri: S3Uri = Field(
+        description="Prefix under which <job>/report.json and <job>/report.html are written, and index.html, which "
+        "lists them. history.parquet beside it holds the scores of every comparison; the pods also read it."
+    )
+    keep: Period = Field(
+        "365d",
+        description="Time for which the history keeps the scores of a comparison and index.html lists it. Reports "
+        "themselves are not deleted.",
+    )
 
 
 _DECISIONS = str(sorted(WITHOUT_TRUTH))

@@ -9,6 +9,7 @@ from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.checks import CheckScore
 
 Finding = Literal["Drift", "Degradation", "LikelyDegradation", "Unfairness"]
+Trend = Literal["Rising", "Falling", "Steady", "Unknown"]
 
 PValue = Annotated[str, Field(max_length=24, pattern=r"^[0-9](\.[0-9]{1,10})?(e-[0-9]{1,3})?$")]
 """A probability as text. Unlike `Decimal` it may have an exponent, such as `3.2e-14`."""
@@ -94,6 +95,12 @@ class Verdict(Model):
         None,
         description="Number of files beside the data that were not read, since their names are not those of data; the "
         "report names them. Unset: none.",
+    )
+    trend: Trend | None = Field(
+        None,
+        description="Direction of the share of drifted columns over up to 14 windows of the same model that do not "
+        "overlap (Mann-Kendall test at 0.05): Rising, Falling or Steady; Unknown with fewer than five. Unset: no "
+        "report is configured.",
     )
     report_uri: Text | None = Field(None, description="URI of the HTML report.")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from perennial.agent.artifact.digest import content_digest
+from perennial.agent.storage.client import Version
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
 
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
@@ -55,6 +56,17 @@ class MemoryStore:
     def put_bytes(self, uri: str, data: bytes, content_type: str) -> None:
         self.objects[uri] = data
         self.types[uri] = content_type
+
+    def get_version(self, uri: str, limit: int) -> Version | None:
+        data = self.objects.get(uri)
+        return None if data is None else Version(data[:limit], hashlib.sha256(data).hexdigest())
+
+    def replace_version(self, uri: str, data: bytes, content_type: str, etag: str | None) -> bool:
+        found = self.get_version(uri, 2**40)
+        if (found.etag if found else None) != etag:
+            return False
+        self.put_bytes(uri, data, content_type)
+        return True
 
 
 def parquet(columns: dict[str, object]) -> bytes:

@@ -8,11 +8,11 @@ import pytest
 
 from perennial.agent.artifact.digest import content_digest
 from perennial.agent.drift.command import JOB_VARIABLE, run
-from perennial.agent.drift.report.model import DriftReport
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
 from perennial.api.contract.manifest import InputManifest
 from perennial.api.contract.messages import DriftVerdict, NoVerdict
+from perennial.api.contract.report import DriftReport
 from perennial.api.driftmonitor.checks import QualityCheck
 from perennial.api.driftmonitor.resource import Checks, DriftCheck, Features
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
@@ -140,7 +140,31 @@ def test_the_report_lies_beside_the_verdict_and_says_the_same(tmp_path):
     assert store.types == {
         f"{REPORTS}churn-drift-29/report.json": "application/json",
         f"{REPORTS}churn-drift-29/report.html": "text/html; charset=utf-8",
+        f"{REPORTS}index.html": "text/html; charset=utf-8",
+        f"{REPORTS}history.parquet": "application/vnd.apache.parquet",
     }
+
+
+def test_a_history_can_be_kept_for_as_long_as_a_period_can_say(tmp_path):
+    store = stored(people(300), people(300, seed=1))
+    verdict(store, config(tmp_path, keep_seconds=999_999 * 86_400))
+    assert f"{REPORTS}history.parquet" in store.objects
+    assert report_of(store).history is not None
+
+
+def test_a_verdict_without_a_report_keeps_no_history(tmp_path):
+    store = stored(people(300), people(300, seed=1))
+    message = verdict(store, config(tmp_path, report=None))
+    assert (message.trend, store.types) == (None, {})
+
+
+def test_a_history_that_cannot_be_kept_is_told_and_costs_no_verdict(tmp_path):
+    store = stored(people(300), people(300, seed=1, age=60))
+    store.objects[f"{REPORTS}history.parquet"] = parquet({"age": [1.0]})
+    message = verdict(store, config(tmp_path))
+    assert (message.drifted, message.trend) == (True, "Unknown")
+    assert "holds other columns (age): it is left as it is" in report_of(store).notes[-1]
+    assert f"{REPORTS}index.html" not in store.objects
 
 
 def test_the_same_data_give_the_same_report(tmp_path):

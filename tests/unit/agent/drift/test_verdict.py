@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.agent.drift.report.model import CheckReport, ColumnSide, DriftReport, FeatureReport, Side
 from perennial.agent.drift.verdict import cut, decimal_text, no_verdict, verdict_of
+from perennial.api.contract.report import CheckReport, ColumnSide, DriftReport, FeatureReport, Side
 from perennial.api.driftmonitor.status import SIGNIFICANCE_TESTS
 from perennial.core.termination import parse_message
 from perennial.stats.methods import P_VALUES

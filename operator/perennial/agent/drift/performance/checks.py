@@ -11,7 +11,6 @@ from perennial.agent.drift.data.labels import join_labels
 from perennial.agent.drift.data.predictions import frame_of_files, read_predictions
 from perennial.agent.drift.performance.estimates import run_estimates
 from perennial.agent.drift.performance.limits import Limits, interval_of
-from perennial.agent.drift.report.model import CheckReport, GroupReport
 from perennial.agent.predictions.outputs import LABEL
 from perennial.agent.predictions.rows import bounded, judged, rows_of, usable
 from perennial.agent.storage.errors import AgentError
@@ -19,6 +18,7 @@ from perennial.agent.tables.files import Store
 from perennial.agent.tables.table import Table
 from perennial.agent.text import count, percent
 from perennial.api.contract.commands import DriftConfig
+from perennial.api.contract.report import CheckReport, GroupReport
 from perennial.api.driftmonitor.checks import FairnessCheck, PerformanceCheck
 from perennial.core.failures import DATA_INVALID
 from perennial.stats.fairness import disparity, is_signed

@@ -8,13 +8,13 @@ import numpy as np
 
 from perennial.agent.drift.data.predictions import frame_of_files, read_predictions
 from perennial.agent.drift.performance.limits import Limits, interval_of
-from perennial.agent.drift.report.model import CheckReport
 from perennial.agent.predictions.outputs import LABEL
 from perennial.agent.predictions.rows import classified, positive_scores
 from perennial.agent.tables.files import Store
 from perennial.agent.tables.table import Table
 from perennial.agent.text import percent
 from perennial.api.contract.commands import DriftConfig
+from perennial.api.contract.report import CheckReport
 from perennial.api.driftmonitor.checks import EstimatedCheck
 from perennial.stats.classification import Bools
 from perennial.stats.estimation import Calibration, Expected, calibrate, calibration_helps, expected

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from perennial.agent.drift.report.model import CheckReport, DriftReport, GroupReport
 from perennial.agent.text import count, number, percent
+from perennial.api.contract.report import CheckReport, DriftReport, GroupReport
 
 _NAMES = {
     "accuracy": "Accuracy",

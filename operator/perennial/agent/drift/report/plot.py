@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from perennial.agent.drift.report.model import Bars
 from perennial.agent.text import number, percent
+from perennial.api.contract.report import Bars
 
 _WIDTH = 320
 _HEIGHT = 90

@@ -1,7 +1,7 @@
 """Formats sentences that describe a change."""
 
-from perennial.agent.drift.report.model import Bars, ColumnSide, NumberSummary
 from perennial.agent.text import number, percent
+from perennial.api.contract.report import Bars, ColumnSide, NumberSummary
 
 _NOTICEABLE_SHIFT = 0.1
 _NOTICEABLE_SPREAD = 1.25

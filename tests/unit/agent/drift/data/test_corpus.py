@@ -8,10 +8,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from perennial.agent.drift.command import run
-from perennial.agent.drift.report.model import DriftReport
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.api.contract.messages import DriftVerdict
+from perennial.api.contract.report import DriftReport
 from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, record
 
 CORPUS = Path(__file__).parents[4] / "corpus" / "data"

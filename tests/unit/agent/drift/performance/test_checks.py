@@ -12,11 +12,11 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from perennial.agent.drift.command import run
-from perennial.agent.drift.report.model import DriftReport
 from perennial.agent.predictions.outputs import OUTPUT
 from perennial.agent.predictions.rows import judged
 from perennial.agent.predictions.vocabulary import canonical, class_name
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
+from perennial.api.contract.report import DriftReport
 from perennial.api.driftmonitor.checks import EstimatedCheck, FairnessCheck, GroundTruth, PerformanceCheck, Predictions
 from perennial.api.driftmonitor.resource import Checks
 from perennial.core.termination import parse_message

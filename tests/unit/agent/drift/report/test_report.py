@@ -5,20 +5,23 @@ from html.parser import HTMLParser
 
 import pytest
 
-from perennial.agent.drift.report.html import PLOTS, render, summary
-from perennial.agent.drift.report.model import (
+from perennial.agent.drift.report.html import PLOTS, render
+from perennial.agent.drift.report.plot import plot
+from perennial.agent.drift.report.summary import summary
+from perennial.agent.drift.report.text import describe
+from perennial.agent.text import count, number, percent
+from perennial.api.contract.report import (
     Bars,
     CheckReport,
+    ColumnHistory,
     ColumnSide,
     DriftReport,
     FeatureReport,
+    HistoryReport,
     NotCompared,
     NumberSummary,
     Side,
 )
-from perennial.agent.drift.report.plot import plot
-from perennial.agent.drift.report.text import describe
-from perennial.agent.text import count, number, percent
 
 EVIL = "<script>alert('x')</script>\"&"
 RANGES = Bars(edges=(0.0, 1.0, 2.0), reference=(0.25, 0.75), current=(0.5, 0.5))
@@ -106,6 +109,35 @@ def test_the_page_stands_alone_and_runs_nothing():
     assert "<script" not in text
     assert not re.search(r'(?:src|href)=|url\(|@import|\son\w+="', text)
     assert "default-src 'none'" in text
+
+
+def test_the_page_says_what_has_changed_with_a_chart():
+    points = ColumnHistory(since="2026-03-08T12:30:00Z", in_a_row=3, points=(0.5, None, 2.0, 1e3))
+    past = HistoryReport(
+        times=("2026-03-09T12:30:00Z", "2026-03-10T12:30:00Z"), shares=(0.0, 1.0), trend="Rising", trend_windows=9,
+        previous="2026-03-09T12:30:00Z", newly_drifted=(EVIL,), recovered=("income",), columns={EVIL: points},
+    )  # fmt: skip
+    shown = page(feature(EVIL), history=past)
+    for words in (
+        f"Newly drifted: {EVIL}", "No longer drifted: income", "The comparison before was at 2026-03-09T12:30:00Z.",
+        "The share of drifted columns is rising over 9 windows", "Drifted since 2026-03-08T12:30:00Z, 3 comparisons",
+    ):  # fmt: skip
+        assert words in shown.text
+    drawn = [attrs["aria-label"] for tag, attrs in shown.tags if tag == "svg" and attrs.get("class") == "trend"]
+    assert drawn == [
+        "Share of drifted columns in the last 2 comparisons",
+        f"Score of {EVIL} relative to its threshold in the last 3 comparisons",
+    ]
+    (line,) = re.findall(r'd="(M0 [^"]*M[^"]*)"', render(report(feature(EVIL), history=past)))
+    assert line == "M0 28.6M160 24.4L240 2"
+    assert "<script" not in render(report(feature(EVIL), history=past))
+
+
+def test_a_trend_that_is_not_judged_says_so():
+    past = HistoryReport(times=("2026-03-10T12:30:00Z",), shares=(0.0,), trend="Unknown", trend_windows=1)
+    text = page(feature(), history=past).text
+    assert "No earlier comparison of this model is known." in text
+    assert "Trend not judged: it needs five windows that do not overlap, and there are 1." in text
 
 
 def test_the_page_says_what_was_found():

@@ -1,6 +1,6 @@
 """Format of report.json: the complete result of one comparison, from which report.html is rendered.
 
-Its JSON Schema is `DriftReport.model_json_schema()`; `schemaVersion` is increased by incompatible changes.
+Its JSON Schema is docs/reference/report.schema.json; `schemaVersion` is increased by incompatible changes.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from perennial.api.common.base import Model, Timestamp
+from perennial.api.driftmonitor.status import Trend
 
 
 class Bars(Model):
@@ -121,6 +122,42 @@ class Side(Model):
     rows: int = Field(description="Number of rows.")
 
 
+class ColumnHistory(Model):
+    """Earlier results of one column, for the same model."""
+
+    since: Timestamp | None = Field(
+        None, description="First of the comparisons in a row that found the column drifted. Unset: it is not drifted."
+    )
+    in_a_row: int = Field(0, description="Number of these comparisons, this one included.")
+    points: tuple[float | None, ...] = Field(
+        description="Ratio of the score to its threshold in each comparison of `times`, at most 1,000; as `badness`. "
+        "null: not compared then."
+    )
+
+
+class HistoryReport(Model):
+    """Earlier comparisons of the same monitor with the same model, and what has changed since."""
+
+    times: tuple[Timestamp, ...] = Field(
+        description="Times of the newest comparisons, at most 60, oldest first. The last one is this comparison."
+    )
+    shares: tuple[float, ...] = Field(description="Share of drifted columns in each of them.")
+    trend: Trend = Field(
+        description="Direction of that share over windows that do not overlap. Unknown: fewer than five."
+    )
+    trend_windows: int = Field(description="Number of windows that the trend was judged from, at most 14.")
+    previous: Timestamp | None = Field(None, description="Time of the comparison before this one. Unset: none.")
+    newly_drifted: tuple[str, ...] = Field(
+        (), description="Columns that have drifted and had not in the comparison before, at most 100."
+    )
+    recovered: tuple[str, ...] = Field(
+        (), description="Columns that had drifted in the comparison before and no longer have, at most 100."
+    )
+    columns: dict[str, ColumnHistory] = Field(
+        default_factory=dict, description="The 200 columns with the most drift, by name."
+    )
+
+
 class DriftReport(Model):
     """Result of one comparison."""
 
@@ -154,6 +191,9 @@ class DriftReport(Model):
     )  # fmt: skip
     passed_over: tuple[str, ...] = Field((), description="URIs of these files, at most 100.")
     notes: tuple[str, ...] = Field((), description="Further information, such as skipped records.")
+    history: HistoryReport | None = Field(
+        None, description="Earlier comparisons. Unset: they could not be read or written; see notes."
+    )
 
     def to_json(self) -> bytes:
         """Serialise the report as indented JSON."""

@@ -1,0 +1,1 @@
+"""Keeps the scores of every comparison beside the reports, and tells what has changed since."""
