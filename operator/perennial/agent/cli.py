@@ -35,6 +35,7 @@ from perennial.api.contract.messages import (
     Published,
     Replayed,
 )
+from perennial.api.contract.trace import TraceConfig
 from perennial.core.failures import CONFIG_INVALID, INTERRUPTED, UNEXPECTED, AgentFailure
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ COMMANDS: dict[str, TypeAdapter[Any]] = {
     "evaluate": TypeAdapter(EvaluateConfig),
     "replay": TypeAdapter(ReplayConfig),
     "show": TypeAdapter(ShowConfig),
+    "trace": TypeAdapter(TraceConfig),
 }
 _LISTS: tuple[tuple[type[AgentMessage], str], ...] = (
     (Fetched, "inputs"),
@@ -114,12 +116,25 @@ def _run(config: object) -> AgentMessage | None:
         from perennial.agent.poll import poll
 
         return poll(config, open_storage(config.storage))
+    if isinstance(config, ShowConfig | TraceConfig):
+        _show(config)
+        return None
+    return _fetch(config)
+
+
+def _show(config: ShowConfig | TraceConfig) -> None:
+    """Write something to standard output, for a person."""
+    from perennial.agent.storage.client import open_storage
+
+    store = open_storage(config.storage)
     if isinstance(config, ShowConfig):
         from perennial.agent.show import show
 
-        show(config, open_storage(config.storage), sys.stdout)
-        return None
-    return _fetch(config)
+        show(config, store, sys.stdout)
+    else:
+        from perennial.agent.trace.command import run as trace
+
+        trace(config, store, sys.stdout)
 
 
 def _measure(config: DriftConfig | EvaluateConfig | ReplayConfig) -> AgentMessage:

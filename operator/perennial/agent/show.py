@@ -15,11 +15,16 @@ _WIDTH = 4096
 
 
 def show(config: ShowConfig, store: ObjectStore, out: TextIO) -> None:
-    """Write the object as gzip in base64; each line begins with a prefix that log lines do not have.
+    """Write the object.
 
     Raises:
         AgentError: as in `core.failures`.
     """
-    data = gzip.compress(store.get_bytes(config.uri, LIMIT), mtime=0)
+    write_shown(store.get_bytes(config.uri, LIMIT), out)
+
+
+def write_shown(content: bytes, out: TextIO) -> None:
+    """Write bytes as gzip in base64; each line begins with a prefix that log lines do not have."""
+    data = gzip.compress(content, mtime=0)
     out.writelines(f"{SHOWN_PREFIX}{line}\n" for line in wrap(base64.b64encode(data).decode(), _WIDTH))
     out.write(f"{SHOWN_PREFIX}\n")

@@ -17,17 +17,22 @@ from perennial import __version__
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.cli import acts, bundle, report, scaffold
+from perennial.cli.chain import as_json, chain, payload_lines
 from perennial.cli.cluster import Cluster, connect
 from perennial.cli.dashboard.server import doorway, open_server
 from perennial.cli.errors import CliError
+from perennial.cli.facts import clean, lines_of
 from perennial.cli.logs import followed, merged, sources_of
 from perennial.cli.loop import loops
+from perennial.cli.missing import missing
 from perennial.cli.nodes import Node, plain, rich_tree
 from perennial.cli.output import Format, console, write, write_json, write_table
 from perennial.cli.runs import compare, comparison_html, find_run, run_rows
 from perennial.cli.snapshot import find_key, read_snapshot
+from perennial.cli.trace import read_surroundings, trace_by_own_credentials, trace_by_pod, trace_config
 from perennial.cli.why import Answer, why
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB
+from perennial.core.times import parse_duration
 
 app = typer.Typer(
     name="kubectl perennial",
@@ -289,6 +294,38 @@ def report_command(
     write(f"{path} ({len(page)} bytes), from {report.report_uri(resource)}")
     if browse and sys.stdout.isatty():
         webbrowser.open(path.resolve().as_uri())
+
+
+@app.command(name="trace")
+def trace_command(  # noqa: PLR0917 - typer reads options from the signature
+    context: typer.Context,
+    name: Deployment,
+    prediction: Annotated[str, typer.Argument(help="Id of the request: as captured, or in the header with the id.")],
+    since: Annotated[str, typer.Option(help="How far back to search, such as 24h or 7d.")] = "24h",
+    payload: Annotated[bool, typer.Option("--show-payload", help="Also print the request and the response.")] = False,
+    own: Annotated[
+        bool, typer.Option("--own-credentials", help="Search from here with your own S3 credentials, without a pod.")
+    ] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Follow one prediction to its model, training, data, rollout and verdicts, by a short-lived pod."""
+    try:
+        period = parse_duration(since)
+    except ValueError as error:
+        raise CliError(f"--since: {error}") from error
+    cluster = _cluster(context)
+    around = read_surroundings(cluster, name)
+    config = trace_config(around, prediction, period, datetime.now(UTC), payload=payload)
+    traced = trace_by_own_credentials(config) if own else trace_by_pod(cluster, around, config)
+    links = chain(traced, around)
+    if output is Format.JSON:
+        write_json(as_json(traced, links))
+    elif traced.request is None:
+        write("\n".join(map(clean, missing(traced, around, prediction))))
+    else:
+        write("\n".join((*lines_of(links), *(map(clean, payload_lines(traced.request)) if payload else ()))))
+    if traced.request is None:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -10,8 +10,8 @@ from perennial.agent.show import show
 from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import ShowConfig
+from perennial.cli.agent_pod import decoded
 from perennial.cli.errors import CliError
-from perennial.cli.report import decoded
 from tests.unit.agent.conftest import S3Server
 
 
@@ -22,7 +22,7 @@ def test_what_is_shown_is_what_lies_there(s3: S3Server, store: ObjectStore) -> N
     show(ShowConfig(uri=f"s3://{bucket}/report.html"), store, out)
     logged = [f"2026-01-31T12:00:00Z {line}" for line in ['{"level":"info"}', *out.getvalue().splitlines()]]
     assert decoded(logged) == page
-    with pytest.raises(CliError, match="whole report"):
+    with pytest.raises(CliError, match="whole output"):
         decoded(logged[:-1])
 
 

@@ -9,14 +9,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from perennial.agent.records.captured import UnreadableFile, lines_of
-from perennial.agent.records.hours import folder_of_hour, hour_of, is_capture_file
+from perennial.agent.records.listing import newest_first
 from perennial.agent.storage.errors import AgentError
-from perennial.agent.tables.files import Download, Store, uri_of
+from perennial.agent.tables.files import Download, Store
 from perennial.api.contract.commands import ReplayConfig
 from perennial.core.failures import DATA_INVALID
 from perennial.core.times import parse_time
 
-_HOUR = timedelta(hours=1)
 _OK = 200
 _MOST_BYTES = 128 << 20
 """Requests are held in memory until they are sent."""
@@ -71,7 +70,7 @@ def newest_requests(config: ReplayConfig, store: Store, folder: Path, now: datet
     since = now - timedelta(seconds=config.within_seconds)
     skipped: Counter[str] = Counter()
     found: list[CapturedRequest] = []
-    for item in _files(config, store, since, now):
+    for _, item in newest_first(store, config.uri, since, now):
         for record in _records(store, item, folder / "download"):
             kept = record if isinstance(record, str) else _request_of(record, config, since)
             if isinstance(kept, CapturedRequest):
@@ -82,18 +81,6 @@ def newest_requests(config: ReplayConfig, store: Store, folder: Path, now: datet
             break
     newest = sorted(found, key=lambda one: one.time)[-config.requests :]
     return Found(tuple(newest), skipped)
-
-
-def _files(config: ReplayConfig, store: Store, since: datetime, now: datetime) -> Iterator[Download]:
-    """Yield the capture files of the period, newest first. Clocks differ, so one more hour is listed."""
-    root = config.uri.rstrip("/") + "/"
-    hour = hour_of(now) + _HOUR
-    while hour >= hour_of(since):
-        listed = [item for item in store.list(folder_of_hour(root, hour)) if not item.key.endswith("/")]
-        newest = sorted(listed, key=lambda item: (item.last_modified, item.key), reverse=True)
-        found = (Download(uri_of(root, item.key), item.size, item.etag) for item in newest)
-        yield from (item for item in found if is_capture_file(item.uri.removeprefix(root)))
-        hour -= _HOUR
 
 
 def _records(store: Store, item: Download, path: Path) -> Iterator[bytes | str]:
