@@ -42,7 +42,7 @@ class Errand:
     """
 
     name: str
-    command: Literal["show", "trace"]
+    command: Literal["show", "trace", "evidence"]
     config: Model
     storage: Storage | None
     image: str

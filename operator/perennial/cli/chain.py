@@ -1,11 +1,11 @@
 """The chain behind one prediction as links with facts: pure functions of what was found. What is unknown says why."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from perennial.api.contract.trace import Traced, TracedRequest, TracedVersion
-from perennial.api.modeldeployment.rollout import HistoryEntry
+from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry
 from perennial.api.trainingjob.status import RunRecord
 from perennial.cli.facts import Fact, Link, known, unknown
 from perennial.cli.trace import Surroundings
@@ -24,13 +24,15 @@ def chain(traced: Traced, around: Surroundings) -> tuple[Link, ...]:
     request = traced.request
     if request is None:
         return ()
-    run = _run_of(request, around)
+    entries = _history(request, around)
+    run = run_of(request.digest, entries, around)
+    why = traced.version_problem or ""
     return (
         _request_link(request, traced.others),
         _model_link(request, traced, around),
-        _training_link(traced, run),
-        _data_link(traced, run),
-        *_rollout_links(request, around),
+        training_link(traced.version, why, run),
+        data_link(traced.version, why, run),
+        *_rollout_links(request, entries, around),
         *verdict_links(request, traced, around),
     )
 
@@ -80,13 +82,13 @@ def _image_of(request: TracedRequest, around: Surroundings) -> str | None:
     return next((uri for uri in found if uri.startswith("oci://")), None)
 
 
-def _run_of(request: TracedRequest, around: Surroundings) -> RunRecord | None:
-    """The run that published the model that answered, by the digest of its artifact.
+def run_of(digest: str, entries: Sequence[HistoryEntry], around: Surroundings) -> RunRecord | None:
+    """The run that published the model, by the digest of its artifact.
 
     Several runs may publish the same content: the one that the rollout names is meant, else the first.
     """
-    runs = [run for job in around.training_jobs for run in job.status.runs if run.artifact_digest == request.digest]
-    entry = next((item for item in _history(request, around) if item.run is not None), None)
+    runs = [run for job in around.training_jobs for run in job.status.runs if run.artifact_digest == digest]
+    entry = next((item for item in entries if item.run is not None), None)
     named = [run for run in runs if entry is not None and run.name == entry.run]
     return next(iter(named or sorted(runs, key=lambda run: run.completion_time)), None)
 
@@ -94,9 +96,8 @@ def _run_of(request: TracedRequest, around: Surroundings) -> RunRecord | None:
 _NO_RUN = "no TrainingJob of the namespace has a run with this model in status.runs; history.limits keeps a few runs"
 
 
-def _training_link(traced: Traced, run: RunRecord | None) -> Link:
-    version = traced.version
-    why = traced.version_problem or ""
+def training_link(version: TracedVersion | None, why: str, run: RunRecord | None) -> Link:
+    """Tell how a model was made; `why` its manifest is not known, if it is not."""
 
     def stated(name: str, value: str | None, missing: str) -> Fact:
         return known(name, value, _MANIFEST, missing if version else why)
@@ -138,8 +139,8 @@ def _pairs(values: dict[str, str]) -> str | None:
     return " ".join(f"{name}={value}" for name, value in sorted(values.items())) or None
 
 
-def _data_link(traced: Traced, run: RunRecord | None) -> Link:
-    version = traced.version
+def data_link(version: TracedVersion | None, why: str, run: RunRecord | None) -> Link:
+    """Tell what a model was trained on."""
     if version is not None:
         found = [
             known(item.name, f"{item.uri} {item.digest} ({item.files} files, {item.bytes} bytes)", _MANIFEST)
@@ -148,7 +149,7 @@ def _data_link(traced: Traced, run: RunRecord | None) -> Link:
         return Link("training data", tuple(found) or (unknown("inputs", "the run had none that the agent fetched"),))
     inputs = (run.inputs or ()) if run is not None else ()
     told = tuple(known(item.name, f"{item.uri} {item.digest}", _STATUS) for item in inputs)
-    return Link("training data", told or (unknown("inputs", traced.version_problem or _NO_RUN),))
+    return Link("training data", told or (unknown("inputs", why or _NO_RUN),))
 
 
 # Rollouts.
@@ -160,25 +161,14 @@ def _history(request: TracedRequest, around: Surroundings) -> tuple[HistoryEntry
     return tuple(item for item in around.resource.status.history if item.name == name and item.digest == request.digest)
 
 
-def _rollout_links(request: TracedRequest, around: Surroundings) -> Iterable[Link]:
-    entries = _history(request, around)
+def _rollout_links(request: TracedRequest, entries: Sequence[HistoryEntry], around: Surroundings) -> Iterable[Link]:
     candidate = around.resource.status.candidate
     name = child_name(request.deployment, request.revision)
     if candidate is not None and candidate.name == name:
-        gates = tuple(
-            known(f"gate {gate.name}", f"{gate.verdict}, {gate.time}: {gate.message}", _STATUS)
-            for gate in candidate.gates or ()
-        )
-        phase = f"{candidate.phase} since {candidate.since}"
-        yield Link(
-            "rollout under way",
-            (
-                known("phase", phase, _STATUS),
-                *(gates or (unknown("gates", "the rollout has none, or none is judged yet"),)),
-            ),
-        )
+        yield candidate_link(candidate)
     for entry in entries:
-        yield Link("rollout", _entry_facts(entry, request))
+        role = known("role at the request", _role(entry, request), _STATUS, "the rollout did not end by promotion")
+        yield Link("rollout", (*entry_facts(entry), role))
     if not entries and (candidate is None or candidate.name != name):
         stable = around.resource.status.stable
         serves = stable is not None and stable.name == name
@@ -187,14 +177,24 @@ def _rollout_links(request: TracedRequest, around: Surroundings) -> Iterable[Lin
         yield Link("rollout", (unknown("result", why), unknown("approval", why), unknown("gates", why)))
 
 
-def _entry_facts(entry: HistoryEntry, request: TracedRequest) -> tuple[Fact, ...]:
+def candidate_link(candidate: Candidate) -> Link:
+    """Tell how far the rollout is that is under way or has failed."""
+    gates = tuple(
+        known(f"gate {gate.name}", f"{gate.verdict}, {gate.time}: {gate.message}", _STATUS)
+        for gate in candidate.gates or ()
+    )
+    phase = known("phase", f"{candidate.phase} since {candidate.since}", _STATUS)
+    return Link("rollout under way", (phase, *(gates or (unknown("gates", "there is none, or none is judged yet"),))))
+
+
+def entry_facts(entry: HistoryEntry) -> tuple[Fact, ...]:
+    """Tell how a rollout has ended, and who approved it."""
     approval = entry.approval
     seen = f", having seen the gates {approval.digest}" if approval is not None and approval.digest else ""
     by = f"{', '.join(approval.users)}, {approval.time}{seen}" if approval is not None else None
     reason = f" ({entry.reason})" if entry.reason else ""
     return (
         known("result", f"{entry.result} {entry.time}{reason}", _STATUS),
-        known("role at the request", _role(entry, request), _STATUS, "the rollout ended otherwise than by promotion"),
         known("run", entry.run, _STATUS, "the model was not published by a run that the rollout names"),
         known("approved by", by, _STATUS, "no approval is recorded: none was asked for, or it was not promoted"),
         unknown(

@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from perennial.api.common.base import Resource
+from perennial.api.common.base import Model, Resource
 from perennial.api.common.pod import Storage
 from perennial.api.contract.trace import KnownVersion, TraceConfig, Traced
 from perennial.api.driftmonitor.resource import DriftMonitor
@@ -106,14 +106,14 @@ def trace_config(
         deployment=resource.metadata.name,
         since=format_time(now - since),
         until=format_time(now),
-        versions=_versions(around)[:_MOST_VERSIONS],
-        outputs=_outputs(around)[:_MOST_PREFIXES],
-        reports=_reports(around)[:_MOST_PREFIXES],
+        versions=versions_of(around),
+        outputs=outputs_of(around),
+        reports=reports_of(around),
         payload=payload,
     )
 
 
-def _versions(around: Surroundings) -> tuple[KnownVersion, ...]:
+def versions_of(around: Surroundings) -> tuple[KnownVersion, ...]:
     """List where versions lie: by the revisions of the deployment, its spec, and the runs of the namespace."""
     resource = around.resource
     status, model = resource.status, resource.spec.model
@@ -133,18 +133,20 @@ def _versions(around: Surroundings) -> tuple[KnownVersion, ...]:
             found.setdefault((digest, uri), KnownVersion(digest=digest, uri=uri))
         except ValidationError:  # an OCI image, which has no manifest
             continue
-    return tuple(found.values())
+    return tuple(found.values())[:_MOST_VERSIONS]
 
 
-def _outputs(around: Surroundings) -> tuple[str, ...]:
+def outputs_of(around: Surroundings) -> tuple[str, ...]:
     """List where TrainingJobs publish, that of the deployment first."""
     source = around.resource.spec.model.training_job
     ordered = sorted(around.training_jobs, key=lambda job: job.metadata.name != source)
-    return tuple(dict.fromkeys(job.spec.output.uri for job in ordered if job.spec.output is not None))
+    return tuple(dict.fromkeys(job.spec.output.uri for job in ordered if job.spec.output is not None))[:_MOST_PREFIXES]
 
 
-def _reports(around: Surroundings) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item.spec.report.uri for item in around.readable if item.spec.report is not None))
+def reports_of(around: Surroundings) -> tuple[str, ...]:
+    """List the prefixes of reports that the deployment's storage settings reach."""
+    uris = (item.spec.report.uri for item in around.readable if item.spec.report is not None)
+    return tuple(dict.fromkeys(uris))[:_MOST_PREFIXES]
 
 
 def trace_by_pod(cluster: Cluster, around: Surroundings, config: TraceConfig) -> Traced:
@@ -153,14 +155,23 @@ def trace_by_pod(cluster: Cluster, around: Surroundings, config: TraceConfig) ->
     Raises:
         CliError: it could not be created, or did not end well in time.
     """
+    return _traced(run_errand(cluster, errand_of(around, "trace", config)))
+
+
+def errand_of(around: Surroundings, command: Literal["trace", "evidence"], config: Model) -> Errand:
+    """Describe a pod with the deployment's own storage settings.
+
+    Raises:
+        CliError: the agent's image is not known.
+    """
     resource = around.resource
     spec = resource.spec
     account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
     # Not its nodes and tolerations: the search needs no GPU.
     pulling = {name: value for name, value in pod_options(spec).items() if name == "imagePullSecrets"}
-    errand = Errand(
-        name="trace",
-        command="trace",
+    return Errand(
+        name=command,
+        command=command,
         config=config,
         storage=spec.storage,
         image=_agent_image(around),
@@ -169,7 +180,6 @@ def trace_by_pod(cluster: Cluster, around: Surroundings, config: TraceConfig) ->
         scratch=True,
         seconds=_POD_SECONDS,
     )
-    return _traced(run_errand(cluster, errand))
 
 
 def _agent_image(around: Surroundings) -> str:

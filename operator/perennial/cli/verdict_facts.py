@@ -27,7 +27,7 @@ def _facts(monitor: DriftMonitor, request: TracedRequest, traced: Traced, around
     found = [verdict for verdict in traced.verdicts if verdict.monitor == name]
     for side, verdict in (("last before", _before(found, request)), ("first after", _after(found, request))):
         if verdict is not None:
-            yield known(side, _told(verdict), f"report {verdict.uri}")
+            yield known(side, told(verdict), f"report {verdict.uri}")
         else:
             yield unknown(side, _why_none(monitor, around, side.split()[1]))
     last = monitor.status.last_verdict
@@ -56,7 +56,8 @@ def _at(time: str) -> float:
     return moment.timestamp() if moment is not None else 0.0
 
 
-def _told(verdict: TracedVerdict) -> str:
+def told(verdict: TracedVerdict) -> str:
+    """Sum up a verdict in a line."""
     failed = [
         f"{check.metric}{f' of {check.subject}' if check.subject else ''}" for check in verdict.checks if check.failed
     ]
@@ -76,5 +77,5 @@ def _last(verdict: Verdict, request: TracedRequest) -> Fact:
     drift = "drift" if verdict.drifted else "no drift"
     columns = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
     states = (("degraded", verdict.degraded), ("likely degraded", verdict.likely_degraded), ("unfair", verdict.unfair))
-    told = "".join(f", {name}" for name, state in states if state)
-    return known("newest", f"{verdict.id} at {verdict.time}: {drift} ({columns}){told}", _STATUS)
+    more = "".join(f", {name}" for name, state in states if state)
+    return known("newest", f"{verdict.id} at {verdict.time}: {drift} ({columns}){more}", _STATUS)

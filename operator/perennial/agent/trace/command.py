@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TextIO
 
-from perennial.agent.show import write_shown
+from perennial.agent.shown import write_shown
 from perennial.agent.storage.errors import classify
 from perennial.agent.tables.files import Store
 from perennial.agent.trace.search import find_request
@@ -43,7 +43,7 @@ def trace(config: TraceConfig, store: Store) -> Traced:
     )
     if found.request is None:
         return Traced(searched=found.searched)
-    version = version_of(found.request.digest, config, store)
+    version = version_of(found.request.digest, config.versions, config.outputs, store)
     reports = [verdicts_around(found.request, uri, store) for uri in dict.fromkeys(config.reports)]
     return Traced(
         searched=found.searched,

@@ -1,5 +1,7 @@
 """Reads the manifest of the model that answered."""
 
+from collections.abc import Sequence
+
 from perennial.agent.artifact.digest import short
 from perennial.agent.artifact.manifest import read_manifest
 from perennial.agent.storage.client import join_uri
@@ -7,19 +9,21 @@ from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.files import Store
 from perennial.agent.text import cut
 from perennial.api.contract.manifest import FileEntry, Manifest, Recipe
-from perennial.api.contract.trace import TraceConfig, TracedInput, TracedVersion
+from perennial.api.contract.trace import KnownVersion, TracedInput, TracedVersion
 from perennial.core.failures import OBJECT_NOT_FOUND
 
 _LONGEST = 1000
 
 
-def version_of(digest: str, config: TraceConfig, store: Store) -> TracedVersion | str:
+def version_of(
+    digest: str, versions: Sequence[KnownVersion], outputs: Sequence[str], store: Store
+) -> TracedVersion | str:
     """Return the version with a digest, or why it is not known.
 
     Its manifest is looked for where the resources say that the version lies, then where training publishes.
     """
-    known = [item.uri for item in config.versions if item.digest == digest]
-    published = [join_uri(output, f"versions/{short(digest)}/") for output in config.outputs]
+    known = [item.uri for item in versions if item.digest == digest]
+    published = [join_uri(output, f"versions/{short(digest)}/") for output in outputs]
     candidates = list(dict.fromkeys((*known, *published)))
     if not candidates:
         return "no resource of the namespace says where the version with this digest lies"
