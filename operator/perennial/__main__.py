@@ -5,7 +5,7 @@ import signal
 import sys
 
 USAGE = """usage: perennial operator --config FILE [--kubeconfig FILE] [--context NAME]
-       perennial agent fetch|publish|capture|poll|drift|evaluate|replay|show|trace
+       perennial agent fetch|publish|capture|poll|drift|evaluate|replay|show|trace|evidence
        perennial --version"""
 
 

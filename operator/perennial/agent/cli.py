@@ -24,6 +24,7 @@ from perennial.api.contract.commands import (
     ReplayConfig,
     ShowConfig,
 )
+from perennial.api.contract.evidence import EvidenceConfig
 from perennial.api.contract.messages import (
     MAX_BYTES,
     AgentMessage,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, TypeAdapter[Any]] = {
     "replay": TypeAdapter(ReplayConfig),
     "show": TypeAdapter(ShowConfig),
     "trace": TypeAdapter(TraceConfig),
+    "evidence": TypeAdapter(EvidenceConfig),
 }
 _LISTS: tuple[tuple[type[AgentMessage], str], ...] = (
     (Fetched, "inputs"),
@@ -116,13 +118,13 @@ def _run(config: object) -> AgentMessage | None:
         from perennial.agent.poll import poll
 
         return poll(config, open_storage(config.storage))
-    if isinstance(config, ShowConfig | TraceConfig):
+    if isinstance(config, ShowConfig | TraceConfig | EvidenceConfig):
         _show(config)
         return None
     return _fetch(config)
 
 
-def _show(config: ShowConfig | TraceConfig) -> None:
+def _show(config: ShowConfig | TraceConfig | EvidenceConfig) -> None:
     """Write something to standard output, for a person."""
     from perennial.agent.storage.client import open_storage
 
@@ -131,6 +133,10 @@ def _show(config: ShowConfig | TraceConfig) -> None:
         from perennial.agent.show import show
 
         show(config, store, sys.stdout)
+    elif isinstance(config, EvidenceConfig):
+        from perennial.agent.trace.evidence import run as evidence
+
+        evidence(config, store, sys.stdout)
     else:
         from perennial.agent.trace.command import run as trace
 

@@ -21,6 +21,15 @@ from perennial.cli.chain import as_json, chain, payload_lines
 from perennial.cli.cluster import Cluster, connect
 from perennial.cli.dashboard.server import doorway, open_server
 from perennial.cli.errors import CliError
+from perennial.cli.evidence import (
+    evidence_by_own_credentials,
+    evidence_by_pod,
+    evidence_config,
+    evidence_links,
+    records,
+)
+from perennial.cli.evidence_zip import SUMS
+from perennial.cli.evidence_zip import bundle as evidence_bundle
 from perennial.cli.facts import clean, lines_of
 from perennial.cli.logs import followed, merged, sources_of
 from perennial.cli.loop import loops
@@ -32,7 +41,7 @@ from perennial.cli.snapshot import find_key, read_snapshot
 from perennial.cli.trace import read_surroundings, trace_by_own_credentials, trace_by_pod, trace_config
 from perennial.cli.why import Answer, why
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB
-from perennial.core.times import parse_duration
+from perennial.core.times import format_time, parse_duration
 
 app = typer.Typer(
     name="kubectl perennial",
@@ -326,6 +335,34 @@ def trace_command(  # noqa: PLR0917 - typer reads options from the signature
         write("\n".join((*lines_of(links), *(map(clean, payload_lines(traced.request)) if payload else ()))))
     if traced.request is None:
         raise typer.Exit(1)
+
+
+@app.command()
+def evidence(
+    context: typer.Context,
+    name: Deployment,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Digest of the model. Default: the one that serves.")
+    ] = None,
+    file: Annotated[Path, typer.Option("-f", "--file", help="Where to write it.")] = Path("perennial-evidence.zip"),
+    own: Annotated[
+        bool, typer.Option("--own-credentials", help="Read from here with your own S3 credentials, without a pod.")
+    ] = False,
+) -> None:
+    """Collect what is recorded about a model in one zip: origin, data, approvals, verdicts, period of use."""
+    cluster = _cluster(context)
+    around = read_surroundings(cluster, name)
+    config = evidence_config(around, model)
+    found = evidence_by_own_credentials(config) if own else evidence_by_pod(cluster, around, config)
+    links = evidence_links(found, around, config.digest)
+    title = f"Evidence about {config.digest} of ModelDeployment {config.namespace}/{name}"
+    packed, sums = evidence_bundle(title, format_time(datetime.now(UTC)), links, found, records(around, config.digest))
+    file.write_bytes(packed)
+    write(f"{file} ({len(packed)} bytes)")
+    write(f"sha256 of its {SUMS}: {sums}")
+    write("keep this line apart from the file: with it, every later change of the file is seen")
+    for problem in found.problems:
+        write(clean(f"not read: {problem}"))
 
 
 @app.command()
