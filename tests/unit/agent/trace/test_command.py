@@ -5,8 +5,8 @@ import json
 from datetime import timedelta
 
 import pytest
-
 from perennial.agent.drift.report.model import DriftReport, Side
+
 from perennial.agent.records.files import encoded
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.trace.command import run, trace
