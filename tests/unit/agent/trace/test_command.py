@@ -5,13 +5,13 @@ import json
 from datetime import timedelta
 
 import pytest
-from perennial.agent.drift.report.model import DriftReport, Side
 
 from perennial.agent.records.files import encoded
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.trace.command import run, trace
 from perennial.agent.trace.search import find_request
 from perennial.api.contract.messages import SHOWN_PREFIX
+from perennial.api.contract.report import DriftReport, Side
 from perennial.api.contract.trace import KnownVersion, TraceConfig, Traced
 from perennial.cli.agent_pod import decoded
 from perennial.cli.errors import CliError
