@@ -124,7 +124,9 @@ def pytest(suite: Suite, extra: list[str], *, workers: int, cluster: Mapping[str
     report.parent.mkdir(parents=True, exist_ok=True)
     command = ["pytest", "-q", f"--timeout={suite.timeout}", f"--junitxml={report}", "-p", "no:cacheprovider"]
     # A module's tests share a namespace, so they stay in one process where processes share the cluster.
-    spread = ["-n", str(workers), "--dist", "loadfile" if cluster else "worksteal"] if workers else []
+    # They start in the order of their names: by default, those with one long test would start last.
+    together = ["loadfile", "--no-loadscope-reorder"]
+    spread = ["-n", str(workers), "--dist", *(together if cluster else ["worksteal"])] if workers else []
     env = {**os.environ, **(cluster or {})}
     done = subprocess.run([*command, *spread, *suite.paths, *extra], cwd=ROOT, env=env, check=False)
     counts = read_counts(report) if report.exists() else Counts(failed=1)
