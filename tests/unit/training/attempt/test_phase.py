@@ -16,7 +16,8 @@ from tests.unit.training.job.test_build import run_of
 from tests.unit.training.objects import pod
 
 RUN = run_of()
-JOB = OwnedJob.model_validate({"metadata": {"name": "churn-1-0", "creationTimestamp": NOW}})
+META = {"name": "churn-1-0", "creationTimestamp": NOW}
+JOB = OwnedJob.model_validate({"metadata": META, "status": {"startTime": NOW}})
 SCHEDULED = [condition("PodScheduled")]
 UNSCHEDULED = [condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes are available")]
 
@@ -76,6 +77,14 @@ def test_what_lasts_is_told(found: OwnedPod | None, after: float, reason: str, r
     assert progress.waiting == (
         reason in {"PodNotCreated", "SlowStart", "Unschedulable", "ImagePullFailed", "ContainerConfigError"}
     )
+
+
+def test_a_job_that_a_queue_has_just_released_is_not_accused_of_having_no_pod() -> None:
+    released = OwnedJob.model_validate({"metadata": META, "spec": {"suspend": False}})
+
+    found = progress_of(RUN, released, None, parse_time(NOW) + timedelta(hours=2))
+
+    assert (found.reason, found.recheck_after) == ("Starting", 30)
 
 
 def test_a_secret_that_is_missing_for_a_minute_needs_a_person() -> None:
