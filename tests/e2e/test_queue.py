@@ -67,6 +67,11 @@ async def left_the_queue(world: World, name: str) -> bool:
     return not await world.children(JOB, name) and not await world.children(POD, name)
 
 
+async def told_of_eviction(world: World) -> bool:
+    """Tell whether the Event is there; it is written after the status."""
+    return "Evicted" in await world.events("first")
+
+
 async def test_quota_eviction_and_admission_again(world: World) -> None:
     await world.train("first", **in_queue("routine"))
     await until_phase(world, "first", "Running")
@@ -81,7 +86,7 @@ async def test_quota_eviction_and_admission_again(world: World) -> None:
     evicted = await until_phase(world, "first", "Queued")
     assert evicted["currentRun"]["disruptions"] == 1
     assert evicted["currentRun"]["failures"] == 0
-    assert "Evicted" in await world.events("first")
+    await within(partial(told_of_eviction, world), "an Event tells of the eviction")
 
     await world.succeeded("quick")
     again = await until_phase(world, "first", "Running")
