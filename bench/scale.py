@@ -13,7 +13,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,9 @@ from tools.cluster import api, kwok
 RESULT = Path("build/scale.json")
 NODES = 20
 _SECONDS = 900
+
+Measure = Callable[[Field, int], Awaitable[list[Figure]]]
+"""Makes so many objects, and returns what was measured."""
 
 ON_PRETENDED_NODES: Raw = {
     "nodeSelector": {kwok.MARK: "fake"},
@@ -153,31 +156,43 @@ async def training_jobs(field: Field, number: int, bare: float) -> list[Figure]:
     ]
 
 
-async def _measure(cluster: api.Cluster, folder: Path, number: int) -> list[Figure]:
+async def _both(field: Field, number: int) -> list[Figure]:
+    return await training_jobs(field, number, await bare_jobs(field, number))
+
+
+async def _measure(cluster: api.Cluster, measure: Measure, number: int) -> list[Figure]:
     async with Kube.connected(cluster.kubeconfig) as kube:
         await install_crds(kube)
-        operator = OperatorProcess("", folder, CONFIG, kubeconfig=cluster.kubeconfig)
-        await operator.start()
-        try:
-            field = Field(kube, operator, cluster, folder)
-            return await training_jobs(field, number, await bare_jobs(field, number))
-        except AssertionError as error:
-            error.add_note(operator.tail())
-            raise
-        finally:
-            await operator.kill()
+        with tempfile.TemporaryDirectory() as text:
+            folder = Path(text)
+            operator = OperatorProcess("", folder, CONFIG, kubeconfig=cluster.kubeconfig)
+            await operator.start()
+            try:
+                return await measure(Field(kube, operator, cluster, folder), number)
+            except (AssertionError, TimeoutError) as error:
+                error.add_note(operator.tail())
+                raise
+            finally:
+                await operator.kill()
 
 
-def main() -> int:
-    """Measure and show."""
-    parser = argparse.ArgumentParser(prog="python -m bench.scale", description="Many TrainingJobs to their ends.")
-    parser.add_argument("--number", type=int, default=1000, help="how many (default 1000)")
+def run(purpose: str, description: str, default: int, measure: Measure, result: Path) -> int:
+    """Measure many objects on a control plane with pretended nodes, and show the figures; return the exit status.
+
+    Args:
+        purpose: the module's name, also of the cluster.
+        description: what is measured, for `--help`.
+        default: how many objects without `--number`.
+        measure: makes the objects and returns the figures.
+        result: where the figures go as JSON.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{purpose}", description=description)
+    parser.add_argument("--number", type=int, default=default, help=f"how many (default {default})")
     number = parser.parse_args().number
-    name = f"scale-{os.getpid()}"
+    name = f"{purpose.replace('_', '-')}-{os.getpid()}"
     try:
         cluster = api.up(name, control_plane_only=True, kwok_nodes=NODES)
-        with tempfile.TemporaryDirectory() as folder:
-            figures = asyncio.run(_measure(cluster, Path(folder), number))
+        figures = asyncio.run(_measure(cluster, measure, number))
     finally:
         api.down(name)
     circumstances: dict[str, object] = {
@@ -186,11 +201,11 @@ def main() -> int:
         "python": platform.python_version(),
         "load": os.getloadavg()[1],
     }
-    write(figures, circumstances, RESULT)
+    write(figures, circumstances, result)
     print(table(figures))
-    print(f"{circumstances}; all of it: {RESULT}")
+    print(f"{circumstances}; all of it: {result}")
     return 0 if all(figure.passed for figure in figures) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("scale", "Many TrainingJobs to their ends.", 1000, _both, RESULT))

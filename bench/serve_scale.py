@@ -4,25 +4,16 @@ Pods are scheduled for real and pretended by KWOK, as in `bench.scale`. The same
 same pods, each with a Service, made by the same client, is the ceiling that Kubernetes itself sets on this machine.
 """
 
-import argparse
-import asyncio
-import os
-import platform
 import sys
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
 from bench.field import Field, at_once, delete_all
-from bench.figures import Figure, quantile, table, write
-from bench.run import CONFIG
-from bench.scale import NODES, ON_PRETENDED_NODES, Moments
+from bench.figures import Figure, quantile
+from bench.scale import ON_PRETENDED_NODES, Moments, run
 from perennial.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE
-from tests.support.cluster import install_crds
-from tests.support.kube import Kube, Raw
-from tests.support.operator import OperatorProcess
-from tools.cluster import api
+from tests.support.kube import Raw
 
 RESULT = Path("build/serve-scale.json")
 SPEC: Raw = {
@@ -97,44 +88,9 @@ async def ours(field: Field, number: int, ceiling: float) -> list[Figure]:
     ]
 
 
-async def _measure(cluster: api.Cluster, folder: Path, number: int) -> list[Figure]:
-    async with Kube.connected(cluster.kubeconfig) as kube:
-        await install_crds(kube)
-        operator = OperatorProcess("", folder, CONFIG, kubeconfig=cluster.kubeconfig)
-        await operator.start()
-        try:
-            field = Field(kube, operator, cluster, folder)
-            return await ours(field, number, await bare(field, number))
-        except (AssertionError, TimeoutError) as error:
-            error.add_note(operator.tail())
-            raise
-        finally:
-            await operator.kill()
-
-
-def main() -> int:
-    """Measure and show."""
-    parser = argparse.ArgumentParser(prog="python -m bench.serve_scale", description="Many ModelDeployments at once.")
-    parser.add_argument("--number", type=int, default=500, help="how many (default 500)")
-    number = parser.parse_args().number
-    name = f"serve-scale-{os.getpid()}"
-    try:
-        cluster = api.up(name, control_plane_only=True, kwok_nodes=NODES)
-        with tempfile.TemporaryDirectory() as folder:
-            figures = asyncio.run(_measure(cluster, Path(folder), number))
-    finally:
-        api.down(name)
-    circumstances: dict[str, object] = {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "load": round(os.getloadavg()[1], 2),
-    }
-    write(figures, circumstances, RESULT)
-    print(table(figures))
-    print(f"{circumstances}; all of it: {RESULT}")
-    return 0 if all(figure.passed for figure in figures) else 1
+async def _both(field: Field, number: int) -> list[Figure]:
+    return await ours(field, number, await bare(field, number))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("serve_scale", "Many ModelDeployments at once.", 500, _both, RESULT))

@@ -197,19 +197,30 @@ def test_a_metric_that_the_runtime_does_not_have_is_told_of_and_the_others_decid
     assert [metric["type"] for metric in scaler["spec"]["metrics"]] == ["ContainerResource"]
 
 
-def test_an_autoscaler_without_metrics_is_told_of_once_they_are_late() -> None:
+def autoscaled() -> Cluster:
+    """Serve a model that scales by CPU."""
     spec = {"replicas": {"min": 1, "max": 3}, "resources": {"requests": {"cpu": "1"}}}
     cluster = Cluster(model_deployment(**spec, autoscaling=[{"cpu": 70}]))
     cluster.publish("a")
     cluster.settle()
-    (name,) = cluster.names("HorizontalPodAutoscaler")
-    cluster.set_ready(name)
+    cluster.set_ready(cluster.names("HorizontalPodAutoscaler")[0])
     cluster.settle()
+    return cluster
+
+
+def say_of_scaling(cluster: Cluster, reason: str, status: str = "False") -> None:
+    """Let the one autoscaler say now whether it scales."""
+    (name,) = cluster.names("HorizontalPodAutoscaler")
+    since = format_time(cluster.now)
+    said = {"type": "ScalingActive", "status": status, "reason": reason, "lastTransitionTime": since}
+    cluster.live("HorizontalPodAutoscaler", name)["status"] = {"conditions": [said]}
+
+
+def test_an_autoscaler_without_metrics_is_told_of_once_they_are_late() -> None:
+    cluster = autoscaled()
 
     def scaling(reason: str, status: str = "False") -> dict[str, Any]:
-        since = format_time(cluster.now)
-        said = {"type": "ScalingActive", "status": status, "reason": reason, "lastTransitionTime": since}
-        cluster.live("HorizontalPodAutoscaler", name)["status"] = {"conditions": [said]}
+        say_of_scaling(cluster, reason, status)
         cluster.settle()
         cluster.wait(60)
         cluster.settle()
@@ -217,7 +228,7 @@ def test_an_autoscaler_without_metrics_is_told_of_once_they_are_late() -> None:
 
     found = scaling("FailedGetContainerResourceMetric")
     assert (found["status"], found["reason"]) == ("False", "MetricsUnavailable")
-    assert name in found["message"]
+    assert cluster.names("HorizontalPodAutoscaler")[0] in found["message"]
     assert "metrics-server" in found["message"]
     assert "custom.metrics.k8s.io" in scaling("FailedGetPodsMetric")["message"]
     assert "external.metrics.k8s.io" in scaling("FailedGetExternalMetric")["message"]
@@ -226,21 +237,8 @@ def test_an_autoscaler_without_metrics_is_told_of_once_they_are_late() -> None:
 
 
 def test_metrics_of_new_pods_may_take_a_while() -> None:
-    spec = {"replicas": {"min": 1, "max": 3}, "resources": {"requests": {"cpu": "1"}}}
-    cluster = Cluster(model_deployment(**spec, autoscaling=[{"cpu": 70}]))
-    cluster.publish("a")
-    cluster.settle()
-    (name,) = cluster.names("HorizontalPodAutoscaler")
-    cluster.set_ready(name)
-    cluster.settle()
-    since = format_time(cluster.now)
-    said = {
-        "type": "ScalingActive",
-        "status": "False",
-        "reason": "FailedGetContainerResourceMetric",
-        "lastTransitionTime": since,
-    }
-    cluster.live("HorizontalPodAutoscaler", name)["status"] = {"conditions": [said]}
+    cluster = autoscaled()
+    say_of_scaling(cluster, "FailedGetContainerResourceMetric")
 
     cluster.settle()
 
