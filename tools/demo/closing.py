@@ -11,7 +11,7 @@ _WHERE = {
     "own": "your cluster",
 }
 _FIRST = {
-    "embedded": "The first run compiles Kubernetes and builds images: about 20 minutes on two cores. Later: 7.",
+    "embedded": "The first run compiles Kubernetes and builds images: about 20 minutes on two cores. Later: 8.",
     "kind": "The first run fetches kind's node image and builds images: about 15 minutes. Later: 8.",
     "own": "The first run builds images and moves 1 GB to your nodes: about 15 minutes. Later: 7.",
 }
