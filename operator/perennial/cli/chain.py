@@ -197,12 +197,18 @@ def entry_facts(entry: HistoryEntry) -> tuple[Fact, ...]:
         known("result", f"{entry.result} {entry.time}{reason}", _STATUS),
         known("run", entry.run, _STATUS, "the model was not published by a run that the rollout names"),
         known("approved by", by, _STATUS, "no approval is recorded: none was asked for, or it was not promoted"),
-        unknown(
-            "gates",
-            "their verdicts are shown while a rollout is under way and not kept after it; a gate that does not pass "
-            "holds or ends the rollout",
-        ),
+        *_gate_facts(entry),
     )
+
+
+def _gate_facts(entry: HistoryEntry) -> tuple[Fact, ...]:
+    facts = tuple(
+        known(
+            f"gate {gate.name}", f"{gate.verdict}, {gate.time}: {_pairs(gate.figures or {}) or 'no figures'}", _STATUS
+        )
+        for gate in entry.gates or ()
+    )
+    return facts or (unknown("gates", "no verdict is recorded: there was no gate, or the rollout was not judged"),)
 
 
 def _role(entry: HistoryEntry, request: TracedRequest) -> str | None:

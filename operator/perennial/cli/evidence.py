@@ -160,7 +160,7 @@ def _verdicts(found: Evidence, around: Surroundings) -> Link:
 def _missing(found: Evidence) -> Link:
     standing = (
         "who changed a spec, paused or aborted: the API server's audit log may have it",
-        "verdicts of gates of past rollouts, and rollouts before the last ten",
+        "rollouts before the last ten, and the explanations of their gates beside verdicts and figures",
         "proof that status was not altered: it is not signed, and nothing here is chained by hashes",
         "the model's files and the captured requests: they stay in storage",
     )

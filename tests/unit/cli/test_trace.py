@@ -102,6 +102,10 @@ def serving(**more: Any) -> dict[str, Any]:
         "result": "Promoted",
         "time": EARLIER,
         "approval": {"by": "ada@example.com", "time": EARLIER, "digest": "g1"},
+        "gates": [
+            {"name": "live", "type": "errorRate", "verdict": "Passed", "figures": {"limit": "1 %"}, "time": EARLIER},
+            {"name": "labels", "type": "evaluation", "verdict": "Pending", "time": EARLIER},
+        ],
     }
     resource["status"] = status(
         *ready("Serving"), **{"stable": revision("aaa", "a", run="churn-2"), "history": [entry], **more}
@@ -163,7 +167,8 @@ def test_the_chain_goes_from_the_request_to_the_verdicts(run: Any) -> None:
     rollout = facts(done, "rollout")
     assert rollout["approved by"] == f"ada@example.com, {EARLIER}, having seen the gates g1"
     assert rollout["role at the request"] == "promoted"
-    assert rollout["gates"].startswith("not known: ")
+    assert rollout["gate live"] == f"Passed, {EARLIER}: limit=1 %"
+    assert rollout["gate labels"] == f"Pending, {EARLIER}: no figures"
     seen = facts(done, "verdicts of churn")
     assert seen["last before"].startswith(f"w-1 at {EARLIER}: drift (2 of 5 columns drifted)")
     assert seen["first after"].startswith(f"w-2 at {NOW}: no drift")
@@ -225,6 +230,13 @@ def test_a_verdict_about_another_model_is_not_passed_off_as_one_about_this(run: 
     other = monitor(lastVerdict=verdict(digest="sha256:" + "b" * 64))
     done = run(Answers(answer(), serving(), child(), job(), other), "trace", "churn", "p-7", "-o", "json")
     assert facts(done, "verdicts of churn")["newest"].startswith("not known: the verdict churn-29")
+
+
+def test_a_rollout_without_recorded_verdicts_says_so(run: Any) -> None:
+    resource = serving()
+    del resource["status"]["history"][0]["gates"]
+    done = run(Answers(answer(), resource, child(), job()), "trace", "churn", "p-7", "-o", "json")
+    assert facts(done, "rollout")["gates"].startswith("not known: no verdict is recorded")
 
 
 def test_a_canarys_prediction_shows_the_gates_of_the_rollout_under_way(run: Any) -> None:

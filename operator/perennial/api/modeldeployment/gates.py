@@ -161,6 +161,9 @@ class Gate(Model):
 Gates = Annotated[tuple[Gate, ...], Field(max_length=16)]
 
 
+GateFigures = Annotated[dict[ShortText, Annotated[str, Field(max_length=64)]], Field(max_length=12)]
+
+
 class GateStatus(Model):
     """Verdict of one gate about the candidate."""
 
@@ -169,10 +172,20 @@ class GateStatus(Model):
     verdict: Verdict = Field(
         description="Passed, Failed, Pending (not judged yet) or Inconclusive (cannot be judged; the message says why)."
     )
-    figures: Annotated[dict[ShortText, Annotated[str, Field(max_length=64)]], Field(max_length=12)] | None = Field(
-        None, description="What was measured and the limits, by name."
-    )
+    figures: GateFigures | None = Field(None, description="What was measured and the limits, by name.")
     message: Annotated[str, Field(max_length=512)] = Field("", description="Explanation, and what is needed next.")
+    time: Timestamp = Field(description="When the gate was judged so.")
+
+
+class GateOutcome(Model):
+    """Verdict of one gate when the rollout ended, as the history keeps it."""
+
+    name: ShortText = Field(description="Name of the gate.")
+    type: ShortText = Field(description="Kind of the gate, such as prometheus.")
+    verdict: Verdict = Field(
+        description="Passed, Failed, Pending (not judged before the end) or Inconclusive (it could not be judged)."
+    )
+    figures: GateFigures | None = Field(None, description="What was measured and the limits, by name.")
     time: Timestamp = Field(description="When the gate was judged so.")
 
 

@@ -16,7 +16,7 @@ from perennial.api.common.base import (
     list_map,
     rules,
 )
-from perennial.api.modeldeployment.gates import GateResult, Gates, GateStatuses
+from perennial.api.modeldeployment.gates import GateOutcome, GateResult, Gates, GateStatuses
 from perennial.api.modeldeployment.route import HeaderMatch
 
 
@@ -264,6 +264,9 @@ class HistoryEntry(Model):
     )
     reason: Reason | None = Field(None, description="Reason for the result.")
     approval: Approval | None = Field(None, description="Who approved the revision, if rollout.approval is Manual.")
+    gates: Annotated[tuple[GateOutcome, ...], Field(max_length=16, json_schema_extra=list_map("name"))] | None = Field(
+        None, description="Last verdicts of the gates, by name. Unset: no gate had been judged."
+    )
     time: Timestamp = Field(description="When the rollout ended.")
 
 

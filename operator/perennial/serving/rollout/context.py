@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from perennial.api.kubernetes import PodSpec
-from perennial.api.modeldeployment.gates import GateResult
+from perennial.api.modeldeployment.gates import GateOutcome, GateResult
 from perennial.api.modeldeployment.rollout import Approval, Asked, Candidate, HistoryEntry, Progress, Revision
 from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
@@ -185,6 +185,13 @@ def history_entry(
             result=result,
             reason=reason,
             approval=approval,
+            gates=_outcomes(revision),
             time=context.time,
         ),
     )
+
+
+def _outcomes(revision: Revision) -> tuple[GateOutcome, ...] | None:
+    """Last verdicts of the gates, without the explanations: history is kept for ten rollouts."""
+    judged = revision.gates if isinstance(revision, Candidate) else None
+    return tuple(GateOutcome(**item.model_dump(exclude={"message"})) for item in judged or ()) or None

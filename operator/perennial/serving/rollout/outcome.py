@@ -24,7 +24,7 @@ def promote(state: State, candidate: Candidate, context: Context) -> State:
         stable=stable,
         candidate=None,
         previous=previous,
-        history=(history_entry(stable, "Promoted", None, context, approval) + state.history)[:HISTORY_LIMIT],
+        history=(history_entry(candidate, "Promoted", None, context, approval) + state.history)[:HISTORY_LIMIT],
         events=(*state.events, note),
     )
 
