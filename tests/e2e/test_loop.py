@@ -1,6 +1,11 @@
 """The whole loop, as `make demo` plays it: trained, served, drifted, retrained, refused, mended, and replaced."""
 
 import asyncio
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +66,43 @@ async def test_the_verdict_has_a_report_an_event_and_gauges(world: World) -> Non
     lines = (await asyncio.to_thread(world.site.metrics)).splitlines()
     (detected,) = [line for line in lines if line.startswith("perennial_drift_detected{") and NAMESPACE in line]
     assert detected.endswith(" 0.0")
+
+
+def plugin(site: Site, *arguments: str) -> bytes:
+    """Run `kubectl perennial` as its user would, and return what it prints.
+
+    Raises:
+        CalledProcessError: it ended with an error; holds what it said.
+    """
+    program = "from perennial.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "--kubeconfig", str(site.kubeconfig), "-n", NAMESPACE]
+    return subprocess.run([*command, *arguments], capture_output=True, check=True, timeout=400).stdout
+
+
+async def test_one_prediction_leads_back_to_the_run_and_the_data_of_its_model(world: World) -> None:
+    digests = {run["artifactDigest"] for run in (await world.status(TRAINING_JOB, MODEL))["runs"]}
+
+    said = await asyncio.to_thread(plugin, world.site, "trace", MODEL, "tumour-5", "-o", "json")
+
+    links = {
+        link["title"]: {fact["name"]: fact.get("value") for fact in link["facts"]} for link in json.loads(said)["links"]
+    }
+    assert links["model"]["digest"] in digests
+    assert links["training"]["run"].startswith(f"{NAMESPACE}/{MODEL}-")
+    assert all(value.startswith("s3://") for value in links["training data"].values())
+
+
+async def test_the_evidence_about_the_model_that_serves_is_one_file(world: World, tmp_path: Path) -> None:
+    bundle = tmp_path / "evidence.zip"
+
+    await asyncio.to_thread(plugin, world.site, "evidence", MODEL, "-f", str(bundle))
+
+    with zipfile.ZipFile(bundle) as packed:
+        assert {"index.html", "evidence.json", "SHA256SUMS"} <= set(packed.namelist())
+        page = packed.read("index.html").decode()
+    assert "gate quality" in page
+
+
+async def test_the_newest_report_reaches_a_person_who_cannot_read_the_bucket(world: World) -> None:
+    page = await asyncio.to_thread(plugin, world.site, "report", MODEL, "-f", "-")
+    assert page.startswith(b"<!doctype html>")
