@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from perennial.api.contract.messages import SHOWN_PREFIX
 from perennial.cli import main as plugin
+from perennial.cli.commands import shared
 from perennial.cli.errors import CliError
 from perennial.core.kinds import MODEL_DEPLOYMENT, TRAINING_JOB
 from perennial.core.labels import ATTEMPT_LABEL, REVISION_LABEL, RUN_LABEL
@@ -30,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the plugin on objects; return the result and the cluster."""
 
     def invoke(cluster: FakeCluster, *arguments: str, text: str | None = None) -> Result:
-        monkeypatch.setattr(plugin, "connect", lambda *_: cluster)
+        monkeypatch.setattr(shared, "connect", lambda *_: cluster)
         return CliRunner().invoke(plugin.app, list(arguments), input=text)
 
     return invoke

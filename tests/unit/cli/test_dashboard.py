@@ -19,6 +19,7 @@ from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import FeatureScore
 from perennial.cli import main as plugin
 from perennial.cli.cluster import Refused
+from perennial.cli.commands import shared
 from perennial.cli.dashboard.drift import bar, score_text, score_word
 from perennial.cli.dashboard.guard import Asked, Secrets, refusal
 from perennial.cli.dashboard.loops import model_loops, summary
@@ -425,7 +426,7 @@ def test_the_command_prints_the_address_until_it_is_interrupted(monkeypatch: pyt
     def interrupted(server: Server, poll_interval: float = 0.5) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plugin, "connect", lambda *_: scene.cluster())
+    monkeypatch.setattr(shared, "connect", lambda *_: scene.cluster())
     monkeypatch.setattr(Server, "serve_forever", interrupted)
     done = CliRunner().invoke(plugin.app, ["dashboard"])
     assert done.exit_code == 0, done.output

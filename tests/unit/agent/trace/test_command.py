@@ -15,7 +15,7 @@ from perennial.api.contract.report import DriftReport, Side
 from perennial.api.contract.trace import KnownVersion, TraceConfig, Traced
 from perennial.cli.agent_pod import decoded
 from perennial.cli.errors import CliError
-from perennial.cli.trace import trace_by_own_credentials
+from perennial.cli.lineage.trace import trace_by_own_credentials
 from perennial.core.failures import ACCESS_DENIED, OBJECT_NOT_FOUND
 from perennial.core.times import format_time
 from tests.unit.agent.conftest import S3Server

@@ -2,7 +2,7 @@
 
 from perennial.api.contract.trace import Searched, Traced
 from perennial.api.modeldeployment.capture import Capture, RequestId
-from perennial.cli.trace import Surroundings
+from perennial.cli.lineage.trace import Surroundings
 
 _ENDED = {
     "Complete": "every file of the window was read",

@@ -13,7 +13,7 @@ import pytest
 from perennial.api.contract.evidence import EvidenceConfig
 from perennial.cli.errors import CliError
 from tests.support.builders import EARLIER, NOW
-from tests.unit.cli.test_trace import MODEL, Answers, answer, child, job, monitor, reported, run, serving
+from tests.unit.cli.lineage.test_trace import MODEL, Answers, answer, child, job, monitor, reported, run, serving
 from tests.unit.cli.world import FakeCluster
 
 __all__ = ["run"]

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from perennial.api.contract.messages import SHOWN_PREFIX
 from perennial.api.contract.trace import TraceConfig
 from perennial.cli import main as plugin
+from perennial.cli.commands import shared
 from perennial.cli.errors import CliError
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from tests.support.builders import EARLIER, NOW, drift_monitor, labels_of, model_deployment, training_job
@@ -137,7 +138,7 @@ def monitor(storage: dict[str, str] | None = None, **more: Any) -> dict[str, Any
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     def invoke(cluster: FakeCluster, *arguments: str) -> Result:
-        monkeypatch.setattr(plugin, "connect", lambda *_: cluster)
+        monkeypatch.setattr(shared, "connect", lambda *_: cluster)
         return CliRunner().invoke(plugin.app, list(arguments))
 
     return invoke

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from perennial.api.contract.trace import Traced, TracedRequest, TracedVerdict
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import Verdict
-from perennial.cli.facts import Fact, Link, known, unknown
-from perennial.cli.trace import Surroundings
+from perennial.cli.lineage.facts import Fact, Link, known, unknown
+from perennial.cli.lineage.trace import Surroundings
 from perennial.core.times import moment_of
 
 _STATUS = "status"

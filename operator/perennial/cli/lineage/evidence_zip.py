@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from perennial.api.contract.evidence import Evidence
-from perennial.cli.facts import Fact, Link, clean
+from perennial.cli.lineage.facts import Fact, Link, clean
 
 SUMS = "SHA256SUMS"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)

@@ -10,12 +10,12 @@ from perennial.api.common.pod import Storage
 from perennial.api.contract.evidence import Evidence, EvidenceConfig
 from perennial.api.modeldeployment.rollout import HistoryEntry
 from perennial.cli.agent_pod import run_errand
-from perennial.cli.chain import candidate_link, data_link, entry_facts, run_of, training_link
 from perennial.cli.cluster import Cluster
 from perennial.cli.errors import CliError
-from perennial.cli.facts import Fact, Link, known, unknown
-from perennial.cli.trace import Surroundings, errand_of, outputs_of, reports_of, versions_of
-from perennial.cli.verdict_facts import told
+from perennial.cli.lineage.chain import candidate_link, data_link, entry_facts, run_of, training_link
+from perennial.cli.lineage.facts import Fact, Link, known, unknown
+from perennial.cli.lineage.trace import Surroundings, errand_of, outputs_of, reports_of, versions_of
+from perennial.cli.lineage.verdict_facts import told
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MANIFEST, _STATUS = "manifest of the version", "status"

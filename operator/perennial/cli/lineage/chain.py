@@ -7,9 +7,9 @@ from typing import Any
 from perennial.api.contract.trace import Traced, TracedRequest, TracedVersion
 from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry
 from perennial.api.trainingjob.status import RunRecord
-from perennial.cli.facts import Fact, Link, known, unknown
-from perennial.cli.trace import Surroundings
-from perennial.cli.verdict_facts import verdict_links
+from perennial.cli.lineage.facts import Fact, Link, known, unknown
+from perennial.cli.lineage.trace import Surroundings
+from perennial.cli.lineage.verdict_facts import verdict_links
 from perennial.core.names import child_name
 from perennial.core.times import moment_of
 
