@@ -28,6 +28,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from bench.signals import end_on_sigterm
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.commands import FetchInputs
 from tests.support.ports import reserved
@@ -177,6 +178,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    end_on_sigterm()
     os.environ.update(KEYS)
     if options.child:
         child(*options.child)

@@ -27,6 +27,7 @@ import numpy as np
 import polars as pl
 
 from bench.agent_fetch import BUCKET, KEYS, server
+from bench.signals import end_on_sigterm
 from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import DriftConfig
 
@@ -156,6 +157,7 @@ def main() -> int:
     parser.add_argument("--folder", help="where the data is generated; default: the system's temporary folder")
     parser.add_argument("--generate", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    end_on_sigterm()
     if options.generate:
         folder, *numbers = options.generate
         generate(Path(folder), *map(int, numbers))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.figures import Figure, table, write
+from bench.signals import end_on_sigterm
 from perennial.core.kinds import MODEL_DEPLOYMENT, SERVICE, Raw
 from tests.e2e.support.site import Site, bring_up
 from tests.e2e.support.versions import publish
@@ -258,6 +259,7 @@ def _cluster() -> Iterator[Site]:
 
 def main() -> int:
     """Measure and show."""
+    end_on_sigterm()
     with _cluster() as site:
         figures = asyncio.run(_measure(site))
     circumstances: dict[str, object] = {

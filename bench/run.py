@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import os
 import platform
-import signal
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from bench import control
 from bench.field import Field
 from bench.figures import Figure, table, write
+from bench.signals import end_on_sigterm
 from tests.support.cluster import control_plane, install_crds
 from tests.support.kube import Kube
 from tests.support.operator import OperatorProcess
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(control.PARTS), action="append", help="measure only this part")
     arguments = parser.parse_args()
     size = control.QUICK if arguments.quick else control.FULL
-    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: whatever was started is taken away
+    end_on_sigterm()
     started = time.monotonic()
     with control_plane("bench") as cluster, tempfile.TemporaryDirectory() as folder:
         parts = arguments.only or list(control.PARTS)
@@ -50,10 +50,6 @@ def main() -> int:
     if missed:
         print(f"missed: {'; '.join(missed)}", file=sys.stderr)
     return 1 if missed else 0
-
-
-def _end(number: int, _: object) -> None:
-    sys.exit(128 + number)
 
 
 def _circumstances(quick: bool, started: float) -> dict[str, object]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from bench.field import Field, at_once, delete_all
 from bench.figures import Figure, quantile, table, write
 from bench.run import CONFIG
+from bench.signals import end_on_sigterm
 from perennial.core.kinds import JOB, TRAINING_JOB, Kind
 from tests.support.cluster import install_crds
 from tests.support.kube import Kube, Raw, path_of
@@ -190,6 +191,7 @@ def run(purpose: str, description: str, default: int, measure: Measure, result: 
     parser.add_argument("--number", type=int, default=default, help=f"how many (default {default})")
     number = parser.parse_args().number
     name = f"{purpose.replace('_', '-')}-{os.getpid()}"
+    end_on_sigterm()
     try:
         cluster = api.up(name, control_plane_only=True, kwok_nodes=NODES)
         figures = asyncio.run(_measure(cluster, measure, number))
