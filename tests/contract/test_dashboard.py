@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -109,8 +108,12 @@ def stage(server: Server, namespace: str, tmp_path: Path) -> Iterator[Stage]:
                 found.set_status(raw)
             yield found
         finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=_PATIENCE)
+            # Not SIGINT: the processes of a background job ignore it.
+            process.terminate()
+            try:
+                process.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
     assert process.returncode == 0
 
 

@@ -1,5 +1,6 @@
 """Commands that work on this machine."""
 
+import signal
 import sys
 import webbrowser
 from pathlib import Path
@@ -28,6 +29,8 @@ def dashboard(
     write(f"{server.address}\nOnly a browser with this address is let in. Ctrl-C ends it.")
     sys.stdout.flush()
     door = doorway(server.address) if browse and sys.stdout.isatty() else None
+    # As by Ctrl-C, also where that is ignored: a shell starts background jobs so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if door is not None:
             webbrowser.open(door.as_uri())
