@@ -15,19 +15,18 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from perennial.agent.storage.conditional import Retention, locked, put_if, refuses_it, status_of
 from perennial.agent.storage.errors import BROKEN_STREAMS, AgentError, classify
 from perennial.agent.storage.presigned import PresignedReader
 from perennial.agent.storage.transfer import Advance, Source, download
+from perennial.agent.storage.versions import KeptVersion, list_versions, read_end
 from perennial.api.common.pod import Encryption, Storage
-from perennial.core.failures import CONFIG_INVALID, DATA_INVALID, OBJECT_NOT_FOUND, TLS_FAILED
+from perennial.core.failures import AUDIT_STORAGE_UNFIT, CONFIG_INVALID, DATA_INVALID, OBJECT_NOT_FOUND, TLS_FAILED
 
 CONNECTIONS = 64
 _UPLOAD = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=16 * 2**20, max_concurrency=4)
 _TRIES = 4
 _NOT_FOUND = 404
-_NOT_IMPLEMENTED = 501
-_CHANGED = frozenset({409, 412})
-"""Status of a conditional write that lost against another one."""
 _SHA256 = "sha256"
 
 
@@ -210,19 +209,38 @@ class ObjectStore:
             False: another writer has changed it; nothing was written.
         """
         bucket, key = split_uri(uri)
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        content = {"Bucket": bucket, "Key": key, "Body": data, "ContentType": content_type, **self._encryption}
+        with naming(uri):
+            return put_if(self._client, content, etag, fall_back=True)
+
+    def append_version(
+        self, uri: str, data: bytes, content_type: str, etag: str | None, retention: Retention | None = None
+    ) -> bool:
+        """Write as `replace_version` does, but never without a condition, and with Object Lock if it is asked for.
+
+        Raises:
+            AgentError: AuditStorageUnfit if the storage cannot do it; otherwise as in `core.failures`.
+        """
+        bucket, key = split_uri(uri)
         content = {"Bucket": bucket, "Key": key, "Body": data, "ContentType": content_type, **self._encryption}
         with naming(uri):
             try:
-                self._client.put_object(**content, **condition)
+                return put_if(self._client, {**content, **locked(data, retention)}, etag, fall_back=False)
             except ClientError as error:
-                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-                if status in _CHANGED or (status == _NOT_FOUND and _code(error) == "NoSuchKey"):
-                    return False
-                if status != _NOT_IMPLEMENTED:
+                if not refuses_it(error, locks=retention is not None):
                     raise
-                self._client.put_object(**content)
-        return True
+                raise AgentError(AUDIT_STORAGE_UNFIT, f"{uri} cannot be written: {error}") from error
+
+    def versions(self, uri: str) -> Iterator[KeptVersion]:
+        """Yield what the bucket keeps of all objects below a URI, delete markers included."""
+        bucket, key = split_uri(uri)
+        with naming(uri):
+            yield from list_versions(self._client, bucket, key.rstrip("/") + "/" if key else "")
+
+    def version_end(self, uri: str, kept: KeptVersion, length: int) -> bytes:
+        """Return the last bytes of a version of an object in the bucket of a URI."""
+        with naming(f"{uri} version {kept.version}"):
+            return read_end(self._client, split_uri(uri)[0], kept, length)
 
     def upload(self, path: Path, uri: str, sha256: str | None = None) -> None:
         """Upload a file of any size, large ones by multipart upload; store `sha256` as object metadata."""
@@ -238,7 +256,7 @@ class ObjectStore:
             try:
                 kept = self._client.head_object(Bucket=bucket, Key=key).get("Metadata", {}).get(_SHA256)
             except ClientError as error:
-                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == _NOT_FOUND:
+                if status_of(error) == _NOT_FOUND:
                     return None
                 raise
         return str(kept) if kept else None
@@ -284,10 +302,6 @@ def _encryption_headers(encryption: Encryption | None) -> dict[str, str]:
         return {}
     key = {"SSEKMSKeyId": encryption.kms_key_id} if encryption.kms_key_id else {}
     return {"ServerSideEncryption": encryption.type, **key}
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _authority() -> str | None:
