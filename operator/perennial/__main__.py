@@ -5,7 +5,8 @@ import signal
 import sys
 
 USAGE = """usage: perennial operator --config FILE [--kubeconfig FILE] [--context NAME]
-       perennial agent fetch|publish|capture|poll|drift|evaluate|replay|show|trace|evidence
+       perennial agent fetch|publish|capture|poll|drift|evaluate|replay|show|trace|evidence|audit
+       perennial agent audit append|verify|show [--help]
        perennial --version"""
 
 

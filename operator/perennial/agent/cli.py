@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import Field, TypeAdapter, ValidationError
 
 from perennial.agent.logs import configure
+from perennial.api.contract.audit import AuditAppend, AuditConfig, AuditShow, AuditVerify
 from perennial.api.contract.commands import (
     CONFIG_VARIABLE,
     CaptureConfig,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, TypeAdapter[Any]] = {
     "show": TypeAdapter(ShowConfig),
     "trace": TypeAdapter(TraceConfig),
     "evidence": TypeAdapter(EvidenceConfig),
+    "audit": TypeAdapter(AuditConfig),
 }
 _LISTS: tuple[tuple[type[AgentMessage], str], ...] = (
     (Fetched, "inputs"),
@@ -73,13 +75,14 @@ def main(arguments: list[str]) -> int:
     SIGTERM must be blocked already (see `perennial.__main__`); each command handles it in its own way.
     """
     configure()
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+    audit = arguments[:1] == ["audit"] and arguments[1:]
+    if (len(arguments) != 1 and not audit) or arguments[0] not in COMMANDS:
         return fail(CONFIG_INVALID, f"usage: perennial agent {'|'.join(COMMANDS)}")
     # Imported late, since boto3 takes several hundred milliseconds.
     from perennial.agent.storage.errors import AgentError
 
     try:
-        config = read_config(arguments[0])
+        config = _audit_config(arguments[1:]) if audit else read_config(arguments[0])
         message = _run(config)
     except BadConfig as error:
         return fail(CONFIG_INVALID, str(error))
@@ -91,7 +94,7 @@ def main(arguments: list[str]) -> int:
         log.exception("unexpected failure")
         return fail(UNEXPECTED, f"{type(error).__name__}: {error}")
     if message is not None:
-        limits = PublishConfig | FetchInputs | PollConfig | DriftConfig | EvaluateConfig | ReplayConfig
+        limits = PublishConfig | FetchInputs | PollConfig | DriftConfig | EvaluateConfig | ReplayConfig | AuditAppend
         limit = config.message_bytes if isinstance(config, limits) else MAX_BYTES
         write_termination_message(encode(message, limit))
     return 0
@@ -118,14 +121,15 @@ def _run(config: object) -> AgentMessage | None:
         from perennial.agent.poll import poll
 
         return poll(config, open_storage(config.storage))
-    if isinstance(config, ShowConfig | TraceConfig | EvidenceConfig):
-        _show(config)
-        return None
+    if isinstance(config, ShowConfig | TraceConfig | EvidenceConfig | AuditAppend | AuditVerify | AuditShow):
+        return _show(config)
     return _fetch(config)
 
 
-def _show(config: ShowConfig | TraceConfig | EvidenceConfig) -> None:
-    """Write something to standard output, for a person."""
+def _show(
+    config: ShowConfig | TraceConfig | EvidenceConfig | AuditAppend | AuditVerify | AuditShow,
+) -> AgentMessage | None:
+    """Run what writes to standard output, for a person."""
     from perennial.agent.storage.client import open_storage
 
     store = open_storage(config.storage)
@@ -137,10 +141,15 @@ def _show(config: ShowConfig | TraceConfig | EvidenceConfig) -> None:
         from perennial.agent.trace.evidence import run as evidence
 
         evidence(config, store, sys.stdout)
-    else:
+    elif isinstance(config, TraceConfig):
         from perennial.agent.trace.command import run as trace
 
         trace(config, store, sys.stdout)
+    else:
+        from perennial.agent.audit.command import run as audit
+
+        return audit(config, store, sys.stdout)
+    return None
 
 
 def _measure(config: DriftConfig | EvaluateConfig | ReplayConfig) -> AgentMessage:
@@ -196,6 +205,23 @@ def read_config(command: str) -> Any:
         raise BadConfig(f"{CONFIG_VARIABLE} is not JSON: {error}") from error
 
 
+def _audit_config(arguments: list[str]) -> Any:
+    """Return the configuration that a command line of `audit` states, or that of the environment if it has no options.
+
+    Raises:
+        BadConfig: the environment holds none, or that of another command.
+        SystemExit: the command line is wrong.
+    """
+    from perennial.agent.audit.arguments import KINDS, config_of
+
+    if len(arguments) == 1 and arguments[0] in KINDS and os.environ.get(CONFIG_VARIABLE):
+        config = read_config("audit")
+        if config.kind != KINDS[arguments[0]]:
+            raise BadConfig(f"{CONFIG_VARIABLE} is invalid: kind: {config.kind} is not for audit {arguments[0]}")
+        return config
+    return config_of(arguments)
+
+
 def encode(message: AgentMessage, limit: int = MAX_BYTES) -> str:
     """Return a message as JSON of at most `limit` bytes, dropping the least important entries first."""
     text = message.model_dump_json(by_alias=True, exclude_none=True)
@@ -221,6 +247,8 @@ def _shorter(message: AgentMessage) -> AgentMessage | None:
 def write_termination_message(text: str) -> None:
     """Write the file that the kubelet reads the termination message from."""
     path = Path(os.environ.get(TERMINATION_VARIABLE, TERMINATION_LOG))
+    if TERMINATION_VARIABLE not in os.environ and not path.exists():
+        return  # not in a pod, where the kubelet makes the file
     try:
         path.write_bytes(text.encode())
     except OSError as error:

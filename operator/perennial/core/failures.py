@@ -98,6 +98,19 @@ SIGNING_KEY_INVALID = AgentFailure(
     False,
     "give an elliptic-curve key (P-256, P-384 or P-521) in PEM, without a password",
 )
+AUDIT_BROKEN = AgentFailure(
+    86,
+    "AuditLogBroken",
+    False,
+    "find out who can write the bucket and what was changed (perennial agent audit verify); restore the objects from "
+    "their versions or a copy, or keep them as they are and begin a new log at another URI",
+)
+AUDIT_STORAGE_UNFIT = AgentFailure(
+    87,
+    "AuditStorageUnfit",
+    False,
+    "use storage that obeys If-Match and If-None-Match and, for a lock, a bucket with Object Lock",
+)
 UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report a bug")
 
 TABLE: tuple[AgentFailure, ...] = (
@@ -121,6 +134,8 @@ TABLE: tuple[AgentFailure, ...] = (
     SIGNATURE_MISSING,
     SIGNATURE_INVALID,
     SIGNING_KEY_INVALID,
+    AUDIT_BROKEN,
+    AUDIT_STORAGE_UNFIT,
 )
 
 

@@ -146,9 +146,9 @@ def _exit_codes() -> str:
     )
     return page(
         "Exit codes of the agent",
-        "`perennial agent fetch`, `publish`, `capture`, `poll`, `drift`, `evaluate`, `replay`, `show`, `trace` and "
-        "`evidence` exit with 0 or one of these codes. The operator shows the reason in a condition, together with the "
-        "agent's termination message.",
+        "`perennial agent fetch`, `publish`, `capture`, `poll`, `drift`, `evaluate`, `replay`, `show`, `trace`, "
+        "`evidence` and `audit` exit with 0 or one of these codes. The operator shows the reason in a condition, "
+        "together with the agent's termination message.",
         table(("Code", "Reason", "Retried", "Next step"), rows),
     )
 

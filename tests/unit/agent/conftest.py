@@ -67,12 +67,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             f"the S3 server of the tests is not built: {error}\nbuild it: python3 -m tools.cluster build versitygw"
         )
     folder = tmp_path_factory.mktemp("s3")
+    # Buckets keep versions only if they ask for it.
+    versions = tmp_path_factory.mktemp("s3-versions")
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
     quiet = subprocess.DEVNULL
     with (
         reserved() as port,
         subprocess.Popen(
-            [str(program), "--port", f"127.0.0.1:{port}", "posix", str(folder)],
+            [str(program), "--port", f"127.0.0.1:{port}", "posix", "--versioning-dir", str(versions), str(folder)],
             env=environment,
             stdout=quiet,
             stderr=quiet,

@@ -240,7 +240,31 @@ class Replayed(AgentMessage):
     """The most frequent error of the candidate."""
 
 
+class AuditAppended(AgentMessage):
+    """`audit append` has written the entries of an outbox; all of them are in the log now."""
+
+    kind: Literal["AuditAppended"] = "AuditAppended"
+    sequence: Count
+    """Of the last line of the log."""
+    hash: Digest
+    """Of the last line of the log."""
+    appended: Count
+    repeated: Count
+    """Entries that the log had already."""
+    outbox: Digest
+    """`core.audit.outbox_digest` of the entries that were read: only these may be dropped."""
+
+
 Message = Annotated[
-    Failure | Fetched | Polled | Published | NothingToPublish | DriftVerdict | NoVerdict | Evaluated | Replayed,
+    Failure
+    | Fetched
+    | Polled
+    | Published
+    | NothingToPublish
+    | DriftVerdict
+    | NoVerdict
+    | Evaluated
+    | Replayed
+    | AuditAppended,
     Field(discriminator="kind"),
 ]

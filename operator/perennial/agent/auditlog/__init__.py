@@ -1,0 +1,1 @@
+"""The audit log in storage: segments, lines and the chain between them."""
