@@ -131,4 +131,5 @@ class GatewayClassStatus(Model):
 class GatewayClass(Model):
     """A GatewayClass."""
 
+    metadata: ObjectMeta
     status: GatewayClassStatus = GatewayClassStatus()

@@ -66,6 +66,9 @@ RETRY_ANNOTATION = "perennial.dev/retry"
 """On a ModelDeployment: name of a failed revision to roll out again. Append `/` and any text to repeat it."""
 ABORT_ANNOTATION = "perennial.dev/abort"
 """On a ModelDeployment: name of a revision to abort. A candidate fails; the stable revision is rolled back."""
+FEATURES_ANNOTATION = "perennial.dev/supported-features"
+"""On a GatewayClass: features of the Gateway API that its controller has but does not list in the status; names with
+commas between."""
 
 # Of Kubernetes and Kueue.
 

@@ -51,7 +51,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class GatewayFeatures:
-    """What the GatewayClass of a Gateway lists as supported, or why that is not known."""
+    """What a GatewayClass lists as supported in its status or annotation, or why that is not known."""
 
     names: frozenset[str] = frozenset()
     problem: str = ""

@@ -229,8 +229,10 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Reconciling, Progressing, RolloutFailed, Stalled",
         "The gateway of spec.route does not say that it can copy requests, or refuses a route that asks for it. The "
         "stable revision keeps serving.",
-        "Use a gateway whose GatewayClass lists HTTPRouteRequestMirror in status.supportedFeatures, or another "
-        "rollout.strategy such as Canary; or skip the copies with perennial.dev/promote.",
+        "Use a gateway whose GatewayClass lists HTTPRouteRequestMirror in status.supportedFeatures. If yours copies "
+        "requests without listing it, as Envoy Gateway does, name the feature in the annotation "
+        "perennial.dev/supported-features of the GatewayClass. Or use another rollout.strategy such as Canary, or skip "
+        "the copies with perennial.dev/promote.",
     ),
     ReasonDoc(
         WAITING_FOR_GATES,

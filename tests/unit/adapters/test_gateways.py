@@ -11,7 +11,12 @@ from perennial.core.kinds import Kind, Raw
 from perennial.core.reads import GatewayFeatures
 
 GATEWAY: Raw = {"spec": {"gatewayClassName": "traefik"}}
-CLASS: Raw = {"status": {"supportedFeatures": [{"name": "HTTPRouteRequestMirror"}, {"name": "Gateway"}]}}
+MIRROR = "HTTPRouteRequestMirror"
+META: Raw = {"name": "traefik"}
+CLASS: Raw = {
+    "metadata": META,
+    "status": {"supportedFeatures": [{"name": "HTTPRouteRequestMirror"}, {"name": "Gateway"}]},
+}
 
 
 class Server:
@@ -39,13 +44,28 @@ async def test_the_features_of_the_class_of_the_gateway_are_read() -> None:
 
 @pytest.mark.parametrize("listed", [["HTTPRouteRequestMirror"], [{"name": "HTTPRouteRequestMirror"}]])
 async def test_features_may_be_plain_names(listed: list[Any]) -> None:
-    found = await ask(GATEWAY, {"status": {"supportedFeatures": listed}})
+    found = await ask(GATEWAY, {"metadata": META, "status": {"supportedFeatures": listed}})
     assert found == GatewayFeatures(frozenset({"HTTPRouteRequestMirror"}))
 
 
 @pytest.mark.parametrize("status", [{}, {"supportedFeatures": None}])
 async def test_a_class_that_lists_nothing_supports_nothing(status: dict[str, Any]) -> None:
-    assert await ask(GATEWAY, {"status": status}) == GatewayFeatures()
+    assert await ask(GATEWAY, {"metadata": META, "status": status}) == GatewayFeatures()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("HTTPRouteRequestMirror", {MIRROR}),
+        (" HTTPRouteRequestMirror,\n HTTPRouteRequestPercentageMirror,", {MIRROR, "HTTPRouteRequestPercentageMirror"}),
+        ("", set()),
+    ],
+)
+async def test_an_administrator_may_name_features_that_the_controller_does_not_list(text: str, names: set[str]) -> None:
+    metadata = {**META, "annotations": {"perennial.dev/supported-features": text}}
+    assert await ask(GATEWAY, {"metadata": metadata, "status": {}}) == GatewayFeatures(frozenset(names))
+    both = await ask(GATEWAY, {**CLASS, "metadata": metadata})
+    assert both == GatewayFeatures(frozenset({*names, "HTTPRouteRequestMirror", "Gateway"}))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +74,7 @@ async def test_a_class_that_lists_nothing_supports_nothing(status: dict[str, Any
         (None, CLASS, "Gateway infra/public does not exist"),
         (GATEWAY, None, "GatewayClass traefik of Gateway infra/public does not exist"),
         ({"spec": {"gatewayClassName": ["a"]}}, CLASS, "is not of the form"),
-        (GATEWAY, {"status": {"supportedFeatures": [7]}}, "is not of the form"),
+        (GATEWAY, {"metadata": META, "status": {"supportedFeatures": [7]}}, "is not of the form"),
     ],
 )
 async def test_what_is_missing_is_said(gateway: Raw | None, found: Raw | None, said: str) -> None:

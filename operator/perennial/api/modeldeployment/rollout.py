@@ -45,7 +45,8 @@ class Mirror(Model):
         ge=1,
         le=100,
         description="Percentage of the requests that the gateway copies. Less than 100 needs a gateway that lists the "
-        "feature HTTPRouteRequestPercentageMirror in the status of its GatewayClass.",
+        "feature HTTPRouteRequestPercentageMirror in the status of its GatewayClass, or an administrator who names it "
+        "in the annotation perennial.dev/supported-features of the GatewayClass.",
     )
     hold: Duration = Field(
         "15m",

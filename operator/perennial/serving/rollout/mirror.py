@@ -1,12 +1,14 @@
 """Copies of live requests for a shadow: whether the gateway can make them, and whether it does.
 
 A gateway that does not know the filter RequestMirror answers the requests of the whole rule with an error, and need not
-say so in the status of the route. So the filter is set only where the GatewayClass lists the feature.
+say so in the status of the route. So the filter is set only where the GatewayClass lists the feature, or an
+administrator does so in its annotation: some controllers list nothing.
 """
 
 from typing import Any
 
 from perennial.api.modeldeployment.rollout import Progress, Revision
+from perennial.core.labels import FEATURES_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.core.reads import GatewayFeatures, GatewayRead, Poll
 from perennial.core.waiting import clean
@@ -52,7 +54,8 @@ def _missing(found: GatewayFeatures, address: str, context: Context) -> Problem 
     absent = next((name for name in wanted if name not in found.names), None)
     if absent is None:
         return None
-    return _unsupported(f"the GatewayClass of Gateway {address} does not list {absent} in status.supportedFeatures")
+    places = f"status.supportedFeatures or its annotation {FEATURES_ANNOTATION}"
+    return _unsupported(f"the GatewayClass of Gateway {address} does not list {absent} in {places}")
 
 
 def _unsupported(why: str) -> Problem:
