@@ -457,6 +457,12 @@ def test_alerts_link_to_their_runbooks_only_where_they_are_published(chart: Char
     assert any("{{ $labels.name }}" in item["summary"] for item in plain)
 
 
+def test_prometheus_takes_the_labels_of_resources_as_they_are(chart: Chart) -> None:
+    """The Prometheus Operator gives each target a label namespace, the operator's own, which would replace them."""
+    (endpoint,) = one(chart(EVERYTHING), "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is True
+
+
 def test_dashboards_are_config_maps_that_grafanas_sidecar_finds(chart: Chart) -> None:
     made = [item for item in chart(EVERYTHING) if item["metadata"]["labels"].get("grafana_dashboard") == "1"]
     assert sorted(key for item in made for key in item["data"]) == ["fleet.json", "model.json"]

@@ -12,6 +12,10 @@ RULES = "charts/perennial/files/alerts.yaml"
 GROUP = "perennial"
 _BY = "by (namespace, name)"
 
+_UNSETTLED = "perennial_unsettled_children_total"
+_MONITORS = 'perennial_resource_ready{kind="DriftMonitor"}'
+_VERDICT = f"max {_BY} (perennial_drift_verdict_timestamp_seconds)"
+
 Severity = Literal["critical", "warning", "info"]
 
 
@@ -80,7 +84,9 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "PerennialUnsettledChildren",
-        "sum by (kind) (increase(perennial_unsettled_children_total[1h])) > 0",
+        # A fight is counted once, and a counter appears with its first count, in which increase() sees no increase.
+        f"sum by (kind) (increase({_UNSETTLED}[1h])) > 0 "
+        f"or sum by (kind) ({_UNSETTLED} unless {_UNSETTLED} offset 1h) > 0",
         "0m",
         "warning",
         "Another controller undoes the operator's changes of {{ $labels.kind }}.",
@@ -158,12 +164,14 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "PerennialVerdictLate",
-        f"time() - max {_BY} (perennial_drift_verdict_timestamp_seconds) > 172800",
+        # The second half finds monitors that are two days old and have never had a verdict.
+        f"time() - {_VERDICT} > 172800 "
+        f"or max {_BY} ({_MONITORS} offset 2d) and max {_BY} ({_MONITORS}) unless {_VERDICT}",
         "0m",
         "info",
         "DriftMonitor {{ $labels.namespace }}/{{ $labels.name }} has had no verdict for two days.",
         "Nobody knows whether the model has drifted. Raise the limit for monitors that compare less often.",
-        (_WHY,),
+        (_WHY, "Silence it for a monitor that is suspended on purpose (`spec.suspend`)."),
     ),
 )
 

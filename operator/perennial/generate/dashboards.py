@@ -37,6 +37,8 @@ class Panel:
     unit: str = "short"
     alarm: float | None = None
     """Value from which it is shown in red."""
+    floor: float | None = 0
+    """Lowest value of the axis; None where values may be negative, which Grafana would cut off."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ MODEL = Dashboard(
             "timeseries",
             (Query(_of("perennial_artifact_metric", "by (metric)"), "{{metric}}"),),
             "Metrics that the training code has written for the accepted artifact.",
+            floor=None,
         ),
         Panel(
             "Share of drifted columns",
@@ -240,6 +243,7 @@ MODEL = Dashboard(
             "timeseries",
             (Query(_of("perennial_model_score", "by (check, metric, subject)"), "{{check}} {{metric}} {{subject}}"),),
             "Values of the monitor's checks.",
+            floor=None,
         ),
         Panel(
             "Labelled predictions",
@@ -316,6 +320,7 @@ def _placed(panels: Iterable[Panel]) -> Iterable[dict[str, Any]]:
 
 
 def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
+    floor = {"min": panel.floor} if panel.floor is not None else {}
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
     if panel.alarm is not None:
         steps.append({"color": "red", "value": panel.alarm})
@@ -327,7 +332,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
         "datasource": _SOURCE,
         "gridPos": place,
         "fieldConfig": {
-            "defaults": {"unit": panel.unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}},
+            "defaults": {"unit": panel.unit, **floor, "thresholds": {"mode": "absolute", "steps": steps}},
             "overrides": [],
         },
         "targets": [

@@ -74,3 +74,16 @@ def test_files_are_what_grafana_imports() -> None:
     for text in dashboard_files().values():
         made = json.loads(text)
         assert {"uid", "title", "schemaVersion", "templating", "panels"} <= set(made)
+
+
+def test_values_that_may_be_negative_are_not_cut_off() -> None:
+    floors = {
+        panel["title"]: panel["fieldConfig"]["defaults"].get("min")
+        for dashboard in DASHBOARDS
+        for panel in render(dashboard)["panels"]
+    }
+    assert {title for title, floor in floors.items() if floor is None} == {
+        "Metrics of the artifact",
+        "Performance and fairness",
+    }
+    assert {floor for floor in floors.values() if floor is not None} == {0}
