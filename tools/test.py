@@ -54,13 +54,22 @@ _NOTHING_SELECTED = 5
 """What pytest ends with when no test matches."""
 
 API_SERVER = ("kubernetes", "etcd")
-WHOLE = (*API_SERVER, "containerd", "coredns", "metrics-server", "versitygw", "helm", "kubeconform", "kwok")
+WHOLE = (
+    *(*API_SERVER, "containerd", "coredns", "metrics-server"),
+    *("versitygw", "helm", "kubeconform", "kwok", "prometheus"),
+)
 
 FAST = (
     Suite("unit", ("tests/unit",), ("versitygw",), workers=2),
     Suite("golden", ("tests/golden",)),
     Suite("reconcile", ("tests/reconcile",)),
-    Suite("contract", ("tests/contract",), (*API_SERVER, "helm", "kubeconform"), needs_root=True, timeout=120),
+    Suite(
+        "contract",
+        ("tests/contract",),
+        (*API_SERVER, "helm", "kubeconform", "prometheus"),
+        needs_root=True,
+        timeout=120,
+    ),
 )
 SLOW = (
     Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=900, workers=2),

@@ -99,6 +99,16 @@ COMPONENTS: tuple[Component, ...] = (
         "github.com/projectcontour/contour",
         (Binary("contour", "github.com/projectcontour/contour/cmd/contour", 150),),
     ),
+    # For the tests of alerts and dashboards; without the discovery of targets in clouds, and without a page of its own.
+    Component(
+        "prometheus",
+        "0.316.0",
+        "github.com/prometheus/prometheus",
+        (
+            Binary("promtool", "github.com/prometheus/prometheus/cmd/promtool", 200, tags="remove_all_sd"),
+            Binary("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 60, tags="remove_all_sd"),
+        ),
+    ),
     # Nothing is built of these: their CRDs lie in the modules.
     Component("gateway-api", "1.4.0", "sigs.k8s.io/gateway-api", ()),
     Component("keda", "2.21.0", "github.com/kedacore/keda/v2", ()),
