@@ -5,13 +5,18 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB
-from tests.e2e.support.site import Site
+from tests.e2e.support.prometheus import Prometheus, scraping
+from tests.e2e.support.site import CHART, Site
 from tests.e2e.support.world import World, condition
+from tests.support.waiting import until
 from tools.cluster import api
 from tools.demo import story
 from tools.demo.closing import MODEL, NAMESPACE
@@ -106,3 +111,105 @@ async def test_the_evidence_about_the_model_that_serves_is_one_file(world: World
 async def test_the_newest_report_reaches_a_person_who_cannot_read_the_bucket(world: World) -> None:
     page = await asyncio.to_thread(plugin, world.site, "report", MODEL, "-f", "-")
     assert page.startswith(b"<!doctype html>")
+
+
+DASHBOARDS = sorted((CHART / "files" / "dashboards").glob("*.json"))
+_UNLABELLED = "the example's DriftMonitor compares inputs only: nobody labels its predictions"
+WITHOUT_DATA = {"Performance and fairness": _UNLABELLED, "Labelled predictions": _UNLABELLED}
+"""Panels that cannot have data after this story, and why."""
+
+
+@pytest.fixture(scope="module")
+def prometheus(site: Site, _played: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with scraping(site, tmp_path_factory.mktemp("prometheus")) as server:
+        yield server
+
+
+@pytest.fixture
+def touch(site: Site) -> Callable[[], None]:
+    """Change something that nobody reads, so that the operator has work to measure."""
+    count = iter(range(1000))
+
+    def again() -> None:
+        site.kubectl(
+            "annotate", "trainingjob", MODEL, f"example.com/touched={next(count)}", "--overwrite", namespace=NAMESPACE
+        )
+
+    return again
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_each_panel_of_a_dashboard_has_data(path: Path, prometheus: Prometheus, touch: Callable[[], None]) -> None:
+    dashboard = json.loads(path.read_text())
+    chosen = {"namespace": NAMESPACE, "name": MODEL}
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            offered = prometheus.values(_filled(variable["definition"], chosen))
+            assert chosen[variable["name"]] in offered, variable["name"]
+
+    def nothing_lacks() -> bool | None:
+        touch()
+        nonlocal lacking
+        lacking = [
+            f"{panel['title']}: {target['expr']}"
+            for panel in dashboard["panels"]
+            if panel["title"] not in WITHOUT_DATA
+            for target in panel["targets"]
+            if not _has_numbers(prometheus.query(_filled(target["expr"], chosen), ahead=60))
+        ]
+        return True if not lacking else None
+
+    lacking: list[str] = []
+    try:
+        until(nothing_lacks, "each query of the dashboard returns numbers", 60, 1)
+    except AssertionError as error:
+        raise AssertionError("\n".join([str(error), *lacking])) from None
+
+
+def test_the_panels_without_data_exist() -> None:
+    titles = {panel["title"] for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]}
+    assert set(WITHOUT_DATA) <= titles
+
+
+def _filled(expression: str, chosen: Mapping[str, str]) -> str:
+    """Put values in place of a dashboard's variables, as Grafana does."""
+    for name in sorted(chosen, key=len, reverse=True):
+        expression = expression.replace(f"${name}", chosen[name])
+    return expression
+
+
+def _has_numbers(series: list[Mapping[str, Any]]) -> bool:
+    return any(not isnan(float(item["value"][1])) for item in series)
+
+
+def test_prometheus_evaluates_every_alert_and_none_fires_once_the_loop_is_closed(prometheus: Prometheus) -> None:
+    def evaluated() -> list[Mapping[str, Any]] | None:
+        found = prometheus.alerts()
+        return found if found and all(rule["health"] != "unknown" for rule in found) else None
+
+    rules = until(evaluated, "each alert is evaluated", 60)
+
+    assert {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"} == {}
+    # Tests of other namespaces run beside this one.
+    firing = [
+        (alert["labels"], alert["annotations"]["summary"])
+        for rule in rules
+        for alert in rule["alerts"]
+        if alert["state"] == "firing" and alert["labels"].get("namespace", NAMESPACE) == NAMESPACE
+    ]
+    assert firing == []
+
+
+def test_promtool_finds_nothing_to_say_about_the_operators_metrics(site: Site) -> None:
+    text = site.metrics()
+
+    done = subprocess.run(
+        [str(api.binary("promtool")), "check", "metrics"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -1,0 +1,135 @@
+"""A real Prometheus on this machine that scrapes the operator as the chart's ServiceMonitor asks, and has its alerts.
+
+The Prometheus Operator, which turns a ServiceMonitor into a scrape configuration, is not here: that step is imitated,
+with the labels that it gives each target.
+"""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import yaml
+
+from tests.e2e.support.site import CHART, RELEASE, SYSTEM, Site
+from tests.support.ports import reserved
+from tests.support.waiting import until
+from tools.cluster import api
+
+_PORT = 8080
+_VALUES = "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true"
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running server."""
+
+    port: int
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """Return the data of an answer of the HTTP API.
+
+        https://prometheus.io/docs/prometheus/latest/querying/api/
+
+        Raises:
+            HTTPError: the server refuses the query, for example because it does not parse.
+        """
+        with urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urlencode(parameters)}", timeout=20) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression: str, *, ahead: float = 0) -> list[Mapping[str, Any]]:
+        """Return the series of an instant query, asked as if so many seconds had passed without a new sample.
+
+        A subquery looks at whole minutes: a server that has just started has seen none of them yet.
+        """
+        return list(self.get("query", query=expression, time=str(time.time() + ahead))["result"])
+
+    def values(self, variable: str) -> set[str]:
+        """Return the values of a dashboard's variable, whose query is Grafana's `label_values(<selector>, <label>)`."""
+        found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable)
+        assert found, variable
+        return set(self.get(f"label/{found[2]}/values", **{"match[]": found[1]}))
+
+    def alerts(self) -> list[Mapping[str, Any]]:
+        """Return the rules with their state."""
+        return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
+
+
+@contextmanager
+def scraping(site: Site, folder: Path) -> Iterator[Prometheus]:
+    """Run Prometheus while the context is open; it scrapes every replica each second. `folder` takes its files."""
+    rendered = site.helm("template", RELEASE, str(CHART), "-n", SYSTEM, "--set", _VALUES)
+    objects = {item["kind"]: item for item in yaml.safe_load_all(rendered) if item}
+    (folder / "rules.yaml").write_text(json.dumps(objects["PrometheusRule"]["spec"]))
+    (endpoint,) = objects["ServiceMonitor"]["spec"]["endpoints"]
+    (folder / "prometheus.yaml").write_text(json.dumps(_configuration(endpoint, _targets(site))))
+    with reserved() as port, (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                str(api.binary("prometheus")),
+                f"--config.file={folder / 'prometheus.yaml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            found = Prometheus(port)
+            until(lambda: _is_ready(found, process, folder / "log"), "Prometheus is ready", 60)
+            yield found
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _is_ready(server: Prometheus, process: "subprocess.Popen[bytes]", log: Path) -> bool | None:
+    assert process.poll() is None, f"Prometheus has ended:\n{log.read_text()[-4000:]}"
+    try:
+        return True if server.query("up == 1") else None
+    except (URLError, ConnectionError):
+        return None
+
+
+def _targets(site: Site) -> list[Mapping[str, Any]]:
+    """Return the operator's pods, with the labels of targets that a ServiceMonitor's have."""
+    selector = f"app.kubernetes.io/instance={RELEASE}"
+    pods = json.loads(site.kubectl("get", "pods", "-l", selector, "-o", "json", namespace=SYSTEM))["items"]
+    return [
+        {
+            "targets": [f"{pod['status']['podIP']}:{_PORT}"],
+            "labels": {
+                "namespace": SYSTEM,
+                "pod": pod["metadata"]["name"],
+                "container": "operator",
+                "service": f"{RELEASE}-metrics",
+                "endpoint": "http",
+            },
+        }
+        for pod in pods
+        if pod["status"]["phase"] == "Running"
+    ]
+
+
+def _configuration(endpoint: Mapping[str, Any], targets: list[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.yaml"],
+        "scrape_configs": [
+            {
+                "job_name": f"{RELEASE}-metrics",
+                "metrics_path": endpoint["path"],
+                "honor_labels": endpoint.get("honorLabels", False),
+                "static_configs": targets,
+            }
+        ],
+    }
