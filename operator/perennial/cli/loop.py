@@ -241,6 +241,7 @@ def verdict_findings(verdict: Verdict) -> tuple[str, ...]:
         ("degraded", verdict.degraded),
         ("likely degraded", verdict.likely_degraded),
         ("unfair", verdict.unfair),
+        ("a segment deviates", verdict.segments is not None and verdict.segments.deviate),
         ("data quality", bool(verdict.quality_findings)),
     )
     return tuple(name for name, holds in named if holds)

@@ -171,6 +171,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
         current=_current(spec, model, capture),
         features=spec.features or Features(),
         checks=spec.checks,
+        segments=spec.segments,
         ground_truth=spec.ground_truth,
         predictions=spec.predictions,
         report=spec.report.uri if spec.report else None,

@@ -22,6 +22,7 @@ from perennial.core.termination import BadMessage, agent_words, failure_words, p
 from perennial.core.times import format_time, parse_time
 from perennial.core.waiting import clean
 from perennial.drift import reasons
+from perennial.drift.segments import printable
 
 CONTAINER = "drift"
 
@@ -164,6 +165,7 @@ def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verd
         labelled_rows=message.labelled_rows,
         predicted_rows=message.predicted_rows,
         scores=tuple(_printable(item) for item in message.scores),
+        segments=printable(message.segments),
         passed_over=message.passed_over,
         trend=message.trend,
         report_uri=message.report_uri if (message.report_uri or "").startswith("s3://") else None,

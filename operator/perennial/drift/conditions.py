@@ -1,7 +1,7 @@
 """Conditions of a DriftMonitor, readable by kstatus and Argo CD.
 
 `Ready` is about the monitor itself: whether comparisons run. Findings are in `Drifted`, `Degraded`, `LikelyDegraded`,
-`Unfair` and `DataQuality` and do not affect `Ready`.
+`Unfair`, `SegmentDeviates` and `DataQuality` and do not affect `Ready`.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from perennial.drift import reasons
 from perennial.drift.checks import checks_of
 from perennial.drift.observe import Observed, ServedModel
 from perennial.drift.retraining import WEEK, VerdictHistory, budget_wait, is_due
+from perennial.drift.segments import segments_of
 
 DRIFTED = "Drifted"
 DATA_QUALITY = "DataQuality"
@@ -94,6 +95,7 @@ def conditions_of(context: Context) -> tuple[Wanted, ...]:
         *_ready(context),
         _drifted(context),
         *checks_of(context.verdict, context.resource.spec),
+        *segments_of(context.verdict, context.resource.spec),
         *_quality(context),
         *_retrain(context),
     )

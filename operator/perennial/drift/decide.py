@@ -19,12 +19,14 @@ from perennial.drift.comparisons import ComparisonResult, comparison_results
 from perennial.drift.conditions import DRIFTED, Context, conditions_of, find_problem, findings_text
 from perennial.drift.observe import Observed
 from perennial.drift.retraining import is_due, request_training, request_wait, update_history
+from perennial.drift.segments import SEGMENT_DEVIATES
 
 _ENDED = {
     DRIFTED: "DriftEnded",
     DEGRADED: "DegradationEnded",
     LIKELY_DEGRADED: "LikelyDegradationEnded",
     UNFAIR: "UnfairnessEnded",
+    SEGMENT_DEVIATES: "SegmentDeviationEnded",
 }
 """Conditions of findings, and the reason of the Event emitted when each ends."""
 

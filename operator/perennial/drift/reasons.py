@@ -39,6 +39,9 @@ ESTIMATE_HOLDS = "EstimateHolds"
 GROUPS_TREATED_DIFFERENTLY = "GroupsTreatedDifferently"
 FAIRNESS_HOLDS = "FairnessHolds"
 NOT_JUDGED = "NotJudged"
+SEGMENT_BEYOND_LIMIT = "SegmentBeyondLimit"
+SEGMENTS_HOLD = "SegmentsHold"
+SEGMENT_DEVIATION_PERSISTS = "SegmentDeviationPersists"
 
 NOT_OURS = "see kubectl logs; agent and operator must be of one release"
 
@@ -50,6 +53,7 @@ PERSISTING: Mapping[Finding, str] = {
     "Degradation": DEGRADATION_PERSISTS,
     "LikelyDegradation": LIKELY_DEGRADATION_PERSISTS,
     "Unfairness": UNFAIRNESS_PERSISTS,
+    "SegmentDeviation": SEGMENT_DEVIATION_PERSISTS,
 }
 """Reason of RetrainRequested, by the verdict's first finding."""
 
@@ -201,10 +205,24 @@ REASONS: tuple[ReasonDoc, ...] = (
     ReasonDoc(FAIRNESS_HOLDS, "Unfair", "No fairness metric is significantly beyond its limit.", "Nothing."),
     ReasonDoc("UnfairnessEnded", "Event", "All fairness metrics are within their limits again.", "Nothing."),
     ReasonDoc(
+        SEGMENT_BEYOND_LIMIT,
+        "SegmentDeviates, Event",
+        "In a segment, the share of drifted columns reaches checks.drift.share, or a check of performance or fairness "
+        "failed.",
+        "Inspect the segments in the report; the message names the worst one.",
+    ),
+    ReasonDoc(
+        SEGMENTS_HOLD,
+        "SegmentDeviates",
+        "No judged segment has drifted, and no check failed in one. The message counts those not judged.",
+        "Nothing.",
+    ),
+    ReasonDoc("SegmentDeviationEnded", "Event", "No segment deviates any longer.", "Nothing."),
+    ReasonDoc(
         NOT_JUDGED,
-        "Degraded, LikelyDegraded, Unfair",
-        "No check of this kind could be evaluated, usually because labels are missing.",
-        "Follow the message; wait for labels, or correct groundTruth and predictions.",
+        "Degraded, LikelyDegraded, Unfair, SegmentDeviates",
+        "No check of this kind could be evaluated, usually because labels are missing; or no segment could be judged.",
+        "Follow the message; wait for labels or more rows, or correct groundTruth, predictions or segments.",
     ),
     ReasonDoc(
         DRIFT_PERSISTS,
@@ -230,6 +248,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "RetrainRequested",
         "As DriftPersists, but the newest verdict has only a failed fairness check.",
         "Watch the TrainingJob and review the model's decisions: retraining alone may not help.",
+    ),
+    ReasonDoc(
+        SEGMENT_DEVIATION_PERSISTS,
+        "RetrainRequested",
+        "As DriftPersists, but the newest verdict has only a segment that deviates.",
+        "Watch the TrainingJob; make sure that its data have enough rows of the segment.",
     ),
     ReasonDoc(
         RETRAIN_BUDGET_SPENT,

@@ -106,6 +106,7 @@ def findings_of(verdict: Verdict) -> tuple[Finding, ...]:
         ("Degradation", verdict.degraded),
         ("LikelyDegradation", verdict.likely_degraded),
         ("Unfairness", verdict.unfair),
+        ("SegmentDeviation", verdict.segments.deviate if verdict.segments else None),
     )
     return tuple(name for name, holds in found if holds)
 

@@ -47,7 +47,7 @@ def normed_wasserstein(reference: Binned, current: Binned) -> float:
     return total / max(reference.spread, distances.SPREAD_FLOOR)
 
 
-def wasserstein_noise(reference: Binned, current: Binned) -> float:
+def wasserstein_noise(reference: Binned, current: Binned, alpha: float = noise.ALPHA) -> float:
     """Return the Wasserstein-1 distance expected by chance, as `noise.wasserstein_noise`, in the values' unit."""
     points, counts, others = _occupied(reference, current)
     upto = np.cumsum(counts + others)
@@ -56,7 +56,7 @@ def wasserstein_noise(reference: Binned, current: Binned) -> float:
         cells = np.searchsorted(upto, levels * (upto[-1] - 1), side="right")
         return np.asarray(points[np.minimum(cells, points.size - 1)])
 
-    return noise.wasserstein_noise_of(pooled, reference.size, current.size)
+    return noise.wasserstein_noise_of(pooled, reference.size, current.size, alpha)
 
 
 def tabulated(reference: Binned, current: Binned, *, pooled: bool) -> Table:

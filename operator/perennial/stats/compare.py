@@ -8,6 +8,7 @@ import numpy as np
 from perennial.stats import binned_methods, distances
 from perennial.stats.binned import Binned, Numbers, Sample
 from perennial.stats.methods import DEFAULT_THRESHOLDS, P_VALUES, Choice, Method, is_discrete, measure
+from perennial.stats.noise import ALPHA
 from perennial.stats.samples import Categorical, quantiles
 
 AUTO_THRESHOLDS: dict[Method, float] = {"js": 0.05, "linf": 0.05}
@@ -76,7 +77,12 @@ class Limit:
 
 
 def compare(
-    reference: Sample, current: Sample, *, method: Choice = "auto", threshold: float | None = None
+    reference: Sample,
+    current: Sample,
+    *,
+    method: Choice = "auto",
+    threshold: float | None = None,
+    comparisons: int = 1,
 ) -> Comparison:
     """Compare one column.
 
@@ -86,6 +92,8 @@ def compare(
         method: `auto` chooses by kind and distinct values (see `choose`).
         threshold: applies unchanged to a named method. With `auto` it is the smallest change to report, raised to the
             noise level. None: default of the method, for distances raised to the noise level (see `noise`).
+        comparisons: number of comparisons of the same column of which none should be false, such as one for each
+            segment: the probability of a false alarm by chance and the threshold of p-values are divided by it.
 
     Raises:
         ValueError: the sides are of different kinds, or both have no rows.
@@ -97,7 +105,10 @@ def compare(
     if _is_sparse(reference) or _is_sparse(current):
         return _compare_missing(reference, current)
     plan = choose(reference, current) if method == "auto" else _named_method(method, reference, current)
-    return _score(plan, reference, current, _limit(method, plan.method, threshold))
+    limit = _limit(method, plan.method, threshold)
+    if plan.method in P_VALUES:
+        limit = Limit(limit.value / comparisons, raised=False)
+    return _score(plan, reference, current, limit, ALPHA / comparisons)
 
 
 def choose(reference: Sample, current: Sample) -> Plan:
@@ -137,8 +148,8 @@ def _limit(asked: Choice, used: Method, threshold: float | None) -> Limit:
     return Limit(threshold, raised=False) if same_scale else default
 
 
-def _score(plan: Plan, reference: Sample, current: Sample, limit: Limit) -> Comparison:
-    measured = measure(plan.method, reference, current)
+def _score(plan: Plan, reference: Sample, current: Sample, limit: Limit, alpha: float) -> Comparison:
+    measured = measure(plan.method, reference, current, alpha)
     below_noise = limit.raised and measured.chance > limit.value
     threshold = measured.chance if below_noise else limit.value
     reasons = [plan.why, *_precision(plan.method, reference, current)]

@@ -39,63 +39,69 @@ class Measured:
     chance: float
 
 
-def measure(method: Method, reference: Sample, current: Sample) -> Measured:
-    """Apply a method to two samples of the same kind."""
+def measure(method: Method, reference: Sample, current: Sample, alpha: float = noise.ALPHA) -> Measured:
+    """Apply a method to two samples of the same kind; `alpha`: probability of exceeding the noise level by chance."""
     if isinstance(reference, Numeric) and isinstance(current, Numeric) and method in _OF_VALUES:
-        return _OF_VALUES[method](reference, current)
+        return _OF_VALUES[method](reference, current, alpha)
     if isinstance(reference, Binned) and isinstance(current, Binned) and method in _OF_BINNED:
-        return _OF_BINNED[method](reference, current)
+        return _OF_BINNED[method](reference, current, alpha)
     table = as_compared(reference, current, method)
-    return _of_test(significance.homogeneity(table)) if method == "chi2" else _of_cells(method, table)
+    return _of_test(significance.homogeneity(table)) if method == "chi2" else _of_cells(method, table, alpha)
 
 
-def _of_cells(method: Method, table: Table) -> Measured:
+def _of_cells(method: Method, table: Table, alpha: float) -> Measured:
     n, m = int(table.reference.sum()), int(table.current.sum())
     cells = int(np.count_nonzero(table.reference + table.current))
     match method:
         case "psi":
-            score, chance = distances.psi(table.reference, table.current), noise.psi_noise(n, m, cells)
+            score, chance = distances.psi(table.reference, table.current), noise.psi_noise(n, m, cells, alpha)
         case "hellinger":
-            score, chance = distances.hellinger(table.reference, table.current), noise.hellinger_noise(n, m, cells)
+            score = distances.hellinger(table.reference, table.current)
+            chance = noise.hellinger_noise(n, m, cells, alpha)
         case "linf" | "linf-robust":
-            return _of_gap(distances.l_infinity(table.reference, table.current), n, m, robust=method != "linf")
+            gap = distances.l_infinity(table.reference, table.current)
+            return _of_robust(gap, n, m) if method == "linf-robust" else _of_gap(gap, n, m, alpha)
         case _:
             score = distances.jensen_shannon(table.reference, table.current)
-            chance = noise.jensen_shannon_noise(n, m, cells)
+            chance = noise.jensen_shannon_noise(n, m, cells, alpha)
     return Measured(score, score, chance)
 
 
-def _of_gap(gap: float, n: int, m: int, *, robust: bool) -> Measured:
-    """Return the largest gap, with `robust` corrected for the sample sizes as in deequ."""
-    return Measured(gap, distances.robust(gap, n, m), 0.0) if robust else Measured(gap, gap, noise.gap_noise(n, m))
+def _of_gap(gap: float, n: int, m: int, alpha: float) -> Measured:
+    return Measured(gap, gap, noise.gap_noise(n, m, alpha))
 
 
-def _measure_ks(reference: Numeric, current: Numeric) -> Measured:
+def _of_robust(gap: float, n: int, m: int) -> Measured:
+    """Return the largest gap, corrected for the sample sizes as in deequ."""
+    return Measured(gap, distances.robust(gap, n, m), 0.0)
+
+
+def _measure_ks(reference: Numeric, current: Numeric, _alpha: float) -> Measured:
     return _of_test(significance.kolmogorov_smirnov(reference.values, current.values))
 
 
-def _measure_linf(reference: Numeric, current: Numeric) -> Measured:
+def _measure_linf(reference: Numeric, current: Numeric, alpha: float) -> Measured:
     gap = significance.largest_gap(reference.values, current.values)
-    return _of_gap(gap, reference.size, current.size, robust=False)
+    return _of_gap(gap, reference.size, current.size, alpha)
 
 
-def _measure_robust(reference: Numeric, current: Numeric) -> Measured:
+def _measure_robust(reference: Numeric, current: Numeric, _alpha: float) -> Measured:
     gap = significance.largest_gap(reference.values, current.values)
-    return _of_gap(gap, reference.size, current.size, robust=True)
+    return _of_robust(gap, reference.size, current.size)
 
 
 def _of_test(result: significance.Significance) -> Measured:
     return Measured(result.statistic, result.p_value, 0.0)
 
 
-def _measure_wasserstein(reference: Numeric, current: Numeric) -> Measured:
+def _measure_wasserstein(reference: Numeric, current: Numeric, alpha: float) -> Measured:
     score = distances.normed_wasserstein(reference.values, current.values)
     spread = max(float(np.std(reference.values)), distances.SPREAD_FLOOR)
-    chance = noise.wasserstein_noise(reference.values, current.values) / spread
+    chance = noise.wasserstein_noise(reference.values, current.values, alpha) / spread
     return Measured(score, score, chance if isfinite(chance) else 0.0)
 
 
-_OF_VALUES: dict[Method, Callable[[Numeric, Numeric], Measured]] = {
+_OF_VALUES: dict[Method, Callable[[Numeric, Numeric, float], Measured]] = {
     "ks": _measure_ks,
     "wasserstein": _measure_wasserstein,
     "linf": _measure_linf,
@@ -104,26 +110,26 @@ _OF_VALUES: dict[Method, Callable[[Numeric, Numeric], Measured]] = {
 """Methods that use numeric values directly; all others use counts in cells."""
 
 
-def _binned_ks(reference: Binned, current: Binned) -> Measured:
+def _binned_ks(reference: Binned, current: Binned, _alpha: float) -> Measured:
     return _of_test(binned_methods.kolmogorov_smirnov(reference, current))
 
 
-def _binned_linf(reference: Binned, current: Binned) -> Measured:
-    return _of_gap(binned_methods.largest_gap(reference, current), reference.size, current.size, robust=False)
+def _binned_linf(reference: Binned, current: Binned, alpha: float) -> Measured:
+    return _of_gap(binned_methods.largest_gap(reference, current), reference.size, current.size, alpha)
 
 
-def _binned_robust(reference: Binned, current: Binned) -> Measured:
-    return _of_gap(binned_methods.largest_gap(reference, current), reference.size, current.size, robust=True)
+def _binned_robust(reference: Binned, current: Binned, _alpha: float) -> Measured:
+    return _of_robust(binned_methods.largest_gap(reference, current), reference.size, current.size)
 
 
-def _binned_wasserstein(reference: Binned, current: Binned) -> Measured:
+def _binned_wasserstein(reference: Binned, current: Binned, alpha: float) -> Measured:
     score = binned_methods.normed_wasserstein(reference, current)
     spread = max(reference.spread, distances.SPREAD_FLOOR)
-    chance = binned_methods.wasserstein_noise(reference, current) / spread
+    chance = binned_methods.wasserstein_noise(reference, current, alpha) / spread
     return Measured(score, score, chance if isfinite(chance) else 0.0)
 
 
-_OF_BINNED: dict[Method, Callable[[Binned, Binned], Measured]] = {
+_OF_BINNED: dict[Method, Callable[[Binned, Binned, float], Measured]] = {
     "ks": _binned_ks,
     "wasserstein": _binned_wasserstein,
     "linf": _binned_linf,

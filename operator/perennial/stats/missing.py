@@ -29,11 +29,11 @@ class _Kind:
         return abs(self.current / current.rows - self.reference / reference.rows)
 
 
-def missing_change(reference: Sample, current: Sample) -> Comparison | None:
+def missing_change(reference: Sample, current: Sample, comparisons: int = 1) -> Comparison | None:
     """Return the largest significant change of the share of missing, infinite, or both kinds of values.
 
     The change counts if it is at least LEAST_CHANGE and two shares as different have a probability under ALPHA if both
-    sides are alike (chi-square test, Fisher's exact test for few values).
+    sides are alike (chi-square test, Fisher's exact test for few values), divided by the number of `comparisons`.
 
     Returns:
         None: no change counts, or a side has no rows.
@@ -41,7 +41,7 @@ def missing_change(reference: Sample, current: Sample) -> Comparison | None:
     if not (reference.rows and current.rows):
         return None
     kinds = [kind for kind in _kinds(reference, current) if kind.change(reference, current) >= LEAST_CHANGE]
-    changes = [_change(kind, reference, current) for kind in kinds]
+    changes = [_change(kind, reference, current, ALPHA / comparisons) for kind in kinds]
     found = [change for change in changes if change.drifted]
     return max(found, key=lambda change: change.score) if found else None
 
@@ -57,7 +57,7 @@ def _kinds(reference: Sample, current: Sample) -> tuple[_Kind, ...]:
     return (either, missing, infinite)
 
 
-def _change(kind: _Kind, reference: Sample, current: Sample) -> Comparison:
+def _change(kind: _Kind, reference: Sample, current: Sample, alpha: float) -> Comparison:
     table = Table(
         ("present", kind.name),
         np.array([reference.rows - kind.reference, kind.reference], dtype=np.int64),
@@ -67,5 +67,5 @@ def _change(kind: _Kind, reference: Sample, current: Sample) -> Comparison:
     score = kind.change(reference, current)
     p_value = homogeneity(table).p_value
     why = f"the share of {kind.name} values differs by {score:.3g}, by chance with probability {p_value:.2g}"
-    drifted = score >= LEAST_CHANGE and p_value < ALPHA
+    drifted = score >= LEAST_CHANGE and p_value < alpha
     return Comparison("missing", score, LEAST_CHANGE, drifted, score, why)

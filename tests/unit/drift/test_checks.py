@@ -1,10 +1,12 @@
-"""Degraded and Unfair: what verdicts about performance and fairness lead to."""
+"""Degraded, Unfair and SegmentDeviates: what verdicts about performance, fairness and segments lead to."""
 
+import json
 from typing import Any
 
 import pytest
 
 from perennial.api.driftmonitor.resource import DriftMonitor
+from perennial.core.decision import Decision
 from perennial.drift.controller import metrics
 from tests.support.builders import drift_monitor
 from tests.unit.drift.worlds import after, conditions, decide, job, pod, status_of, target, verdict
@@ -89,6 +91,58 @@ def test_an_estimate_has_a_condition_of_its_own_and_says_nothing_of_labels() -> 
     assert status_of(decision)["phase"] == "LikelyDegraded"
     text = next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == "LikelyDegraded")
     assert text == "rocAuc 0.71 (95 % interval 0.68 to 0.74), required at least 0.8"
+
+
+SEGMENTS: dict[str, Any] = {
+    "deviate": True, "judged": 12, "deviating": 2, "notJudged": 3,
+    "worst": {"column": "region", "value": "west", "deviates": True, "driftedFeatures": 2, "comparedFeatures": 5,
+              "failed": ["accuracy", "age"], "badness": "4.1"},
+}  # fmt: skip
+BY_REGION = {"segments": [{"column": "region"}]}
+
+
+def segments_decision(**changes: Any) -> Decision:
+    message = verdict(drifted=False, segments={**SEGMENTS, **changes})
+    return decide(drift_monitor(**BY_REGION), target(), job("churn-1"), pod("churn-1", message))
+
+
+def text_of(decision: Decision, kind: str) -> str:
+    return str(next(item["message"] for item in status_of(decision)["conditions"] if item["type"] == kind))
+
+
+def test_the_worst_segment_is_named_though_the_data_as_a_whole_have_not_drifted() -> None:
+    decision = segments_decision()
+    found = conditions(decision)
+    assert (found["Drifted"][0], found["SegmentDeviates"]) == ("False", ("True", "SegmentBeyondLimit"))
+    assert status_of(decision)["phase"] == "SegmentDeviates"
+    assert text_of(decision, "SegmentDeviates") == (
+        "2 of 12 segments deviate; worst: region = west, 2 of 5 columns drifted (accuracy, age); 3 values not judged"
+    )
+    assert status_of(decision)["lastVerdict"]["segments"]["worst"]["value"] == "west"
+    assert "retrain" not in status_of(decision)
+
+
+def test_segments_that_hold_and_segments_that_could_not_be_judged_are_told_apart() -> None:
+    held = segments_decision(deviate=False, deviating=0)
+    assert conditions(held)["SegmentDeviates"] == ("False", "SegmentsHold")
+    unknown = segments_decision(deviate=None, deviating=0, judged=0, worst=None, why="drift: reference have no column")
+    assert conditions(unknown)["SegmentDeviates"] == ("Unknown", "NotJudged")
+    assert "drift: reference have no column" in text_of(unknown, "SegmentDeviates")
+    older = decide(drift_monitor(**BY_REGION), target(), job("churn-1"), pod("churn-1", verdict()))
+    assert conditions(older)["SegmentDeviates"] == ("Unknown", "NotJudged")
+
+
+def test_a_segment_asks_for_training_only_if_the_findings_name_it() -> None:
+    retrain = {"retrain": {"trainingJob": "churn", "findings": ["SegmentDeviation"]}}
+    message = verdict(drifted=False, segments=SEGMENTS)
+    decision = decide(drift_monitor(**BY_REGION, onDrift=retrain), target(), job("churn-1"), pod("churn-1", message))
+    assert conditions(decision)["RetrainRequested"] == ("True", "SegmentDeviationPersists")
+
+
+def test_a_hostile_name_of_a_segment_is_cleaned() -> None:
+    decision = segments_decision(worst={**SEGMENTS["worst"], "value": "we\u202est"})
+    assert conditions(decision)["SegmentDeviates"][0] in ("True", "Unknown")
+    assert "\u202e" not in json.dumps(status_of(decision), ensure_ascii=False)
 
 
 def test_gauges_show_what_was_judged_and_nothing_else() -> None:

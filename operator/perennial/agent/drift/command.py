@@ -1,8 +1,8 @@
 """`perennial agent drift`: reads reference and current data, compares them, writes report and verdict.
 
 `data.reference` and `data.current` store rows on disk, `columns` pairs the columns, `features` compares them with
-`stats`, `performance` runs the other checks, `history` keeps the scores, `report` renders the result, `verdict` fits it
-in the termination message.
+`stats`, `performance` runs the other checks, `segments` repeats both by segment, `history` keeps the scores, `report`
+renders the result, `verdict` fits it in the termination message.
 """
 
 import logging
@@ -25,6 +25,7 @@ from perennial.agent.drift.performance.checks import run_checks
 from perennial.agent.drift.report.assemble import assemble
 from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.index import render_index
+from perennial.agent.drift.segments.run import Sides, run_segments
 from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.storage.client import join_uri
 from perennial.agent.storage.errors import AgentError, classify
@@ -101,7 +102,8 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
     types = config.features.types or {}
     as_text = {name for name, kind in types.items() if kind == "categorical"}
     reference = read_reference(store, config.reference, _subfolder(folder, "reference"), as_text)
-    wanted = {*reference.columns, *(config.features.include or ())}
+    divided = {segment.column for segment in config.segments or ()}
+    wanted = {*reference.columns, *(config.features.include or ()), *divided}
     current = read_current(
         config.current, store, files, now=now, wanted=wanted, as_text=as_text, folder=_subfolder(folder, "current")
     )
@@ -118,14 +120,17 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
         checks=config.checks,
         types=types,
         roles=_roles(config),
-        attributes={name for check in config.checks.fairness for name in check.attributes},
+        attributes={*divided, *(name for check in config.checks.fairness for name in check.attributes)},
         unreadable=current.unreadable,
     )
     if not comparison.features:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in comparison.not_compared[:_NAMES_SHOWN])
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
     results = run_checks(config, store, reference, _subfolder(folder, "checks"), now)
-    return assemble(config, reference, current, comparison, results, now=now, job=job)
+    kinds = {feature.name: feature.kind for feature in comparison.features}
+    sides = Sides(reference, current.table, kinds, results)
+    segments = run_segments(config, sides, _subfolder(folder, "segments"))
+    return assemble(config, reference, current, comparison, results, segments=segments, now=now, job=job)
 
 
 def _roles(config: DriftConfig) -> dict[str, str]:

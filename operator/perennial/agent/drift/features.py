@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _LARGEST = 9e11
 """Scores are capped here, to fit the Decimal type of the verdict."""
 _TENTH = 10
-_ATTRIBUTE = "; it is an attribute of checks.fairness"
+_ATTRIBUTE = "; it is an attribute of checks.fairness or a column of segments"
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,38 @@ def compare_columns(
         if done % max(1, len(names) // _TENTH) == 0 or done == len(names):
             log.info("compared %d of %d columns", done, len(names))
     features = _corrected(features, checks.drift)
-    features.sort(key=lambda item: (not item.drifted, -_order(item), item.name))
+    features.sort(key=_most_drift)
     unknown = unknown_columns(checks.quality, [feature.name for feature in features])
     chosen_findings = _findings(chosen, features, checks, missing={*roles, *unreadable}, new={*roles, *attributes})
     further = _further(chosen, roles, attributes, unreadable)
     return FeatureResult(tuple(features), (*left_out, *further), (*chosen_findings, *quality, *unknown))
+
+
+def compare_in_segment(
+    names: Sequence[str],
+    reference: Table,
+    current: Table,
+    *,
+    check: DriftCheck,
+    types: Mapping[str, Kind],
+    segments: int,
+) -> tuple[FeatureReport, ...]:
+    """Compare the columns of one of several segments, most drift first; those that cannot be compared are left out.
+
+    Args:
+        names: columns that were compared as a whole.
+        reference: rows of the segment in the reference.
+        current: rows of the segment in the current data.
+        check: methods and thresholds.
+        types: kind of each column, as it was compared as a whole.
+        segments: number of segments that are judged: levels of chance and thresholds of p-values are divided by it.
+
+    Raises:
+        AgentError: DataInvalid, if a file cannot be read.
+    """
+    pairs = read_pairs(names, reference, current, types, dict.fromkeys(names, ()))
+    features = [_feature(name, pair, check, segments) for name, pair in pairs if isinstance(pair, ColumnPair)]
+    return tuple(sorted(_corrected(features, check), key=_most_drift))
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:
@@ -132,8 +159,9 @@ def _with_threshold(feature: FeatureReport, limit: float, correction: str, tests
     )
 
 
-def _order(feature: FeatureReport) -> float:
-    return _LARGEST if feature.badness is None else feature.badness
+def _most_drift(feature: FeatureReport) -> tuple[bool, float, str]:
+    badness = _LARGEST if feature.badness is None else feature.badness
+    return (not feature.drifted, -badness, feature.name)
 
 
 def _further(
@@ -220,10 +248,10 @@ def _unreadable(side: ColumnSide) -> float:
     return side.unreadable / side.rows if side.rows else 0.0
 
 
-def _feature(name: str, pair: ColumnPair, check: DriftCheck) -> FeatureReport:
+def _feature(name: str, pair: ColumnPair, check: DriftCheck, segments: int = 1) -> FeatureReport:
     threshold = None if check.threshold is None else float(check.threshold)
-    result = compare(pair.reference, pair.current, method=check.method, threshold=threshold)
-    change = missing_change(pair.reference, pair.current)
+    result = compare(pair.reference, pair.current, method=check.method, threshold=threshold, comparisons=segments)
+    change = missing_change(pair.reference, pair.current, segments)
     if change is not None and not (result.drifted and result.badness >= change.badness):
         result = change
     reference = _side(pair.reference, pair.unreadable_reference)

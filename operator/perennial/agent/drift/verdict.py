@@ -1,11 +1,22 @@
 """Summarises a report in the termination message: the columns with the most drift, in the bytes that the pod allows."""
 
 import json
+from collections.abc import Sequence
 
+from perennial.agent.drift.report.segments import worst_of
 from perennial.agent.text import cut, decimal_text
 from perennial.api.contract.messages import MAX_BYTES, DriftVerdict, NoVerdict
-from perennial.api.contract.report import CheckReport, DriftReport, FeatureReport, state_of
+from perennial.api.contract.report import (
+    CheckReport,
+    DriftReport,
+    FeatureReport,
+    SegmentReport,
+    SegmentsReport,
+    deviation_of,
+    state_of,
+)
 from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.segments import SegmentsVerdict, WorstSegment
 from perennial.api.driftmonitor.status import FeatureScore, Trend
 
 _WORST = 10
@@ -15,6 +26,8 @@ _LINE = 200
 _NAME = 256
 _TEXT = 1024
 _CHECK_TEXT = 120
+_SHORT = 64
+_FAILED = 3
 
 
 def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYTES) -> DriftVerdict:
@@ -37,12 +50,50 @@ def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYT
         scores=tuple(_check(item) for item in report.checks[:_CHECKS]),
         passed_over=report.passed_over_files or None,
         report_uri=report_uri,
+        segments=_segments(report.segments),
         trend=_trend(report, report_uri),
         time=report.time,
     )
     while _size(message) > limit and (shorter := _shorter(message)) is not None:
         message = shorter
     return message
+
+
+def _segments(reports: Sequence[SegmentsReport]) -> SegmentsVerdict | None:
+    """Sum up the segments, and name the one that deviates most; None without segments."""
+    if not reports:
+        return None
+    judged = [segment for report in reports for segment in report.segments]
+    whys = [report.why or f"no value of {report.column} has enough rows" for report in reports if _unjudged(report)]
+    worst = worst_of(reports)
+    return SegmentsVerdict(
+        deviate=deviation_of(reports),
+        judged=len(judged),
+        deviating=sum(segment.deviates for segment in judged),
+        not_judged=sum(report.not_judged for report in reports),
+        why=cut(whys[0], _LINE) if whys else None,
+        worst=None if worst is None else _worst_segment(worst[0].column, worst[1]),
+    )
+
+
+def _unjudged(report: SegmentsReport) -> bool:
+    return report.why is not None or not report.segments
+
+
+def _worst_segment(column: str, found: SegmentReport) -> WorstSegment:
+    checks = [f"{check.metric}{f' of {check.subject}' if check.subject else ''}" for check in found.failed]
+    names = [*checks, *(feature.name for feature in found.features if feature.drifted)]
+    badness = found.features[0].badness if found.features else None
+    compared = found.drifted is not None
+    return WorstSegment(
+        column=cut(column, _SHORT),
+        value=cut(found.value, _SHORT),
+        deviates=found.deviates,
+        drifted_features=found.drifted_features if compared else None,
+        compared_features=found.compared_features if compared else None,
+        failed=tuple(cut(name, _SHORT) for name in names[:_FAILED]),
+        badness=_optional(badness),
+    )
 
 
 def _trend(report: DriftReport, report_uri: str | None) -> Trend | None:

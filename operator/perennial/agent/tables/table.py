@@ -70,8 +70,8 @@ class Table:
         known = [kind for kind in kinds if kind != pl.Null]
         return bool(known) and all(kind.is_numeric() for kind in known)
 
-    def batches(self, names: Sequence[str]) -> Iterator[Mapping[str, pl.Series]]:
-        """Yield some columns in parts of bounded length, in any order; null in partitions that lack one.
+    def batches(self, names: Sequence[str], *, rows: int = ROWS_PER_BATCH) -> Iterator[Mapping[str, pl.Series]]:
+        """Yield some columns in parts of `rows` rows or about that, in any order; null in partitions that lack one.
 
         Raises:
             AgentError: DataInvalid, naming a file that cannot be read.
@@ -83,7 +83,7 @@ class Table:
                 continue
             scan = pl.scan_parquet(partition.path, glob=False).select(by_name(*present))
             try:
-                for frame in scan.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=False):
+                for frame in scan.collect_batches(chunk_size=rows, maintain_order=False):
                     lacking = pl.repeat(None, frame.height, dtype=pl.Null, eager=True)
                     yield {name: frame.get_column(name) if name in present else lacking for name in names}
             except (pl.exceptions.PolarsError, OSError) as error:

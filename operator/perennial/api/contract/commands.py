@@ -14,6 +14,7 @@ from perennial.api.contract.manifest import Recipe
 from perennial.api.contract.messages import MAX_BYTES
 from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predictions
 from perennial.api.driftmonitor.resource import Checks, Features
+from perennial.api.driftmonitor.segments import Segment
 from perennial.api.modeldeployment.capture import RequestId
 from perennial.api.modeldeployment.evaluation import LabelledData, RequestFormat
 from perennial.api.modeldeployment.models import Verify
@@ -195,6 +196,8 @@ class DriftConfig(Model):
     current: S3Uri | CaptureWindow
     features: Features = Field(Features())
     checks: Checks = Field(Checks())
+    segments: tuple[Segment, ...] | None = None
+    """Columns by whose values the data are divided. Unset: none."""
     ground_truth: GroundTruth | None = None
     predictions: Predictions = Field(Predictions())
     report: S3Uri | None = None

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from perennial.api.common.base import Decimal, Digest, Model, S3Uri, Timestamp
 from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.segments import SegmentsVerdict
 from perennial.api.driftmonitor.status import FeatureScore, Trend
 
 MAX_BYTES = 4096
@@ -140,6 +141,8 @@ class DriftVerdict(AgentMessage):
     trend: Trend | None = None
     time: Timestamp
     report_uri: Annotated[str, Field(max_length=1024)] | None = None
+    segments: SegmentsVerdict | None = None
+    """None: no segments are configured."""
     scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = ()
     features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = ()
     quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()

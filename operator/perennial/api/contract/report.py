@@ -107,6 +107,81 @@ def state_of(reports: Sequence[CheckReport], kind: str) -> bool | None:
     return None if not found or any(report.value is None for report in found) else False
 
 
+class SegmentFeature(Model):
+    """Result of comparing one column in a segment."""
+
+    name: str = Field(description="Column.")
+    method: str = Field(description="As in features.")
+    score: float = Field(description="As in features.")
+    threshold: float = Field(description="As in features; stricter the more segments there are.")
+    drifted: bool = Field(description="Whether the column has drifted in this segment.")
+    badness: float | None = Field(None, description="As in features.")
+    sentence: str = Field(description="What has changed, as one sentence.")
+
+
+class SegmentRows(Model):
+    """Number of rows of one value. A number below ten may identify people and is unset."""
+
+    value: str = Field(description="Value of the column, as text.")
+    reference: int | None = Field(None, description="Rows of the reference. Unset: fewer than ten.")
+    current: int | None = Field(None, description="Rows of the current data. Unset: fewer than ten.")
+
+
+class SegmentReport(Model):
+    """Results of one segment."""
+
+    value: str = Field(description="Value of the column, as text.")
+    deviates: bool = Field(description="Whether it has drifted, or a check failed in it.")
+    reference_rows: int | None = Field(None, description="Rows of the reference. Unset: columns were not compared.")
+    current_rows: int | None = Field(None, description="Rows of the current data. Unset: columns were not compared.")
+    drifted: bool | None = Field(
+        None, description="Whether the share of drifted columns reaches shareThreshold. Unset: none was compared."
+    )
+    drifted_features: int = Field(0, description="Number of drifted columns.")
+    compared_features: int = Field(0, description="Number of compared columns.")
+    features: tuple[SegmentFeature, ...] = Field((), description="The ten columns with the most drift.")
+    checks: tuple[CheckReport, ...] = Field(
+        (), description="Performance and fairness in this segment, with intervals widened for the number of segments."
+    )
+
+    @property
+    def share(self) -> float:
+        """Share of drifted columns, in [0, 1]."""
+        return self.drifted_features / self.compared_features if self.compared_features else 0.0
+
+    @property
+    def failed(self) -> tuple[CheckReport, ...]:
+        """Checks that failed."""
+        return tuple(check for check in self.checks if check.failed)
+
+
+class SegmentsReport(Model):
+    """Results of the segments by one column."""
+
+    column: str = Field(description="Column whose values divide the data.")
+    why: str | None = Field(
+        None, description="Why its segments could not be judged, or only in part. Unset: they were."
+    )
+    segments: tuple[SegmentReport, ...] = Field((), description="Judged segments, the one that deviates most first.")
+    only_reference: tuple[SegmentRows, ...] = Field(
+        (), description="Values with enough rows that only the reference has, at most 20."
+    )
+    only_current: tuple[SegmentRows, ...] = Field(
+        (), description="Values with enough rows that only the current data has, at most 20."
+    )
+    too_few: tuple[SegmentRows, ...] = Field((), description="Values with fewer rows than minRows, at most 20.")
+    not_judged: int = Field(0, description="Number of all values that were not judged, named here or not.")
+    not_judged_rows: int = Field(0, description="Current rows with one of these values.")
+    without_value: int = Field(0, description="Current rows without a value of the column.")
+
+
+def deviation_of(reports: Sequence[SegmentsReport]) -> bool | None:
+    """Whether a segment deviates; None if none does, but a column could not be judged or has no judged segment."""
+    if any(segment.deviates for report in reports for segment in report.segments):
+        return True
+    return None if any(report.why is not None or not report.segments for report in reports) else False
+
+
 class NotCompared(Model):
     """A column that was not compared."""
 
@@ -181,6 +256,7 @@ class DriftReport(Model):
     checks: tuple[CheckReport, ...] = Field(
         (), description="Results of performance, estimated performance and fairness checks."
     )
+    segments: tuple[SegmentsReport, ...] = Field((), description="Results by segment, for each column of segments.")
     labelled_rows: int | None = Field(None, description="Number of predictions with a label.")
     predicted_rows: int | None = Field(
         None, description="Number of predictions evaluated for performance and fairness."

@@ -29,6 +29,7 @@ from perennial.api.driftmonitor.checks import (
     Predictions,
     QualityCheck,
 )
+from perennial.api.driftmonitor.segments import Segments
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 
 DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"]
@@ -175,9 +176,10 @@ class Retrain(Model):
     after: int = Field(
         1, ge=1, le=100, description="Number of consecutive verdicts with one of the findings before a request."
     )
-    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=4)] = Field(
+    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=5)] = Field(
         ("Drift",),
-        description="Findings that lead to a request: Drift, Degradation, LikelyDegradation (estimated), Unfairness.",
+        description="Findings that lead to a request: Drift, Degradation, LikelyDegradation (estimated), Unfairness, "
+        "SegmentDeviation (a segment drifted, or a check failed in it).",
     )
 
 
@@ -226,6 +228,11 @@ class DriftMonitorSpec(PodOptions):
                 "demographicParityGap and demographicParityRatio",
             ),
             Rule(
+                rule="!has(self.segments) || self.segments.all(item, self.segments.exists_one(other, "
+                "other.column == item.column))",
+                message="segments names a column twice",
+            ),
+            Rule(
                 rule="self.target.revision != 'Candidate' || !has(self.onDrift) && has(self.current.window)",
                 message="a monitor with target.revision: Candidate compares the candidate's own requests for a gate: "
                 "remove onDrift, and set current.window instead of current.uri",
@@ -253,6 +260,12 @@ class DriftMonitorSpec(PodOptions):
     current: Current = Field(Current(window="24h"), description="Current data.")
     features: Features | None = Field(None, description="Columns to compare. Unset: all that both sides have.")
     checks: Checks = Field(Checks(), description="The checks to run.")
+    segments: Segments | None = Field(
+        None,
+        description="Columns by whose values the data are divided. Drift of every column, performance and fairness are "
+        "then also judged in each segment by itself: rows of the reference with a value against current rows with the "
+        "same value. Unset: the data are compared as a whole only.",
+    )
     ground_truth: GroundTruth | None = Field(
         None, description="Labels for performance and fairness checks. Unset: none."
     )

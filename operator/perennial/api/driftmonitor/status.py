@@ -7,8 +7,9 @@ from pydantic import Field
 from perennial.api.common.base import Decimal, Message, Model, Reason, ShortText, Text, Timestamp
 from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.segments import SegmentsVerdict
 
-Finding = Literal["Drift", "Degradation", "LikelyDegradation", "Unfairness"]
+Finding = Literal["Drift", "Degradation", "LikelyDegradation", "Unfairness", "SegmentDeviation"]
 Trend = Literal["Rising", "Falling", "Steady", "Unknown"]
 
 PValue = Annotated[str, Field(max_length=24, pattern=r"^[0-9](\.[0-9]{1,10})?(e-[0-9]{1,3})?$")]
@@ -91,6 +92,7 @@ class Verdict(Model):
     scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = Field(
         (), description="Results of the performance and fairness checks, failed ones first."
     )
+    segments: SegmentsVerdict | None = Field(None, description="What was found in segments. Unset: spec has none.")
     passed_over: int | None = Field(
         None,
         description="Number of files beside the data that were not read, since their names are not those of data; the "
@@ -125,7 +127,7 @@ class RetrainRequest(Model):
     digest: ShortText | None = Field(
         None, description="Digest of the drifted model; the request lapses once another model is served."
     )
-    findings: Annotated[tuple[Finding, ...], Field(max_length=4)] | None = Field(
+    findings: Annotated[tuple[Finding, ...], Field(max_length=5)] | None = Field(
         None, description="Findings of that verdict that are listed in onDrift.retrain.findings."
     )
 
@@ -135,8 +137,8 @@ class DriftMonitorStatus(BaseStatus):
 
     phase: ShortText | None = Field(
         None,
-        description="Summary of the conditions: Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair or "
-        "Failing.",
+        description="Summary of the conditions: Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair, "
+        "SegmentDeviates or Failing.",
     )
     last_run: LastRun | None = Field(None, description="Result of the newest comparison.")
     last_verdict: Verdict | None = Field(None, description="The newest verdict.")

@@ -76,6 +76,11 @@ def _last(verdict: Verdict, request: TracedRequest) -> Fact:
         return unknown("newest", f"the verdict {verdict.id} in its status is about another model")
     drift = "drift" if verdict.drifted else "no drift"
     columns = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
-    states = (("degraded", verdict.degraded), ("likely degraded", verdict.likely_degraded), ("unfair", verdict.unfair))
+    states = (
+        ("degraded", verdict.degraded),
+        ("likely degraded", verdict.likely_degraded),
+        ("unfair", verdict.unfair),
+        ("a segment deviates", verdict.segments is not None and verdict.segments.deviate),
+    )
     more = "".join(f", {name}" for name, state in states if state)
     return known("newest", f"{verdict.id} at {verdict.time}: {drift} ({columns}){more}", _STATUS)

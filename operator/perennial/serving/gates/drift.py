@@ -63,6 +63,7 @@ def _judge(wanted: DriftGate, name: str, verdict: Verdict) -> Judgement:
         "Degradation": verdict.degraded,
         "LikelyDegradation": verdict.likely_degraded,
         "Unfairness": verdict.unfair,
+        "SegmentDeviation": verdict.segments.deviate if verdict.segments else None,
     }
     figures = {
         "driftedFeatures": str(verdict.drifted_features),

@@ -26,7 +26,7 @@ SCHEMA = pl.Schema(
     }
 )
 """Columns of the file. `docs/statistics.md` describes them."""
-VERDICT, DRIFT, QUALITY = "verdict", "drift", "quality"
+VERDICT, DRIFT, QUALITY, SEGMENT = "verdict", "drift", "quality", "segment"
 """Kinds of rows, beside those of `CheckReport.check`."""
 MOST_ROWS = 1_000_000
 """Beyond it the oldest rows are dropped: 200 columns every hour for seven months."""
@@ -49,10 +49,24 @@ def rows_of(report: DriftReport) -> pl.DataFrame:
         (VERDICT, None, "share", share, report.share_threshold, report.drifted),
         *((DRIFT, item.name, item.method, item.score, item.threshold, item.drifted) for item in report.features),
         *((item.check, item.subject, item.metric, item.value, None, _failed(item)) for item in report.checks),
+        *_segments(report),
         (QUALITY, None, "findings", findings, 1.0, bool(findings)),
     ]
     shared = (parse_time(report.time), monitor_of(report), report.job, report.run, report.digest)
     return pl.DataFrame([(*shared, *row) for row in rows], schema=SCHEMA, orient="row")
+
+
+def _segments(report: DriftReport) -> list[tuple[str, str, str, float | None, float, bool | None]]:
+    """Return a row for each segment, and one without a score for each column that could not be judged."""
+    limit = report.share_threshold
+    return [
+        *(
+            (SEGMENT, f"{column.column} = {item.value}", "share", item.share, limit, item.deviates)
+            for column in report.segments
+            for item in column.segments
+        ),
+        *((SEGMENT, column.column, "share", None, limit, None) for column in report.segments if column.why),
+    ]
 
 
 def _failed(check: CheckReport) -> bool | None:

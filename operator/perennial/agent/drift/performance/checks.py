@@ -23,7 +23,7 @@ from perennial.api.driftmonitor.checks import FairnessCheck, PerformanceCheck
 from perennial.core.failures import DATA_INVALID
 from perennial.stats.fairness import disparity, is_signed
 from perennial.stats.groups import Judged, group_rates
-from perennial.stats.intervals import Undefined
+from perennial.stats.intervals import CONFIDENCE, Undefined
 from perennial.stats.performance import gain, measure
 from perennial.stats.regression import Ranked
 
@@ -39,12 +39,14 @@ class CheckResults:
         labelled: number of predictions with a label; None without ground truth.
         predicted: number of predictions; None if none were read.
         notes: sentences for the report.
+        frame: the predictions, with labels and further columns as far as they exist; None if none were read.
     """
 
     reports: tuple[CheckReport, ...] = ()
     labelled: int | None = None
     predicted: int | None = None
     notes: tuple[str, ...] = ()
+    frame: pl.DataFrame | None = None
 
 
 def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> CheckResults:
@@ -74,7 +76,8 @@ def _labelled_checks(config: DriftConfig, store: Store, reference: Table, folder
     if not (checks.performance or checks.fairness):
         return CheckResults()
     attributes = {name for check in checks.fairness for name in check.attributes}
-    wanted = attributes | {name for name in (config.ground_truth.id if config.ground_truth else None,) if name}
+    identity = {name for name in (config.ground_truth.id if config.ground_truth else None,) if name}
+    wanted = attributes | identity | {segment.column for segment in config.segments or ()}
     try:
         frame, labelled, notes = _read(config, store, wanted, folder, now)
     except Undefined as error:
@@ -83,11 +86,28 @@ def _labelled_checks(config: DriftConfig, store: Store, reference: Table, folder
         if error.failure is not DATA_INVALID:
             raise  # storage that is away comes back; a corrupt file does not
         return CheckResults(tuple(_not_evaluated(config, error.message)))
-    reports = [
-        *(_performance(check, config, frame, reference) for check in checks.performance),
-        *(_fairness(check, config, frame) for check in checks.fairness),
-    ]
-    return CheckResults(tuple(reports), labelled, frame.height, notes)
+    return CheckResults(evaluate(config, frame, reference), labelled, frame.height, notes, frame)
+
+
+def evaluate(
+    config: DriftConfig, frame: pl.DataFrame, reference: Table | None, confidence: float = CONFIDENCE
+) -> tuple[CheckReport, ...]:
+    """Run the checks of performance and fairness on predictions.
+
+    Args:
+        config: checks, and how to read predictions.
+        frame: one row per prediction, as `CheckResults.frame`.
+        reference: reference data, for checks with maxDrop. None: it has no such rows.
+        confidence: of the intervals, in (0, 1).
+
+    Raises:
+        AgentError: DataInvalid, naming a file of the reference that cannot be read.
+    """
+    checks = config.checks
+    return (
+        *(_performance(check, config, frame, reference, confidence) for check in checks.performance),
+        *(_fairness(check, config, frame, confidence) for check in checks.fairness),
+    )
 
 
 def _read(
@@ -108,7 +128,9 @@ def _subfolder(folder: Path, name: str) -> Path:
     return path
 
 
-def _performance(check: PerformanceCheck, config: DriftConfig, frame: pl.DataFrame, reference: Table) -> CheckReport:
+def _performance(
+    check: PerformanceCheck, config: DriftConfig, frame: pl.DataFrame, reference: Table | None, confidence: float
+) -> CheckReport:
     limits = Limits.of(check.min, check.max)
     words = [limits.words, f"at most {check.max_drop} worse than the reference" if check.max_drop else ""]
     blank = CheckReport(check="performance", metric=check.metric, limit=" and ".join(word for word in words if word))
@@ -120,18 +142,20 @@ def _performance(check: PerformanceCheck, config: DriftConfig, frame: pl.DataFra
         bounded(used, blank.left_out)
         if rows.size < config.checks.min_rows:
             raise Undefined(f"{count(rows.size, 'labelled row')}, but checks.minRows is {config.checks.min_rows:,}")
-        found = measure(check.metric, rows)
+        found = measure(check.metric, rows, confidence)
         failed, before = limits.broken_by(found), None
         if check.max_drop is not None:
             earlier = rows_of(_reference_frame(config, reference), check.metric, config.predictions, check.k)
             before = measure(check.metric, earlier).value
-            failed = failed or gain(check.metric, rows, earlier).high < -float(check.max_drop)
+            failed = failed or gain(check.metric, rows, earlier, confidence).high < -float(check.max_drop)
     except Undefined as error:
         return blank.model_copy(update={"why": str(error)})
     return blank.model_copy(update={**interval_of(found), "reference": before, "failed": failed, "rows": rows.size})
 
 
-def _reference_frame(config: DriftConfig, reference: Table) -> pl.DataFrame:
+def _reference_frame(config: DriftConfig, reference: Table | None) -> pl.DataFrame:
+    if reference is None or not reference.rows:
+        raise Undefined("maxDrop needs rows of the reference")
     label = config.ground_truth.label if config.ground_truth else ""
     if label not in reference.columns:
         raise Undefined(f"maxDrop needs labels in the reference, but it has no column {label}: set min or max instead")
@@ -164,7 +188,7 @@ def _labelled_rows(frame: pl.DataFrame) -> int:
     return frame.height if LABEL not in frame.columns else usable(frame).get_column(LABEL).drop_nulls().len()
 
 
-def _fairness(check: FairnessCheck, config: DriftConfig, frame: pl.DataFrame) -> CheckReport:
+def _fairness(check: FairnessCheck, config: DriftConfig, frame: pl.DataFrame, confidence: float) -> CheckReport:
     limits = _fair_limits(check)
     named = " & ".join(check.attributes)
     blank = CheckReport(check="fairness", metric=check.metric, subject=named, limit=limits.words)
@@ -176,7 +200,7 @@ def _fairness(check: FairnessCheck, config: DriftConfig, frame: pl.DataFrame) ->
         left_out = (_labelled_rows(frame) if check.needs_truth else frame.height) - size
         bounded(size, left_out)
         blank = blank.model_copy(update={"groups": _groups(rows, check), "rows": size, "left_out": left_out})
-        found = disparity(check.metric, rows, check.privileged, least=check.min_group_rows)
+        found = disparity(check.metric, rows, check.privileged, least=check.min_group_rows, confidence=confidence)
     except Undefined as error:
         return blank.model_copy(update={"why": str(error)})
     subject = f"{named}: {found.group} vs {found.versus}"

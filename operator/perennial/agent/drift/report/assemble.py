@@ -5,10 +5,11 @@ from datetime import datetime
 from perennial.agent.drift.data.current import Current, period_of
 from perennial.agent.drift.features import FeatureResult
 from perennial.agent.drift.performance.checks import CheckResults
+from perennial.agent.drift.segments.run import findings_of
 from perennial.agent.tables.files import passed_over
 from perennial.agent.tables.table import Table, clean_text
 from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
-from perennial.api.contract.report import DriftReport, Side
+from perennial.api.contract.report import DriftReport, SegmentsReport, Side
 from perennial.core.times import format_time
 
 _FILES_SHOWN = 100
@@ -21,6 +22,7 @@ def assemble(
     comparison: FeatureResult,
     results: CheckResults,
     *,
+    segments: tuple[SegmentsReport, ...],
     now: datetime,
     job: str,
 ) -> DriftReport:
@@ -44,8 +46,9 @@ def assemble(
         current=_current_side(config.current, current.table),
         features=comparison.features,
         not_compared=comparison.not_compared,
-        quality_findings=(*comparison.findings, *current.findings),
+        quality_findings=(*comparison.findings, *findings_of(segments), *current.findings),
         checks=results.reports,
+        segments=segments,
         labelled_rows=results.labelled,
         predicted_rows=results.predicted,
         passed_over_files=len(reference.passed_over) + len(current.table.passed_over),

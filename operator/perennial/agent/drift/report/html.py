@@ -5,10 +5,11 @@ from html import escape
 from perennial.agent.drift.report.checks import checks_section
 from perennial.agent.drift.report.page import page
 from perennial.agent.drift.report.plot import key, plot
-from perennial.agent.drift.report.summary import KINDS, summary
+from perennial.agent.drift.report.segments import segments_section
+from perennial.agent.drift.report.summary import states_of, summary
 from perennial.agent.drift.report.trend import changes_section, column_trend
 from perennial.agent.text import count, number, percent
-from perennial.api.contract.report import ColumnHistory, ColumnSide, DriftReport, FeatureReport, NumberSummary, state_of
+from perennial.api.contract.report import ColumnHistory, ColumnSide, DriftReport, FeatureReport, NumberSummary
 from perennial.api.driftmonitor.status import p_value_text
 
 PLOTS = 200
@@ -39,6 +40,7 @@ def render(report: DriftReport) -> str:
         changes_section(report.history),
         _quality(report),
         checks_section(report),
+        segments_section(report.segments),
         _columns(report),
         _left_out(report),
         _notes(report),
@@ -51,9 +53,9 @@ def _headline(report: DriftReport) -> str:
 
 
 def _head(report: DriftReport) -> str:
-    states = [state_of(report.checks, kind) for kind in KINDS]
-    unjudged = any(check.value is None for check in report.checks)
-    bad = report.drifted or any(states) or bool(report.quality_findings)
+    states = states_of(report)
+    unjudged = None in states.values() or any(check.value is None for check in report.checks)
+    bad = report.drifted or any(states.values()) or bool(report.quality_findings)
     colour = "bad" if bad else "unknown" if unjudged else "good"
     first, *others = summary(report)
     model = f"{report.run or 'unknown'} ({(report.digest or 'digest unknown')[:19]})"

@@ -38,6 +38,7 @@ class Expected(BaseModel):
     labelled: int | None = None
     scores: dict[str, float] = Field(default_factory=dict)
     why: str | None = None
+    segments: dict[str, bool | str] = Field(default_factory=dict)
 
 
 class Case(BaseModel):
@@ -128,6 +129,11 @@ def check_verdict(expected: Expected, message: DriftVerdict, report: DriftReport
         assert any(part in note for note in report.notes), report.notes
     for metric, value in expected.scores.items():
         assert {check.metric: check.value for check in report.checks}[metric] == pytest.approx(value)
+    segments: dict[str, bool | str] = {
+        **{column.column: column.why for column in report.segments if column.why is not None},
+        **{f"{column.column} = {item.value}": item.deviates for column in report.segments for item in column.segments},
+    }
+    assert segments == expected.segments
     if expected.why is not None:
         assert expected.why in (report.checks[0].why or "")
 

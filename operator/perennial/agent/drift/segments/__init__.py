@@ -1,0 +1,1 @@
+"""Comparisons of the parts into which the values of a column divide the data."""
