@@ -63,14 +63,10 @@ def _check_states(verdict: Verdict) -> tuple[Gauge, ...]:
             verdict.likely_degraded,
         ),
         ("perennial_model_unfair", "1 while the newest verdict has a failed fairness check, else 0.", verdict.unfair),
-    )
-    segments = verdict.segments
-    states = (
-        *states,
         (
             "perennial_segment_deviates",
             "1 while a segment deviates in the newest verdict, else 0.",
-            segments.deviate if segments is not None else None,
+            None if verdict.segments is None else verdict.segments.deviate,
         ),
     )
     found = tuple(Gauge(name, text, float(state)) for name, text, state in states if state is not None)
