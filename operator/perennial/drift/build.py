@@ -3,7 +3,7 @@
 from typing import Any
 
 from perennial.api.common.pod import Storage
-from perennial.api.contract.commands import ROOT, CaptureWindow, DriftConfig, RunReference
+from perennial.api.contract.commands import HASH_KEY_VARIABLE, ROOT, CaptureWindow, DriftConfig, RunReference
 from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, Features
 from perennial.core.failures import TABLE
@@ -148,9 +148,17 @@ def _container(
         storage=spec.storage,
         agent=agent,
         mounts=[{"name": _VOLUME, "mountPath": ROOT}],
-        env=[{"name": "PERENNIAL_JOB", "valueFrom": {"fieldRef": {"fieldPath": _JOB_NAME_PATH}}}],
+        env=[{"name": "PERENNIAL_JOB", "valueFrom": {"fieldRef": {"fieldPath": _JOB_NAME_PATH}}}, *_hash_key(spec)],
     )
     return {**container, **resources_of(spec)}
+
+
+def _hash_key(spec: DriftMonitorSpec) -> list[dict[str, Any]]:
+    """Build the variable with the key of the hash. The operator never reads the Secret."""
+    if spec.privacy is None or spec.privacy.hash is None:
+        return []
+    source = spec.privacy.hash.key_secret
+    return [{"name": HASH_KEY_VARIABLE, "valueFrom": {"secretKeyRef": {"name": source.name, "key": source.key}}}]
 
 
 def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None) -> DriftConfig:
@@ -172,6 +180,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
         features=spec.features or Features(),
         checks=spec.checks,
         segments=spec.segments,
+        privacy=spec.privacy,
         ground_truth=spec.ground_truth,
         predictions=spec.predictions,
         report=spec.report.uri if spec.report else None,

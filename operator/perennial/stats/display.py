@@ -51,9 +51,14 @@ class Histogram:
     current: tuple[float, ...]
 
 
-def summarise(sample: Numbers) -> Summary | None:
-    """Summarise a sample; None if it has no values, or their sum overflows."""
-    if not sample.size:
+def summarise(sample: Numbers, least: int = 1) -> Summary | None:
+    """Summarise a sample; None if it has fewer than `least` values, or their sum overflows.
+
+    Args:
+        sample: numbers.
+        least: number of rows that lie at or below `low`, and at or above `high`; 1: minimum and maximum.
+    """
+    if sample.size < max(least, 1):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(sample, Binned):
@@ -63,31 +68,71 @@ def summarise(sample: Numbers) -> Summary | None:
     if not (np.isfinite(mean) and np.isfinite(spread)):
         return None
     first, median, third = (float(value) for value in _quantiles(sample, [0.25, 0.5, 0.75]))
-    low, high = _extremes(sample)
+    low, high = _extremes(sample) if least <= 1 else _covering(sample, least)
     return Summary(mean, spread, low, (first, median, third), high)
 
 
-def histogram(reference: Sample, current: Sample) -> Histogram | None:
-    """Build the histogram of a column; None if a side has no values, or the range is empty or infinite."""
-    if not (reference.size and current.size):
+def histogram(reference: Sample, current: Sample, least: int | None = None) -> Histogram | None:
+    """Build the histogram of a column; None if a side has no values, or the range is empty or infinite.
+
+    Args:
+        reference: reference sample.
+        current: current sample, of the same kind.
+        least: rows that each bar must have on a side that has any: rarer categories are merged, and neighbouring
+            ranges share their rows evenly. None: categories from five rows on, and every range and number.
+    """
+    if min(reference.size, current.size) < max(least or 1, 1):
         return None
+    drawn = _histogram(reference, current, least)
+    if drawn is None or least is None or drawn.labels:
+        return drawn
+    before, now = _levelled(drawn.reference, drawn.current, (reference.size, current.size), least)
+    return Histogram((), drawn.edges, before, now)
+
+
+def _histogram(reference: Sample, current: Sample, least: int | None) -> Histogram | None:
     if isinstance(reference, Numeric) and isinstance(current, Numeric):
         few = max(reference.distinct, current.distinct) <= CATEGORIES
         if few and np.union1d(reference.values, current.values).size <= CATEGORIES:
-            return _of_categories(as_categories(reference), as_categories(current), by_value=True)
-        return _of_ranges(reference, current)
+            return _of_categories(as_categories(reference), as_categories(current), least, by_value=True)
+        return _of_ranges(reference, current, least or 1)
     if isinstance(reference, Binned) and isinstance(current, Binned):
-        return _of_binned(reference, current)
+        return _of_binned(reference, current, least)
     if isinstance(reference, Categorical) and isinstance(current, Categorical):
-        return _of_categories(reference, current, by_value=False)
+        return _of_categories(reference, current, least, by_value=False)
     return None
 
 
-def _of_binned(reference: Binned, current: Binned) -> Histogram | None:
+def _of_binned(reference: Binned, current: Binned, least: int | None) -> Histogram | None:
     if reference.exact and current.exact and binned_methods.union_size(reference, current) <= CATEGORIES:
         named = binned_methods.as_categories(reference), binned_methods.as_categories(current)
-        return _of_categories(*named, by_value=True)
-    return _of_ranges(reference, current)
+        return _of_categories(*named, least, by_value=True)
+    return _of_ranges(reference, current, least or 1)
+
+
+def _levelled(
+    reference: tuple[float, ...], current: tuple[float, ...], sizes: tuple[int, int], least: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Spread the rows of neighbouring bars evenly, so that no bar stands for fewer than `least` rows of a side."""
+    counts = np.array([np.rint(np.array(side) * size) for side, size in zip((reference, current), sizes, strict=True)])
+    groups: list[list[int]] = []
+    for bar in range(counts.shape[1]):
+        if groups and not _many(counts[:, groups[-1]].sum(axis=1), least):
+            groups[-1].append(bar)
+        else:
+            groups.append([bar])
+    while len(groups) > 1 and not _many(counts[:, groups[-1]].sum(axis=1), least):
+        groups[-2:] = [groups[-2] + groups[-1]]
+    level = counts / np.array(sizes)[:, None]
+    for group in groups:
+        level[:, group] = level[:, group].mean(axis=1, keepdims=True)
+    first, second = (tuple(float(share) for share in side) for side in level)
+    return first, second
+
+
+def _many(rows: Floats, least: int) -> bool:
+    """Whether each side has enough rows, or none."""
+    return bool(np.all((rows == 0) | (rows >= least)))
 
 
 def _quantiles(sample: Numbers, levels: list[float]) -> Floats:
@@ -100,9 +145,22 @@ def _extremes(sample: Numbers) -> tuple[float, float]:
     return float(sample.values[0]), float(sample.values[-1])
 
 
-def _of_ranges(reference: Numbers, current: Numbers) -> Histogram | None:
+def _covering(sample: Numbers, least: int) -> tuple[float, float]:
+    """Return values that at least `least` rows lie at or below, and at or above."""
+    if isinstance(sample, Binned):
+        level = min(0.5, least / sample.size)
+        low, high = sample.quantiles([level, 1 - level])
+        return float(low), float(high)
+    return float(sample.values[least - 1]), float(sample.values[-least])
+
+
+def _of_ranges(reference: Numbers, current: Numbers, least: int) -> Histogram | None:
     with np.errstate(over="ignore", invalid="ignore"):
-        outer = _quantiles(reference, [0.005, 0.995]), _quantiles(current, [0.005, 0.995])
+        outer = [
+            _quantiles(side, [level, 1 - level])
+            for side in (reference, current)
+            for level in (min(0.5, max(0.005, least / side.size if least > 1 else 0.0)),)
+        ]
         low, high = min(outer[0][0], outer[1][0]), max(outer[0][1], outer[1][1])
         if not np.isfinite(high - low) or high <= low:
             return None
@@ -125,14 +183,13 @@ def _between(sample: Numbers, inner: Floats) -> Counts:
     return np.diff(np.concatenate([[0], upto, [sample.size]])).astype(np.int64)
 
 
-def _of_categories(reference: Categorical, current: Categorical, *, by_value: bool) -> Histogram:
+def _of_categories(reference: Categorical, current: Categorical, least: int | None, *, by_value: bool) -> Histogram:
     """Show the largest categories. Rare ones are merged, since their names may identify a person."""
     table = tabulated(reference, current)
     shares = table.reference / reference.size + table.current / current.size
     order = [int(index) for index in np.lexsort((np.arange(table.cells), -shares))]
-    frequent = [
-        index for index in order if max(table.reference[index], table.current[index]) >= _SMALLEST_GROUP or by_value
-    ]
+    named = 0 if least is None and by_value else _SMALLEST_GROUP if least is None else least
+    frequent = [index for index in order if max(table.reference[index], table.current[index]) >= named]
     shown = frequent[:CATEGORIES]
     if by_value:
         shown.sort(key=lambda index: float(table.labels[index]))

@@ -16,6 +16,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
 from perennial.agent.drift.data.current import Current, current_files, empty_text, read_current, unusable_text
+from perennial.agent.drift.data.privacy import guard_of, guarded
 from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.drift.features import compare_columns
 from perennial.agent.drift.history.rows import rows_of
@@ -101,11 +102,20 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
         )
     types = config.features.types or {}
     as_text = {name for name, kind in types.items() if kind == "categorical"}
-    reference = read_reference(store, config.reference, _subfolder(folder, "reference"), as_text)
+    guard = guard_of(config)
+    config = guarded(config, guard.least)
+    reference = guard.table(read_reference(store, config.reference, _subfolder(folder, "reference"), as_text))
     divided = {segment.column for segment in config.segments or ()}
-    wanted = {*reference.columns, *(config.features.include or ()), *divided}
+    wanted = {*reference.columns, *(config.features.include or ()), *divided} - guard.dropped
     current = read_current(
-        config.current, store, files, now=now, wanted=wanted, as_text=as_text, folder=_subfolder(folder, "current")
+        config.current,
+        store,
+        files,
+        now=now,
+        wanted=wanted,
+        as_text=as_text,
+        folder=_subfolder(folder, "current"),
+        guard=guard,
     )
     few = _too_few(config, reference, current)
     if few is not None:
@@ -122,13 +132,14 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
         roles=_roles(config),
         attributes={*divided, *(name for check in config.checks.fairness for name in check.attributes)},
         unreadable=current.unreadable,
+        least=guard.least,
     )
     if not comparison.features:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in comparison.not_compared[:_NAMES_SHOWN])
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
-    results = run_checks(config, store, reference, _subfolder(folder, "checks"), now)
+    results = run_checks(config, store, reference, _subfolder(folder, "checks"), now, guard=guard)
     kinds = {feature.name: feature.kind for feature in comparison.features}
-    sides = Sides(reference, current.table, kinds, results)
+    sides = Sides(reference, current.table, kinds, results, guard.least)
     segments = run_segments(config, sides, _subfolder(folder, "segments"))
     return assemble(config, reference, current, comparison, results, segments=segments, now=now, job=job)
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
 
+from perennial.agent.drift.availability import findings_of, further_columns
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind
 from perennial.agent.drift.pairs import read_pairs
 from perennial.agent.drift.quality import limits_of, quality_of, unknown_columns
 from perennial.agent.drift.report.text import describe, describe_missing
-from perennial.agent.tables.files import some
 from perennial.agent.tables.table import Table
-from perennial.agent.text import count, percent
 from perennial.api.contract.report import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
 from perennial.api.driftmonitor.resource import Checks, DriftCheck
 from perennial.stats.binned import Sample
@@ -28,7 +27,6 @@ log = logging.getLogger(__name__)
 _LARGEST = 9e11
 """Scores are capped here, to fit the Decimal type of the verdict."""
 _TENTH = 10
-_ATTRIBUTE = "; it is an attribute of checks.fairness or a column of segments"
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ def compare_columns(
     roles: Mapping[str, str] = MappingProxyType({}),
     attributes: Collection[str] = (),
     unreadable: Mapping[str, str] = MappingProxyType({}),
+    least: int | None = None,
 ) -> FeatureResult:
     """Compare the columns one by one, with a single one in memory.
 
@@ -72,6 +71,7 @@ def compare_columns(
         roles: columns that are no inputs of the model, such as the label, with what they are.
         attributes: columns of fairness checks, which need not be inputs of the model.
         unreadable: columns that no request had in a readable form, with the reason.
+        least: rows that whatever is shown must have behind it. None: the defaults of `stats.display`.
 
     Raises:
         AgentError: DataInvalid, if a file cannot be read.
@@ -84,8 +84,8 @@ def compare_columns(
     limits = {name: limits_of(name, checks.quality) for name in names}
     for done, (name, pair) in enumerate(read_pairs(names, reference, current, types, limits), start=1):
         if isinstance(pair, ColumnPair):
-            features.append(_feature(name, pair, checks.drift))
-            quality.extend(quality_of(name, pair, checks.quality))
+            features.append(_feature(name, pair, checks.drift, least=least))
+            quality.extend(quality_of(name, pair, checks.quality, least))
         else:
             left_out.append(NotCompared(name=name, reason=pair))
         if done % max(1, len(names) // _TENTH) == 0 or done == len(names):
@@ -93,8 +93,8 @@ def compare_columns(
     features = _corrected(features, checks.drift)
     features.sort(key=_most_drift)
     unknown = unknown_columns(checks.quality, [feature.name for feature in features])
-    chosen_findings = _findings(chosen, features, checks, missing={*roles, *unreadable}, new={*roles, *attributes})
-    further = _further(chosen, roles, attributes, unreadable)
+    chosen_findings = findings_of(chosen, features, checks, missing={*roles, *unreadable}, new={*roles, *attributes})
+    further = further_columns(chosen, roles, attributes, unreadable)
     return FeatureResult(tuple(features), (*left_out, *further), (*chosen_findings, *quality, *unknown))
 
 
@@ -106,6 +106,7 @@ def compare_in_segment(
     check: DriftCheck,
     types: Mapping[str, Kind],
     segments: int,
+    least: int | None = None,
 ) -> tuple[FeatureReport, ...]:
     """Compare the columns of one of several segments, most drift first; those that cannot be compared are left out.
 
@@ -116,12 +117,15 @@ def compare_in_segment(
         check: methods and thresholds.
         types: kind of each column, as it was compared as a whole.
         segments: number of segments that are judged: levels of chance and thresholds of p-values are divided by it.
+        least: as in `compare_columns`.
 
     Raises:
         AgentError: DataInvalid, if a file cannot be read.
     """
     pairs = read_pairs(names, reference, current, types, dict.fromkeys(names, ()))
-    features = [_feature(name, pair, check, segments) for name, pair in pairs if isinstance(pair, ColumnPair)]
+    features = [
+        _feature(name, pair, check, segments, least=least) for name, pair in pairs if isinstance(pair, ColumnPair)
+    ]
     return tuple(sorted(_corrected(features, check), key=_most_drift))
 
 
@@ -164,99 +168,17 @@ def _most_drift(feature: FeatureReport) -> tuple[bool, float, str]:
     return (not feature.drifted, -badness, feature.name)
 
 
-def _further(
-    chosen: ColumnSelection, roles: Mapping[str, str], attributes: Collection[str], unreadable: Mapping[str, str]
-) -> list[NotCompared]:
-    lost = {name: f"no request has it in a readable form: {reason}" for name, reason in unreadable.items()}
-    lost = {**{name: f"only the reference has it; it is {role}" for name, role in roles.items()}, **lost}
-    return [
-        *(NotCompared(name=name, reason=lost.get(name, "only the reference has it")) for name in chosen.only_reference),
-        *(
-            NotCompared(name=name, reason=reason)
-            for name, reason in lost.items()
-            if name in unreadable and name not in chosen.only_reference
-        ),
-        *(
-            NotCompared(name=name, reason=f"only the current data has it{_ATTRIBUTE if name in attributes else ''}")
-            for name in chosen.only_current
-        ),
-        *(
-            NotCompared(name=name, reason="features.include names it, but the reference lacks it")
-            for name in chosen.unknown
-        ),
-    ]
-
-
-def _findings(
-    chosen: ColumnSelection,
-    features: list[FeatureReport],
-    checks: Checks,
-    *,
-    missing: Collection[str],
-    new: Collection[str],
-) -> list[str]:
-    """Problems with data quality, the most severe kind first.
-
-    Args:
-        chosen: columns by availability.
-        features: the compared columns.
-        checks: constraints.
-        missing: columns that the current data may lack.
-        new: columns that the reference may lack.
-    """
-    vanished = [name for name in chosen.only_reference if name not in missing]
-    added = [name for name in chosen.only_current if name not in new]
-    absent = [f"{name}: features.include names it, but the current data lacks it" for name in chosen.absent]
-    unknown = [f"{name}: features.include names it, but the reference lacks it" for name in chosen.unknown]
-    limit = None if checks.quality is None else checks.quality.max_missing
-    values = [] if limit is None else _missing_findings(chosen, features, float(limit))
-    return [*absent, *unknown, *_column_findings(vanished, added), *values, *_unreadable_findings(features)]
-
-
-def _column_findings(vanished: Sequence[str], new: Sequence[str]) -> list[str]:
-    advice = "features.exclude names columns that are no inputs"
-    sides = (
-        ("missing", vanished, "of the reference", "current data"),
-        ("new", new, "of the current data", "reference"),
-    )
-    return [
-        f"{count(len(names), f'{state} column')}: {some(names)} {source}, not in the {other}; {advice}"
-        for state, names, source, other in sides
-        if names
-    ]
-
-
-def _missing_findings(chosen: ColumnSelection, features: list[FeatureReport], limit: float) -> list[str]:
-    return [
-        f"{feature.name}: {percent(feature.current.missing_share)} missing, {percent(feature.reference.missing_share)} "
-        f"in the reference; at most {percent(limit)} more allowed"
-        for feature in sorted(features, key=lambda item: -item.current.missing_share)
-        if feature.current.missing_share - feature.reference.missing_share > limit and feature.name not in chosen.absent
-    ]
-
-
-def _unreadable_findings(features: list[FeatureReport]) -> list[str]:
-    return [
-        f"{feature.name}: {percent(_unreadable(feature.current))} of the values are not numbers, "
-        f"{percent(_unreadable(feature.reference))} in the reference"
-        for feature in sorted(features, key=lambda item: -_unreadable(item.current))
-        if _unreadable(feature.current) > _unreadable(feature.reference)
-    ]
-
-
-def _unreadable(side: ColumnSide) -> float:
-    return side.unreadable / side.rows if side.rows else 0.0
-
-
-def _feature(name: str, pair: ColumnPair, check: DriftCheck, segments: int = 1) -> FeatureReport:
+def _feature(
+    name: str, pair: ColumnPair, check: DriftCheck, segments: int = 1, *, least: int | None = None
+) -> FeatureReport:
     threshold = None if check.threshold is None else float(check.threshold)
     result = compare(pair.reference, pair.current, method=check.method, threshold=threshold, comparisons=segments)
     change = missing_change(pair.reference, pair.current, segments)
     if change is not None and not (result.drifted and result.badness >= change.badness):
         result = change
-    reference = _side(pair.reference, pair.unreadable_reference)
-    current = _side(pair.current, pair.unreadable_current)
-    bars = _bars(pair.reference, pair.current)
+    reference = _side(pair.reference, pair.unreadable_reference, least)
+    current = _side(pair.current, pair.unreadable_current, least)
+    bars = _bars(pair.reference, pair.current, least)
     return FeatureReport(
         name=name,
         kind=pair.kind,
@@ -288,8 +210,8 @@ def _bounded(value: float) -> float:
     return min(max(value, -_LARGEST), _LARGEST)
 
 
-def _side(sample: Sample, unreadable: int) -> ColumnSide:
-    summary = None if isinstance(sample, Categorical) else summarise(sample)
+def _side(sample: Sample, unreadable: int, least: int | None) -> ColumnSide:
+    summary = None if isinstance(sample, Categorical) else summarise(sample, least or 1)
     infinite = 0 if isinstance(sample, Categorical) else sample.infinite
     return ColumnSide(
         rows=sample.rows,
@@ -315,8 +237,8 @@ def _numbers(summary: Summary) -> NumberSummary:
     )
 
 
-def _bars(reference: Sample, current: Sample) -> Bars | None:
-    drawn = histogram(reference, current)
+def _bars(reference: Sample, current: Sample, least: int | None) -> Bars | None:
+    drawn = histogram(reference, current, least)
     if drawn is None:
         return None
     before, now = (tuple(round(share, 6) for share in side) for side in (drawn.reference, drawn.current))

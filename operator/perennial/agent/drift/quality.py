@@ -42,14 +42,16 @@ class Constraint:
     tolerance: float = 0.0
 
 
-def quality_of(name: str, pair: ColumnPair, check: QualityCheck | None) -> list[str]:
-    """Check one column; findings start with its name."""
+def quality_of(name: str, pair: ColumnPair, check: QualityCheck | None, least: int | None = None) -> list[str]:
+    """Check one column; findings start with its name and show values from `least` rows on, five if it is None."""
     if check is None:
         return []
     configured = [_configured(item) for item in check.columns if item.name == name]
     suggested = [suggest(pair.reference)] if check.suggested and not configured else []
     return [
-        finding for constraint in (*configured, *suggested) for finding in _breaches(name, pair.current, constraint)
+        finding
+        for constraint in (*configured, *suggested)
+        for finding in _breaches(name, pair.current, constraint, least or _NAMED_FROM)
     ]
 
 
@@ -93,14 +95,14 @@ def _configured(item: ColumnConstraint) -> Constraint:
     )
 
 
-def _breaches(name: str, current: Sample, constraint: Constraint) -> list[str]:
+def _breaches(name: str, current: Sample, constraint: Constraint, least: int) -> list[str]:
     found = []
     if constraint.missing is not None and current.missing_share > constraint.missing:
         share, limit = percent(current.missing_share), percent(min(1.0, constraint.missing))
         found.append(f"{name}: {share} missing; the maximum of {constraint.origin} is {limit}")
     if not isinstance(current, Categorical):
         found.extend(_range_breaches(name, current, constraint))
-    return [*found, *_value_breaches(name, current, constraint)]
+    return [*found, *_value_breaches(name, current, constraint, least)]
 
 
 def limits_of(name: str, check: QualityCheck | None) -> tuple[float, ...]:
@@ -136,14 +138,14 @@ def _range_breaches(name: str, current: Numbers, constraint: Constraint) -> list
     ]
 
 
-def _value_breaches(name: str, current: Sample, constraint: Constraint) -> list[str]:
+def _value_breaches(name: str, current: Sample, constraint: Constraint, least: int) -> list[str]:
     if constraint.values is None or not isinstance(current, Categorical):
         return []
     strange = {value: count for value, count in current.counts.items() if value not in constraint.values}
     total = sum(strange.values())
     if total <= constraint.tolerance * current.size:
         return []
-    frequent = [item for item in strange.items() if item[1] >= _NAMED_FROM]
+    frequent = [item for item in strange.items() if item[1] >= least]
     shown = [value[:32] for value, _ in sorted(frequent, key=lambda item: -item[1])[:_SHOWN]]
     named = f", such as {', '.join(shown)}" if shown else ""
     share, allowed = percent(total / current.size), len(constraint.values)

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,13 @@ class Table:
     Attributes:
         partitions: files on disk.
         passed_over: names of the files beside them in storage that were not read.
+        hidden: replaces the values of a column, given its name, whenever they are read; the schema of the partitions
+            has the types that it returns. Identifiers that join rows are not replaced.
     """
 
     partitions: tuple[Partition, ...]
     passed_over: tuple[str, ...] = ()
+    hidden: Callable[[str, pl.Series], pl.Series] | None = None
 
     @property
     def rows(self) -> int:
@@ -85,7 +88,7 @@ class Table:
             try:
                 for frame in scan.collect_batches(chunk_size=rows, maintain_order=False):
                     lacking = pl.repeat(None, frame.height, dtype=pl.Null, eager=True)
-                    yield {name: frame.get_column(name) if name in present else lacking for name in names}
+                    yield {name: self._shown(frame.get_column(name)) if name in present else lacking for name in names}
             except (pl.exceptions.PolarsError, OSError) as error:
                 raise unreadable(partition.origin, error) from error
 
@@ -97,12 +100,15 @@ class Table:
         Raises:
             AgentError: DataInvalid, naming a file that cannot be read.
         """
-        pieces = [_piece(partition, name) for partition in self.partitions]
+        pieces = [self._shown(_piece(partition, name)) for partition in self.partitions]
         known = {piece.dtype for piece in pieces if piece.dtype != pl.Null}
         if len(known) > 1:
             numbers = all(dtype.is_numeric() or dtype == pl.Boolean for dtype in known)
             pieces = [piece.cast(pl.Float64) if numbers else as_text(piece) for piece in pieces]
         return _joined(name, pieces)
+
+    def _shown(self, series: pl.Series) -> pl.Series:
+        return series if self.hidden is None else self.hidden(series.name, series)
 
     def ids(self, name: str) -> pl.Series:
         """Return a column of identifiers as text, as `ids_of` converts them; null in partitions that lack it.

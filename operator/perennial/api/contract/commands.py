@@ -13,6 +13,7 @@ from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.manifest import Recipe
 from perennial.api.contract.messages import MAX_BYTES
 from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predictions
+from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.resource import Checks, Features
 from perennial.api.driftmonitor.segments import Segment
 from perennial.api.modeldeployment.capture import RequestId
@@ -26,6 +27,8 @@ ModelUrl = Annotated[str, Field(max_length=300, pattern=r"^https?://[A-Za-z0-9.-
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
 WORKER_VARIABLE = "JOB_COMPLETION_INDEX"
 """Index of the worker, from 0. Kubernetes sets it in the pods of every Indexed Job."""
+HASH_KEY_VARIABLE = "PERENNIAL_HASH_KEY"
+"""Holds the key of the hash in a comparison's pod, from the Secret that privacy.hash.keySecret names."""
 ROOT = "/perennial"
 INPUTS = f"{ROOT}/inputs"
 OUTPUT = f"{ROOT}/output"
@@ -198,6 +201,8 @@ class DriftConfig(Model):
     checks: Checks = Field(Checks())
     segments: tuple[Segment, ...] | None = None
     """Columns by whose values the data are divided. Unset: none."""
+    privacy: Privacy | None = None
+    """What is kept from reports. Unset: the defaults of each place."""
     ground_truth: GroundTruth | None = None
     predictions: Predictions = Field(Predictions())
     report: S3Uri | None = None

@@ -29,6 +29,7 @@ from perennial.api.driftmonitor.checks import (
     Predictions,
     QualityCheck,
 )
+from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.segments import Segments
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 
@@ -265,6 +266,11 @@ class DriftMonitorSpec(PodOptions):
         description="Columns by whose values the data are divided. Drift of every column, performance and fairness are "
         "then also judged in each segment by itself: rows of the reference with a value against current rows with the "
         "same value. Unset: the data are compared as a whole only.",
+    )
+    privacy: Privacy | None = Field(
+        None,
+        description="Columns to leave out or to hash, and how many rows a report must have behind what it shows. "
+        "Unset: minimum and maximum of numbers are shown, and categories from five rows on.",
     )
     ground_truth: GroundTruth | None = Field(
         None, description="Labels for performance and fairness checks. Unset: none."

@@ -1,10 +1,11 @@
 """Reads the current data: captured requests of a window, or files; says what could not be read of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from perennial.agent.drift.data.privacy import Guard
 from perennial.agent.drift.data.window import Skipped, Window, read_window, window_files
 from perennial.agent.records.captured import left_out
 from perennial.agent.tables.files import Listing, Store, passed_over, read_tables, tables_under
@@ -52,6 +53,7 @@ def read_current(
     wanted: set[str],
     as_text: set[str],
     folder: Path,
+    guard: Guard,
 ) -> Current:
     """Read the current data.
 
@@ -63,18 +65,29 @@ def read_current(
         wanted: columns to keep of captured requests.
         as_text: columns whose CSV values are not parsed.
         folder: an empty folder for downloads and partitions.
+        guard: columns that are dropped or hashed; dropped ones are not even named.
 
     Raises:
         AgentError: DataInvalid, naming a file; or what storage raises.
     """
     if not isinstance(source, CaptureWindow):
         table = read_tables(store, files, folder, as_text)
-        return Current(table, notes=passed_over("current data", table.passed_over))
-    window = read_window(store, source, files, folder, now=now, wanted=wanted)
+        return Current(guard.table(table), notes=passed_over("current data", table.passed_over))
+    window = _without(read_window(store, source, files, folder, now=now, wanted=wanted), guard)
     known = {*window.table.columns, *window.unwanted}
     unreadable = {name: reason for name, (_, reason) in window.unreadable.items() if name not in known}
     notes, findings = tuple(_window_notes(window)), tuple(_window_findings(window))
     return Current(window.table, window.unwanted, unreadable, notes, findings)
+
+
+def _without(window: Window, guard: Guard) -> Window:
+    """Return a window without dropped columns, nor what else names them."""
+    return replace(
+        window,
+        table=guard.table(window.table),
+        unwanted=tuple(name for name in window.unwanted if name not in guard.dropped),
+        unreadable={name: why for name, why in window.unreadable.items() if name not in guard.dropped},
+    )
 
 
 def _window_findings(window: Window) -> list[str]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from perennial.agent.drift.data.labels import join_labels
 from perennial.agent.drift.data.predictions import frame_of_files, read_predictions
+from perennial.agent.drift.data.privacy import Guard
 from perennial.agent.drift.performance.estimates import run_estimates
 from perennial.agent.drift.performance.limits import Limits, interval_of
 from perennial.agent.predictions.outputs import LABEL
@@ -49,7 +50,9 @@ class CheckResults:
     frame: pl.DataFrame | None = None
 
 
-def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> CheckResults:
+def run_checks(
+    config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime, *, guard: Guard
+) -> CheckResults:
     """Run all checks.
 
     Args:
@@ -58,11 +61,12 @@ def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path
         reference: reference data, for checks with maxDrop.
         folder: an empty folder for downloads.
         now: current time.
+        guard: columns that are dropped or hashed.
 
     Raises:
         AgentError: DataInvalid, naming a file that cannot be read; or what storage raises.
     """
-    labelled = _labelled_checks(config, store, reference, _subfolder(folder, "labelled"), now)
+    labelled = _labelled_checks(config, store, reference, _subfolder(folder, "labelled"), now, guard=guard)
     estimates, notes = run_estimates(config, store, reference, _subfolder(folder, "estimates"), now)
     reports = sorted((*labelled.reports, *estimates), key=lambda item: not item.failed)
     if reports:
@@ -71,15 +75,19 @@ def run_checks(config: DriftConfig, store: Store, reference: Table, folder: Path
     return replace(labelled, reports=tuple(reports), notes=(*labelled.notes, *notes))
 
 
-def _labelled_checks(config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime) -> CheckResults:
+def _labelled_checks(
+    config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime, *, guard: Guard
+) -> CheckResults:
     checks = config.checks
     if not (checks.performance or checks.fairness):
         return CheckResults()
     attributes = {name for check in checks.fairness for name in check.attributes}
     identity = {name for name in (config.ground_truth.id if config.ground_truth else None,) if name}
-    wanted = attributes | identity | {segment.column for segment in config.segments or ()}
+    divided = {segment.column for segment in config.segments or ()}
+    wanted = identity | ((attributes | divided) - guard.dropped)
     try:
         frame, labelled, notes = _read(config, store, wanted, folder, now)
+        frame = guard.frame(frame)
     except Undefined as error:
         return CheckResults(tuple(_not_evaluated(config, str(error))))
     except AgentError as error:

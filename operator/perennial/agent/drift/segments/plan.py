@@ -52,11 +52,11 @@ class Plan:
     why: str | None = None
 
 
-def plan_of(segment: Segment, reference: Counts, current: Counts) -> Plan:
+def plan_of(segment: Segment, reference: Counts, current: Counts, least: int = LEAST_NAMED) -> Plan:
     """Plan the segments of one column.
 
     A value is judged if both sides have `minRows` rows of it, up to `maxValues` of them. Ties in the number of current
-    rows are broken by those of the reference, then by name.
+    rows are broken by those of the reference, then by name. Values with fewer than `least` rows are not named.
     """
     counts = {
         name: (reference.rows.get(name, 0), current.rows.get(name, 0)) for name in {*reference.rows, *current.rows}
@@ -67,31 +67,31 @@ def plan_of(segment: Segment, reference: Counts, current: Counts) -> Plan:
     vanished = [name for name in names if counts[name][1] == 0 and counts[name][0] >= segment.min_rows]
     new = [name for name in names if counts[name][0] == 0 and counts[name][1] >= segment.min_rows]
     others = {*enough, *vanished, *new}
-    few = [name for name in names if name not in others and max(counts[name]) >= LEAST_NAMED]
+    few = [name for name in names if name not in others and max(counts[name]) >= least]
     left = counts.keys() - set(judged)
     return Plan(
         judged,
         {name: counts[name] for name in judged},
-        only_reference=_rows(vanished, counts),
-        only_current=_rows(new, counts),
-        too_few=_rows(few, counts),
+        only_reference=_rows(vanished, counts, least),
+        only_current=_rows(new, counts, least),
+        too_few=_rows(few, counts, least),
         not_judged=len(left),
         not_judged_rows=sum(counts[name][1] for name in left),
         without_value=current.missing,
     )
 
 
-def plan_of_one_side(segment: Segment, rows: Counts) -> Plan:
+def plan_of_one_side(segment: Segment, rows: Counts, least: int = LEAST_NAMED) -> Plan:
     """Plan the segments of predictions with labels, which are judged by limits and not against a reference."""
-    return plan_of(segment, rows, rows)
+    return plan_of(segment, rows, rows, least)
 
 
-def _rows(names: list[str], counts: Mapping[str, tuple[int, int]]) -> tuple[SegmentRows, ...]:
+def _rows(names: list[str], counts: Mapping[str, tuple[int, int]], least: int) -> tuple[SegmentRows, ...]:
     return tuple(
-        SegmentRows(value=name, reference=_shown(counts[name][0]), current=_shown(counts[name][1]))
+        SegmentRows(value=name, reference=_shown(counts[name][0], least), current=_shown(counts[name][1], least))
         for name in names[:_NAMED]
     )
 
 
-def _shown(rows: int) -> int | None:
-    return rows if rows == 0 or rows >= LEAST_NAMED else None
+def _shown(rows: int, least: int) -> int | None:
+    return rows if rows == 0 or rows >= least else None

@@ -12,7 +12,7 @@ import polars as pl
 from perennial.agent.drift.columns import Kind
 from perennial.agent.drift.features import compare_in_segment
 from perennial.agent.drift.performance.checks import CheckResults, evaluate
-from perennial.agent.drift.segments.plan import Plan, plan_of, plan_of_one_side
+from perennial.agent.drift.segments.plan import LEAST_NAMED, Plan, plan_of, plan_of_one_side
 from perennial.agent.drift.segments.split import MOST_VALUES, count_values, split_table, texts_of
 from perennial.agent.tables.table import Table
 from perennial.agent.text import count
@@ -43,12 +43,19 @@ class Sides:
         current: rows of the current data.
         kinds: kind of each column that was compared as a whole.
         results: checks of the whole, with the predictions that they were computed from.
+        least: rows that whatever is shown must have behind it. None: the defaults.
     """
 
     reference: Table
     current: Table
     kinds: Mapping[str, Kind]
     results: CheckResults
+    least: int | None = None
+
+    @property
+    def named(self) -> int:
+        """Rows from which a value is named."""
+        return max(LEAST_NAMED, self.least or 0)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def _new(item: SegmentRows) -> str:
 def _planned(segment: Segment, config: DriftConfig, sides: Sides) -> _Planned:
     column, tables = segment.column, (sides.reference, sides.current)
     lower = any(pl.Boolean in _types(table, column) for table in tables)
-    checks = _plan_checks(segment, config, sides.results, lower=lower)
+    checks = _plan_checks(segment, config, sides, lower=lower)
     return _Planned(segment, _plan_drift(segment, sides, lower=lower), checks, lower)
 
 
@@ -125,13 +132,13 @@ def _plan_drift(segment: Segment, sides: Sides, *, lower: bool) -> Plan:
     )
     if before is None or now is None:
         return Plan(why=f"drift: column {column} has more than {MOST_VALUES:,} values: use ranges or groups of them")
-    return plan_of(segment, before, now)
+    return plan_of(segment, before, now, sides.named)
 
 
-def _plan_checks(segment: Segment, config: DriftConfig, results: CheckResults, *, lower: bool) -> Plan:
+def _plan_checks(segment: Segment, config: DriftConfig, sides: Sides, *, lower: bool) -> Plan:
     if not (config.checks.performance or config.checks.fairness):
         return Plan()
-    column, frame = segment.column, results.frame
+    column, frame = segment.column, sides.results.frame
     if frame is None:
         return Plan(why="performance and fairness: not evaluated as a whole either")
     if column not in frame.columns:
@@ -139,7 +146,7 @@ def _plan_checks(segment: Segment, config: DriftConfig, results: CheckResults, *
     counts = count_values([frame.get_column(column)], lower=lower)
     if counts is None:
         return Plan(why=f"performance and fairness: column {column} has more than {MOST_VALUES:,} values")
-    return plan_of_one_side(segment, counts)
+    return plan_of_one_side(segment, counts, sides.named)
 
 
 def _report(
@@ -156,7 +163,13 @@ def _report(
         features: tuple[FeatureReport, ...] = ()
         if value in item.drift.counts:
             features = compare_in_segment(
-                compared, before[value], now[value], check=config.checks.drift, types=sides.kinds, segments=comparisons
+                compared,
+                before[value],
+                now[value],
+                check=config.checks.drift,
+                types=sides.kinds,
+                segments=comparisons,
+                least=sides.least,
             )
         reports: tuple[CheckReport, ...] = ()
         if frame is not None and value in item.checks.counts:

@@ -1,0 +1,131 @@
+"""Privacy of comparisons: columns that are dropped or hashed, and the least number of rows behind a figure."""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from perennial.agent.storage.errors import AgentError
+from perennial.agent.tables.table import Table, as_text
+from perennial.api.contract.commands import HASH_KEY_VARIABLE, DriftConfig
+from perennial.core.failures import CONFIG_INVALID
+
+_DIGITS = 16
+_LEAST_KEY = 16
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What is kept from the data.
+
+    Attributes:
+        dropped: columns that are treated as if the data had none of that name.
+        hashed: columns whose values are replaced by a keyed hash.
+        key: key of the hash; never shown.
+        least: smallest number of rows behind what a report shows; None: the defaults of each place.
+    """
+
+    dropped: frozenset[str] = frozenset()
+    hashed: frozenset[str] = frozenset()
+    key: bytes = field(default=b"", repr=False)
+    least: int | None = None
+
+    def table(self, table: Table) -> Table:
+        """Return a table without the dropped columns, whose hashed columns are hashed whenever they are read."""
+        partitions = tuple(
+            replace(
+                partition,
+                schema={
+                    name: pl.String() if name in self.hashed else kind
+                    for name, kind in partition.schema.items()
+                    if name not in self.dropped
+                },
+            )
+            for partition in table.partitions
+        )
+        return replace(table, partitions=partitions, hidden=self.hide if self.hashed else None)
+
+    def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return a frame with its hashed columns hashed, and without the dropped ones."""
+        kept = frame.drop([name for name in self.dropped if name in frame.columns])
+        return kept.with_columns(
+            *(self.hide(name, kept.get_column(name)) for name in self.hashed if name in kept.columns)
+        )
+
+    def hide(self, name: str, series: pl.Series) -> pl.Series:
+        """Return a column as it may be shown; values stay equal or different as their texts are."""
+        if name not in self.hashed:
+            return series
+        texts = as_text(series)
+        known = texts.drop_nulls().unique().to_list()
+        return texts.replace_strict(known, [self._hash(text) for text in known], return_dtype=pl.String, default=None)
+
+    def _hash(self, text: str) -> str:
+        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()[:_DIGITS]
+
+
+def guard_of(config: DriftConfig, environment: Mapping[str, str] = os.environ) -> Guard:
+    """Build the guard of a comparison.
+
+    Args:
+        config: names the columns.
+        environment: holds the key of the hash.
+
+    Raises:
+        AgentError: ConfigInvalid, if the key is missing or too short.
+    """
+    privacy = config.privacy
+    if privacy is None:
+        return Guard()
+    dropped = frozenset(privacy.drop or ())
+    _refuse_needed(config, dropped | frozenset(privacy.hash.columns if privacy.hash else ()))
+    if privacy.hash is None:
+        return Guard(dropped, least=privacy.minimum_group)
+    key = environment.get(HASH_KEY_VARIABLE, "").encode("utf-8", "surrogateescape")
+    if len(key) < _LEAST_KEY:
+        source = privacy.hash.key_secret
+        raise AgentError(
+            CONFIG_INVALID,
+            f"key {source.key} of Secret {source.name} (privacy.hash.keySecret) has {len(key)} bytes, but at least "
+            f"{_LEAST_KEY} are needed: store a longer one, such as 32 random bytes in hexadecimal digits",
+        )
+    return Guard(dropped, frozenset(privacy.hash.columns) - dropped, key, privacy.minimum_group)
+
+
+def _refuse_needed(config: DriftConfig, hidden: frozenset[str]) -> None:
+    """Refuse to hide what checks are computed from.
+
+    Raises:
+        AgentError: ConfigInvalid, naming the column.
+    """
+    labels = config.ground_truth
+    needed = {
+        labels.label if labels else None: "the label",
+        (labels.id or labels.key) if labels else None: "the id of predictions",
+        config.predictions.output: "the prediction",
+    }
+    for name, role in needed.items():
+        if name in hidden:
+            raise AgentError(
+                CONFIG_INVALID,
+                f"privacy drops or hashes the column {name}, which is {role}: remove it there; reports show rates and "
+                "metrics of it only",
+            )
+
+
+def guarded(config: DriftConfig, least: int | None) -> DriftConfig:
+    """Return the configuration with groups and segments of at least `least` rows."""
+    if least is None:
+        return config
+    fairness = tuple(
+        check.model_copy(update={"min_group_rows": max(check.min_group_rows, least)})
+        for check in config.checks.fairness
+    )
+    segments = config.segments and tuple(
+        segment.model_copy(update={"min_rows": max(segment.min_rows, least)}) for segment in config.segments
+    )
+    checks = config.checks.model_copy(update={"fairness": fairness})
+    return config.model_copy(update={"checks": checks, "segments": segments})
