@@ -66,7 +66,7 @@ FAST = (
     Suite(
         "contract",
         ("tests/contract",),
-        (*API_SERVER, "helm", "kubeconform", "prometheus"),
+        (*API_SERVER, "helm", "kubeconform", "gopher-lua", "prometheus"),
         needs_root=True,
         timeout=120,
     ),

@@ -109,6 +109,13 @@ COMPONENTS: tuple[Component, ...] = (
             Binary("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 60, tags="remove_all_sd"),
         ),
     ),
+    # The Lua that Argo CD runs health checks and actions in, for their tests alone.
+    Component(
+        "gopher-lua",
+        "1.1.2",
+        "github.com/yuin/gopher-lua",
+        (Binary("glua", "github.com/yuin/gopher-lua/cmd/glua", 10),),
+    ),
     # Nothing is built of these: their CRDs lie in the modules.
     Component("gateway-api", "1.4.0", "sigs.k8s.io/gateway-api", ()),
     Component("keda", "2.21.0", "github.com/kedacore/keda/v2", ()),

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from lupa import lua51, luajit21
+from lupa import lua51
 
 from perennial.generate.gitops import ACTIONS, argocd_config_map, discovery, script
 from tests.support.kstatus import compute
+from tests.support.scripts import decided, resource_for, run
 
-GOLDEN = Path(__file__).parents[2] / "golden"
-CASES = sorted(path for folder in ("training", "serving", "drift") for path in (GOLDEN / folder).glob("*.yaml"))
 AGREES = {"Current": {"Healthy", "Suspended"}, "InProgress": {"Progressing", "Suspended"}, "Failed": {"Degraded"}}
 """What Argo CD may say for each verdict of kstatus. Only Argo CD knows suspension."""
-
-
-def python_of(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return {key: python_of(item) for key, item in value.items()}
-
-
-def run(text: str, resource: dict[str, Any], runtime: Any = luajit21) -> Any:
-    lua = runtime.LuaRuntime(unpack_returned_tuples=True, register_eval=False)
-    lua.globals().obj = lua.table_from(resource, recursive=True)
-    return python_of(lua.execute(text))
-
-
-def decided() -> list[Any]:
-    """Resource and decided status of each golden case."""
-    found = []
-    for path in CASES:
-        case = yaml.safe_load(path.read_text())
-        status = (case.get("expect") or {}).get("status")
-        if status:
-            resource = {**case["resource"], "status": status}
-            found.append(pytest.param(resource, id=f"{path.parent.name}-{path.stem}"))
-    return found
 
 
 @pytest.mark.parametrize("resource", decided())
@@ -73,15 +47,6 @@ def test_the_scripts_need_no_library_that_argo_cd_turns_off() -> None:
     lua.execute("string, io, debug, package, require, dofile, load, loadstring = nil")
     lua.globals().obj = lua.table_from(resource, recursive=True)
     assert lua.execute(script("health")).status == "Progressing"
-
-
-def resource_for(kind: str, **changes: Any) -> dict[str, Any]:
-    status = {
-        "candidate": {"name": "churn-b", "phase": changes.pop("phase", "Progressing")},
-        "stable": {"name": "churn-a"},
-        "previous": {"name": "churn-0"},
-    }
-    return {"kind": kind, "metadata": {"name": "churn"}, "spec": {}, "status": status, **changes}
 
 
 @pytest.mark.parametrize("kind", ACTIONS)
