@@ -55,8 +55,8 @@ _NOTHING_SELECTED = 5
 
 API_SERVER = ("kubernetes", "etcd")
 WHOLE = (
-    *(*API_SERVER, "containerd", "coredns", "metrics-server"),
-    *("versitygw", "helm", "kubeconform", "kwok", "prometheus"),
+    *(*API_SERVER, "containerd", "coredns", "metrics-server", "versitygw"),
+    *("helm", "kubeconform", "kwok", "promtool", "prometheus"),
 )
 
 FAST = (
@@ -66,7 +66,7 @@ FAST = (
     Suite(
         "contract",
         ("tests/contract",),
-        (*API_SERVER, "helm", "kubeconform", "gopher-lua", "prometheus"),
+        (*API_SERVER, "helm", "kubeconform", "gopher-lua", "promtool"),
         needs_root=True,
         timeout=120,
     ),

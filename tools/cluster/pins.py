@@ -99,15 +99,19 @@ COMPONENTS: tuple[Component, ...] = (
         "github.com/projectcontour/contour",
         (Binary("contour", "github.com/projectcontour/contour/cmd/contour", 150),),
     ),
-    # For the tests of alerts and dashboards; without the discovery of targets in clouds, and without a page of its own.
+    # For the tests of alerts; without the discovery of targets in clouds.
+    Component(
+        "promtool",
+        "0.316.0",
+        "github.com/prometheus/prometheus",
+        (Binary("promtool", "github.com/prometheus/prometheus/cmd/promtool", 270, tags="remove_all_sd"),),
+    ),
+    # For the tests of dashboards.
     Component(
         "prometheus",
         "0.316.0",
         "github.com/prometheus/prometheus",
-        (
-            Binary("promtool", "github.com/prometheus/prometheus/cmd/promtool", 200, tags="remove_all_sd"),
-            Binary("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 60, tags="remove_all_sd"),
-        ),
+        (Binary("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 240, tags="remove_all_sd"),),
     ),
     # The Lua that Argo CD runs health checks and actions in, for their tests alone.
     Component(

@@ -65,7 +65,8 @@ class Prometheus:
 
 @contextmanager
 def scraping(site: Site, folder: Path) -> Iterator[Prometheus]:
-    """Run Prometheus while the context is open; it scrapes every replica each second. `folder` takes its files."""
+    """Run Prometheus while the context is open; it scrapes every replica again and again. `folder` takes its files."""
+    binary = api.binary("prometheus")
     rendered = site.helm("template", RELEASE, str(CHART), "-n", SYSTEM, "--set", _VALUES)
     objects = {item["kind"]: item for item in yaml.safe_load_all(rendered) if item}
     (folder / "rules.yaml").write_text(json.dumps(objects["PrometheusRule"]["spec"]))
@@ -74,7 +75,7 @@ def scraping(site: Site, folder: Path) -> Iterator[Prometheus]:
     with reserved() as port, (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [
-                str(api.binary("prometheus")),
+                str(binary),
                 f"--config.file={folder / 'prometheus.yaml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
@@ -95,7 +96,7 @@ def scraping(site: Site, folder: Path) -> Iterator[Prometheus]:
 def _is_ready(server: Prometheus, process: "subprocess.Popen[bytes]", log: Path) -> bool | None:
     assert process.poll() is None, f"Prometheus has ended:\n{log.read_text()[-4000:]}"
     try:
-        return True if server.query("up == 1") else None
+        return True if server.query("perennial_leader == 1") and not server.query("up == 0") else None
     except (URLError, ConnectionError):
         return None
 
@@ -122,7 +123,7 @@ def _targets(site: Site) -> list[Mapping[str, Any]]:
 
 def _configuration(endpoint: Mapping[str, Any], targets: list[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
         "scrape_configs": [
             {
