@@ -71,6 +71,7 @@ EVERYTHING: dict[str, Any] = {
     "metrics": {
         "service": {"port": 80, "annotations": {"prometheus.io/scrape": "true"}},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "prometheusRule": {
             "enabled": True,
             "labels": {"release": "prometheus"},
@@ -90,7 +91,7 @@ NOTHING: dict[str, Any] = {
     "metrics": {"service": {"enabled": False}},
     "approvals": {"holdToUser": False},
 }
-PROMETHEUS_OPERATOR = ("ServiceMonitor", "PrometheusRule")
+PROMETHEUS_OPERATOR = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 """Kinds that the API server of the tests does not have."""
 MODES = {"default": {}, "namespaced": NAMESPACED, "everything": EVERYTHING, "nothing": NOTHING}
 by_mode = pytest.mark.parametrize("values", MODES.values(), ids=MODES)
@@ -162,6 +163,7 @@ def test_the_kinds_of_each_mode(chart: Chart) -> None:
         "NetworkPolicy": 1,
         "Pod": 1,
         "PodDisruptionBudget": 1,
+        "PodMonitor": 1,
         "PrometheusRule": 1,
         "Role": 2,
         "RoleBinding": 2,

@@ -5,50 +5,16 @@ They are code, so that a test can hold each query to the metrics that exist.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from perennial.generate.panels import Dashboard, Panel, Query
+from perennial.generate.presets import PRESETS
+from perennial.generate.traffic_panels import traffic_panels
 
 FOLDER = "charts/perennial/files/dashboards"
 _SCHEMA_VERSION = 39
 _WIDTH = 24
 """Columns of Grafana's grid."""
-
-Kind = Literal["stat", "timeseries", "table"]
-
-
-@dataclass(frozen=True)
-class Query:
-    """A PromQL expression and the name of its series."""
-
-    expression: str
-    legend: str = ""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One panel; rows are filled from left to right."""
-
-    title: str
-    kind: Kind
-    queries: tuple[Query, ...]
-    description: str
-    width: int = 8
-    height: int = 7
-    unit: str = "short"
-    alarm: float | None = None
-    """Value from which it is shown in red."""
-    floor: float | None = 0
-    """Lowest value of the axis; None where values may be negative, which Grafana would cut off."""
-
-
-@dataclass(frozen=True)
-class Dashboard:
-    """A dashboard; `variables` are names of templating variables with the query of their values."""
-
-    uid: str
-    title: str
-    panels: tuple[Panel, ...]
-    variables: tuple[tuple[str, str], ...] = ()
 
 
 _ONE = 'namespace="$namespace", name="$name"'
@@ -209,6 +175,7 @@ MODEL = Dashboard(
             "Percentage of the requests during a canary.",
             unit="percent",
         ),
+        *traffic_panels(PRESETS),
         Panel(
             "Runs",
             "timeseries",

@@ -91,6 +91,18 @@ class ServiceMonitor(Model):
     labels: Labels = Field({}, description="Labels by which Prometheus selects it.")
 
 
+class PodMonitor(Model):
+    """PodMonitor of the Prometheus Operator, for the model servers."""
+
+    enabled: bool = Field(
+        False,
+        description="Create the PodMonitor; its CRD must be installed. The dashboards' panels of requests, errors and "
+        "latency need it. Servers whose metrics have no port of their own, such as vLLM, need one of yours.",
+    )
+    interval: str = Field("30s", description="Scrape interval.")
+    labels: Labels = Field({}, description="Labels by which Prometheus selects it.")
+
+
 class PrometheusRule(Model):
     """Alerts, as a PrometheusRule of the Prometheus Operator."""
 
@@ -117,6 +129,7 @@ class Metrics(Model):
 
     service: MetricsService = Field(MetricsService(), description="Service for /metrics.")
     service_monitor: ServiceMonitor = Field(ServiceMonitor(), description="ServiceMonitor of the Prometheus Operator.")
+    pod_monitor: PodMonitor = Field(PodMonitor(), description="PodMonitor of the model servers.")
     prometheus_rule: PrometheusRule = Field(PrometheusRule(), description="Alerts for the Prometheus Operator.")
     dashboards: Dashboards = Field(Dashboards(), description="Dashboards for Grafana.")
 

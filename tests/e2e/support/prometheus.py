@@ -25,7 +25,7 @@ from tests.support.waiting import until
 from tools.cluster import api
 
 _PORT = 8080
-_VALUES = "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true"
+_VALUES = ",".join(f"metrics.{name}.enabled=true" for name in ("serviceMonitor", "podMonitor", "prometheusRule"))
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,18 @@ class Prometheus:
 
 
 @contextmanager
-def scraping(site: Site, folder: Path) -> Iterator[Prometheus]:
-    """Run Prometheus while the context is open; it scrapes every replica again and again. `folder` takes its files."""
+def scraping(site: Site, folder: Path, namespace: str) -> Iterator[Prometheus]:
+    """Run Prometheus while the context is open; `folder` takes its files.
+
+    It scrapes every replica of the operator and the model servers of a namespace again and again.
+    """
     binary = api.binary("prometheus")
     rendered = site.helm("template", RELEASE, str(CHART), "-n", SYSTEM, "--set", _VALUES)
     objects = {item["kind"]: item for item in yaml.safe_load_all(rendered) if item}
     (folder / "rules.yaml").write_text(json.dumps(objects["PrometheusRule"]["spec"]))
     (endpoint,) = objects["ServiceMonitor"]["spec"]["endpoints"]
-    (folder / "prometheus.yaml").write_text(json.dumps(_configuration(endpoint, _targets(site))))
+    jobs = [_job(endpoint, _targets(site)), _job(*_servers(site, objects["PodMonitor"]["spec"], namespace))]
+    (folder / "prometheus.yaml").write_text(json.dumps(_configuration(jobs)))
     with reserved() as port, (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [
@@ -121,16 +125,37 @@ def _targets(site: Site) -> list[Mapping[str, Any]]:
     ]
 
 
-def _configuration(endpoint: Mapping[str, Any], targets: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _servers(
+    site: Site, monitor: Mapping[str, Any], namespace: str
+) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    """Return the endpoint of a PodMonitor, and the pods that it selects with the labels of their targets."""
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    selector = ",".join(f"{name}={value}" for name, value in monitor["selector"]["matchLabels"].items())
+    pods = json.loads(site.kubectl("get", "pods", "-l", selector, "-o", "json", namespace=namespace))["items"]
+    return endpoint, [
+        {
+            "targets": [f"{pod['status']['podIP']}:{port['containerPort']}"],
+            "labels": {"namespace": namespace, "pod": pod["metadata"]["name"], "container": container["name"]},
+        }
+        for pod in pods
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", ())
+        if port.get("name") == endpoint["port"] and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def _job(endpoint: Mapping[str, Any], targets: list[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "job_name": f"{RELEASE}-{endpoint['port']}",
+        "metrics_path": endpoint["path"],
+        "honor_labels": endpoint.get("honorLabels", False),
+        "static_configs": targets,
+    }
+
+
+def _configuration(jobs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
-        "scrape_configs": [
-            {
-                "job_name": f"{RELEASE}-metrics",
-                "metrics_path": endpoint["path"],
-                "honor_labels": endpoint.get("honorLabels", False),
-                "static_configs": targets,
-            }
-        ],
+        "scrape_configs": jobs,
     }

@@ -14,6 +14,7 @@ import yaml
 from perennial.generate.alerts import ALERTS, Alert, rules
 from perennial.generate.dashboards import DASHBOARDS, Dashboard, dashboard_files, render
 from perennial.generate.metrics import operator_metrics, resource_metrics
+from perennial.generate.presets import PRESETS
 from perennial.generate.reference import reference_files
 
 KNOWN = {metric.name: {*metric.labels} for metric in (*operator_metrics(), *resource_metrics())}
@@ -22,9 +23,14 @@ _SELECTOR = re.compile(r"(perennial_\w+)(?:\{([^}]*)\})?")
 _BY = re.compile(r"by \(([^)]*)\)")
 
 
+TRAFFIC = ("Requests", "Errors", "Latency")
+"""Panels of series that model servers have, not the operator."""
+
+
 def queries() -> Iterator[str]:
     for dashboard in DASHBOARDS:
-        yield from (query.expression for panel in dashboard.panels for query in panel.queries)
+        panels = (panel for panel in dashboard.panels if panel.title not in TRAFFIC)
+        yield from (query.expression for panel in panels for query in panel.queries)
     yield from (alert.expression for alert in ALERTS)
 
 
@@ -42,6 +48,24 @@ def test_a_query_parses_and_its_metrics_and_labels_exist(expression: str) -> Non
     }
     grouped = {label.strip() for group in _BY.findall(expression) for label in group.split(",")} - {"le"}
     assert matched | grouped <= labels
+
+
+def test_traffic_is_asked_by_the_series_of_the_presets() -> None:
+    panels = [panel for dashboard in DASHBOARDS for panel in dashboard.panels if panel.title in TRAFFIC]
+    assert [panel.title for panel in panels] == list(TRAFFIC)
+    known = {
+        series.metric
+        for preset in PRESETS.values()
+        if preset.traffic is not None
+        for group in (preset.traffic.requests, preset.traffic.errors, preset.traffic.latency)
+        for series in group or ()
+    }
+    seen = set()
+    for query in (query.expression for panel in panels for query in panel.queries):
+        promql_parser.parse(query.replace("$namespace", "team").replace("$name", "churn"))
+        seen |= set(re.findall(r"rate\(([\w:]+?)(?:_bucket)?\{", query))
+        assert 'namespace="$namespace", pod=~"$name-' in query
+    assert seen == known
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
