@@ -242,6 +242,8 @@ def verdict_findings(verdict: Verdict) -> tuple[str, ...]:
         ("likely degraded", verdict.likely_degraded),
         ("unfair", verdict.unfair),
         ("a segment deviates", verdict.segments is not None and verdict.segments.deviate),
+        ("predictions drift", verdict.prediction_drift),
+        ("multivariate drift", verdict.multivariate_drift),
         ("data quality", bool(verdict.quality_findings)),
     )
     return tuple(name for name, holds in named if holds)

@@ -1,9 +1,8 @@
-"""The conditions Degraded, LikelyDegraded and Unfair, each present only if the spec has checks of its kind."""
+"""The conditions of checks beside drift of single columns, each present only if there are checks of its kind."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from perennial.api.driftmonitor.checks import CheckScore
+from perennial.api.driftmonitor.checks import CheckKind, CheckScore
 from perennial.api.driftmonitor.resource import DriftMonitorSpec
 from perennial.api.driftmonitor.status import Verdict
 from perennial.core.conditions import Truth, Wanted, shorten
@@ -12,6 +11,8 @@ from perennial.drift import reasons
 DEGRADED = "Degraded"
 LIKELY_DEGRADED = "LikelyDegraded"
 UNFAIR = "Unfair"
+PREDICTION_DRIFT = "PredictionDrift"
+MULTIVARIATE_DRIFT = "MultivariateDrift"
 _SHOWN = 3
 
 
@@ -19,7 +20,7 @@ _SHOWN = 3
 class _Kind:
     """One kind of check, with the type and reasons of its condition."""
 
-    check: Literal["performance", "estimated", "fairness"]
+    check: CheckKind
     condition: str
     failed_reason: str
     passed_reason: str
@@ -28,10 +29,14 @@ class _Kind:
 _PERFORMANCE = _Kind("performance", DEGRADED, reasons.PERFORMANCE_BEYOND_LIMIT, reasons.PERFORMANCE_HOLDS)
 _ESTIMATED = _Kind("estimated", LIKELY_DEGRADED, reasons.ESTIMATE_BEYOND_LIMIT, reasons.ESTIMATE_HOLDS)
 _FAIRNESS = _Kind("fairness", UNFAIR, reasons.GROUPS_TREATED_DIFFERENTLY, reasons.FAIRNESS_HOLDS)
+_PREDICTIONS = _Kind("predictions", PREDICTION_DRIFT, reasons.PREDICTIONS_DRIFTED, reasons.PREDICTIONS_HOLD)
+_MULTIVARIATE = _Kind(
+    "multivariate", MULTIVARIATE_DRIFT, reasons.COLUMNS_DRIFTED_TOGETHER, reasons.COLUMNS_HOLD_TOGETHER
+)
 
 
 def checks_of(verdict: Verdict | None, spec: DriftMonitorSpec) -> tuple[Wanted, ...]:
-    """Build Degraded, LikelyDegraded and Unfair for the kinds of checks in the spec.
+    """Build a condition for each kind of checks in the spec, and for predictions if the verdict has judged them.
 
     Args:
         verdict: the newest verdict about the model that is served, if there is one.
@@ -41,8 +46,17 @@ def checks_of(verdict: Verdict | None, spec: DriftMonitorSpec) -> tuple[Wanted, 
         (_PERFORMANCE, spec.checks.performance),
         (_ESTIMATED, spec.checks.estimated),
         (_FAIRNESS, spec.checks.fairness),
+        (_PREDICTIONS, spec.checks.prediction_drift is not None or _judged_predictions(verdict)),
+        (_MULTIVARIATE, spec.checks.multivariate is not None),
     )
     return tuple(_condition(kind, verdict) for kind, checks in configured if checks)
+
+
+def _judged_predictions(verdict: Verdict | None) -> bool:
+    """Whether predictions were to be compared though spec.checks.predictionDrift is unset: the reference has some."""
+    if verdict is None:
+        return False
+    return verdict.prediction_drift is not None or any(score.check == "predictions" for score in verdict.scores)
 
 
 def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
@@ -52,6 +66,8 @@ def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
         "performance": verdict.degraded,
         "estimated": verdict.likely_degraded,
         "fairness": verdict.unfair,
+        "predictions": verdict.prediction_drift,
+        "multivariate": verdict.multivariate_drift,
     }
     state = states[kind.check]
     # What could not be evaluated comes first where it decides.
@@ -60,7 +76,7 @@ def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
         key=lambda score: state is None and score.value is not None,
     )
     text = "; ".join(_score_text(score) for score in scores[:_SHOWN]) or "see the report"
-    coverage = "" if kind.check == "estimated" else _coverage_text(verdict)
+    coverage = _coverage_text(verdict) if kind.check in ("performance", "fairness") else ""
     if state is None:
         return Wanted(
             kind.condition,
@@ -78,7 +94,7 @@ def _score_text(score: CheckScore) -> str:
     subject = f" ({score.subject})" if score.subject else ""
     if score.value is None:
         return f"{score.metric}{subject}: {score.why or 'no value'}"
-    interval = f" (95 % interval {score.low or '-'} to {score.high or 'any'})"
+    interval = f" (95 % interval {score.low} to {score.high or 'any'})" if score.low is not None else ""
     limit = f", required {score.limit}" if score.limit else ""
     return f"{score.metric}{subject} {score.value}{interval}{limit}"
 

@@ -162,6 +162,8 @@ def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verd
         degraded=message.degraded,
         likely_degraded=message.likely_degraded,
         unfair=message.unfair,
+        prediction_drift=message.prediction_drift,
+        multivariate_drift=message.multivariate_drift,
         labelled_rows=message.labelled_rows,
         predicted_rows=message.predicted_rows,
         scores=tuple(_printable(item) for item in message.scores),

@@ -68,6 +68,16 @@ def _check_states(verdict: Verdict) -> tuple[Gauge, ...]:
             "1 while a segment deviates in the newest verdict, else 0.",
             None if verdict.segments is None else verdict.segments.deviate,
         ),
+        (
+            "perennial_prediction_drift_detected",
+            "1 while the newest verdict finds drift of the predictions, else 0.",
+            verdict.prediction_drift,
+        ),
+        (
+            "perennial_multivariate_drift_detected",
+            "1 while the newest verdict finds drift of all columns together, else 0.",
+            verdict.multivariate_drift,
+        ),
     )
     found = tuple(Gauge(name, text, float(state)) for name, text, state in states if state is not None)
     if not verdict.predicted_rows or verdict.labelled_rows is None:
@@ -79,7 +89,7 @@ def _check_states(verdict: Verdict) -> tuple[Gauge, ...]:
 def _check_score(item: CheckScore) -> Gauge:
     return Gauge(
         "perennial_model_score",
-        "Value of a performance or fairness metric.",
+        "Value of a check beside drift of single columns, such as a metric of performance or fairness.",
         float(item.value or 0),
         (("check", item.check), ("metric", item.metric), ("subject", item.subject or "")),
     )

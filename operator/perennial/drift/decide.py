@@ -14,7 +14,7 @@ from perennial.core.repeats import is_repeated
 from perennial.core.times import format_time
 from perennial.drift import reasons
 from perennial.drift.build import SUSPEND_MANAGER, cron_job, repeated_job, suspension
-from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, UNFAIR
+from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, MULTIVARIATE_DRIFT, PREDICTION_DRIFT, UNFAIR
 from perennial.drift.comparisons import ComparisonResult, comparison_results
 from perennial.drift.conditions import DRIFTED, Context, conditions_of, find_problem, findings_text
 from perennial.drift.observe import Observed
@@ -27,6 +27,8 @@ _ENDED = {
     LIKELY_DEGRADED: "LikelyDegradationEnded",
     UNFAIR: "UnfairnessEnded",
     SEGMENT_DEVIATES: "SegmentDeviationEnded",
+    PREDICTION_DRIFT: "PredictionDriftEnded",
+    MULTIVARIATE_DRIFT: "MultivariateDriftEnded",
 }
 """Conditions of findings, and the reason of the Event emitted when each ends."""
 

@@ -42,6 +42,12 @@ NOT_JUDGED = "NotJudged"
 SEGMENT_BEYOND_LIMIT = "SegmentBeyondLimit"
 SEGMENTS_HOLD = "SegmentsHold"
 SEGMENT_DEVIATION_PERSISTS = "SegmentDeviationPersists"
+PREDICTIONS_DRIFTED = "PredictionsDrifted"
+PREDICTIONS_HOLD = "PredictionsHold"
+PREDICTION_DRIFT_PERSISTS = "PredictionDriftPersists"
+COLUMNS_DRIFTED_TOGETHER = "ColumnsDriftedTogether"
+COLUMNS_HOLD_TOGETHER = "ColumnsHoldTogether"
+MULTIVARIATE_DRIFT_PERSISTS = "MultivariateDriftPersists"
 
 NOT_OURS = "see kubectl logs; agent and operator must be of one release"
 
@@ -54,6 +60,8 @@ PERSISTING: Mapping[Finding, str] = {
     "LikelyDegradation": LIKELY_DEGRADATION_PERSISTS,
     "Unfairness": UNFAIRNESS_PERSISTS,
     "SegmentDeviation": SEGMENT_DEVIATION_PERSISTS,
+    "PredictionDrift": PREDICTION_DRIFT_PERSISTS,
+    "MultivariateDrift": MULTIVARIATE_DRIFT_PERSISTS,
 }
 """Reason of RetrainRequested, by the verdict's first finding."""
 
@@ -219,8 +227,37 @@ REASONS: tuple[ReasonDoc, ...] = (
     ),
     ReasonDoc("SegmentDeviationEnded", "Event", "No segment deviates any longer.", "Nothing."),
     ReasonDoc(
+        PREDICTIONS_DRIFTED,
+        "PredictionDrift, Event",
+        "The model's answers are distributed differently from those in the reference.",
+        "Inspect the predictions in the report. With drifted inputs this is expected; without, look at the columns "
+        "together (checks.multivariate), and at how the model is called.",
+    ),
+    ReasonDoc(
+        PREDICTIONS_HOLD, "PredictionDrift", "The model's answers are distributed as in the reference.", "Nothing."
+    ),
+    ReasonDoc(
+        "PredictionDriftEnded", "Event", "The newest verdict finds no drift of predictions any more.", "Nothing."
+    ),
+    ReasonDoc(
+        COLUMNS_DRIFTED_TOGETHER,
+        "MultivariateDrift, Event",
+        "Rows of the reference and current rows can be told apart by all columns together.",
+        "If single columns have drifted too, begin with them. If not, look at what the columns have in common, such as "
+        "two that used to rise together.",
+    ),
+    ReasonDoc(
+        COLUMNS_HOLD_TOGETHER,
+        "MultivariateDrift",
+        "All columns together are distributed as in the reference, as far as these tests see.",
+        "Nothing.",
+    ),
+    ReasonDoc(
+        "MultivariateDriftEnded", "Event", "The newest verdict finds no drift of all columns together.", "Nothing."
+    ),
+    ReasonDoc(
         NOT_JUDGED,
-        "Degraded, LikelyDegraded, Unfair, SegmentDeviates",
+        "Degraded, LikelyDegraded, Unfair, SegmentDeviates, PredictionDrift, MultivariateDrift",
         "No check of this kind could be evaluated, usually because labels are missing; or no segment could be judged.",
         "Follow the message; wait for labels or more rows, or correct groundTruth, predictions or segments.",
     ),
@@ -254,6 +291,18 @@ REASONS: tuple[ReasonDoc, ...] = (
         "RetrainRequested",
         "As DriftPersists, but the newest verdict has only a segment that deviates.",
         "Watch the TrainingJob; make sure that its data have enough rows of the segment.",
+    ),
+    ReasonDoc(
+        PREDICTION_DRIFT_PERSISTS,
+        "RetrainRequested",
+        "As DriftPersists, but the newest verdict has only drift of the predictions.",
+        "Watch the TrainingJob.",
+    ),
+    ReasonDoc(
+        MULTIVARIATE_DRIFT_PERSISTS,
+        "RetrainRequested",
+        "As DriftPersists, but the newest verdict has only drift of all columns together.",
+        "Watch the TrainingJob.",
     ),
     ReasonDoc(
         RETRAIN_BUDGET_SPENT,

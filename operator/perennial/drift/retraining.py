@@ -107,6 +107,8 @@ def findings_of(verdict: Verdict) -> tuple[Finding, ...]:
         ("LikelyDegradation", verdict.likely_degraded),
         ("Unfairness", verdict.unfair),
         ("SegmentDeviation", verdict.segments.deviate if verdict.segments else None),
+        ("PredictionDrift", verdict.prediction_drift),
+        ("MultivariateDrift", verdict.multivariate_drift),
     )
     return tuple(name for name, holds in found if holds)
 

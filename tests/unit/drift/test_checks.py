@@ -160,3 +160,51 @@ def test_gauges_show_what_was_judged_and_nothing_else() -> None:
         "perennial_drift_share",
         "perennial_drift_score",
     }
+
+
+BEYOND: dict[str, Any] = {
+    "predictionDrift": True,
+    "multivariateDrift": False,
+    "scores": [
+        {"check": "predictions", "metric": "linf", "subject": "predict", "value": "0.31", "limit": "below 0.05",
+         "failed": True, "rows": 500},
+        {"check": "multivariate", "metric": "classifierAuc", "value": "0.51", "limit": "below 0.55", "failed": False},
+    ],
+}  # fmt: skip
+
+
+def beyond(checks: dict[str, Any], **changes: Any) -> Decision:
+    message = verdict(drifted=False, **{**BEYOND, **changes})
+    return decide(drift_monitor(checks=checks), target(), job("churn-1"), pod("churn-1", message))
+
+
+def test_predictions_and_all_columns_together_have_conditions_of_their_own() -> None:
+    decision = beyond({"predictionDrift": {}, "multivariate": {}})
+    found = conditions(decision)
+    assert found["Drifted"][0] == "False"
+    assert found["PredictionDrift"] == ("True", "PredictionsDrifted")
+    assert found["MultivariateDrift"] == ("False", "ColumnsHoldTogether")
+    assert text_of(decision, "PredictionDrift") == "linf (predict) 0.31, required below 0.05"
+    assert status_of(decision)["phase"] == "PredictionDrift"
+    gauges = {
+        gauge.name: gauge.value for gauge in metrics(DriftMonitor.model_validate(after(decision, drift_monitor())))
+    }
+    assert gauges["perennial_prediction_drift_detected"] == 1
+    assert gauges["perennial_multivariate_drift_detected"] == 0
+
+
+def test_predictions_that_were_compared_unasked_have_a_condition_too() -> None:
+    assert conditions(beyond({}))["PredictionDrift"] == ("True", "PredictionsDrifted")
+    why = [{"check": "predictions", "metric": "drift", "why": "20 predictions", "failed": False}]
+    unknown = beyond({}, predictionDrift=None, scores=why)
+    assert conditions(unknown)["PredictionDrift"] == ("Unknown", "NotJudged")
+    assert "PredictionDrift" not in conditions(beyond({}, predictionDrift=None, scores=[]))
+    assert "MultivariateDrift" not in conditions(beyond({}))
+
+
+def test_predictions_ask_for_training_only_if_the_findings_name_them() -> None:
+    message = verdict(drifted=False, **BEYOND)
+    for findings, reason in ((["PredictionDrift"], "PredictionDriftPersists"), (["Drift"], None)):
+        monitor = drift_monitor(onDrift={"retrain": {"trainingJob": "churn", "findings": findings}})
+        decision = decide(monitor, target(), job("churn-1"), pod("churn-1", message))
+        assert conditions(decision).get("RetrainRequested", ("", None))[1] == reason

@@ -99,8 +99,13 @@ def read_pair(name: str, reference: Table, current: Table, declared: Kind | None
     """
     if reference.nested(name) or current.nested(name):
         return "it contains lists or records"
+    return pair_of(reference.column(name), current.column(name), declared)
+
+
+def pair_of(reference: pl.Series, current: pl.Series, declared: Kind | None) -> ColumnPair | str:
+    """Return values of both sides as samples of one kind, or the reason why they cannot be compared."""
     # Without their name, since polars reads some names, such as *, as patterns.
-    first, second = (table.column(name).alias("") for table in (reference, current))
+    first, second = (series.alias("") for series in (reference, current))
     kind = _kind_or_reason(first, second, declared)
     if kind == "numeric":
         return _numeric_pair(first, second)

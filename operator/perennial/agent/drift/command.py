@@ -1,8 +1,9 @@
 """`perennial agent drift`: reads reference and current data, compares them, writes report and verdict.
 
 `data.reference` and `data.current` store rows on disk, `columns` pairs the columns, `features` compares them with
-`stats`, `performance` runs the other checks, `segments` repeats both by segment, `history` keeps the scores, `report`
-renders the result, `verdict` fits it in the termination message.
+`stats`, `performance` runs the checks with labels, `whole` compares predictions and all columns together, `segments`
+repeats columns and checks by segment, `history` keeps the scores, `report` renders the result, `verdict` fits it in the
+termination message.
 """
 
 import logging
@@ -28,6 +29,9 @@ from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.index import render_index
 from perennial.agent.drift.segments.run import Sides, run_segments
 from perennial.agent.drift.verdict import no_verdict, verdict_of
+from perennial.agent.drift.whole.duplicates import duplicate_findings
+from perennial.agent.drift.whole.predictions import compare_predictions
+from perennial.agent.drift.whole.together import compare_together
 from perennial.agent.storage.client import join_uri
 from perennial.agent.storage.errors import AgentError, classify
 from perennial.agent.tables.files import Store, passed_over, some
@@ -139,9 +143,24 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
     results = run_checks(config, store, reference, _subfolder(folder, "checks"), now, guard=guard)
     kinds = {feature.name: feature.kind for feature in comparison.features}
+    answers = compare_predictions(config, store, reference, _subfolder(folder, "predictions"), now, least=guard.least)
+    together, notes = compare_together(config.checks.multivariate, reference, current.table, kinds)
+    results = results.joined((*answers.reports, *together), notes)
+    repeated = duplicate_findings(config.checks.quality, reference, current.table, tuple(kinds))
     sides = Sides(reference, current.table, kinds, results, guard.least)
     segments = run_segments(config, sides, _subfolder(folder, "segments"))
-    return assemble(config, reference, current, comparison, results, segments=segments, now=now, job=job)
+    return assemble(
+        config,
+        reference,
+        current,
+        comparison,
+        results,
+        segments=segments,
+        predictions=answers.features,
+        repeated=repeated,
+        now=now,
+        job=job,
+    )
 
 
 def _roles(config: DriftConfig) -> dict[str, str]:

@@ -84,7 +84,7 @@ def compare_columns(
     limits = {name: limits_of(name, checks.quality) for name in names}
     for done, (name, pair) in enumerate(read_pairs(names, reference, current, types, limits), start=1):
         if isinstance(pair, ColumnPair):
-            features.append(_feature(name, pair, checks.drift, least=least))
+            features.append(feature_of(name, pair, checks.drift, least=least))
             quality.extend(quality_of(name, pair, checks.quality, least))
         else:
             left_out.append(NotCompared(name=name, reason=pair))
@@ -124,7 +124,7 @@ def compare_in_segment(
     """
     pairs = read_pairs(names, reference, current, types, dict.fromkeys(names, ()))
     features = [
-        _feature(name, pair, check, segments, least=least) for name, pair in pairs if isinstance(pair, ColumnPair)
+        feature_of(name, pair, check, segments, least=least) for name, pair in pairs if isinstance(pair, ColumnPair)
     ]
     return tuple(sorted(_corrected(features, check), key=_most_drift))
 
@@ -168,12 +168,21 @@ def _most_drift(feature: FeatureReport) -> tuple[bool, float, str]:
     return (not feature.drifted, -badness, feature.name)
 
 
-def _feature(
-    name: str, pair: ColumnPair, check: DriftCheck, segments: int = 1, *, least: int | None = None
+def feature_of(
+    name: str, pair: ColumnPair, check: DriftCheck, comparisons: int = 1, *, least: int | None = None
 ) -> FeatureReport:
+    """Compare and describe one column.
+
+    Args:
+        name: of the column.
+        pair: its values.
+        check: method and threshold.
+        comparisons: number of comparisons of which none should be false, as in `stats.compare`.
+        least: as in `compare_columns`.
+    """
     threshold = None if check.threshold is None else float(check.threshold)
-    result = compare(pair.reference, pair.current, method=check.method, threshold=threshold, comparisons=segments)
-    change = missing_change(pair.reference, pair.current, segments)
+    result = compare(pair.reference, pair.current, method=check.method, threshold=threshold, comparisons=comparisons)
+    change = missing_change(pair.reference, pair.current, comparisons)
     if change is not None and not (result.drifted and result.badness >= change.badness):
         result = change
     reference = _side(pair.reference, pair.unreadable_reference, least)

@@ -20,7 +20,7 @@ from perennial.api.driftmonitor.segments import SegmentsVerdict, WorstSegment
 from perennial.api.driftmonitor.status import FeatureScore, Trend
 
 _WORST = 10
-_CHECKS = 15
+_CHECKS = 18
 _FINDINGS = 5
 _LINE = 200
 _NAME = 256
@@ -45,6 +45,8 @@ def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYT
         degraded=state_of(report.checks, "performance"),
         likely_degraded=state_of(report.checks, "estimated"),
         unfair=state_of(report.checks, "fairness"),
+        prediction_drift=state_of(report.checks, "predictions"),
+        multivariate_drift=state_of(report.checks, "multivariate"),
         labelled_rows=report.labelled_rows,
         predicted_rows=report.predicted_rows,
         scores=tuple(_check(item) for item in report.checks[:_CHECKS]),

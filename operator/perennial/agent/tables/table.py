@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from polars.selectors import by_name
 
 from perennial.agent.storage.errors import AgentError
@@ -101,11 +103,17 @@ class Table:
             AgentError: DataInvalid, naming a file that cannot be read.
         """
         pieces = [self._shown(_piece(partition, name)) for partition in self.partitions]
-        known = {piece.dtype for piece in pieces if piece.dtype != pl.Null}
-        if len(known) > 1:
-            numbers = all(dtype.is_numeric() or dtype == pl.Boolean for dtype in known)
-            pieces = [piece.cast(pl.Float64) if numbers else as_text(piece) for piece in pieces]
-        return _joined(name, pieces)
+        return _joined(name, _alike(pieces))
+
+    def at(self, name: str, rows: NDArray[np.int64]) -> pl.Series:
+        """Return the values of a column in some rows, whose numbers are in ascending order; as `column` otherwise."""
+        pieces, first = [], 0
+        for partition in self.partitions:
+            inside = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + partition.rows)] - first
+            first += partition.rows
+            if inside.size:
+                pieces.append(self._shown(_piece(partition, name).gather(inside)))
+        return _joined(name, _alike(pieces))
 
     def _shown(self, series: pl.Series) -> pl.Series:
         return series if self.hidden is None else self.hidden(series.name, series)
@@ -262,6 +270,15 @@ def _bytes_as_text(series: pl.Series) -> pl.Series:
         return series.cast(pl.String)
     except pl.exceptions.PolarsError:
         return series.bin.encode("hex")
+
+
+def _alike(pieces: list[pl.Series]) -> list[pl.Series]:
+    """Cast pieces of different types to a common one: numbers become text if any piece has text."""
+    known = {piece.dtype for piece in pieces if piece.dtype != pl.Null}
+    if len(known) <= 1:
+        return pieces
+    numbers = all(dtype.is_numeric() or dtype == pl.Boolean for dtype in known)
+    return [piece.cast(pl.Float64) if numbers else as_text(piece) for piece in pieces]
 
 
 def _joined(name: str, pieces: Sequence[pl.Series]) -> pl.Series:

@@ -134,6 +134,8 @@ class DriftVerdict(AgentMessage):
     degraded: bool | None = None
     likely_degraded: bool | None = None
     unfair: bool | None = None
+    prediction_drift: bool | None = None
+    multivariate_drift: bool | None = None
     labelled_rows: Count | None = None
     predicted_rows: Count | None = None
     passed_over: Count | None = None
@@ -143,7 +145,7 @@ class DriftVerdict(AgentMessage):
     report_uri: Annotated[str, Field(max_length=1024)] | None = None
     segments: SegmentsVerdict | None = None
     """None: no segments are configured."""
-    scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = ()
+    scores: Annotated[tuple[CheckScore, ...], Field(max_length=18)] = ()
     features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = ()
     quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()
 

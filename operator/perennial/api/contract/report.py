@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from perennial.api.common.base import Model, Timestamp
+from perennial.api.driftmonitor.checks import CheckKind
 from perennial.api.driftmonitor.status import Trend
 
 
@@ -82,17 +83,26 @@ class GroupReport(Model):
 
 
 class CheckReport(Model):
-    """Result of one performance or fairness check."""
+    """Result of one check beside drift of single columns."""
 
-    check: Literal["performance", "estimated", "fairness"] = Field(description="Kind of the check.")
-    metric: str = Field(description="Metric.")
-    subject: str | None = Field(None, description="For fairness: attributes and the groups compared.")
+    check: CheckKind = Field(description="Kind of the check.")
+    metric: str = Field(description="Metric or method.")
+    subject: str | None = Field(
+        None, description="For fairness: attributes and the groups compared. For predictions: the output."
+    )
     value: float | None = Field(None, description="Value of the metric. Unset: see why.")
-    low: float | None = Field(None, description="Lower bound of its 95 % confidence interval.")
+    low: float | None = Field(
+        None, description="Lower bound of its 95 % confidence interval. Unset: it has no interval."
+    )
     high: float | None = Field(None, description="Upper bound of its 95 % confidence interval. Unset: infinite.")
-    reference: float | None = Field(None, description="Value on the reference, for checks with maxDrop.")
+    p_value: float | None = Field(
+        None, description="Probability of such a value by chance, for multivariate checks and tests of predictions."
+    )
+    reference: float | None = Field(
+        None, description="Value on the reference, for checks with maxDrop and for the reconstruction error."
+    )
     limit: str = Field("", description="Limit, as text.")
-    failed: bool = Field(False, description="Whether the whole interval is beyond the limit.")
+    failed: bool = Field(False, description="Whether the value is beyond the limit: the whole interval if any.")
     rows: int = Field(0, description="Number of rows it was computed from.")
     left_out: int = Field(0, description="Number of rows left out because prediction or label is unusable.")
     why: str | None = Field(None, description="Why there is no value.")
@@ -251,10 +261,15 @@ class DriftReport(Model):
     reference: Side = Field(description="Reference data.")
     current: Side = Field(description="Current data.")
     features: tuple[FeatureReport, ...] = Field(description="Compared columns, most drift first.")
+    predictions: tuple[FeatureReport, ...] = Field(
+        (),
+        description="Predictions of the window against those of the reference, most drift first: one, or one for each "
+        "class, at most 20. They do not count as columns.",
+    )
     not_compared: tuple[NotCompared, ...] = Field((), description="Other columns.")
     quality_findings: tuple[str, ...] = Field((), description="Problems with data quality.")
     checks: tuple[CheckReport, ...] = Field(
-        (), description="Results of performance, estimated performance and fairness checks."
+        (), description="Results of the checks beside drift of single columns, failed ones first."
     )
     segments: tuple[SegmentsReport, ...] = Field((), description="Results by segment, for each column of segments.")
     labelled_rows: int | None = Field(None, description="Number of predictions with a label.")

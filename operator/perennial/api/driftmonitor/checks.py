@@ -47,12 +47,22 @@ class QualityCheck(Model):
             Rule(
                 rule="!has(self.maxMissing) || double(self.maxMissing) >= 0.0 && double(self.maxMissing) <= 1.0",
                 message="maxMissing must lie between 0 and 1",
-            )
+            ),
+            Rule(
+                rule="!has(self.maxDuplicates) || double(self.maxDuplicates) >= 0.0 && "
+                "double(self.maxDuplicates) <= 1.0",
+                message="maxDuplicates must lie between 0 and 1",
+            ),
         )
     }
 
     max_missing: Decimal | None = Field(
         None, description="Maximum increase in a column's share of missing values over the reference, from 0 to 1."
+    )
+    max_duplicates: Decimal | None = Field(
+        None,
+        description="Maximum increase in the share of rows that repeat another one in all compared columns over as "
+        "many rows of the reference, from 0 to 1. Unset: not checked.",
     )
     suggested: bool = Field(
         False,
@@ -232,18 +242,29 @@ PerformanceChecks = Annotated[tuple[PerformanceCheck, ...], Field(max_length=_MO
 FairnessChecks = Annotated[tuple[FairnessCheck, ...], Field(max_length=_MOST)]
 
 
-class CheckScore(Model):
-    """Result of one check of performance or fairness."""
+CheckKind = Literal["performance", "estimated", "fairness", "predictions", "multivariate"]
 
-    check: Literal["performance", "estimated", "fairness"] = Field(description="Kind of the check.")
-    metric: Annotated[str, Field(max_length=64)] = Field(description="Metric that was checked.")
+
+class CheckScore(Model):
+    """Result of one check beside drift of single columns."""
+
+    check: CheckKind = Field(description="Kind of the check.")
+    metric: Annotated[str, Field(max_length=64)] = Field(description="Metric or method that was checked.")
     subject: ShortText | None = Field(
-        None, description="For fairness: attributes and the groups compared, such as 'sex: F vs M'."
+        None,
+        description="For fairness: attributes and the groups compared, such as 'sex: F vs M'. For predictions: the "
+        "output, with its class if there are several.",
     )
     value: Decimal | None = Field(None, description="Value of the metric. Unset: it could not be computed, see why.")
-    low: Decimal | None = Field(None, description="Lower bound of its 95 % confidence interval.")
+    low: Decimal | None = Field(
+        None,
+        description="Lower bound of its 95 % confidence interval. Unset: it has no interval (predictions, "
+        "multivariate).",
+    )
     high: Decimal | None = Field(None, description="Upper bound of its 95 % confidence interval. Unset: infinite.")
     limit: Annotated[str, Field(max_length=64)] | None = Field(None, description="Limit, in words.")
-    failed: bool = Field(description="Whether the whole confidence interval is beyond the limit.")
+    failed: bool = Field(
+        description="Whether the value is beyond the limit: the whole confidence interval if there is one."
+    )
     rows: Annotated[int, Field(ge=0, le=2**53)] = Field(0, description="Number of rows it was computed from.")
     why: ShortText | None = Field(None, description="Why there is no value.")

@@ -32,9 +32,7 @@ from perennial.api.driftmonitor.checks import (
 from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.segments import Segments
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
-
-DriftMethod = Literal["auto", "psi", "ks", "js", "wasserstein", "chi2", "hellinger", "linf", "linf-robust"]
-
+from perennial.api.driftmonitor.whole import DriftMethod, MultivariateCheck, PredictionDriftCheck
 
 FeatureNames = Annotated[tuple[ShortText, ...], Field(max_length=1000)]
 
@@ -157,6 +155,16 @@ class Checks(Model):
         "probabilities. They are calibrated on the reference if it has predictions and labels.",
     )
     fairness: FairnessChecks = Field((), description="Fairness metrics between groups.")
+    prediction_drift: PredictionDriftCheck | None = Field(
+        None,
+        description="Drift of the predictions themselves: responses of the window against the column of the reference "
+        "that predictions.output names. Unset: checked with the defaults if the reference has that column.",
+    )
+    multivariate: MultivariateCheck | None = Field(
+        None,
+        description="Drift of all columns together, such as a change of how two columns depend on each other, which no "
+        "single column shows. Unset: not checked.",
+    )
     min_rows: int = Field(
         50, ge=1, le=1000000000, description="Minimum number of rows in both reference and current data for a verdict."
     )
@@ -177,10 +185,10 @@ class Retrain(Model):
     after: int = Field(
         1, ge=1, le=100, description="Number of consecutive verdicts with one of the findings before a request."
     )
-    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=5)] = Field(
+    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=7)] = Field(
         ("Drift",),
         description="Findings that lead to a request: Drift, Degradation, LikelyDegradation (estimated), Unfairness, "
-        "SegmentDeviation (a segment drifted, or a check failed in it).",
+        "SegmentDeviation (a segment drifted, or a check failed in it), PredictionDrift, MultivariateDrift.",
     )
 
 

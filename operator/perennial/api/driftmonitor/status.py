@@ -9,7 +9,15 @@ from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.segments import SegmentsVerdict
 
-Finding = Literal["Drift", "Degradation", "LikelyDegradation", "Unfairness", "SegmentDeviation"]
+Finding = Literal[
+    "Drift",
+    "Degradation",
+    "LikelyDegradation",
+    "Unfairness",
+    "SegmentDeviation",
+    "PredictionDrift",
+    "MultivariateDrift",
+]
 Trend = Literal["Rising", "Falling", "Steady", "Unknown"]
 
 PValue = Annotated[str, Field(max_length=24, pattern=r"^[0-9](\.[0-9]{1,10})?(e-[0-9]{1,3})?$")]
@@ -87,10 +95,18 @@ class Verdict(Model):
         description="Whether a fairness check failed. Unset: there is none, or one could not be evaluated and none "
         "failed.",
     )
+    prediction_drift: bool | None = Field(
+        None, description="Whether the predictions have drifted. Unset: not checked, or it could not be evaluated."
+    )
+    multivariate_drift: bool | None = Field(
+        None,
+        description="Whether the columns have drifted together. Unset: not checked, or one of its two tests could not "
+        "be evaluated and the other found nothing.",
+    )
     labelled_rows: int | None = Field(None, description="Number of predictions with a label.")
     predicted_rows: int | None = Field(None, description="Number of predictions in the window evaluated with labels.")
-    scores: Annotated[tuple[CheckScore, ...], Field(max_length=15)] = Field(
-        (), description="Results of the performance and fairness checks, failed ones first."
+    scores: Annotated[tuple[CheckScore, ...], Field(max_length=18)] = Field(
+        (), description="Results of the checks beside drift of single columns, failed ones first."
     )
     segments: SegmentsVerdict | None = Field(None, description="What was found in segments. Unset: spec has none.")
     passed_over: int | None = Field(
@@ -127,7 +143,7 @@ class RetrainRequest(Model):
     digest: ShortText | None = Field(
         None, description="Digest of the drifted model; the request lapses once another model is served."
     )
-    findings: Annotated[tuple[Finding, ...], Field(max_length=5)] | None = Field(
+    findings: Annotated[tuple[Finding, ...], Field(max_length=7)] | None = Field(
         None, description="Findings of that verdict that are listed in onDrift.retrain.findings."
     )
 
@@ -138,7 +154,7 @@ class DriftMonitorStatus(BaseStatus):
     phase: ShortText | None = Field(
         None,
         description="Summary of the conditions: Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair, "
-        "SegmentDeviates or Failing.",
+        "SegmentDeviates, PredictionDrift, MultivariateDrift or Failing.",
     )
     last_run: LastRun | None = Field(None, description="Result of the newest comparison.")
     last_verdict: Verdict | None = Field(None, description="The newest verdict.")

@@ -109,10 +109,10 @@ class DriftGate(Model):
         description="DriftMonitor in the same namespace, with target.modelDeployment set to this resource and "
         "target.revision: Candidate. Its schedule decides how soon there is a verdict."
     )
-    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=5)] = Field(
+    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=7)] = Field(
         ("Drift",),
         description="Findings that fail the candidate: Drift, Degradation, LikelyDegradation (estimated), Unfairness, "
-        "SegmentDeviation. One that the monitor has not judged holds it.",
+        "SegmentDeviation, PredictionDrift, MultivariateDrift. One that the monitor has not judged holds it.",
     )
 
 

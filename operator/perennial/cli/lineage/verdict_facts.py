@@ -81,6 +81,8 @@ def _last(verdict: Verdict, request: TracedRequest) -> Fact:
         ("likely degraded", verdict.likely_degraded),
         ("unfair", verdict.unfair),
         ("a segment deviates", verdict.segments is not None and verdict.segments.deviate),
+        ("predictions drift", verdict.prediction_drift),
+        ("multivariate drift", verdict.multivariate_drift),
     )
     more = "".join(f", {name}" for name, state in states if state)
     return known("newest", f"{verdict.id} at {verdict.time}: {drift} ({columns}){more}", _STATUS)

@@ -64,6 +64,8 @@ def _judge(wanted: DriftGate, name: str, verdict: Verdict) -> Judgement:
         "LikelyDegradation": verdict.likely_degraded,
         "Unfairness": verdict.unfair,
         "SegmentDeviation": verdict.segments.deviate if verdict.segments else None,
+        "PredictionDrift": verdict.prediction_drift,
+        "MultivariateDrift": verdict.multivariate_drift,
     }
     figures = {
         "driftedFeatures": str(verdict.drifted_features),

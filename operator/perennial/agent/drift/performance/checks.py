@@ -1,6 +1,7 @@
 """Runs the performance and fairness checks. A check that cannot be evaluated reports the reason."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +50,11 @@ class CheckResults:
     notes: tuple[str, ...] = ()
     frame: pl.DataFrame | None = None
 
+    def joined(self, reports: Sequence[CheckReport], notes: Sequence[str]) -> "CheckResults":
+        """Return the results with those of further checks."""
+        together = sorted((*self.reports, *reports), key=lambda item: not item.failed)
+        return replace(self, reports=tuple(together), notes=(*self.notes, *notes))
+
 
 def run_checks(
     config: DriftConfig, store: Store, reference: Table, folder: Path, now: datetime, *, guard: Guard
@@ -68,11 +74,11 @@ def run_checks(
     """
     labelled = _labelled_checks(config, store, reference, _subfolder(folder, "labelled"), now, guard=guard)
     estimates, notes = run_estimates(config, store, reference, _subfolder(folder, "estimates"), now)
-    reports = sorted((*labelled.reports, *estimates), key=lambda item: not item.failed)
-    if reports:
-        failed = sum(report.failed for report in reports)
-        log.info("%d of %d checks of performance and fairness failed", failed, len(reports))
-    return replace(labelled, reports=tuple(reports), notes=(*labelled.notes, *notes))
+    results = labelled.joined(estimates, notes)
+    if results.reports:
+        failed = sum(report.failed for report in results.reports)
+        log.info("%d of %d checks of performance and fairness failed", failed, len(results.reports))
+    return results
 
 
 def _labelled_checks(

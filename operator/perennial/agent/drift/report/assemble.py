@@ -9,7 +9,7 @@ from perennial.agent.drift.segments.run import findings_of
 from perennial.agent.tables.files import passed_over
 from perennial.agent.tables.table import Table, clean_text
 from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
-from perennial.api.contract.report import DriftReport, SegmentsReport, Side
+from perennial.api.contract.report import DriftReport, FeatureReport, SegmentsReport, Side
 from perennial.core.times import format_time
 
 _FILES_SHOWN = 100
@@ -23,6 +23,8 @@ def assemble(
     results: CheckResults,
     *,
     segments: tuple[SegmentsReport, ...],
+    predictions: tuple[FeatureReport, ...],
+    repeated: tuple[str, ...],
     now: datetime,
     job: str,
 ) -> DriftReport:
@@ -45,8 +47,9 @@ def assemble(
         reference=_reference_side(config.reference, reference),
         current=_current_side(config.current, current.table),
         features=comparison.features,
+        predictions=predictions,
         not_compared=comparison.not_compared,
-        quality_findings=(*comparison.findings, *findings_of(segments), *current.findings),
+        quality_findings=(*comparison.findings, *repeated, *findings_of(segments), *current.findings),
         checks=results.reports,
         segments=segments,
         labelled_rows=results.labelled,

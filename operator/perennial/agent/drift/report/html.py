@@ -40,6 +40,7 @@ def render(report: DriftReport) -> str:
         changes_section(report.history),
         _quality(report),
         checks_section(report),
+        _predictions(report),
         segments_section(report.segments),
         _columns(report),
         _left_out(report),
@@ -81,6 +82,16 @@ def _quality(report: DriftReport) -> str:
         return ""
     items = "".join(f"<li>{escape(finding)}</li>" for finding in report.quality_findings)
     return f'<h2>Data quality</h2><ul class="bad">{items}</ul>'
+
+
+def _predictions(report: DriftReport) -> str:
+    """Render the predictions of both sides, or why they could not be compared."""
+    whys = [check.why for check in report.checks if check.check == "predictions" and check.why]
+    if not (report.predictions or whys):
+        return ""
+    cards = "".join(_card(feature, None) for feature in report.predictions)
+    told = "".join(f'<p class="soft">Not evaluated: {escape(why)}.</p>' for why in whys)
+    return f'<h2>Predictions</h2>{told}<div class="cards">{cards}</div>'
 
 
 def _columns(report: DriftReport) -> str:

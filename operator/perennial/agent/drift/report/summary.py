@@ -24,6 +24,8 @@ _CHECKS = {
     "fairness": _Check("Fairness", "Groups are treated differently"),
     "estimated": _Check("Estimated performance", "Estimated performance is beyond its limits"),
     SEGMENT: _Check("Segments", "Segments deviate"),
+    "predictions": _Check("Drift of predictions", "The predictions have drifted"),
+    "multivariate": _Check("All columns together", "The columns have drifted together"),
 }
 KINDS = tuple(_CHECKS)
 """Kinds of checks beside drift and data quality, most important first."""

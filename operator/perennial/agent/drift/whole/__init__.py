@@ -1,0 +1,1 @@
+"""Checks beyond single input columns: predictions, all columns together, duplicate rows."""
