@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
+from perennial.agent.capture.body import decoded
 from perennial.agent.capture.redact import redacted, redacted_target
 from perennial.api.contract.commands import CaptureConfig
 from perennial.api.modeldeployment.capture import IdSource, RequestId
@@ -48,13 +49,18 @@ class Message:
     """The body exceeded the size limit."""
     refused: bool = False
     """The memory budget had too little left for the body."""
-    encoded: bool = False
-    """The body is compressed."""
+    encoding: bytes = b""
+    """How the body is compressed, in lower case; empty if it is not."""
+    header_size: int | None = None
+    """Size of the JSON part, if binary tensors of the Open Inference Protocol follow it."""
+    limit: int = 0
+    """Most bytes of the body, also after decompression."""
     framed: bool = False
     """A header gives the length of the body; otherwise it ends with the connection."""
 
     def take(self, data: bytes, limit: int, budget: Budget) -> None:
         """Append a chunk of the body, up to `limit` bytes in total and as far as the budget allows."""
+        self.limit = limit
         left = limit - len(self.body)
         if len(data) > left:
             self.truncated = True
@@ -67,18 +73,17 @@ class Message:
     def header(self, name: bytes, value: bytes) -> None:
         """Evaluate a header about the body."""
         if name == b"content-encoding":
-            self.encoded = value.strip().lower() != b"identity"
+            self.encoding = value.strip().lower()
+        elif name == b"inference-header-content-length" and value.strip().isdigit():
+            self.header_size = int(value)
         elif name in (b"content-length", b"transfer-encoding"):
             self.framed = True
 
     def document(self) -> Any:
-        """Return the decoded JSON body; None if it is truncated, compressed or not JSON."""
-        if self.truncated or self.encoded or not self.body:
+        """Return the decoded body; None if it is truncated or in no form that `body.decoded` knows."""
+        if self.truncated or not self.body:
             return None
-        try:
-            return json.loads(bytes(self.body))
-        except (ValueError, RecursionError):
-            return None
+        return decoded(bytes(self.body), self.encoding, self.header_size, self.limit)
 
 
 @dataclass

@@ -11,6 +11,9 @@ MAX_WIDTH = 4096
 """Maximum number of columns of a tensor. Drift per column is meaningless for wider ones: images and embeddings."""
 
 
+_UNKNOWN = "neither Open Inference Protocol nor MLflow, instances or rows"
+
+
 class MalformedPayload(ValueError):
     """The body is in no supported format, inconsistent, or has no field that can be read."""
 
@@ -44,8 +47,10 @@ class _Field:
 def parse_payload(body: object) -> Payload:
     """Parse the rows of a request.
 
-    Supported are the Open Inference Protocol v2 (`inputs`: a list of tensors) and three forms of MLflow's
-    scoring protocol (`dataframe_split`, `dataframe_records`, `inputs`: named columns). A tensor of shape [n] or
+    Supported are the Open Inference Protocol v2 (`inputs`: a list of tensors), three forms of MLflow's scoring
+    protocol (`dataframe_split`, `dataframe_records`, `inputs`: named columns), KServe's protocol V1 (`instances`: a
+    list of records, of lists of equal length or of values, which have the names `instances.0` ... or `instances`), and
+    a list of records. A tensor of shape [n] or
     [n, 1] is one column with its name; one of shape [n, d] is d columns, `<name>.0` to `<name>.<d-1>`. A field that
     cannot be read is left out and named.
 
@@ -64,14 +69,19 @@ def parse_payload(body: object) -> Payload:
             return _of_rows([str(name) for name in names], rows)
         case {"dataframe_records": [*records]}:
             return _of_records(records)
-    raise MalformedPayload("neither Open Inference Protocol nor MLflow")
+        case {"instances": [_, *_] as rows}:
+            return _of_list(rows, "instances")
+        case [{}, *_] as records:
+            return _of_records(records)
+    raise MalformedPayload(_UNKNOWN)
 
 
 def parse_answer(body: object) -> Payload:
     """Parse the rows of a response: one per row of its request.
 
-    Supported are the Open Inference Protocol v2 (`outputs`: a list of tensors) and MLflow's `predictions`: a list of
-    values, of lists of equal length, or of records. Columns are named as in requests; MLflow's is `predictions`.
+    Supported are the Open Inference Protocol v2 (`outputs`: a list of tensors), `predictions` of MLflow and KServe's
+    protocol V1 (a list of values, of lists of equal length, or of records), and a list of records. Columns are named as
+    in requests; those of values and lists are `predictions` or `predictions.0` ....
 
     Args:
         body: decoded JSON.
@@ -82,13 +92,21 @@ def parse_answer(body: object) -> Payload:
     match body:
         case {"outputs": [*tensors]}:
             return _of_tensors(tensors)
-        case {"predictions": [{}, *_] as records}:
+        case {"predictions": [*rows]}:
+            return _of_list(rows, "predictions")
+        case [{}, *_] as records:
             return _of_records(records)
-        case {"predictions": [[*first], *_] as rows}:
-            return _of_rows([f"predictions.{index}" for index in range(len(first))], rows)
-        case {"predictions": [*values]}:
-            return _payload([_field("predictions", partial(_cell_column, values))])
-    raise MalformedPayload("neither Open Inference Protocol nor MLflow")
+    raise MalformedPayload(_UNKNOWN)
+
+
+def _of_list(rows: Sequence[object], name: str) -> Payload:
+    """Return the columns of a list of records, of lists of equal length, or of values."""
+    match rows:
+        case [{}, *_]:
+            return _of_records(rows)
+        case [[*first], *_] if len(first) <= MAX_WIDTH:
+            return _of_rows([f"{name}.{index}" for index in range(len(first))], rows)
+    return _payload([_field(name, partial(_cell_column, rows))])
 
 
 def _of_tensors(tensors: Sequence[object]) -> Payload:

@@ -24,6 +24,10 @@ def tensor(shape, data, name="t"):
         ({"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"], [2, "y"]]}}, {"a": [1, 2], "b": ["x", "y"]}),
         ({"dataframe_split": {"columns": ["a"], "index": [0], "data": [[1]]}}, {"a": [1]}),
         ({"dataframe_records": [{"a": 1}, {"a": 2, "b": "x"}]}, {"a": [1, 2], "b": [None, "x"]}),
+        ({"instances": [{"a": 1, "b": "x"}, {"a": 2}]}, {"a": [1, 2], "b": ["x", None]}),
+        ({"instances": [[1, 2], [3, 4]]}, {"instances.0": [1, 3], "instances.1": [2, 4]}),
+        ({"instances": [1.5, 2.5]}, {"instances": [1.5, 2.5]}),
+        ([{"a": 1}, {"a": 2, "b": "x"}], {"a": [1, 2], "b": [None, "x"]}),
         ({"inputs": {"a": [1, 2], "b": [[3], [4]]}}, {"a": [1, 2], "b": [3, 4]}),
         ({"inputs": {"a": 1, "b": "x"}}, {"a": [1], "b": ["x"]}),
         ({"inputs": {"a": [[1, 2], [3, 4]], "b": [5, 6]}}, {"a.0": [1, 3], "a.1": [2, 4], "b": [5, 6]}),
@@ -75,7 +79,10 @@ def test_names_that_utf8_cannot_hold_are_replaced():
     [
         (None, "neither"),
         ([], "neither"),
-        ({"instances": [1]}, "neither"),
+        ([1], "neither"),
+        ({"instances": []}, "neither"),
+        ({"instances": [[[1]]]}, "itself a list"),
+        ({"instances": 1}, "neither"),
         ({"inputs": []}, "no columns"),
         ({"inputs": "x"}, "neither"),
         ({"inputs": [1]}, "without name"),
@@ -105,7 +112,9 @@ documents = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["inputs", "name", "shape", "data", "columns", "dataframe_split"]), inner, max_size=4
+            st.sampled_from(["inputs", "instances", "name", "shape", "data", "columns", "dataframe_split"]),
+            inner,
+            max_size=4,
         )
     ),
     max_leaves=12,
