@@ -12,7 +12,7 @@ DEGRADED = "Degraded"
 LIKELY_DEGRADED = "LikelyDegraded"
 UNFAIR = "Unfair"
 PREDICTION_DRIFT = "PredictionDrift"
-MULTIVARIATE_DRIFT = "MultivariateDrift"
+MULTIVARIATE_DRIFT = "JointDrift"
 _SHOWN = 3
 
 

@@ -1,7 +1,7 @@
 """Conditions of a DriftMonitor, readable by kstatus and Argo CD.
 
 `Ready` is about the monitor itself: whether comparisons run. Findings are in `Drifted`, `Degraded`, `LikelyDegraded`,
-`Unfair`, `SegmentDeviates`, `PredictionDrift`, `MultivariateDrift` and `DataQuality` and do not affect `Ready`.
+`Unfair`, `SegmentDeviates`, `PredictionDrift`, `JointDrift` and `DataQuality` and do not affect `Ready`.
 """
 
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ _ENDED = {
     UNFAIR: "UnfairnessEnded",
     SEGMENT_DEVIATES: "SegmentDeviationEnded",
     PREDICTION_DRIFT: "PredictionDriftEnded",
-    MULTIVARIATE_DRIFT: "MultivariateDriftEnded",
+    MULTIVARIATE_DRIFT: "JointDriftEnded",
 }
 """Conditions of findings, and the reason of the Event emitted when each ends."""
 

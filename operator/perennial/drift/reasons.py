@@ -241,23 +241,23 @@ REASONS: tuple[ReasonDoc, ...] = (
     ),
     ReasonDoc(
         COLUMNS_DRIFTED_TOGETHER,
-        "MultivariateDrift, Event",
+        "JointDrift, Event",
         "Rows of the reference and current rows can be told apart by all columns together.",
         "If single columns have drifted too, begin with them. If not, look at what the columns have in common, such as "
         "two that used to rise together.",
     ),
     ReasonDoc(
         COLUMNS_HOLD_TOGETHER,
-        "MultivariateDrift",
+        "JointDrift",
         "All columns together are distributed as in the reference, as far as these tests see.",
         "Nothing.",
     ),
     ReasonDoc(
-        "MultivariateDriftEnded", "Event", "The newest verdict finds no drift of all columns together.", "Nothing."
+        "JointDriftEnded", "Event", "The newest verdict finds no drift of all columns together.", "Nothing."
     ),
     ReasonDoc(
         NOT_JUDGED,
-        "Degraded, LikelyDegraded, Unfair, SegmentDeviates, PredictionDrift, MultivariateDrift",
+        "Degraded, LikelyDegraded, Unfair, SegmentDeviates, PredictionDrift, JointDrift",
         "No check of this kind could be evaluated, usually because labels are missing; or no segment could be judged.",
         "Follow the message; wait for labels or more rows, or correct groundTruth, predictions or segments.",
     ),

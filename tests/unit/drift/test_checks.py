@@ -183,7 +183,7 @@ def test_predictions_and_all_columns_together_have_conditions_of_their_own() -> 
     found = conditions(decision)
     assert found["Drifted"][0] == "False"
     assert found["PredictionDrift"] == ("True", "PredictionsDrifted")
-    assert found["MultivariateDrift"] == ("False", "ColumnsHoldTogether")
+    assert found["JointDrift"] == ("False", "ColumnsHoldTogether")
     assert text_of(decision, "PredictionDrift") == "linf (predict) 0.31, required below 0.05"
     assert status_of(decision)["phase"] == "PredictionDrift"
     gauges = {
@@ -199,7 +199,7 @@ def test_predictions_that_were_compared_unasked_have_a_condition_too() -> None:
     unknown = beyond({}, predictionDrift=None, scores=why)
     assert conditions(unknown)["PredictionDrift"] == ("Unknown", "NotJudged")
     assert "PredictionDrift" not in conditions(beyond({}, predictionDrift=None, scores=[]))
-    assert "MultivariateDrift" not in conditions(beyond({}))
+    assert "JointDrift" not in conditions(beyond({}))
 
 
 def test_predictions_ask_for_training_only_if_the_findings_name_them() -> None:

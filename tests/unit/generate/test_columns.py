@@ -21,7 +21,7 @@ WIDTHS = {
     "Drifted": len("Unknown"),
     "Trend": max(map(len, get_args(Trend))),
 }
-PHASES = {"tj": len("Succeeded"), "md": len("Progressing"), "dm": len("MultivariateDrift")}
+PHASES = {"tj": len("Succeeded"), "md": len("Progressing"), "dm": len("SegmentDeviates")}
 BY_TYPE = {"integer": 4, "date": len("5h59m")}
 
 

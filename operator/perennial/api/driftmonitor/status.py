@@ -154,7 +154,7 @@ class DriftMonitorStatus(BaseStatus):
     phase: ShortText | None = Field(
         None,
         description="Summary of the conditions: Pending, Watching, Drifted, Degraded, LikelyDegraded, Unfair, "
-        "SegmentDeviates, PredictionDrift, MultivariateDrift or Failing.",
+        "SegmentDeviates, PredictionDrift, JointDrift or Failing.",
     )
     last_run: LastRun | None = Field(None, description="Result of the newest comparison.")
     last_verdict: Verdict | None = Field(None, description="The newest verdict.")
