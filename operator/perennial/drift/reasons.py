@@ -252,9 +252,7 @@ REASONS: tuple[ReasonDoc, ...] = (
         "All columns together are distributed as in the reference, as far as these tests see.",
         "Nothing.",
     ),
-    ReasonDoc(
-        "JointDriftEnded", "Event", "The newest verdict finds no drift of all columns together.", "Nothing."
-    ),
+    ReasonDoc("JointDriftEnded", "Event", "The newest verdict finds no drift of all columns together.", "Nothing."),
     ReasonDoc(
         NOT_JUDGED,
         "Degraded, LikelyDegraded, Unfair, SegmentDeviates, PredictionDrift, JointDrift",
