@@ -17,13 +17,17 @@ from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
 from perennial.agent.drift.data.current import Current, current_files, empty_text, read_current, unusable_text
-from perennial.agent.drift.data.privacy import guard_of, guarded
+from perennial.agent.drift.data.hours import WindowReader
+from perennial.agent.drift.data.privacy import Guard, guard_of, guarded
 from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.drift.features import compare_columns
 from perennial.agent.drift.history.rows import rows_of
 from perennial.agent.drift.history.store import ReportStore, remember
 from perennial.agent.drift.history.summary import summarise
 from perennial.agent.drift.performance.checks import run_checks
+from perennial.agent.drift.profiles.plan import MOST_COLUMNS, plan_columns
+from perennial.agent.drift.profiles.read import read_profiled
+from perennial.agent.drift.quality import limits_of
 from perennial.agent.drift.report.assemble import assemble
 from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.index import render_index
@@ -34,7 +38,7 @@ from perennial.agent.drift.whole.predictions import compare_predictions
 from perennial.agent.drift.whole.together import compare_together
 from perennial.agent.storage.client import join_uri
 from perennial.agent.storage.errors import AgentError, classify
-from perennial.agent.tables.files import Store, passed_over, some
+from perennial.agent.tables.files import Listing, Store, passed_over, some
 from perennial.agent.tables.table import Table
 from perennial.agent.text import count
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
@@ -98,39 +102,29 @@ def run(
     return verdict_of(report, uri, config.message_bytes)
 
 
-def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder: Path) -> DriftReport | NoVerdict:
+def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, folder: Path) -> DriftReport | NoVerdict:
     files = current_files(store, config.current, now)
     if not files.files:
         return no_verdict(
             "WindowEmpty", " ".join((empty_text(config.current), *passed_over("current data", files.passed_over)))
         )
     types = config.features.types or {}
-    as_text = {name for name, kind in types.items() if kind == "categorical"}
     guard = guard_of(config)
     config = guarded(config, guard.least)
-    reference = guard.table(read_reference(store, config.reference, _subfolder(folder, "reference"), as_text))
+    reference = guard.table(read_reference(store, config.reference, _subfolder(folder, "reference"), _as_text(config)))
     divided = {segment.column for segment in config.segments or ()}
     wanted = {*reference.columns, *(config.features.include or ()), *divided} - guard.dropped
-    current = read_current(
-        config.current,
-        store,
-        files,
-        now=now,
-        wanted=wanted,
-        as_text=as_text,
-        folder=_subfolder(folder, "current"),
-        guard=guard,
-    )
+    current = _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=folder)
     few = _too_few(config, reference, current)
     if few is not None:
         return few
-    chosen = select_columns(config.features, reference.columns, (*current.table.columns, *current.unwanted))
+    chosen = select_columns(config.features, reference.columns, (*current.columns, *current.unwanted))
     if not chosen.compared:  # a wrong features.include, not drift
         return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
     comparison = compare_columns(
         chosen,
         reference,
-        current.table,
+        current.table if current.profile is None else current.profile,
         checks=config.checks,
         types=types,
         roles=_roles(config),
@@ -163,6 +157,38 @@ def _compare(config: DriftConfig, store: Store, now: datetime, job: str, folder:
     )
 
 
+def _as_text(config: DriftConfig) -> set[str]:
+    return {name for name, kind in (config.features.types or {}).items() if kind == "categorical"}
+
+
+def _current(
+    config: DriftConfig,
+    store: ReportStore,
+    files: Listing,
+    reference: Table,
+    *,
+    now: datetime,
+    wanted: set[str],
+    guard: Guard,
+    folder: Path,
+) -> Current:
+    """Read the current data, by profiles of its hours if nothing but the comparison of columns needs its rows."""
+    place = _subfolder(folder, "current")
+    source, report = config.current, config.report
+    if isinstance(source, CaptureWindow) and report is not None and not (config.segments or config.privacy):
+        roles = _roles(config)
+        known = select_columns(config.features, reference.columns, reference.columns).compared
+        names = tuple(name for name in known if name not in roles)
+        if len(names) <= MOST_COLUMNS:
+            limits = {name: limits_of(name, config.checks.quality) for name in names}
+            plans = plan_columns(names, reference, config.features.types or {}, limits)
+            reader = WindowReader(store, source, now, wanted)
+            return read_profiled(reader, files, plans, reference.rows, store, report=report, folder=place)
+    return read_current(
+        source, store, files, now=now, wanted=wanted, as_text=_as_text(config), folder=place, guard=guard
+    )
+
+
 def _roles(config: DriftConfig) -> dict[str, str]:
     """Columns that are no inputs of the model, with what they are; those in features.include are compared."""
     labels = config.ground_truth
@@ -178,9 +204,9 @@ def _roles(config: DriftConfig) -> dict[str, str]:
 
 def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdict | None:
     least = config.checks.min_rows
-    if current.table.rows == 0:
+    if current.rows == 0:
         return no_verdict("WindowEmpty", unusable_text(config.current, current))
-    for side, rows in (("reference", reference.rows), ("current data", current.table.rows)):
+    for side, rows in (("reference", reference.rows), ("current data", current.rows)):
         if rows < least:
             text = f"the {side} has {count(rows, 'row')}, but checks.minRows is {least:,}: "
             step = "wait for more requests, widen current.window or lower checks.minRows"
@@ -190,7 +216,7 @@ def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdi
 
 
 def _no_common(reference: Table, current: Current, features: Features) -> str:
-    seen = (*current.table.columns, *current.unwanted)
+    seen = (*current.columns, *current.unwanted)
     included = "" if features.include is None else f" features.include names {some(features.include)}."
     return (
         f"reference and current data have no column in common. The reference has {some(reference.columns)}; "

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from perennial.agent.drift.availability import findings_of, further_columns
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind
 from perennial.agent.drift.pairs import read_pairs
+from perennial.agent.drift.profiles.merge import WindowProfile, profiled_pairs
 from perennial.agent.drift.quality import limits_of, quality_of, unknown_columns
 from perennial.agent.drift.report.text import describe, describe_missing
 from perennial.agent.tables.table import Table
@@ -47,7 +48,7 @@ class FeatureResult:
 def compare_columns(
     chosen: ColumnSelection,
     reference: Table,
-    current: Table,
+    current: Table | WindowProfile,
     *,
     checks: Checks,
     types: Mapping[str, Kind],
@@ -65,7 +66,7 @@ def compare_columns(
     Args:
         chosen: columns by availability.
         reference: rows of the reference.
-        current: rows of the current data.
+        current: rows of the current data, or their profile.
         checks: methods, thresholds and constraints.
         types: declared kinds.
         roles: columns that are no inputs of the model, such as the label, with what they are.
@@ -82,7 +83,12 @@ def compare_columns(
     names = tuple(name for name in (*chosen.compared, *chosen.absent) if name not in roles)
     left_out.extend(NotCompared(name=name, reason=f"it is {roles[name]}") for name in chosen.compared if name in roles)
     limits = {name: limits_of(name, checks.quality) for name in names}
-    for done, (name, pair) in enumerate(read_pairs(names, reference, current, types, limits), start=1):
+    pairs = (
+        profiled_pairs(names, reference, current, types)
+        if isinstance(current, WindowProfile)
+        else read_pairs(names, reference, current, types, limits)
+    )
+    for done, (name, pair) in enumerate(pairs, start=1):
         if isinstance(pair, ColumnPair):
             features.append(feature_of(name, pair, checks.drift, least=least))
             quality.extend(quality_of(name, pair, checks.quality, least))

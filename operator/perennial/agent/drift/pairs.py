@@ -19,11 +19,11 @@ from perennial.stats.samples import Floats
 
 EXACT_ROWS = 100_000
 """Rows up to which both sides are sorted and compared value by value."""
-_GROUP = 16
+GROUP = 16
 """Columns read at a time. A file's metadata is read once for each group."""
 _HELD_BYTES = 256 * 2**20
 """Memory for a group of the reference between the choice of its grids and counting. Longer ones are read twice."""
-_COARSE = 0.002
+COARSE = 0.002
 """Error of the largest gap from which a column is sorted instead, if it has at most _SORTED_ROWS rows."""
 _SORTED_ROWS = 20_000_000
 _ENOUGH = 1000
@@ -73,8 +73,8 @@ def read_pairs(
         AgentError: DataInvalid, if a file cannot be read.
     """
     long = max(reference.rows, current.rows) > EXACT_ROWS
-    for at in range(0, len(names), _GROUP):
-        group = names[at : at + _GROUP]
+    for at in range(0, len(names), GROUP):
+        group = names[at : at + GROUP]
         counted = [name for name in group if long and _is_counted(name, reference, current, types.get(name))]
         found = _count_pairs(counted, reference, current, types, limits) if counted else {}
         for name in group:
@@ -84,12 +84,50 @@ def read_pairs(
                 yield name, _pair_or_reason(name, reference, current, types.get(name))
 
 
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """A column of numbers of the reference.
+
+    Attributes:
+        binned: its counts.
+        suspect: whether its values may be ids: declared as nothing, and without a repeat at a first look.
+    """
+
+    binned: Binned
+    suspect: bool
+
+
+def count_reference(
+    names: Sequence[str], reference: Table, types: Mapping[str, Kind], limits: Mapping[str, Sequence[float]]
+) -> dict[str, Counted]:
+    """Choose the grids of columns of numbers by the reference, and count it in them.
+
+    Raises:
+        AgentError: DataInvalid, if a file cannot be read.
+    """
+    columns = _survey(names, reference)
+    grids = {name: grid_of(column.extent) for name, column in columns.items()}
+    if columns[names[0]].held:
+        before = {name: _counted(columns[name].held, grids[name], limits[name]) for name in names}
+    else:
+        before = count_table(names, reference, grids, limits)
+    return {
+        name: Counted(before[name], suspect=not column.repeats and types.get(name) is None)
+        for name, column in columns.items()
+    }
+
+
 def _pair_or_reason(name: str, reference: Table, current: Table, declared: Kind | None) -> Pair:
     """Read a column; one that polars cannot convert costs this column, not the comparison."""
     try:
         return read_pair(name, reference, current, declared)
     except (PolarsError, PanicException) as error:
-        return f"it cannot be converted: {' '.join(str(error).split())[:200]}"
+        return inconvertible(error)
+
+
+def inconvertible(error: BaseException) -> str:
+    """Say that a column could not be converted, and why."""
+    return f"it cannot be converted: {' '.join(str(error).split())[:200]}"
 
 
 def _is_counted(name: str, reference: Table, current: Table, declared: Kind | None) -> bool:
@@ -104,23 +142,17 @@ def _count_pairs(
     limits: Mapping[str, Sequence[float]],
 ) -> dict[str, Pair]:
     """Count columns; one that has to be looked at value by value is left out."""
-    columns = _survey(names, reference)
-    grids = {name: grid_of(column.extent) for name, column in columns.items()}
-    if columns[names[0]].held:
-        before = {name: _counted(columns[name].held, grids[name], limits[name]) for name in names}
-    else:
-        before = _pass(names, reference, grids, limits)
-    suspects = [name for name, column in columns.items() if not column.repeats and types.get(name) is None]
-    columns.clear()
-    now = _pass(names, current, grids, limits)
+    before = count_reference(names, reference, types, limits)
+    now = count_table(names, current, {name: item.binned.grid for name, item in before.items()}, limits)
     found: dict[str, Pair] = {}
     for name in names:
-        if not (before[name].size or now[name].size):
+        first, second = before[name].binned, now[name]
+        if not (first.size or second.size):
             found[name] = NO_VALUES
-        elif name in suspects and are_ids(reference.column(name)) and are_ids(current.column(name)):
+        elif before[name].suspect and are_ids(reference.column(name)) and are_ids(current.column(name)):
             found[name] = IDS
-        elif not _needs_values(before[name], now[name]):
-            found[name] = ColumnPair("numeric", before[name], now[name])
+        elif not needs_values(first, second):
+            found[name] = ColumnPair("numeric", first, second)
     return found
 
 
@@ -148,9 +180,10 @@ def _has_repeats(values: Floats) -> bool:
     return bool((np.floor(head) != head).any()) or bool(np.unique(values).size < values.size)
 
 
-def _pass(
+def count_table(
     names: Sequence[str], table: Table, grids: Mapping[str, Grid], limits: Mapping[str, Sequence[float]]
 ) -> dict[str, Binned]:
+    """Count columns of numbers in the cells of their grids, in one pass over the rows."""
     counted = {name: empty(grids[name], limits[name]) for name in names}
     for batch in table.batches(names):
         for name in names:
@@ -170,7 +203,7 @@ def _values(series: pl.Series) -> _Values:
     return _Values((kept if kept.dtype == pl.Float64 else kept.cast(pl.Float64)).to_numpy(), nulls)
 
 
-def _needs_values(reference: Binned, current: Binned) -> bool:
+def needs_values(reference: Binned, current: Binned) -> bool:
     """Whether counts in cells do not suffice: few distinct values, too many in one cell, or sums that overflow."""
     if not (reference.size and current.size):
         return True
@@ -179,5 +212,5 @@ def _needs_values(reference: Binned, current: Binned) -> bool:
     exact = reference.exact and current.exact
     if binned_methods.union_size(reference, current) <= CATEGORIES and not exact:
         return True
-    coarse = binned_methods.error(reference, current) > _COARSE
+    coarse = binned_methods.error(reference, current) > COARSE
     return coarse and max(reference.rows, current.rows) <= _SORTED_ROWS

@@ -43,7 +43,7 @@ class UnreadableFile:
     reason: str
 
 
-def documents_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[object]:
+def documents_of(store: Store, files: Sequence[Download], path: Path, *, refuse: bool = True) -> Iterator[object]:
     """Yield the records of all files as decoded JSON, MALFORMED for a line without, and the files that are left out.
 
     Each file is decoded to its end before its first record is used: a checksum at the end covers all of it.
@@ -52,11 +52,12 @@ def documents_of(store: Store, files: Sequence[Download], path: Path) -> Iterato
         store: storage of the files.
         files: files to read.
         path: temporary file for downloads.
+        refuse: whether it is an error if no file can be decoded.
 
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
-    return _each(store, files, path, _documents)
+    return _each(store, files, path, _documents, refuse=refuse)
 
 
 def lines_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[bytes | UnreadableFile | None]:
@@ -65,7 +66,12 @@ def lines_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[by
 
 
 def _each(
-    store: Store, files: Sequence[Download], path: Path, read: Callable[[Download, Path], Iterator[T]]
+    store: Store,
+    files: Sequence[Download],
+    path: Path,
+    read: Callable[[Download, Path], Iterator[T]],
+    *,
+    refuse: bool = True,
 ) -> Iterator[T | UnreadableFile]:
     left_out: list[UnreadableFile] = []
     for number, item in enumerate(files, start=1):
@@ -80,9 +86,19 @@ def _each(
         finally:
             path.unlink(missing_ok=True)
         log.info("read %s (%d of %d files)", item.uri, number, len(files))
-    if left_out and len(left_out) == len(files):
-        others = f"; nor can {count(len(files) - 1, 'other file')}" if len(files) > 1 else ""
-        raise unreadable(left_out[0].uri, ValueError(f"{left_out[0].reason}{others}"))
+    if refuse:
+        refuse_unreadable(left_out, len(files))
+
+
+def refuse_unreadable(files: Sequence[UnreadableFile], total: int) -> None:
+    """Raise if all of `total` files, and at least one, are left out.
+
+    Raises:
+        AgentError: DataInvalid, naming a file.
+    """
+    if files and len(files) == total:
+        others = f"; nor can {count(total - 1, 'other file')}" if total > 1 else ""
+        raise unreadable(files[0].uri, ValueError(f"{files[0].reason}{others}"))
 
 
 def left_out(files: Sequence[UnreadableFile], total: int) -> str:

@@ -43,7 +43,8 @@ class MemoryStore:
         found = sorted(name for name in self.objects if name == uri or name.startswith(prefix))
         for name in found:
             relative = name.rsplit("/", 1)[-1] if name == uri else name.removeprefix(prefix)
-            yield Listed(name.removeprefix("s3://").split("/", 1)[1], len(self.objects[name]), relative)
+            key, data = name.removeprefix("s3://").split("/", 1)[1], self.objects[name]
+            yield Listed(key, len(data), relative, hashlib.md5(data, usedforsecurity=False).hexdigest())
 
     def get_bytes(self, uri: str, limit: int) -> bytes:
         return self.objects[uri][:limit]

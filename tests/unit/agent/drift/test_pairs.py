@@ -20,7 +20,7 @@ ROWS = 5000
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(pairs, "EXACT_ROWS", ROWS - 1)
-    monkeypatch.setattr(pairs, "_GROUP", 3)
+    monkeypatch.setattr(pairs, "GROUP", 3)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from perennial.agent.drift.data.privacy import Guard
 from perennial.agent.drift.data.window import Skipped, Window, read_window, window_files
+from perennial.agent.drift.profiles.merge import WindowProfile
 from perennial.agent.records.captured import left_out
 from perennial.agent.tables.files import Listing, Store, passed_over, read_tables, tables_under
 from perennial.agent.tables.table import Table
@@ -25,11 +26,12 @@ class Current:
     """Current data.
 
     Attributes:
-        table: rows.
+        table: rows; without any if there is a profile.
         unwanted: names of columns that were not kept.
         unreadable: fields that no request had in a readable form, with the reason.
         notes: sentences for the report.
         findings: problems of its quality.
+        profile: counts of the rows, if they were not read.
     """
 
     table: Table
@@ -37,6 +39,17 @@ class Current:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    profile: WindowProfile | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.table.rows if self.profile is None else self.profile.rows
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order of first occurrence."""
+        return self.table.columns if self.profile is None else self.profile.names
 
 
 def current_files(store: Store, current: str | CaptureWindow, now: datetime) -> Listing:
@@ -73,11 +86,7 @@ def read_current(
     if not isinstance(source, CaptureWindow):
         table = read_tables(store, files, folder, as_text)
         return Current(guard.table(table), notes=passed_over("current data", table.passed_over))
-    window = _without(read_window(store, source, files, folder, now=now, wanted=wanted), guard)
-    known = {*window.table.columns, *window.unwanted}
-    unreadable = {name: reason for name, (_, reason) in window.unreadable.items() if name not in known}
-    notes, findings = tuple(_window_notes(window)), tuple(_window_findings(window))
-    return Current(window.table, window.unwanted, unreadable, notes, findings)
+    return current_of(_without(read_window(store, source, files, folder, now=now, wanted=wanted), guard))
 
 
 def _without(window: Window, guard: Guard) -> Window:
@@ -88,6 +97,14 @@ def _without(window: Window, guard: Guard) -> Window:
         unwanted=tuple(name for name in window.unwanted if name not in guard.dropped),
         unreadable={name: why for name, why in window.unreadable.items() if name not in guard.dropped},
     )
+
+
+def current_of(window: Window, profile: WindowProfile | None = None) -> Current:
+    """Return the current data of a window, by its rows or its profile."""
+    known = {*(profile.names if profile else window.table.columns), *window.unwanted}
+    unreadable = {name: reason for name, (_, reason) in window.unreadable.items() if name not in known}
+    notes, findings = tuple(_window_notes(window)), tuple(_window_findings(window))
+    return Current(window.table, window.unwanted, unreadable, notes, findings, profile)
 
 
 def _window_findings(window: Window) -> list[str]:

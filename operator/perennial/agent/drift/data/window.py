@@ -22,7 +22,7 @@ _LONGEST = timedelta(days=365 * 50)
 _MANY_HOURS = 14 * 24
 _PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/(?:.*/)?([^/]+)")
 _OK = 200
-_MAX_NAMES = 1000
+MAX_NAMES = 1000
 _MAX_REASONS = 100
 _GATHERED = 8192
 """Requests of one form that are turned into columns together."""
@@ -46,6 +46,18 @@ class Record:
     response: object
 
 
+@dataclass
+class Earliest:
+    """The earliest time of all records read so far, used or not; None: none had a time."""
+
+    moment: datetime | None = None
+
+    def note(self, moment: datetime) -> None:
+        """Take a further time into account."""
+        if self.moment is None or moment < self.moment:
+            self.moment = moment
+
+
 @dataclass(frozen=True)
 class Window:
     """Content of a window.
@@ -60,6 +72,7 @@ class Window:
         lost_rows: number of rows that did not fit the columns of their request.
         unreadable_files: capture files that could not be decoded and are left out.
         files: number of capture files, with those left out.
+        earliest: earliest time of all records, used or not.
     """
 
     table: Table
@@ -71,6 +84,7 @@ class Window:
     lost_rows: int = 0
     unreadable_files: tuple[UnreadableFile, ...] = ()
     files: int = 0
+    earliest: datetime | None = None
 
 
 def window_files(store: Store, window: CaptureWindow, now: datetime) -> Listing:
@@ -101,6 +115,7 @@ def read_window(
     *,
     now: datetime,
     wanted: Collection[str],
+    refuse: bool = True,
 ) -> Window:
     """Read the requests of the window from capture files.
 
@@ -111,6 +126,7 @@ def read_window(
         folder: an empty folder for downloads and partitions.
         now: end of the window.
         wanted: columns to keep; others are dropped, so that clients cannot fill the disk.
+        refuse: whether it is an error if no file can be decoded.
 
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
@@ -123,7 +139,9 @@ def read_window(
     unreadable: dict[str, tuple[int, str]] = {}
     requests = lost_rows = 0
     left_out: list[UnreadableFile] = []
-    for record in read_records(store, window, files, folder / "download", since=since_of(window, now)):
+    earliest, since = Earliest(), since_of(window, now)
+    records = read_records(store, window, files, folder / "download", since=since, refuse=refuse, earliest=earliest)
+    for record in records:
         if isinstance(record, UnreadableFile):
             left_out.append(record)
             continue
@@ -137,7 +155,7 @@ def read_window(
         payload = record if isinstance(record, str) else _payload_of(record)
         if isinstance(payload, MalformedPayload):
             skipped["malformed"] += 1
-            _count(malformed, str(payload))
+            add_reason(malformed, str(payload))
             continue
         if not isinstance(payload, Payload):
             skipped[payload] += 1
@@ -146,7 +164,8 @@ def read_window(
         _write(writer, payload.columns, payload.rows, wanted, unwanted)
         requests += 1
         lost_rows += payload.lost_rows
-        _note(unreadable, payload.unreadable)
+        for name, reason in payload.unreadable.items():
+            add_unreadable(unreadable, name, 1, reason)
     _write(writer, *gathered.take(), wanted, unwanted)
     table = replace(writer.finish(), passed_over=files.passed_over)
     return Window(
@@ -159,12 +178,13 @@ def read_window(
         lost_rows=lost_rows,
         unreadable_files=tuple(left_out),
         files=len(files.files),
+        earliest=earliest.moment,
     )
 
 
-def _count(reasons: Counter[str], reason: str) -> None:
+def add_reason(reasons: Counter[str], reason: str, amount: int = 1) -> None:
     """Count a reason; texts come from clients, so their number is bounded."""
-    reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else "other reasons"] += 1
+    reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else "other reasons"] += amount
 
 
 def read_records(
@@ -175,6 +195,8 @@ def read_records(
     *,
     since: datetime,
     until: datetime | None = None,
+    refuse: bool = True,
+    earliest: Earliest | None = None,
 ) -> Iterator[Record | Skipped | UnreadableFile]:
     """Yield the successful requests of a window, the causes of skipping the other records, and the files left out.
 
@@ -185,21 +207,24 @@ def read_records(
         path: temporary file for downloads.
         since: start of the window.
         until: end of the window, exclusive. None: no end, so that clock skew drops no records.
+        refuse: whether it is an error if no file can be decoded.
+        earliest: notes the times of all records.
 
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
-    for document in documents_of(store, files.files, path):
+    seen = earliest or Earliest()
+    for document in documents_of(store, files.files, path, refuse=refuse):
         if isinstance(document, UnreadableFile):
             yield document
         else:
-            yield _record_of(document, window.digest, since, until)
+            yield _record_of(document, window.digest, since, until, seen)
 
 
-def _note(unreadable: dict[str, tuple[int, str]], found: Mapping[str, str]) -> None:
-    for name, reason in found.items():
-        if name in unreadable or len(unreadable) < _MAX_REASONS:
-            unreadable[name] = (unreadable.get(name, (0, ""))[0] + 1, reason)
+def add_unreadable(unreadable: dict[str, tuple[int, str]], name: str, amount: int, reason: str) -> None:
+    """Count requests that lost a field; names come from clients, so their number is bounded."""
+    if name in unreadable or len(unreadable) < _MAX_REASONS:
+        unreadable[name] = (unreadable.get(name, (0, ""))[0] + amount, reason)
 
 
 def _write(
@@ -211,30 +236,35 @@ def _write(
 ) -> None:
     """Write the wanted columns of some rows, and note the names of the others."""
     for name in columns:
-        if name not in wanted and len(unwanted) < _MAX_NAMES:
+        if name not in wanted and len(unwanted) < MAX_NAMES:
             unwanted[name] = None
     writer.add({name: values for name, values in columns.items() if name in wanted}, rows)
 
 
-def _record_of(record: object, digest: str, since: datetime, until: datetime | None) -> Record | Skipped:
+def _record_of(
+    record: object, digest: str, since: datetime, until: datetime | None, seen: Earliest
+) -> Record | Skipped:
     if not isinstance(record, dict) or "request" not in record:
         return "malformed"
     time, other, status = record.get("time"), record.get("digest"), record.get("status")
     if not (isinstance(time, str) and isinstance(other, str) and isinstance(status, int)):
         return "malformed"
-    cause = _cause(time, since, until, of_model=other == digest, status=status)
+    cause = _cause(time, since, until, seen, of_model=other == digest, status=status)
     body = record["request"]
     if cause is None and body is None and record.get("requestTruncated") is True:
         return "with a truncated body"
     return cause or Record(str(record.get("id", "")), body, record.get("response"))
 
 
-def _cause(time: str, since: datetime, until: datetime | None, *, of_model: bool, status: int) -> Skipped | None:
+def _cause(
+    time: str, since: datetime, until: datetime | None, seen: Earliest, *, of_model: bool, status: int
+) -> Skipped | None:
     """Return why a record is skipped, if it is."""
     try:
         moment = parse_time(time)
     except ValueError:
         return "malformed"
+    seen.note(moment)
     if moment < since or (until is not None and moment >= until):
         return "outside the window"
     if not of_model:

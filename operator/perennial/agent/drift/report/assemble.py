@@ -45,7 +45,7 @@ def assemble(
         compared_features=compared,
         share_threshold=share,
         reference=_reference_side(config.reference, reference),
-        current=_current_side(config.current, current.table),
+        current=_current_side(config.current, current.rows),
         features=comparison.features,
         predictions=predictions,
         not_compared=comparison.not_compared,
@@ -77,8 +77,8 @@ def _reference_side(reference: str | RunReference, table: Table) -> Side:
     return Side(uri=reference, description="reference data", rows=table.rows)
 
 
-def _current_side(current: str | CaptureWindow, table: Table) -> Side:
+def _current_side(current: str | CaptureWindow, rows: int) -> Side:
     if isinstance(current, CaptureWindow):
         description = f"captured requests of the last {period_of(current)}"
-        return Side(uri=current.uri, description=description, rows=table.rows)
-    return Side(uri=current, description="current data", rows=table.rows)
+        return Side(uri=current.uri, description=description, rows=rows)
+    return Side(uri=current, description="current data", rows=rows)

@@ -1,0 +1,132 @@
+"""Reads a window hour by hour: closed hours from their profiles, the others from captured payloads."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from perennial.agent.drift.data.current import Current, current_of
+from perennial.agent.drift.data.hours import WindowReader, by_hour, is_closed, joined
+from perennial.agent.drift.data.window import Window, since_of
+from perennial.agent.drift.history.store import ReportStore
+from perennial.agent.drift.pairs import EXACT_ROWS
+from perennial.agent.drift.profiles.hour import FileMark, HourProfile, profile_of
+from perennial.agent.drift.profiles.merge import Hours, WindowProfile
+from perennial.agent.drift.profiles.plan import ColumnPlan, key_of
+from perennial.agent.drift.profiles.store import ProfileStore
+from perennial.agent.records.captured import refuse_unreadable
+from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
+from perennial.agent.tables.files import Download, Listing
+from perennial.agent.text import count
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 48
+"""Profiles that are held in memory before they are added up."""
+
+
+def read_profiled(
+    reader: WindowReader,
+    files: Listing,
+    plans: Sequence[ColumnPlan],
+    reference_rows: int,
+    store: ReportStore,
+    *,
+    report: str,
+    folder: Path,
+) -> Current:
+    """Read the current data by profiles of its hours, and keep those of the hours that had none.
+
+    Windows that are short on both sides, and windows with a column whose values are needed one by one, are read whole.
+
+    Args:
+        reader: reads payloads.
+        files: capture files of the window.
+        plans: columns that may be compared.
+        reference_rows: rows of the reference.
+        store: storage of the profiles.
+        report: URI of the reports.
+        folder: an empty folder for downloads and partitions.
+
+    Raises:
+        AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
+    """
+    profiles = ProfileStore(
+        store, report, key_of(reader.source, plans, reader.wanted), {plan.name: plan for plan in plans}
+    )
+    hours = by_hour(reader.source.uri, files.files)
+    read: dict[str, Window] = {}
+    kept = 0
+    total = Hours(plans)
+    for some in _chunks(list(hours), _AT_ONCE):
+        found = _load(profiles, reader, {name: hours[name] for name in some})
+        for name in some:
+            profile = found.get(name)
+            if profile is None:
+                read[name] = reader.read(hours[name], _subfolder(folder, name))
+                profile = profile_of(name, marks_of(hours[name]), read[name], plans)
+                if is_closed(name, reader.now) and "outside the window" not in read[name].skipped:
+                    profiles.save(profile)
+            else:
+                kept += 1
+            total.add(profile)
+        log.info("hours up to %s: %d of %d from their profiles", some[-1], kept, len(hours))
+    whole = total.finish()
+    refuse_unreadable(whole.window.unreadable_files, len(files.files))
+    notes = () if profiles.problem is None else (f"Profiles of hours could not all be kept: {profiles.problem}",)
+    why = _why_whole(whole, reference_rows)
+    if why is None:
+        shutil.rmtree(folder)
+        note = f"{kept:,} of {count(len(hours), 'hour')} with requests were read from their profiles."
+        current = current_of(_passed(whole.window, files), whole)
+        return replace(current, notes=(*current.notes, note, *notes))
+    log.info("the window is read whole: %s", why)
+    for name, downloads in hours.items():
+        if name not in read:
+            read[name] = reader.read(downloads, _subfolder(folder, name))
+    current = current_of(_passed(joined([read[name] for name in hours]), files))
+    told = () if whole.rows <= EXACT_ROWS else (f"All requests were read again, since {why}.",)
+    return replace(current, notes=(*current.notes, *told, *notes))
+
+
+def _why_whole(found: WindowProfile, reference_rows: int) -> str | None:
+    """Return why counts do not suffice for this window; None: they do."""
+    if max(found.rows, reference_rows) <= EXACT_ROWS:
+        return f"both sides have at most {EXACT_ROWS:,} rows"
+    return found.lacks()
+
+
+def marks_of(files: Sequence[Download]) -> tuple[FileMark, ...]:
+    """Return what identifies the content of an hour."""
+    return tuple(FileMark(item.uri.rsplit("/", 1)[-1], item.size, item.etag) for item in files)
+
+
+def _load(
+    profiles: ProfileStore, reader: WindowReader, hours: Mapping[str, Sequence[Download]]
+) -> dict[str, HourProfile]:
+    """Return the profiles that cover their hours as these are listed now."""
+    closed = [name for name in hours if is_closed(name, reader.now)]
+    since = since_of(reader.source, reader.now)
+    loaded = in_parallel(profiles.load, closed, FILE_THREADS)
+    return {
+        name: profile
+        for name, profile in zip(closed, loaded, strict=True)
+        if profile is not None
+        and profile.files == marks_of(hours[name])
+        and (profile.window.earliest is None or profile.window.earliest >= since)
+    }
+
+
+def _passed(window: Window, files: Listing) -> Window:
+    return replace(window, table=replace(window.table, passed_over=files.passed_over))
+
+
+def _chunks(names: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [names[at : at + size] for at in range(0, len(names), size)]
+
+
+def _subfolder(folder: Path, name: str) -> Path:
+    path = folder / name.replace("/", "-")
+    path.mkdir()
+    return path
