@@ -3,8 +3,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from perennial.agent.drift import command, pairs
 from perennial.agent.drift.command import run
@@ -261,23 +259,3 @@ def test_storage_that_refuses_profiles_costs_time_only(tmp_path, monkeypatch):
     found, _ = report(store, settings)
     assert outcome(found) == outcome(whole(store, settings))
     assert any(note.startswith("Profiles of hours could not all be kept: access to ") for note in found.notes)
-
-
-@settings(max_examples=6)
-@given(data=st.data(), seed=st.integers(2, 1000))
-def test_neither_division_into_hours_nor_order_of_rows_changes_a_result(tmp_path_factory, data, seed):
-    values = columns(seed, 400, moved=data.draw(st.sampled_from([0.0, 0.3, 3.0])))
-    order = np.random.default_rng(seed).permutation(400)
-    cuts = sorted(data.draw(st.lists(st.integers(0, 400), min_size=1, max_size=5)))
-    hours = data.draw(st.permutations(DAY))[: len(cuts) + 1]
-    files = {
-        capture_uri(CAPTURE, at): a_file(values, part, at)
-        for at, part in zip(hours, np.split(order, cuts), strict=True)
-        if len(part)
-    }
-    store = MemoryStore({f"{REFERENCE}0.parquet": parquet(columns(1, 1000)), **files})
-    settings_ = config(tmp_path_factory.mktemp("scratch"))
-    straight = stored(values, hours=DAY[:1])
-    expected = outcome(whole(straight, settings_))
-    assert outcome(report(store, settings_)[0]) == expected
-    assert outcome(report(store, settings_)[0]) == expected
