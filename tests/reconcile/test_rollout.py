@@ -27,7 +27,7 @@ from perennial.core.labels import ABORT_ANNOTATION, APPLIED_ANNOTATION, REVISION
 from perennial.core.reads import GatewayFeatures, GatewayRead, Poll
 from perennial.runtime.controller.cache import Cache
 from perennial.runtime.controller.children import Children
-from perennial.runtime.controller.reconcile import Reconciler, ReconcileResult
+from perennial.runtime.controller.reconcile import Reconciler, ReconcileResult, Record
 from perennial.runtime.controller.world import CachedWorld
 from perennial.serving.rollout.mirror import MIRROR, PERCENTAGE
 from tests.golden.compare import differences as compared
@@ -103,8 +103,13 @@ class Operator:
             config=CONFIG,
             now=lambda: self.cluster.store.now,
             tell=lambda _raw, _notes: None,
+            record=self.record(),
         )
         self.see()
+
+    def record(self) -> Record | None:
+        """There is no audit log, unless a test has one."""
+        return None
 
     def accept(self, kind: Kind, raw: Raw) -> None:
         self.cache.put(kind, raw)
@@ -127,9 +132,9 @@ class Operator:
 class Story:
     """What users and the Deployment controller do, round by round."""
 
-    def __init__(self, cluster: Mortal) -> None:
+    def __init__(self, cluster: Mortal, operator: type[Operator] = Operator) -> None:
         self.cluster = cluster
-        self.operator = Operator(cluster)
+        self.operator = operator(cluster)
         self.least: list[tuple[int, int]] = []
 
     @property

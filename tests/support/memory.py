@@ -6,14 +6,14 @@ Controllers read a `Store` directly, as a `core.decision.World`; simulations wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self, cast
 
-from perennial.adapters.cluster import kind_of
+from perennial.adapters.cluster import Page, kind_of
 from perennial.adapters.errors import ApiError
 from perennial.core.decision import Controller
 from perennial.core.kinds import RESOURCES, Key, Kind, Raw
@@ -195,6 +195,16 @@ class FakeCluster:
     async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         self.reads += 1
         return deepcopy(self.store.get(kind, namespace, name))
+
+    async def pages(self, kind: Kind, namespace: str | None = None, selector: str = "") -> AsyncIterator[Page]:
+        """Lists, of the audit log only: equalities of labels are all it asks for."""
+        self.reads += 1
+        wanted = dict(item.split("=", 1) for item in selector.split(",") if item)
+        found = self.store.named(kind, namespace or "default").values()
+        yield Page(
+            [deepcopy(raw) for raw in found if wanted.items() <= raw["metadata"].get("labels", {}).items()],
+            str(self.store.version),
+        )
 
     async def create(self, manifest: Raw, manager: str) -> Raw:
         return self._send("create", manifest, lambda: self.store.create(_known(manifest)))

@@ -54,6 +54,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $config.agent "imagePullPolicy" .Values.image.pullPolicy }}
 {{- end }}
 {{- end }}
+{{- if and .Values.imagePullSecrets (not $config.audit.imagePullSecrets) }}
+{{- $_ := set $config.audit "imagePullSecrets" .Values.imagePullSecrets }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}
 

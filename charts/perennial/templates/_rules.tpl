@@ -72,6 +72,21 @@
   verbs: [get, create, update]
 {{- end }}
 
+{{- define "perennial.rules.audit" -}}
+# Keeps entries until they are in the audit log, and the last position of the log. Others it neither reads nor writes.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, create, patch, delete]
+# Appends entries to the audit log, one Job at a time.
+- apiGroups: ["batch"]
+  resources: [jobs]
+  verbs: [list, create, delete]
+# Reads the termination message of these Jobs.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+{{- end }}
+
 {{- define "perennial.rules.view" -}}
 # Read the resources and their status.
 - apiGroups: ["perennial.dev"]

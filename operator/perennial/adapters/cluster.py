@@ -14,7 +14,7 @@ from perennial import __version__
 from perennial.adapters.connection import Connection
 from perennial.adapters.errors import ApiError, from_status
 from perennial.adapters.limiter import TokenBucket
-from perennial.core.kinds import CHILDREN, EVENT, LEASE, POD, RESOURCES, Kind, Raw
+from perennial.core.kinds import CHILDREN, CONFIG_MAP, EVENT, LEASE, POD, RESOURCES, Kind, Raw
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _PAGE = 100
@@ -22,7 +22,7 @@ _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE = "application/merge-patch+json"
 _HEADERS = {"Accept": _JSON, "User-Agent": f"perennial/{__version__}"}
-_KINDS = {(kind.api_version, kind.kind): kind for kind in (*RESOURCES, *CHILDREN, POD, EVENT, LEASE)}
+_KINDS = {(kind.api_version, kind.kind): kind for kind in (*RESOURCES, *CHILDREN, POD, EVENT, LEASE, CONFIG_MAP)}
 _ERRORS_FROM = 300
 
 WriteListener = Callable[[str, Kind, int, float], None]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from perennial.api.contract.audit import AuditEntry
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.kinds import Key, Kind, Raw
 from perennial.core.reads import AnswerT, Poll
@@ -112,6 +113,8 @@ class Controller(Generic[ResourceT, ObservedT]):
       other. Must not raise, whatever the object contains.
     - `observe`: reads the input of `decide` from the World.
     - `decide`: a pure function.
+    - `facts`: what the audit log records if the decision's status is written. A pure function; the same step repeated
+      after a crash gives entries with the same identities.
     """
 
     kind: Kind
@@ -120,6 +123,7 @@ class Controller(Generic[ResourceT, ObservedT]):
     observe: Callable[[ResourceT, World], ObservedT]
     decide: Callable[[ObservedT, OperatorConfig, datetime], Decision]
     metrics: Callable[[ResourceT], tuple["Gauge", ...]] = field(default=lambda _: ())
+    facts: Callable[[ObservedT, Decision, datetime], tuple[AuditEntry, ...]] = field(default=lambda *_: ())
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ GATE_ANNOTATION = "perennial.dev/gate"
 AGENT_IMAGE_ANNOTATION = "perennial.dev/agent-image"
 """On the Deployment of a revision: an upgrade of the operator does not restart it with another agent."""
 
+AUDIT_LABEL = "perennial.dev/audit"
+"""On what hands entries to the audit log, in the operator's namespace: its role."""
+OUTBOX_DIGEST_ANNOTATION = "perennial.dev/outbox-digest"
+"""On the Job that appends to the audit log: digest of the identities of the entries that it was given."""
+
 # Set by users.
 
 RUN_NOW_ANNOTATION = "perennial.dev/run-now"

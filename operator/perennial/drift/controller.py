@@ -7,6 +7,7 @@ from perennial.core.decision import Controller, Gauge
 from perennial.core.gauges import condition_gauges
 from perennial.core.kinds import DRIFT_MONITOR
 from perennial.core.times import parse_time
+from perennial.drift.audit import facts
 from perennial.drift.decide import decide
 from perennial.drift.observe import Observed, names, observe
 
@@ -102,4 +103,5 @@ CONTROLLER: Controller[DriftMonitor, Observed] = Controller(
     observe=observe,
     decide=decide,
     metrics=metrics,
+    facts=facts,
 )

@@ -27,6 +27,8 @@ class VerdictHistory:
     """Retraining requests of the last seven days, oldest first, if maxPerWeek is set."""
     failures: tuple[LastRun, ...] = ()
     """Failed comparisons that are new in this reconcile."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Verdicts that are new in this reconcile, oldest first."""
 
 
 def update_history(
@@ -87,7 +89,8 @@ def _add(history: VerdictHistory, result: ComparisonResult, counted: Collection[
     before = history.last_verdict
     consecutive = history.consecutive if before is not None and before.digest == verdict.digest else 0
     consecutive = consecutive + 1 if _has(verdict, counted) else 0
-    return replace(history, last_run=result.run, last_verdict=verdict, consecutive=consecutive)
+    verdicts = (*history.verdicts, verdict)
+    return replace(history, last_run=result.run, last_verdict=verdict, consecutive=consecutive, verdicts=verdicts)
 
 
 def _repeats(before: LastRun | None, run: LastRun) -> bool:

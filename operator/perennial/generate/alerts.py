@@ -50,6 +50,28 @@ ALERTS: tuple[Alert, ...] = (
         ),
     ),
     Alert(
+        "PerennialAuditLate",
+        "max(perennial_audit_oldest_seconds) > 900",
+        "5m",
+        "warning",
+        "Entries have waited for 15 minutes to be written to the audit log.",
+        "They are kept in the cluster, so none is lost yet. When the outbox is full, later facts are not recorded.",
+        (
+            "Look in the operator's log for `did not append to the audit log`: it names the reason.",
+            "Look at the pod, if there is one: `kubectl get pods -n perennial-system -l perennial.dev/audit=append`.",
+            "If the log is broken, verify it as the page about the audit log says; nothing is written behind a break.",
+        ),
+    ),
+    Alert(
+        "PerennialAuditDropped",
+        "increase(perennial_audit_dropped_total[1h]) > 0",
+        "0m",
+        "critical",
+        "Facts were not recorded in the audit log, because its outbox is full.",
+        "Trainings and rollouts go on. The log will hold an entry EntriesDropped that says how many are missing.",
+        ("Repair what keeps entries from being written: see PerennialAuditLate.",),
+    ),
+    Alert(
         "PerennialResyncLate",
         "time() - max(perennial_last_resync_timestamp_seconds) > 900",
         "5m",

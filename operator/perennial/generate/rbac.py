@@ -1,14 +1,15 @@
 """RBAC rights of the operator and of users: the source of the chart's roles and of the reference page.
 
-The operator never reads Secrets or ConfigMaps, never writes the spec of a user's resource, and grants no rights. Its
-children have `blockOwnerDeletion: false`, so it needs no right on finalizers even if the admission plugin
-OwnerReferencesPermissionEnforcement is enabled.
+The operator never reads Secrets, and of ConfigMaps only those of its audit log, in its own namespace. It never writes
+the spec of a user's resource, and grants no rights. Its children have `blockOwnerDeletion: false`, so it needs no right
+on finalizers even if the admission plugin OwnerReferencesPermissionEnforcement is enabled.
 """
 
 from dataclasses import dataclass
 
 from perennial.core.kinds import (
     AUTOSCALER,
+    CONFIG_MAP,
     CRON_JOB,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
@@ -112,6 +113,18 @@ OPERATOR: tuple[Right, ...] = (
 
 LEADER_ELECTION: tuple[Right, ...] = (Right((LEASE,), ("get", "create", "update"), "Elects the leader."),)
 
+AUDIT: tuple[Right, ...] = (
+    Right(
+        (CONFIG_MAP,),
+        ("get", "list", *APPLY, "delete"),
+        "Keeps entries until they are in the audit log, and the last position of the log. Others it neither reads nor "
+        "writes.",
+    ),
+    Right((JOB,), ("list", "create", "delete"), "Appends entries to the audit log, one Job at a time."),
+    Right((POD,), ("list",), "Reads the termination message of these Jobs."),
+)
+"""In the operator's own namespace, if config.audit.uri is set."""
+
 VIEWER: tuple[Right, ...] = (
     Right(RESOURCES, WATCH, "Read the resources and their status."),
     Right((MODEL_DEPLOYMENT,), ("get",), "Read the number of replicas.", subresource="scale"),
@@ -134,6 +147,7 @@ APPROVER: tuple[Right, ...] = (
 TEMPLATES: dict[str, tuple[Right, ...]] = {
     "perennial.rules.operator": OPERATOR,
     "perennial.rules.leaderElection": LEADER_ELECTION,
+    "perennial.rules.audit": AUDIT,
     "perennial.rules.view": VIEWER,
     "perennial.rules.edit": EDITOR,
     "perennial.rules.approve": APPROVER,

@@ -192,12 +192,15 @@ def _alerts() -> str:
 def _permissions() -> str:
     return page(
         "Permissions",
-        "The operator has no rights on Secrets and ConfigMaps, cannot execute commands in pods, and cannot grant "
-        "rights. With `config.watchNamespaces` it has the rights below in the listed namespaces only.",
+        "The operator has no rights on Secrets and on users' ConfigMaps, cannot execute commands in pods, and cannot "
+        "grant rights. With `config.watchNamespaces` it has the rights below in the listed namespaces only.",
         "## Operator",
         _rights(rbac.OPERATOR),
         "## Operator, in its own namespace",
         _rights(rbac.LEADER_ELECTION),
+        "## Operator, in its own namespace, with an audit log",
+        "Only if `config.audit.uri` is set.",
+        _rights(rbac.AUDIT),
         "## Users",
         "Added to the cluster roles `view`, `edit` and `admin` unless `rbac.aggregate` is false.",
         "### view",

@@ -5,6 +5,7 @@ from perennial.api.modeldeployment.rollout import Candidate
 from perennial.core.decision import Controller, Gauge
 from perennial.core.gauges import condition_gauges
 from perennial.core.kinds import MODEL_DEPLOYMENT
+from perennial.serving.audit import facts
 from perennial.serving.conditions import ROLLOUT_FAILED
 from perennial.serving.decide import decide
 from perennial.serving.observe import Observed, names, observe
@@ -54,4 +55,5 @@ CONTROLLER: Controller[ModelDeployment, Observed] = Controller(
     observe=observe,
     decide=decide,
     metrics=metrics,
+    facts=facts,
 )

@@ -9,6 +9,7 @@ from perennial.core.decision import Controller, Gauge
 from perennial.core.gauges import condition_gauges
 from perennial.core.kinds import TRAINING_JOB, Key
 from perennial.core.times import parse_time
+from perennial.training.audit import facts
 from perennial.training.decide import decide
 from perennial.training.observe import Observed, observe
 
@@ -93,4 +94,5 @@ CONTROLLER: Controller[TrainingJob, Observed] = Controller(
     observe=observe,
     decide=decide,
     metrics=metrics,
+    facts=facts,
 )

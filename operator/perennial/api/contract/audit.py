@@ -33,13 +33,15 @@ AuditEvent = Literal[
     "RolloutPromoted",
     "RolloutFailed",
     "RolloutAborted",
+    "RolloutSuperseded",
     "RolledBack",
     "VerdictReached",
     "RetrainRequested",
     "DriftActionTaken",
+    "EntriesDropped",
 ]
-"""What may be recorded."""
-AuditKind = Literal["TrainingJob", "ModelDeployment", "DriftMonitor"]
+"""What may be recorded. EntriesDropped: the outbox was full, so facts are missing before this entry."""
+AuditKind = Literal["TrainingJob", "ModelDeployment", "DriftMonitor", "Operator"]
 
 
 def _printable(longest: int) -> BeforeValidator:

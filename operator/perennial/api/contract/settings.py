@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from perennial.api.common.base import Model, Name, ObjectName, Quantity, ShortText
-from perennial.api.common.pod import Args, EnvVar, Image, PullPolicy, ResourceRequirements
+from perennial.api.common.pod import Args, EnvVar, Image, LocalRef, PullPolicy, ResourceRequirements, Storage
 from perennial.api.modeldeployment.runtime import BatchingVariables, Directory, GrpcPort, HttpProbe, ModelFormat
 from perennial.api.modeldeployment.traffic import TrafficMetrics
 
@@ -134,6 +134,42 @@ class Prometheus(Model):
     )
 
 
+class Audit(Model):
+    """The audit log in S3. Pods of the agent in the operator's namespace write it."""
+
+    uri: Annotated[str, Field(max_length=1024, pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s\\]*)?)?$")] = (
+        Field("", description="Prefix of the log, such as s3://audit/perennial/. Empty: no audit log.")
+    )
+    storage: Storage = Field(
+        Storage(),
+        description="How the pods reach the log. Secret and ConfigMap lie in the operator's namespace; the operator "
+        "does not read them.",
+    )
+    lock_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days of retention of what is written, in a bucket with Object Lock. 0: the bucket's default.",
+    )
+    lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = Field(
+        "GOVERNANCE",
+        description="With lockDays. GOVERNANCE: users with the right to bypass it can delete. COMPLIANCE: nobody can.",
+    )
+    batch_seconds: float = Field(
+        10,
+        ge=0,
+        le=600,
+        description="Seconds that facts wait for others before a pod writes them together; 100 are written at once.",
+    )
+    service_account_name: Annotated[str, Field(max_length=253, pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")] = Field(
+        "",
+        description="ServiceAccount of the pods, for the workload identity of a cloud. Empty: the namespace's default.",
+    )
+    image_pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=8)] = Field(
+        (), description="Secrets with registry credentials for the pods. Empty: the chart sets those of the release."
+    )
+
+
 class OperatorConfig(Model):
     """Configuration of one installation."""
 
@@ -156,6 +192,7 @@ class OperatorConfig(Model):
         "prometheus.io/*. None by default, since annotations configure meshes, load balancers and cloud controllers.",
     )
     prometheus: Prometheus = Field(Prometheus(), description="Prometheus server for the gates of rollouts.")
+    audit: Audit = Field(Audit(), description="The audit log in S3.")
     leader_election: LeaderElection = Field(
         LeaderElection(), description="Leader election among replicas of the operator."
     )

@@ -17,7 +17,7 @@ from perennial.runtime.controller.children import Children
 from perennial.runtime.controller.events import EventPoster
 from perennial.runtime.controller.polling import Poller
 from perennial.runtime.controller.queue import Clock, QueueClosed, WorkQueue
-from perennial.runtime.controller.reconcile import ReconcileOutcome, Reconciler, ReconcileResult
+from perennial.runtime.controller.reconcile import ReconcileOutcome, Reconciler, ReconcileResult, Record
 from perennial.runtime.controller.world import CachedWorld
 from perennial.runtime.process.gauges import ResourceGauges
 from perennial.runtime.process.logs import about
@@ -44,8 +44,12 @@ class Engine:
         metrics: Metrics,
         clock: Clock,
         instance: str,
+        record: Record | None = None,
     ) -> None:
-        """Start passive: events fill the cache, but nothing is reconciled before `activate`."""
+        """Start passive: events fill the cache, but nothing is reconciled before `activate`.
+
+        `record` keeps facts for the audit log; None: there is none.
+        """
         self._controllers = controllers
         self._metrics = metrics
         self._active = False
@@ -74,6 +78,7 @@ class Engine:
             now=lambda: datetime.now(UTC),
             tell=self.events.add,
             want=self.poller.want,
+            record=record,
         )
 
     def activate(self) -> None:

@@ -4,7 +4,7 @@ It does not depend on what caused it: an event, a restart, a resync or a lost re
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from perennial.adapters.errors import ApiError
+from perennial.api.contract.audit import AuditEntry
 from perennial.api.contract.settings import OperatorConfig
 from perennial.core.decision import ChildConflict, Controller, Decision, EventNote, World
 from perennial.core.kinds import Key, Kind, Raw
@@ -39,6 +40,10 @@ Tell = Callable[[Raw, Iterable[EventNote]], None]
 
 Want = Callable[[Key, tuple[Poll[Any], ...]], None]
 """Sets what to poll for a resource from now on."""
+
+
+Record = Callable[[tuple[AuditEntry, ...]], Awaitable[None]]
+"""Keeps facts for the audit log; returns once they are stored. Raises ApiError if they cannot be."""
 
 
 class ReconcileOutcome(StrEnum):
@@ -92,8 +97,9 @@ class Reconciler:
         now: Callable[[], datetime],
         tell: Tell,
         want: Want = lambda _key, _reads: None,
+        record: Record | None = None,
     ) -> None:
-        """Take all dependencies; the reconciler itself has no state."""
+        """Take all dependencies; the reconciler itself has no state. Without `record` there is no audit log."""
         self._controllers = controllers
         self._cache = cache
         self._world = world
@@ -104,6 +110,7 @@ class Reconciler:
         self._now = now
         self._tell = tell
         self._want = want
+        self._record = record
 
     async def reconcile(self, key: Key) -> ReconcileResult:
         """Take one step toward the spec.
@@ -123,9 +130,13 @@ class Reconciler:
             except ValidationError as error:
                 await self._report(controller.kind, raw, of_spec(error))
                 return ReconcileResult(ReconcileOutcome.INVALID)
-            decision = controller.decide(controller.observe(resource, self._world), self._config, self._now())
+            observed, now = controller.observe(resource, self._world), self._now()
+            decision = controller.decide(observed, self._config, now)
             self._want(key, decision.reads)
-            return await self._carry_out(controller.kind, raw, decision)
+            facts: tuple[AuditEntry, ...] = ()
+            if self._record is not None and decision.status != raw.get("status"):
+                facts = controller.facts(observed, decision, now)
+            return await self._carry_out(controller.kind, raw, decision, facts)
         except _Stale:
             return ReconcileResult(ReconcileOutcome.CONFLICT, requeue_after=0)
         except NotYet as reason:
@@ -136,18 +147,21 @@ class Reconciler:
                 return ReconcileResult(ReconcileOutcome.GONE)  # the namespace or the resource is being deleted
             raise
 
-    async def _carry_out(self, kind: Kind, raw: Raw, decision: Decision) -> ReconcileResult:
+    async def _carry_out(
+        self, kind: Kind, raw: Raw, decision: Decision, facts: tuple[AuditEntry, ...]
+    ) -> ReconcileResult:
         try:
-            return await self._act(kind, raw, decision)
+            return await self._act(kind, raw, decision, facts)
         except _StatusRejected as rejected:
             metadata = raw["metadata"]
             live = self._cache.get(kind, metadata["namespace"], metadata["name"]) or raw
             await self._report(kind, live, rejected.condition)
             return ReconcileResult(ReconcileOutcome.BLOCKED, backoff=True)
 
-    async def _act(self, kind: Kind, raw: Raw, decision: Decision) -> ReconcileResult:
+    async def _act(self, kind: Kind, raw: Raw, decision: Decision, facts: tuple[AuditEntry, ...]) -> ReconcileResult:
         live = raw
         if decision.status is not None and decision.status_first:
+            await self._keep(facts)
             live = await self._write_decided(kind, live, keep_error_conditions(decision.status, live.get("status")))
         try:
             await self._children.carry_out(raw, decision.actions)
@@ -161,10 +175,16 @@ class Reconciler:
             seconds = error_condition.retry_seconds
             return ReconcileResult(ReconcileOutcome.BLOCKED, requeue_after=seconds, backoff=seconds is None)
         if decision.status is not None:
+            await self._keep(facts)
             live = await self._write_decided(kind, live, decision.status)
         if live is not raw:
             self._tell(live, decision.events)
         return ReconcileResult(ReconcileOutcome.DONE, requeue_after=decision.requeue_after)
+
+    async def _keep(self, facts: tuple[AuditEntry, ...]) -> None:
+        """Keep facts before the status that makes them true: after a crash in between they are kept again, as one."""
+        if facts and self._record is not None:
+            await self._record(facts)
 
     async def _write_decided(self, kind: Kind, raw: Raw, status: dict[str, Any]) -> Raw:
         """Write the status of a decision.

@@ -22,6 +22,8 @@ from perennial.adapters.limiter import TokenBucket
 from perennial.core.decision import Controller
 from perennial.core.kinds import OPTIONAL, RESOURCES, WATCHED_BY_LABEL
 from perennial.handlers.watch import WatchEnded, WatchPlan, run_watch
+from perennial.runtime.audit.delivery import Delivery
+from perennial.runtime.audit.outbox import Outbox
 from perennial.runtime.controller.engine import Engine
 from perennial.runtime.controller.resync import ClusterUnfit, Resync
 from perennial.runtime.process import logs
@@ -58,6 +60,17 @@ class Operator:
         self._cluster = Cluster(
             connection, guard=self._leadership.guard, limiter=limiter, on_write=self._metrics.note_write
         )
+        namespace = settings.namespace or connection.namespace
+        self._outbox = Outbox(self._cluster, namespace, lambda: datetime.now(UTC), self._metrics.audit_dropped.inc)
+        self._delivery = Delivery(
+            self._cluster,
+            self._outbox,
+            config.audit,
+            config.agent,
+            namespace,
+            on_failure=lambda reason: self._metrics.audit_failures.labels(reason).inc(),
+        )
+        self._leading = asyncio.Event()
         self._engine = Engine(
             controllers=controllers,
             api=self._cluster,
@@ -65,6 +78,7 @@ class Operator:
             metrics=self._metrics,
             clock=asyncio.get_running_loop(),
             instance=self._identity,
+            record=self._outbox.record if config.audit.uri else None,
         )
         self._health = Health(self._engine.queue, self._stream_paths())
         self._ready = asyncio.Event()
@@ -74,7 +88,7 @@ class Operator:
             self._cluster,
             self._leadership,
             config.leader_election,
-            namespace=settings.namespace or connection.namespace,
+            namespace=namespace,
             identity=self._identity,
             sleep=asyncio.sleep,
         )
@@ -121,6 +135,7 @@ class Operator:
             "leader election": self._lead(),
             "events": self._engine.events.run(),
             "reads": self._read(),
+            **({"audit log": self._delivery.run(self._leading)} if self._config.audit.uri else {}),
             **{f"worker {number}": self._work() for number in range(self._config.queue.workers)},
         }
 
@@ -159,11 +174,15 @@ class Operator:
         await self._ready.wait()
         if not self._config.leader_election.enabled:
             self._leadership.hold_until(inf)
-            self._engine.activate()
+            self._activate()
             await asyncio.Event().wait()
         await self._elector.acquire()
-        self._engine.activate()
+        self._activate()
         await self._elector.keep()
+
+    def _activate(self) -> None:
+        self._leading.set()
+        self._engine.activate()
 
     async def _read(self) -> None:
         async with reading(self._config.prometheus.url, lambda: datetime.now(UTC), self._cluster) as reads:
@@ -214,6 +233,8 @@ class Operator:
         metrics.queue_depth.set_function(lambda: len(queue))
         metrics.queue_delayed.set_function(lambda: queue.delayed)
         metrics.queue_running.set_function(lambda: queue.running)
+        metrics.audit_pending.set_function(lambda: self._outbox.pending)
+        metrics.audit_oldest.set_function(lambda: self._outbox.oldest_seconds)
         metrics.leader.set_function(lambda: float(self._leadership.is_held()))
         for kind in (*RESOURCES, *WATCHED_BY_LABEL):
             name = kind.kind

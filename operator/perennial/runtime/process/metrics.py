@@ -57,6 +57,25 @@ class Metrics:
         self.events = Counter("perennial_watch_events", "Number of watch events.", ["kind", "type"], registry=registry)
         self.streams = Counter("perennial_watch_streams", "Number of established watch streams.", registry=registry)
         self.leader = Gauge("perennial_leader", "1 if this replica is the leader, else 0.", registry=registry)
+        self.audit_pending = Gauge(
+            "perennial_audit_pending",
+            "Number of entries that are not known to be in the audit log yet.",
+            registry=registry,
+        )
+        self.audit_oldest = Gauge(
+            "perennial_audit_oldest_seconds", "Seconds that the oldest of these entries has waited.", registry=registry
+        )
+        self.audit_failures = Counter(
+            "perennial_audit_failures",
+            "Number of Jobs that did not append to the audit log, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.audit_dropped = Counter(
+            "perennial_audit_dropped",
+            "Number of facts that were not recorded because the outbox of the audit log was full.",
+            registry=registry,
+        )
         self.last_resync = Gauge(
             "perennial_last_resync_timestamp_seconds", "Unix time of the last complete list.", registry=registry
         )
