@@ -90,11 +90,27 @@ def test_the_table_grants_what_the_code_needs_and_nothing_more() -> None:
     assert granted(rbac.LEADER_ELECTION) == {(LEASE.group, LEASE.plural, verb) for verb in ("get", "create", "update")}
 
 
+def test_an_audit_log_needs_rights_in_the_own_namespace_only(chart: Callable[[Any], Rendered]) -> None:
+    config_maps = {("", "configmaps", verb) for verb in ("get", "list", "create", "patch", "delete")}
+    jobs = {("batch", "jobs", verb) for verb in ("list", "create", "delete")}
+    assert granted(rbac.AUDIT) == {*config_maps, *jobs, ("", "pods", "list")}
+
+    without = {(item["kind"], item["metadata"]["name"]) for item in chart({})}
+    objects = chart({"config": {"audit": {"uri": "s3://audit/perennial/"}}})
+    added = [item for item in objects if (item["kind"], item["metadata"]["name"]) not in without]
+
+    assert [(item["kind"], item["metadata"]["namespace"]) for item in added] == [
+        ("Role", RELEASE_NAMESPACE),
+        ("RoleBinding", RELEASE_NAMESPACE),
+    ]
+
+
 @pytest.mark.parametrize("rights", rbac.TEMPLATES.values(), ids=rbac.TEMPLATES)
 def test_no_table_grants_what_could_be_turned_into_more(rights: tuple[rbac.Right, ...]) -> None:
     for _, resource, verb in granted(rights):
         assert "*" not in resource + verb
-        assert resource not in {"secrets", "configmaps", "pods/exec", "serviceaccounts/token"}
+        assert resource not in {"secrets", "pods/exec", "serviceaccounts/token"}
+        assert resource != "configmaps" or rights is rbac.AUDIT
         assert verb not in {"escalate", "bind", "impersonate"}
     assert all(right.reason for right in rights)
 
