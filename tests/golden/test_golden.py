@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from perennial.api.contract.audit import AuditEntry
 from perennial.api.contract.settings import OperatorConfig
+from perennial.core.audit import entry_document
 from perennial.core.decision import Action, Apply, Create, Decision
 from perennial.core.kinds import Raw
 from perennial.core.reads import GatewayFeatures, Measurement
@@ -44,8 +47,8 @@ def load(text: str) -> Any:
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, less one resolver
 
 
-def run(case: dict[str, Any]) -> Decision:
-    """Return what the controller decides in the case's world."""
+def run(case: dict[str, Any], later: timedelta = timedelta()) -> tuple[Decision, tuple[AuditEntry, ...]]:
+    """Return what the controller decides in the case's world, and what of it the audit log records."""
     controller = CONTROLLERS[case["resource"]["kind"]]
     resource = controller.parse(case["resource"])
     store = Store.of([case["resource"], *case.get("world", [])])
@@ -53,7 +56,9 @@ def run(case: dict[str, Any]) -> Decision:
     store.absent.update(case.get("absent", []))
     observed = controller.observe(resource, store)
     config = OperatorConfig.model_validate(case.get("config", {}))
-    return controller.decide(observed, config, parse_time(case["now"]))
+    now = parse_time(case["now"]) + later
+    decision = controller.decide(observed, config, now)
+    return decision, controller.facts(observed, decision, now)
 
 
 def answer_of(said: dict[str, Any]) -> Measurement | Traffic | GatewayFeatures:
@@ -101,10 +106,23 @@ def test_there_are_cases() -> None:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_step_that_is_repeated_records_the_same_facts(path: Path) -> None:
+    case = load(path.read_text(encoding="utf-8"))
+
+    (_, facts), (_, again) = run(case), run(case, timedelta(seconds=1))
+
+    assert [fact.id for fact in again] == [fact.id for fact in facts]
+    assert len({fact.id for fact in facts}) == len(facts)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_case(path: Path, update_golden: bool) -> None:
     text = path.read_text(encoding="utf-8")
     case = load(text)
-    actual = as_data(run(case), case["resource"])
+    decision, facts = run(case)
+    actual = as_data(decision, case["resource"])
+    if "audit" in case["expect"]:
+        actual["audit"] = [entry_document(fact) for fact in facts]
 
     found = differences(case.get("expect"), actual)
     if found and update_golden:

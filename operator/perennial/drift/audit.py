@@ -35,7 +35,7 @@ def facts(observed: Observed, decision: Decision, now: datetime) -> tuple[AuditE
 def _verdict(resource: DriftMonitor, verdict: Verdict, now: datetime) -> AuditEntry:
     found = ", ".join(findings_of(verdict)) or "no finding"
     unknown = ", ".join(name for name, state in _states(verdict) if state is None)
-    not_judged = f"; not judged: {unknown}" if unknown else ""
+    not_judged = f"; not asked for or not judged: {unknown}" if unknown else ""
     return Facts(DRIFT_MONITOR, resource.metadata, now).entry(
         "VerdictReached",
         (verdict.id,),

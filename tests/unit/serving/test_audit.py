@@ -1,0 +1,83 @@
+"""Facts of rollouts: which are told apart, and which are the same."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from perennial.api.contract.audit import AuditEntry
+from perennial.api.modeldeployment.resource import ModelDeployment
+from perennial.core.decision import Decision
+from perennial.serving.audit import facts
+from perennial.serving.observe import Observed
+from tests.support.builders import EARLIER, digest, model_deployment
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def candidate(name: str = "churn-b", phase: str = "Progressing") -> dict[str, Any]:
+    uri = "s3://models/churn/versions/bbbbbbbbbbbb/"
+    return {"name": name, "hash": "b", "uri": uri, "digest": digest("b"), "since": EARLIER, "phase": phase}
+
+
+def ended(result: str, time: str, name: str = "churn-b", **more: Any) -> dict[str, Any]:
+    return {"name": name, "digest": digest("b"), "result": result, "time": time, **more}
+
+
+def of(before: dict[str, Any], after: dict[str, Any]) -> tuple[AuditEntry, ...]:
+    resource = ModelDeployment.model_validate({**model_deployment(), "status": before})
+    return facts(Observed(resource=resource, upstream=None), Decision(status=after), NOW)
+
+
+def events(found: tuple[AuditEntry, ...]) -> list[str]:
+    return [entry.event for entry in found]
+
+
+def test_approvals_name_each_user_and_what_was_seen() -> None:
+    approval = {"by": "ada", "alsoBy": ["bob"], "time": EARLIER, "digest": "sha256:12"}
+    found = of({"candidate": candidate()}, {"history": [ended("Promoted", EARLIER, approval=approval)]})
+
+    assert events(found) == ["RolloutApproved", "RolloutApproved", "RolloutPromoted"]
+    assert [entry.actor for entry in found] == ["ada", "bob", None]
+    assert found[0].message == "has seen gates with sha256:12"
+
+
+def test_a_retry_of_the_same_revision_is_another_rollout() -> None:
+    first = of({}, {"candidate": candidate()})
+    failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", EARLIER)]}
+    second = of(failed, {**failed, "candidate": candidate()})
+
+    assert events(first) == events(second) == ["RolloutStarted"]
+    assert first[0].id != second[0].id
+
+
+def test_a_rollout_that_starts_and_ends_in_one_step_has_both() -> None:
+    assert events(of({}, {"history": [ended("Promoted", EARLIER)]})) == ["RolloutStarted", "RolloutPromoted"]
+
+
+def test_the_end_of_another_revision_starts_no_rollout_again() -> None:
+    before = {"candidate": candidate(), "history": [ended("Promoted", EARLIER, "churn-a")]}
+    rolled_back = ended("RolledBack", "2026-01-31T11:30:00Z", "churn-a", reason="Aborted")
+
+    found = of(before, {**before, "history": [rolled_back, *before["history"]]})
+
+    assert events(found) == ["RolledBack"]
+
+
+def test_an_end_at_another_time_after_a_crash_is_the_same_fact() -> None:
+    before = {"candidate": candidate()}
+    (one,) = of(before, {"history": [ended("Promoted", "2026-01-31T11:30:00Z")]})
+    (two,) = of(before, {"history": [ended("Promoted", "2026-01-31T11:45:00Z")]})
+
+    assert (one.id, one.time) == (two.id, "2026-01-31T11:30:00Z")
+
+
+def test_a_part_that_no_entry_can_hold_is_left_out() -> None:
+    odd = {**candidate(), "digest": "edited", "uri": "by hand"}
+    (found,) = of({}, {"candidate": odd})
+
+    assert (found.event, found.model_digest, found.artifact_uri) == ("RolloutStarted", None, None)
+    assert found.revision == "churn-b"
+
+
+def test_nothing_is_told_without_a_change() -> None:
+    same = {"candidate": candidate(), "history": [ended("Promoted", EARLIER, "churn-a")]}
+    assert of(same, same) == ()
