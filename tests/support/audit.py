@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -44,19 +45,8 @@ class AuditSite:
         return bool(jobs)
 
     def _run(self, store: Store, job: Raw) -> None:
-        container = job["spec"]["template"]["spec"]["containers"][0]
-        variables = {item["name"]: item.get("value", "") for item in container["env"]}
-        config = AuditAppend.model_validate_json(variables[CONFIG_VARIABLE].replace("$$", "$"))
-        self.expected.append(config.expect)
-        outbox = self._mounted(store, job)
-        config = config.model_copy(update={"outbox": str(outbox)})
-        try:
-            if self.failure is not None:
-                text, code = self.failure.model_dump_json(by_alias=True), 1
-            else:
-                text, code = self._append(config, store.now), 0
-        except AgentError as error:
-            text, code = _told(error), error.failure.code
+        mounted = {name: store.get(CONFIG_MAP, NAMESPACE, name) for name in batches_of(job)}
+        text, code = self.end_of(job, mounted, store.now)
         name = job["metadata"]["name"]
         ended = {"exitCode": code, "message": text, "finishedAt": store.now.isoformat()}
         store.put(
@@ -70,14 +60,24 @@ class AuditSite:
         condition = {"type": "Complete" if code == 0 else "Failed", "status": "True"}
         store.put({**job, "status": {"conditions": [condition]}})
 
-    def _append(self, config: AuditAppend, now: datetime) -> str:
-        return append(config, self.log, lambda: now, lambda _: None).model_dump_json(by_alias=True)
+    def end_of(self, job: Raw, mounted: Mapping[str, Raw | None], now: datetime) -> tuple[str, int]:
+        """Let the agent append, given the ConfigMaps; return the termination message and exit code of its pod."""
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        variables = {item["name"]: item.get("value", "") for item in container["env"]}
+        config = AuditAppend.model_validate_json(variables[CONFIG_VARIABLE].replace("$$", "$"))
+        self.expected.append(config.expect)
+        config = config.model_copy(update={"outbox": str(self._write(mounted))})
+        if self.failure is not None:
+            return self.failure.model_dump_json(by_alias=True), 1
+        try:
+            return append(config, self.log, lambda: now, lambda _: None).model_dump_json(by_alias=True), 0
+        except AgentError as error:
+            return _told(error), error.failure.code
 
-    def _mounted(self, store: Store, job: Raw) -> Path:
+    def _write(self, mounted: Mapping[str, Raw | None]) -> Path:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        for name in batches_of(job):
-            raw = store.get(CONFIG_MAP, NAMESPACE, name)
+        for name, raw in mounted.items():
             assert raw is not None, f"the pod cannot start: {name} is gone"
             for file, text in raw["data"].items():
                 (self.folder / file).write_text(text)
