@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -12,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from perennial.core.kinds import DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB
+from perennial.core.kinds import CONFIG_MAP, DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB
 from tests.e2e.support.prometheus import Prometheus, scraping
-from tests.e2e.support.site import CHART, Site
+from tests.e2e.support.site import AUDIT_LOG, CHART, KEYS, SYSTEM, Site
 from tests.e2e.support.world import World, condition
+from tests.support.kube import eventually
 from tests.support.waiting import until
 from tools.cluster import api
 from tools.demo import story
@@ -73,6 +75,10 @@ async def test_the_verdict_has_a_report_an_event_and_gauges(world: World) -> Non
     assert detected.endswith(" 0.0")
 
 
+PROGRAMS = {**os.environ, "PYTHONPATH": str(CHART.parents[1] / "operator")}
+"""Environment of the package's own programs."""
+
+
 def plugin(site: Site, *arguments: str) -> bytes:
     """Run `kubectl perennial` as its user would, and return what it prints.
 
@@ -81,7 +87,7 @@ def plugin(site: Site, *arguments: str) -> bytes:
     """
     program = "from perennial.cli.main import main; main()"
     command = [sys.executable, "-c", program, "--kubeconfig", str(site.kubeconfig), "-n", NAMESPACE]
-    return subprocess.run([*command, *arguments], capture_output=True, check=True, timeout=400).stdout
+    return subprocess.run([*command, *arguments], env=PROGRAMS, capture_output=True, check=True, timeout=400).stdout
 
 
 async def test_one_prediction_leads_back_to_the_run_and_the_data_of_its_model(world: World) -> None:
@@ -111,6 +117,46 @@ async def test_the_evidence_about_the_model_that_serves_is_one_file(world: World
 async def test_the_newest_report_reaches_a_person_who_cannot_read_the_bucket(world: World) -> None:
     page = await asyncio.to_thread(plugin, world.site, "report", MODEL, "-f", "-")
     assert page.startswith(b"<!doctype html>")
+
+
+def audit(site: Site, *arguments: str) -> list[str]:
+    """Run `perennial agent audit` on the log that the operator writes, and return the lines that it prints.
+
+    Raises:
+        CalledProcessError: it ended with an error, as `verify` does on a log that is not intact.
+    """
+    command, *rest = arguments
+    where = ["--uri", AUDIT_LOG, "--endpoint", site.s3_address(), "--addressing", "path", "-o", "json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "perennial", "agent", "audit", command, *where, *rest],
+        env={**PROGRAMS, **KEYS},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return done.stdout.splitlines()
+
+
+async def test_the_audit_log_tells_of_the_loop_and_is_intact(world: World) -> None:
+    serving = await world.status(MODEL_DEPLOYMENT, MODEL)
+    promoted, refused = (item["digest"] for item in serving["history"][:2])
+    wanted = {("RolloutPromoted", promoted), ("RolloutFailed", refused)}
+
+    async def told() -> list[dict[str, Any]] | None:
+        lines = await asyncio.to_thread(audit, world.site, "show", "--namespace", NAMESPACE)
+        found = [json.loads(line)["entry"] for line in lines]
+        return found if wanted <= {(item["event"], item.get("modelDigest")) for item in found} else None
+
+    entries = await eventually(told, "the log tells of both rollouts", 300)
+
+    events = {item["event"] for item in entries}
+    assert {"RunSucceeded", "ArtifactAccepted", "VerdictReached", "RetrainRequested", "GateDecided"} <= events
+    assert len({item["id"] for item in entries}) == len(entries)
+    head = await world.kube.get(CONFIG_MAP, SYSTEM, "perennial-audit-head") or {}
+    position = ("--expect-sequence", head["data"]["sequence"], "--expect-hash", head["data"]["hash"])
+    (report,) = await asyncio.to_thread(audit, world.site, "verify", *position)
+    assert json.loads(report)["result"] == "Intact"
 
 
 DASHBOARDS = sorted((CHART / "files" / "dashboards").glob("*.json"))

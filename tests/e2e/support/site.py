@@ -23,7 +23,10 @@ STORAGE = "storage"
 ENDPOINT = f"http://s3.{STORAGE}.svc:7070"
 """S3 as pods of every namespace reach it."""
 KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demosecret"}
-BUCKETS = ("data", "models", "capture", "reports")
+BUCKETS = ("data", "models", "capture", "reports", "audit")
+AUDIT_LOG = "s3://audit/all/"
+"""Log of what the operator decides in all tests."""
+_AUDIT_SECRET = "audit-s3"
 _S3_PORT = 7070
 
 
@@ -65,10 +68,9 @@ class Site:
 
     def s3(self) -> Any:
         """Return a client of the S3 server; a pod's and a Service's address can be reached from here."""
-        address = self.kubectl("get", "service", "s3", "-o", "jsonpath={.spec.clusterIP}", namespace=STORAGE)
         return boto3.client(
             "s3",
-            endpoint_url=f"http://{address}:{_S3_PORT}",
+            endpoint_url=self.s3_address(),
             region_name="us-east-1",
             aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
@@ -80,6 +82,11 @@ class Site:
                 read_timeout=60,
             ),
         )
+
+    def s3_address(self) -> str:
+        """Return the URL of the S3 server as it is reached from here."""
+        address = self.kubectl("get", "service", "s3", "-o", "jsonpath={.spec.clusterIP}", namespace=STORAGE)
+        return f"http://{address}:{_S3_PORT}"
 
     def metrics(self, seconds: float = 60) -> str:
         """Return the metrics of the replica that leads, by the Service that a Prometheus would scrape."""
@@ -109,6 +116,12 @@ class Site:
                 "runtimes": {
                     **{f"mlserver-{library}": preset for library in ("sklearn", "xgboost", "lightgbm", "mlflow")},
                     "mlserver": {**preset, "args": ["start", "/mnt/models"]},
+                },
+                "audit": {
+                    "uri": AUDIT_LOG,
+                    "storage": {"endpoint": ENDPOINT, "secretName": _AUDIT_SECRET, "addressing": "path"},
+                    # Each batch is a pod: many tests share two cores.
+                    "batchSeconds": 45,
                 },
                 **config,
             },
@@ -156,6 +169,8 @@ def _install_chart(found: Site) -> None:
         "metadata": {"name": SYSTEM, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
     }
     found.kubectl("apply", "-f", "-", given=namespace)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": _AUDIT_SECRET}, "stringData": KEYS}
+    found.kubectl("apply", "-f", "-", given=secret, namespace=SYSTEM)
     found.install(RELEASE, SYSTEM, found.values())
 
 
