@@ -1,9 +1,9 @@
-"""What profiles of hours save: a second comparison of 30 days of captured requests, with them and without.
+"""What profiles of hours save: a second comparison of 30 days of captured requests, with and without.
 
-Requests of one row with ten numbers, in 720 files as `perennial agent capture` writes them, in memory. The comparison
-runs in this process; both are measured in one run. Bytes are those of capture files and profiles that were read.
+Requests of one row with ten numbers, in one file an hour as `perennial agent capture` writes them, in memory. The
+comparison runs in this process; both are measured in one run. Bytes are those of capture files and profiles read.
 
-    python -m bench.profiles [--requests 1000]
+    python -m bench.profiles [--hours 720] [--requests 1000]
 """
 
 import argparse
@@ -62,12 +62,12 @@ class Usage:
     files: int
 
 
-def captured(requests: int) -> dict[str, bytes]:
+def captured(hours: int, requests: int) -> dict[str, bytes]:
     """Return a capture file for each hour."""
     generator = random.Random(1)  # noqa: S311 - data of a bench
     lines = [line(body(generator, matrix=False)) for _ in range(BODIES)]
     files = {}
-    for number in range(HOURS):
+    for number in range(hours):
         at = NOW - timedelta(hours=number)
         stamp = f"{at:%Y-%m-%dT%H}:00:00.000Z".encode()
         chosen = [lines[index].replace(b"2026-03-10T12:00:00.000Z", stamp) for index in _some(generator, requests)]
@@ -93,13 +93,14 @@ def measured(store: Counting, settings: DriftConfig) -> tuple[Usage, DriftVerdic
 def main() -> int:
     """Measure, print and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--requests", type=int, default=1000, help="in each of the 720 hours")
+    parser.add_argument("--requests", type=int, default=1000, help="in each hour")
+    parser.add_argument("--hours", type=int, default=HOURS)
     options = parser.parse_args()
     generator = np.random.default_rng(2)
     reference = parquet({f"f{index}": generator.normal(0, 1, 200_000) for index in range(VALUES)})
-    store = Counting({f"{REFERENCE}0.parquet": reference, **captured(options.requests)})
+    store = Counting({f"{REFERENCE}0.parquet": reference, **captured(options.hours, options.requests)})
     with tempfile.TemporaryDirectory() as scratch:
-        window = CaptureWindow(uri=ROOT, seconds=HOURS * 3600, period="720h", digest=DIGEST)
+        window = CaptureWindow(uri=ROOT, seconds=options.hours * 3600, period=f"{options.hours}h", digest=DIGEST)
         settings = DriftConfig(
             namespace="bench", monitor="bench", deployment="bench", reference=REFERENCE, current=window, scratch=scratch
         )
