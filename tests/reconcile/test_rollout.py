@@ -291,7 +291,16 @@ def timeless(raw: Raw) -> Any:
     metadata = {key: value for key, value in raw["metadata"].items() if key not in SERVERS}
     annotations = {key: text for key, text in metadata.get("annotations", {}).items() if key != APPLIED_ANNOTATION}
     status = {key: value for key, value in raw.get("status", {}).items() if key != "observedGeneration"}
+    if "parents" in status:
+        status["parents"] = [current(parent, raw["metadata"]["generation"]) for parent in status["parents"]]
     return json.loads(json.dumps({**raw, "metadata": {**metadata, "annotations": annotations}, "status": status}))
+
+
+def current(parent: Raw, generation: int) -> Raw:
+    """Say whether the gateway knows the newest route: how many there were depends on where the operator was killed."""
+    conditions = parent["conditions"]
+    newest = [{**item, "observedGeneration": item["observedGeneration"] == generation} for item in conditions]
+    return {**parent, "conditions": newest}
 
 
 async def test_a_canary_never_has_fewer_pods_than_the_load_needs() -> None:

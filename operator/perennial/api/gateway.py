@@ -84,6 +84,11 @@ class HTTPRoute(Model):
         answering = (item.name for rule in rules for item in rule.backend_refs if item.weight > 0)
         return frozenset((*answering, *(item.backend_ref.name for item in self._mirrors)))
 
+    @property
+    def named(self) -> frozenset[str]:
+        """Names of all Services of its rules, also of those with weight 0."""
+        return frozenset(item.name for rule in self.spec.rules for item in rule.backend_refs)
+
     def mirrored(self, service: str) -> int:
         """Percentage of the requests of which a Service receives copies; 0 if none."""
         return sum(item.percent for item in self._mirrors if item.backend_ref.name == service)

@@ -179,7 +179,25 @@ def _route_actions(state: State, context: Context) -> list[Action]:
     beside = beside_of(state, context) if not state.leaving else None
     tested = next((item for item in backends if beside is not None and item.service == beside.name), None)
     marked = replace(tested, weight=_ALL) if tested is not None else None
-    return [Apply(http_route(resource, asked, backends, marked, _copies(state, context)))]
+    every = [*backends, *_idle(backends, state, context)]
+    return [Apply(http_route(resource, asked, every, marked, _copies(state, context)))]
+
+
+def _idle(answering: list[Backend], state: State, context: Context) -> list[Backend]:
+    """List the revisions that have an address and receive no requests.
+
+    A gateway may learn of weights and of backends in any order, and one that forgets a backend before it has the new
+    weights answers requests with an error. So a backend is in the route before it has a weight, and leaves it after.
+    """
+    route = context.observed.route
+    # One that the route no longer names never comes back, however slowly its pods go.
+    known = (route.named if route is not None else frozenset()) & {meta.name for meta in context.observed.services}
+    reached = (context.observed.deployment(name) for name in sorted(lingering(context) & known))
+    leaving = (recorded_revision(item, context.time) for item in reached if item is not None)
+    found = {item.name: item for item in (*leaving, *addressed(state, context)) if item is not None}
+    names = {item.service for item in answering}
+    others = (item for name, item in found.items() if name not in names and context.port_of(item) is not None)
+    return [Backend(item.name, 0, context.speaks_tls(item)) for item in others]
 
 
 def _copies(state: State, context: Context) -> Copies | None:

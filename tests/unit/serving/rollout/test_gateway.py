@@ -54,9 +54,15 @@ def follow(cluster: Cluster, *, gateway: bool = True) -> None:
     raise AssertionError("it never comes to rest")
 
 
-def weights(cluster: Cluster, rule: int = -1) -> dict[str, int]:
-    found = cluster.live("HTTPRoute")["spec"]["rules"][rule]["backendRefs"]
+def backends(cluster: Cluster) -> dict[str, int]:
+    """Return the weights of all Services that the gateway knows."""
+    found = cluster.live("HTTPRoute")["spec"]["rules"][-1]["backendRefs"]
     return {item["name"]: item["weight"] for item in found}
+
+
+def weights(cluster: Cluster) -> dict[str, int]:
+    """Return the weights of those that receive requests."""
+    return {name: weight for name, weight in backends(cluster).items() if weight > 0}
 
 
 def test_the_stable_revision_alone_receives_everything_and_the_address_is_that_of_the_host_name() -> None:
@@ -89,7 +95,7 @@ def test_the_stable_revision_alone_receives_everything_and_the_address_is_that_o
 def test_a_canary_of_one_pod_beside_one_gets_exactly_the_weight_of_each_step() -> None:
     cluster = behind_gateway()
     stable, candidate = names(cluster)
-    assert weights(cluster) == {stable: 100}, "no traffic before the candidate is ready"
+    assert backends(cluster) == {stable: 100, candidate: 0}, "no traffic before the candidate is ready"
     assert cluster.store.get(SERVICE, "default", candidate) is not None, "its endpoints are known before that"
 
     for step in STEPS:
@@ -102,10 +108,11 @@ def test_a_canary_of_one_pod_beside_one_gets_exactly_the_weight_of_each_step() -
 
     follow(cluster)
     assert cluster.status["stable"]["name"] == candidate
-    assert weights(cluster) == {candidate: 100}
+    assert backends(cluster) == {candidate: 100, stable: 0}
     assert cluster.store.get(SERVICE, "default", stable) is not None, "it stays as long as its pods"
     cluster.wait(60)
     follow(cluster)
+    assert backends(cluster) == {candidate: 100}
     assert cluster.names("Service") == sorted(["churn", candidate])
 
 
@@ -179,11 +186,12 @@ def test_an_aborted_candidate_leaves_after_the_gateway_has_stopped_to_send_it_re
     follow(cluster)
     say(cluster, **{ABORT_ANNOTATION: candidate})
 
-    assert weights(cluster) == {stable: 100}
+    assert backends(cluster) == {stable: 100, candidate: 0}
     assert candidate in cluster.names("Deployment"), "the gateway has not said that it knows"
     assert candidate in cluster.names("Service")
     answer(cluster)
     cluster.settle()
+    assert backends(cluster) == {stable: 100}
     assert cluster.names("Deployment") == [stable]
     assert cluster.names("Service") == sorted(["churn", stable])
 
