@@ -97,7 +97,7 @@ COMPONENTS: tuple[Component, ...] = (
         "contour",
         "1.33.8",
         "github.com/projectcontour/contour",
-        (Binary("contour", "github.com/projectcontour/contour/cmd/contour", 150),),
+        (Binary("contour", "github.com/projectcontour/contour/cmd/contour", 240),),
     ),
     # For the tests of alerts; without the discovery of targets in clouds.
     Component(
