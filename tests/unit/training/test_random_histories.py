@@ -43,7 +43,12 @@ FORGOTTEN = ["wait", "pod lost", "seed 1", "status wiped", "jobs deleted by hand
 """A run that only its ended Job still knew, while the last word of its pod was waited for."""
 
 
+SUSPENDED = ["a sweep", "a moment", "suspend"]
+"""Trials whose Jobs have never started: nobody waits for their pods."""
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(history=[(event, WHOLE) for event in SUSPENDED])
 @example(history=[(event, WHOLE) for event in FORGOTTEN])
 @given(history=st.lists(st.tuples(steps, reconciles), max_size=25))
 def test_one_job_at_a_time_no_number_twice_and_rest_at_the_end(history: list[tuple[str, tuple[str, int]]]) -> None:

@@ -115,6 +115,8 @@ def _read_tail(config: AuditAppend, store: LogStore) -> Tail:
     _refuse_broken(chain, uri, segments)
     known = [(head[0], "head.json")] if head else []
     known += [(config.expect, "the caller")] if config.expect else []
+    if segments and not known and read_head(store, uri) is not None:
+        return _read_tail(config, store)  # another writer has begun the log in between
     if segments and not known:
         raise AgentError(
             AUDIT_BROKEN, f"{uri} has segments but no head.json: whether its end was cut off cannot be told"

@@ -61,6 +61,8 @@ def verify(config: AuditVerify, store: LogStore) -> AuditReport:
     listing = list_log(store, uri)
     if not listing.segments and head is None and problem is None and config.expect is None:
         raise AgentError(OBJECT_NOT_FOUND, f"there is no audit log at {folder_of(uri)}")
+    if listing.segments and head is None and problem is None and _head(store, uri) != (None, None):
+        return verify(config, store)  # a writer has begun the log in between
     chosen = _within(listing, config)
     known = [(position, who) for position, who in ((head, HEAD), (config.expect, "the caller")) if position is not None]
     notes = _Notes(wanted=frozenset(position.sequence for position, _ in known))

@@ -97,6 +97,8 @@ def _without_pod(run: CurrentRun, job: Job, now: datetime) -> Progress:
     A Job reports a rejection only in Events. So the message lists the likely causes and says where
     to look.
     """
+    if job.spec.suspend:
+        return starting(run)  # a change of the Job wakes the run
     # Without a start time the Job controller has not looked yet, as just after a queue has released an old Job.
     left = POD_CREATION_GRACE_SECONDS - seconds_since(job.status.start_time, now, otherwise=0)
     if left > 0:

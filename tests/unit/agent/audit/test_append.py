@@ -222,6 +222,21 @@ def test_hidden_folders_of_a_mounted_volume_are_passed_over(tmp_path: Path) -> N
     assert append(AuditAppend(uri=URI, outbox=str(tmp_path)), MemoryLog()).appended == 1
 
 
+def test_a_log_that_another_writer_begins_in_between_is_not_broken(tmp_path: Path) -> None:
+    class Overtaken(MemoryLog):
+        def list(self, uri: str) -> Any:
+            if not self.objects:
+                write(MemoryLog(self.objects), tmp_path / "other", 1, 1)
+            return super().list(uri)
+
+    store = Overtaken()
+
+    said = write(store, tmp_path / "own", 1, 2)
+
+    assert (said.sequence, said.appended) == (2, 1)
+    assert verify(AuditVerify(uri=URI), Overtaken()).result == "Intact"
+
+
 def test_two_writers_at_once_lose_no_line(s3: S3Server, store: ObjectStore, tmp_path: Path) -> None:
     uri = f"s3://{s3.bucket()}/audit"
     failed: list[BaseException] = []
