@@ -1,6 +1,7 @@
 """The whole loop, as `make demo` plays it: trained, served, drifted, retrained, refused, mended, and replaced."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -179,13 +181,17 @@ def prometheus(site: Site, _played: None, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def touch(site: Site) -> Callable[[], None]:
-    """Change something that nobody reads, so that the operator has work to measure."""
+    """Give the operator and the model something to measure: a change that nobody reads, and a request."""
     count = iter(range(1000))
+    address = site.kubectl("get", "service", MODEL, "-o", "jsonpath={.spec.clusterIP}", namespace=NAMESPACE)
 
     def again() -> None:
         site.kubectl(
             "annotate", "trainingjob", MODEL, f"example.com/touched={next(count)}", "--overwrite", namespace=NAMESPACE
         )
+        # An empty request is refused, and counted as any other.
+        with contextlib.suppress(OSError):
+            urlopen(f"http://{address}/v2/models/{MODEL}/infer", data=b"{}", timeout=10).close()
 
     return again
 
