@@ -6,7 +6,7 @@ from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import HASH_KEY_VARIABLE, ROOT, CaptureWindow, DriftConfig, RunReference
 from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, Features
-from perennial.core.failures import TABLE
+from perennial.core.agent_job import agent_job_spec
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, Key, Raw
 from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
 from perennial.core.names import owner_labels
@@ -14,7 +14,6 @@ from perennial.core.podspec import (
     agent_container,
     owner_reference,
     pod_options,
-    pod_security,
     resources_of,
     storage_volumes,
     workspace_volume,
@@ -32,7 +31,6 @@ _JOB_NAME_PATH = f"metadata.labels['{JOB_NAME_LABEL}']"
 _JOBS_KEPT = 10
 """Finished Jobs kept, so that an operator that was away for some schedules still finds their verdicts."""
 _AGAIN_TTL_SECONDS = 86_400
-_RETRIES = 2
 _LATEST_START_SECONDS = 600
 
 
@@ -103,38 +101,17 @@ def _labels(resource: DriftMonitor) -> dict[str, str]:
 def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent: AgentConfigDefaults) -> dict[str, Any]:
     spec = resource.spec
     run = {MODEL_RUN_ANNOTATION: model.run} if model.run else {}
-    return {
-        "backoffLimit": _RETRIES,
-        "activeDeadlineSeconds": spec.active_deadline_seconds,
-        "podFailurePolicy": {
-            "rules": [
-                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                {"action": "FailJob", "onExitCodes": _permanent_exit_codes()},
-            ]
+    return agent_job_spec(
+        _container(resource, model, capture, agent),
+        metadata={
+            "labels": _labels(resource),
+            "annotations": {MODEL_DIGEST_ANNOTATION: model.digest, **run},
         },
-        "template": {
-            "metadata": {
-                "labels": _labels(resource),
-                "annotations": {MODEL_DIGEST_ANNOTATION: model.digest, **run},
-            },
-            "spec": {
-                **pod_options(spec),
-                **({"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}),
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "securityContext": pod_security(),
-                "containers": [_container(resource, model, capture, agent)],
-                "volumes": [workspace_volume(_VOLUME, spec.workspace), *storage_volumes(spec.storage)],
-            },
-        },
-    }
-
-
-def _permanent_exit_codes() -> dict[str, Any]:
-    """Exit codes of failures that a retry cannot fix."""
-    codes = sorted(failure.code for failure in TABLE if not failure.retriable)
-    return {"containerName": CONTAINER, "operator": "In", "values": codes}
+        volumes=[workspace_volume(_VOLUME, spec.workspace), *storage_volumes(spec.storage)],
+        options=pod_options(spec),
+        account=spec.service_account_name,
+        deadline=spec.active_deadline_seconds,
+    )
 
 
 def _container(

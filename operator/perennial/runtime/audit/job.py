@@ -1,21 +1,19 @@
 """The Job that appends a part of the outbox to the audit log: one `perennial agent audit` pod without a token."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from perennial.api.contract.audit import OUTBOX, AuditAppend, AuditEntry, AuditLock, AuditPosition
 from perennial.api.contract.settings import AgentConfigDefaults, Audit
+from perennial.core.agent_job import agent_job_spec
 from perennial.core.audit import outbox_digest
-from perennial.core.failures import TABLE
 from perennial.core.kinds import JOB, Raw
 from perennial.core.labels import AUDIT_LABEL, COMPONENT_LABEL, MANAGED_BY_LABEL, OUTBOX_DIGEST_ANNOTATION
-from perennial.core.podspec import agent_container, pod_security, storage_volumes
+from perennial.core.podspec import agent_container, storage_volumes
 from perennial.core.termination import message_budget
 from perennial.runtime.audit.outbox import Batch
 
 CONTAINER = "audit"
 _VOLUME = "outbox"
-_RETRIES = 2
 _DEADLINE_SECONDS = 600
 
 
@@ -29,9 +27,16 @@ def append_job(
     """Build the Job. Its name follows from the oldest batch."""
     labels = {MANAGED_BY_LABEL: "perennial", COMPONENT_LABEL: CONTAINER, AUDIT_LABEL: "append"}
     entries: list[AuditEntry] = [entry for batch in batches for entry in batch.entries]
-    account = {"serviceAccountName": audit.service_account_name} if audit.service_account_name else {}
-    pulling = {"imagePullSecrets": [item.dump() for item in audit.image_pull_secrets]}
+    pulling = [item.dump() for item in audit.image_pull_secrets]
     sources = [{"configMap": {"name": batch.name}} for batch in batches]
+    container = agent_container(
+        CONTAINER,
+        "audit",
+        _config(expect, audit),
+        storage=audit.storage,
+        agent=agent,
+        mounts=[{"name": _VOLUME, "mountPath": OUTBOX, "readOnly": True}],
+    )
     return {
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
@@ -41,41 +46,14 @@ def append_job(
             "labels": labels,
             "annotations": {OUTBOX_DIGEST_ANNOTATION: outbox_digest(entries)},
         },
-        "spec": {
-            "backoffLimit": _RETRIES,
-            "activeDeadlineSeconds": _DEADLINE_SECONDS,
-            "podFailurePolicy": {
-                "rules": [
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                    {"action": "FailJob", "onExitCodes": _permanent_exit_codes()},
-                ]
-            },
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    **(pulling if audit.image_pull_secrets else {}),
-                    **account,
-                    "restartPolicy": "Never",
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": pod_security(),
-                    "containers": [
-                        agent_container(
-                            CONTAINER,
-                            "audit",
-                            _config(expect, audit),
-                            storage=audit.storage,
-                            agent=agent,
-                            mounts=[{"name": _VOLUME, "mountPath": OUTBOX, "readOnly": True}],
-                        )
-                    ],
-                    "volumes": [
-                        {"name": _VOLUME, "projected": {"sources": sources}},
-                        *storage_volumes(audit.storage),
-                    ],
-                },
-            },
-        },
+        "spec": agent_job_spec(
+            container,
+            metadata={"labels": labels},
+            volumes=[{"name": _VOLUME, "projected": {"sources": sources}}, *storage_volumes(audit.storage)],
+            options={"imagePullSecrets": pulling} if pulling else {},
+            account=audit.service_account_name,
+            deadline=_DEADLINE_SECONDS,
+        ),
     }
 
 
@@ -87,11 +65,6 @@ def _config(expect: AuditPosition | None, audit: Audit) -> AuditAppend:
         expect=expect,
         message_bytes=message_budget(containers=1),
     )
-
-
-def _permanent_exit_codes() -> dict[str, Any]:
-    codes = sorted(failure.code for failure in TABLE if not failure.retriable)
-    return {"containerName": CONTAINER, "operator": "In", "values": codes}
 
 
 def batches_of(job: Raw) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from perennial.api.driftmonitor.checks import FairnessCheck
 from perennial.api.modeldeployment.evaluation import EvaluationGate, FairnessGate, ReplayGate
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision
-from perennial.core.failures import TABLE
+from perennial.core.agent_job import agent_job_spec
 from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, Key, Raw
 from perennial.core.labels import GATE_ANNOTATION, GATE_COMPONENT, REVISION_LABEL
 from perennial.core.names import owner_labels
@@ -17,7 +17,6 @@ from perennial.core.podspec import (
     agent_container,
     owner_reference,
     pod_options,
-    pod_security,
     storage_volumes,
     workspace_volume,
 )
@@ -27,7 +26,6 @@ from perennial.serving.children.service import DIRECT_PORT
 from perennial.serving.gates.jobs import CONTAINER, GateJob
 
 _VOLUME = "workspace"
-_RETRIES = 2
 _DEADLINE_SECONDS = 3600
 _ASKING_SECONDS = 2700
 """Time for the requests: the rest is for reading data and for retries that fail early."""
@@ -39,7 +37,6 @@ def gate_job(
     """Build the Job. Its pods have no revision label, so that no Service ever sends them requests."""
     meta, spec = resource.metadata, resource.spec
     labels = owner_labels(Key(MODEL_DEPLOYMENT.kind, meta.namespace, meta.name), GATE_COMPONENT)
-    account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
     pulling = {name: value for name, value in pod_options(spec).items() if name == "imagePullSecrets"}
     return {
         "apiVersion": JOB.api_version,
@@ -51,36 +48,15 @@ def gate_job(
             "annotations": {GATE_ANNOTATION: wanted.id},
             "ownerReferences": [owner_reference(MODEL_DEPLOYMENT, meta)],
         },
-        "spec": {
-            "backoffLimit": _RETRIES,
-            "activeDeadlineSeconds": _DEADLINE_SECONDS,
-            "podFailurePolicy": {
-                "rules": [
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                    {"action": "FailJob", "onExitCodes": _permanent_exit_codes()},
-                ]
-            },
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    **pulling,
-                    **account,
-                    "restartPolicy": "Never",
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": pod_security(),
-                    "containers": [_container(resource, wanted, candidate, stable, agent)],
-                    "volumes": [workspace_volume(_VOLUME, None), *storage_volumes(spec.storage)],
-                },
-            },
-        },
+        "spec": agent_job_spec(
+            _container(resource, wanted, candidate, stable, agent),
+            metadata={"labels": labels},
+            volumes=[workspace_volume(_VOLUME, None), *storage_volumes(spec.storage)],
+            options=pulling,
+            account=spec.service_account_name,
+            deadline=_DEADLINE_SECONDS,
+        ),
     }
-
-
-def _permanent_exit_codes() -> dict[str, Any]:
-    """Exit codes of failures that a retry cannot fix."""
-    codes = sorted(failure.code for failure in TABLE if not failure.retriable)
-    return {"containerName": CONTAINER, "operator": "In", "values": codes}
 
 
 def _container(
