@@ -19,7 +19,7 @@ from perennial.api.kubernetes import Pod
 from perennial.cli.cluster import Cluster
 from perennial.cli.errors import CliError
 from perennial.core.kinds import POD, Raw
-from perennial.core.podspec import agent_container, pod_security, storage_volumes, workspace_volume
+from perennial.core.podspec import agent_container, agent_pod_spec, storage_volumes, workspace_volume
 
 _POLL = 0.5
 _VOLUME = "workspace"
@@ -37,6 +37,7 @@ class Errand:
         image: image of the agent.
         namespace: where it runs.
         options: further fields of the pod.
+        account: its ServiceAccount; None: the namespace's default.
         scratch: whether the command writes files.
         seconds: after which it is stopped, also where the command on this machine was interrupted.
     """
@@ -48,6 +49,7 @@ class Errand:
     image: str
     namespace: str
     options: dict[str, Any] = field(default_factory=dict)
+    account: str | None = None
     scratch: bool = False
     seconds: int = 120
 
@@ -72,17 +74,16 @@ def agent_pod(errand: Errand) -> Raw:
             "labels": {"app.kubernetes.io/managed-by": "kubectl-perennial"},
         },
         "spec": {
-            **errand.options,
-            "restartPolicy": "Never",
+            **agent_pod_spec(
+                container,
+                volumes=[
+                    *([workspace_volume(_VOLUME, None)] if scratch else []),
+                    *storage_volumes(errand.storage),
+                ],
+                options=errand.options,
+                account=errand.account,
+            ),
             "activeDeadlineSeconds": errand.seconds,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "securityContext": pod_security(),
-            "containers": [container],
-            "volumes": [
-                *([workspace_volume(_VOLUME, None)] if scratch else []),
-                *storage_volumes(errand.storage),
-            ],
         },
     }
 

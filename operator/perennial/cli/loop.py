@@ -236,15 +236,20 @@ def _drift(resource: DriftMonitor, now: datetime) -> tuple[Node, ...]:
 
 def verdict_findings(verdict: Verdict) -> tuple[str, ...]:
     """Names of what the verdict found."""
+    drift = ("drift",) if verdict.drifted else ()
+    quality = ("data quality",) if verdict.quality_findings else ()
+    return (*drift, *failed_checks(verdict), *quality)
+
+
+def failed_checks(verdict: Verdict) -> tuple[str, ...]:
+    """Names of what the verdict found beside drift of the columns and quality of the data."""
     named = (
-        ("drift", verdict.drifted),
         ("degraded", verdict.degraded),
         ("likely degraded", verdict.likely_degraded),
         ("unfair", verdict.unfair),
         ("a segment deviates", verdict.segments is not None and verdict.segments.deviate),
         ("predictions drift", verdict.prediction_drift),
         ("multivariate drift", verdict.multivariate_drift),
-        ("data quality", bool(verdict.quality_findings)),
     )
     return tuple(name for name, holds in named if holds)
 

@@ -68,7 +68,6 @@ def agent_image(cron_job: Raw) -> str:
 def report_errand(resource: DriftMonitor, image: str, uri: str) -> Errand:
     """Describe a pod that reads the report with the monitor's own storage settings."""
     spec = resource.spec
-    account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
     return Errand(
         name="report",
         command="show",
@@ -76,7 +75,8 @@ def report_errand(resource: DriftMonitor, image: str, uri: str) -> Errand:
         storage=spec.storage,
         image=image,
         namespace=resource.metadata.namespace,
-        options={**pod_options(spec), **account},
+        options=pod_options(spec),
+        account=spec.service_account_name,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perennial.core.failures import TABLE
-from perennial.core.podspec import pod_security
+from perennial.core.podspec import agent_pod_spec
 
 _RETRIES = 2
 
@@ -43,15 +43,6 @@ def agent_job_spec(
         },
         "template": {
             "metadata": metadata,
-            "spec": {
-                **options,
-                **({"serviceAccountName": account} if account else {}),
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "securityContext": pod_security(),
-                "containers": [container],
-                "volumes": list(volumes),
-            },
+            "spec": agent_pod_spec(container, volumes=volumes, options=options, account=account),
         },
     }

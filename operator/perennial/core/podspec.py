@@ -1,5 +1,6 @@
 """Parts of pod templates that all controllers share: options, agent containers, storage, security contexts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from perennial.api.common.base import Model, ObjectMeta
@@ -133,3 +134,30 @@ def _storage_mounts(storage: Storage | None) -> list[dict[str, Any]]:
     if storage is None or storage.ca_config_map is None:
         return []
     return [{"name": CA_VOLUME, "mountPath": CA_PATH, "readOnly": True}]
+
+
+def agent_pod_spec(
+    container: dict[str, Any],
+    *,
+    volumes: Sequence[dict[str, Any]],
+    options: dict[str, Any],
+    account: str | None = None,
+) -> dict[str, Any]:
+    """Build the spec of a pod that runs the agent alone, once and without rights in the cluster.
+
+    Args:
+        container: the agent's container.
+        volumes: volumes of the pod.
+        options: further fields of the pod, such as nodeSelector.
+        account: ServiceAccount of the pod; None or empty: the namespace's default.
+    """
+    return {
+        **options,
+        **({"serviceAccountName": account} if account else {}),
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "containers": [container],
+        "volumes": list(volumes),
+    }

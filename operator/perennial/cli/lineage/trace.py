@@ -166,7 +166,6 @@ def errand_of(around: Surroundings, command: Literal["trace", "evidence"], confi
     """
     resource = around.resource
     spec = resource.spec
-    account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
     # Not its nodes and tolerations: the search needs no GPU.
     pulling = {name: value for name, value in pod_options(spec).items() if name == "imagePullSecrets"}
     return Errand(
@@ -176,7 +175,8 @@ def errand_of(around: Surroundings, command: Literal["trace", "evidence"], confi
         storage=spec.storage,
         image=_agent_image(around),
         namespace=resource.metadata.namespace,
-        options={**pulling, **account},
+        options=pulling,
+        account=spec.service_account_name,
         scratch=True,
         seconds=_POD_SECONDS,
     )

@@ -7,6 +7,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import Verdict
 from perennial.cli.lineage.facts import Fact, Link, known, unknown
 from perennial.cli.lineage.trace import Surroundings
+from perennial.cli.loop import failed_checks
 from perennial.core.times import moment_of
 
 _STATUS = "status"
@@ -76,13 +77,5 @@ def _last(verdict: Verdict, request: TracedRequest) -> Fact:
         return unknown("newest", f"the verdict {verdict.id} in its status is about another model")
     drift = "drift" if verdict.drifted else "no drift"
     columns = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
-    states = (
-        ("degraded", verdict.degraded),
-        ("likely degraded", verdict.likely_degraded),
-        ("unfair", verdict.unfair),
-        ("a segment deviates", verdict.segments is not None and verdict.segments.deviate),
-        ("predictions drift", verdict.prediction_drift),
-        ("multivariate drift", verdict.multivariate_drift),
-    )
-    more = "".join(f", {name}" for name, state in states if state)
+    more = "".join(f", {name}" for name in failed_checks(verdict))
     return known("newest", f"{verdict.id} at {verdict.time}: {drift} ({columns}){more}", _STATUS)

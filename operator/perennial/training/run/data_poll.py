@@ -18,7 +18,7 @@ from perennial.core import failures
 from perennial.core.kinds import CRON_JOB, TRAINING_JOB, Key, Raw
 from perennial.core.labels import POLLED_INPUTS_ANNOTATION
 from perennial.core.names import child_name, digest_of, owner_labels
-from perennial.core.podspec import agent_container, owner_reference, pod_options, pod_security, storage_volumes
+from perennial.core.podspec import agent_container, agent_pod_spec, owner_reference, pod_options, storage_volumes
 from perennial.core.termination import BadMessage, message_budget, parse_message
 from perennial.core.times import canonical_time, moment_of, parse_duration
 from perennial.core.waiting import clean
@@ -33,7 +33,7 @@ _MAX_CRON_JOB_NAME_LENGTH = 52
 """A CronJob appends eleven characters to its name for its Jobs."""
 
 _MAX_POLL_SECONDS = 600
-_POD_FIELDS = ("imagePullSecrets", "serviceAccountName", "tolerations")
+_POD_FIELDS = ("imagePullSecrets", "tolerations")
 
 
 def poll_name(resource: str) -> str:
@@ -79,8 +79,7 @@ def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) 
     poll = PollConfig(
         storage=spec.storage or Storage(), inputs=spec.inputs or (), message_bytes=message_budget(containers=1)
     )
-    account = {"serviceAccountName": spec.service_account_name} if spec.service_account_name else {}
-    options = {**pod_options(spec), **account}
+    options = pod_options(spec)
     return {
         "backoffLimit": 0,
         "activeDeadlineSeconds": _MAX_POLL_SECONDS,
@@ -89,17 +88,12 @@ def _job(spec: TrainingJobSpec, labels: dict[str, str], config: OperatorConfig) 
                 "labels": {**(spec.pod_labels or {}), **labels},
                 "annotations": {**(spec.pod_annotations or {}), POLLED_INPUTS_ANNOTATION: inputs_hash(spec)},
             },
-            "spec": {
-                **{name: options[name] for name in _POD_FIELDS if name in options},
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "securityContext": pod_security(),
-                "containers": [
-                    agent_container(POLL, "poll", poll, storage=spec.storage, agent=config.agent, mounts=[])
-                ],
-                "volumes": storage_volumes(spec.storage),
-            },
+            "spec": agent_pod_spec(
+                agent_container(POLL, "poll", poll, storage=spec.storage, agent=config.agent, mounts=[]),
+                volumes=storage_volumes(spec.storage),
+                options={name: options[name] for name in _POD_FIELDS if name in options},
+                account=spec.service_account_name,
+            ),
         },
     }
 
