@@ -284,6 +284,8 @@ class Progress(Model):
     """When the weight of the step was reached, or the gateway mirrored."""
     total: int = Field(1, ge=1)
     """Pods that served when it began."""
+    gates: Annotated[tuple[GateOutcome, ...], Field(max_length=16)] | None = None
+    """Last verdicts of the gates of a canary that has passed all steps: no gate is judged after that."""
 
 
 class Asked(Model):

@@ -12,7 +12,7 @@ from perennial.serving import reasons
 from perennial.serving.health import Health
 from perennial.serving.rollout.approval import controls_of, hold_promotion
 from perennial.serving.rollout.arithmetic import reached
-from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.context import Context, State, outcomes_of
 from perennial.serving.rollout.deadline import moment
 from perennial.serving.rollout.gates import judge_gates
 from perennial.serving.rollout.outcome import fail, promote
@@ -129,7 +129,8 @@ def _advance(state: State, candidate: Candidate, progress: Progress, context: Co
     if held is not None:
         return _show(state, held, Problem(held.reason or "", held.message or ""), context, keep=True)
     note = EventNote("Normal", reasons.STEP_STARTED, f"{candidate.name} has passed all steps, and grows to full size")
-    full = replace(state, progress=following, events=(*state.events, note), wake=context.now)
+    passed = following.model_copy(update={"gates": outcomes_of(candidate)})
+    full = replace(state, progress=passed, events=(*state.events, note), wake=context.now)
     return _grow(full, candidate, context)
 
 

@@ -185,13 +185,13 @@ def history_entry(
             result=result,
             reason=reason,
             approval=approval,
-            gates=_outcomes(revision),
+            gates=outcomes_of(revision),
             time=context.time,
         ),
     )
 
 
-def _outcomes(revision: Revision) -> tuple[GateOutcome, ...] | None:
+def outcomes_of(revision: Revision) -> tuple[GateOutcome, ...] | None:
     """Last verdicts of the gates, without the explanations: history is kept for ten rollouts."""
     judged = revision.gates if isinstance(revision, Candidate) else None
     return tuple(GateOutcome(**item.model_dump(exclude={"message"})) for item in judged or ()) or None

@@ -7,7 +7,7 @@ from typing import Any
 
 from perennial.api.common.base import ObjectMeta
 from perennial.api.kubernetes import Job
-from perennial.api.modeldeployment.gates import GateResult
+from perennial.api.modeldeployment.gates import GateResult, GateStatus
 from perennial.api.modeldeployment.rollout import Candidate
 from perennial.core.problem import Problem
 from perennial.core.reads import Poll
@@ -15,11 +15,12 @@ from perennial.serving import reasons
 from perennial.serving.gates.evaluate import Subject, evaluate, reads_of
 from perennial.serving.gates.jobs import GateJob, end_of, gate_jobs, has_job_gates, is_about, unfit
 from perennial.serving.gates.judgement import names_of
-from perennial.serving.rollout.context import Context, State
+from perennial.serving.rollout.context import Context, State, outcomes_of
 from perennial.serving.rollout.strategy import strategy_of
 
 _EVERY = timedelta(seconds=10)
 """Gates are judged at least this often, also without a new answer: time alone can change a verdict."""
+_BEFORE = "judged when the candidate passed all steps"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Judged:
 def judge_gates(state: State, candidate: Candidate, context: Context) -> Judged:
     """Judge the gates of a candidate, where there are any to judge now."""
     if _has_passed(state, context):
-        return Judged(candidate, results=state.gate_results)
+        return Judged(_as_recorded(candidate, state), results=state.gate_results)
     subject = _subject(state, candidate, context)
     if subject is None:
         return Judged(candidate.model_copy(update={"gates": None}), results=state.gate_results)
@@ -126,6 +127,15 @@ def _has_passed(state: State, context: Context) -> bool:
     progress = state.own_progress
     canary = progress is not None and progress.strategy == "Canary"
     return canary and progress is not None and progress.step >= len(context.observed.resource.spec.rollout.walk)
+
+
+def _as_recorded(candidate: Candidate, state: State) -> Candidate:
+    """Show the verdicts by which a canary has passed, also where the write of the status was lost after that."""
+    recorded = (state.own_progress.gates if state.own_progress is not None else None) or ()
+    if not recorded or outcomes_of(candidate) == recorded:
+        return candidate
+    gates = tuple(GateStatus(**item.model_dump(), message=_BEFORE) for item in recorded)
+    return candidate.model_copy(update={"gates": gates})
 
 
 def _subject(state: State, candidate: Candidate, context: Context) -> Subject | None:

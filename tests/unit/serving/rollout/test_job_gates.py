@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 
 from perennial.api.contract.messages import AgentMessage, Asked, Evaluated, Failure, Measured
-from perennial.core.labels import JOB_NAME_LABEL, PROMOTE_ANNOTATION, RETRY_ANNOTATION, REVISION_LABEL
+from perennial.core.labels import (
+    JOB_NAME_LABEL,
+    PROMOTE_ANNOTATION,
+    RETRY_ANNOTATION,
+    REVISION_LABEL,
+    ROLLOUT_ANNOTATION,
+)
 from perennial.core.times import format_time
 from tests.unit.serving.cluster import Cluster
 from tests.unit.serving.rollout.test_approval import say, with_candidate
+from tests.unit.serving.rollout.test_canary import follow
 from tests.unit.serving.rollout.test_rollout_steps import served
 
 DATA = {"uri": "s3://data/labelled/", "label": "y"}
@@ -279,3 +286,28 @@ def test_a_network_policy_lets_the_pods_of_gates_in() -> None:
     labels = cluster.live("Job", f"{new}-quality")["spec"]["template"]["metadata"]["labels"]
     assert selector.items() <= labels.items()
     assert rules[-1]["ports"] == [{"protocol": "TCP", "port": "http"}]
+
+
+@pytest.mark.parametrize("lost", ["the last status", "all of it"])
+def test_a_canary_is_promoted_with_the_verdicts_by_which_it_passed_where_status_was_lost(lost: str) -> None:
+    steps = [{"weight": 50, "hold": "1s"}]
+    cluster, new = gated(QUALITY, strategy="Canary", steps=steps)
+    before = cluster.resource["status"]
+    end(cluster, f"{new}-quality", result(gain=0.001))
+    while _recorded_step(cluster) != len(steps):
+        cluster.wait(1)
+        cluster.set_ready(new)
+        cluster.reconcile()
+    cluster.resource["status"] = before if lost == "the last status" else {}
+
+    follow(cluster)
+
+    assert cluster.status["stable"]["name"] == new
+    gate = cluster.status["history"][0]["gates"][0]
+    assert (gate["verdict"], gate["figures"]["gain"]) == ("Passed", "0.001 (-0.004 to 0.006)")
+
+
+def _recorded_step(cluster: Cluster) -> int | None:
+    """Index of the canary's step, as the Service records it."""
+    record = json.loads(cluster.live("Service")["metadata"]["annotations"][ROLLOUT_ANNOTATION])
+    return (record.get("progress") or {}).get("step")
