@@ -17,6 +17,8 @@ from tests.e2e.support.versions import publish, serving
 from tests.e2e.support.world import World
 from tests.support.kube import eventually
 
+pytestmark = pytest.mark.exclusive  # no request may fail, so gateways and models must have CPU at once
+
 NAMESPACE = "routed"
 REQUESTS = 2000
 POINTS = 3
@@ -24,6 +26,8 @@ WEIGHTS = (5, 25, 50)
 HEADER = {"x-group": "testers"}
 STEPS = [{"weight": weight, "hold": "1s"} for weight in WEIGHTS]
 MIRRORED = 300
+LEAST_COPIED = 285
+"""Copies are sent without a retry, and nobody waits for them: a gateway may lose some."""
 MIRROR = "HTTPRouteRequestMirror"
 FAILING = """
 import http.server, sys
@@ -73,7 +77,7 @@ def entrance(request: pytest.FixtureRequest) -> Entrance:
 def ask(entrance: Entrance, name: str, number: int, headers: dict[str, str] | None = None) -> Counter[str]:
     """Ask a model so often on one connection; what fails counts under its words."""
     found: Counter[str] = Counter()
-    connection = HTTPConnection(entrance.address, timeout=10)
+    connection = HTTPConnection(entrance.address, timeout=30)
     for _ in range(number):
         try:
             connection.request("GET", "/model", headers={"Host": entrance.host(name), **(headers or {})})
@@ -237,7 +241,7 @@ async def test_a_shadow_gets_copies_and_its_failures_reach_nobody(world: World, 
 
     name_features(world.site, MIRROR)
     failing_one = await shadowed(world, contour, name)
-    assert await copied_of(world, contour, name, failing_one, MIRRORED) == MIRRORED
+    assert LEAST_COPIED <= await copied_of(world, contour, name, failing_one, MIRRORED) <= MIRRORED
 
     # A newer revision starts from nothing. Contour would copy all requests where a share is asked for.
     share = {**rollout, "mirror": {"percent": 20, "hold": "1h"}}
@@ -250,7 +254,7 @@ async def test_a_shadow_gets_copies_and_its_failures_reach_nobody(world: World, 
     )
     await world.change(MODEL_DEPLOYMENT, name, rollout={**rollout, "mirror": {"percent": 100, "hold": "1h"}})
     good = await shadowed(world, contour, name, other=failing_one)
-    assert await copied_of(world, contour, name, good, MIRRORED) == MIRRORED
+    assert LEAST_COPIED <= await copied_of(world, contour, name, good, MIRRORED) <= MIRRORED
     await world.change(MODEL_DEPLOYMENT, name, rollout={**rollout, "mirror": {"percent": 100, "hold": "1s"}})
     await alone(world, name, second)
     assert await asyncio.to_thread(ask, contour, name, 100) == {"second": 100}

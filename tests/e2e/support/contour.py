@@ -70,8 +70,8 @@ def _deployment(control: str, proxy: str) -> dict[str, Any]:
     at = (f"--xds-port={_CONTROL_PORT}", "--xds-address=127.0.0.1")
     serve = ["serve", "--incluster", "--insecure", "--disable-leader-election", "--config-path=/settings/contour.yaml"]
     without = [f"--disable-feature={name}" for name in _NOT_NEEDED]
-    health = {"httpGet": {"path": "/healthz", "port": _HEALTH_PORT}, "periodSeconds": 1}
-    ready = {"httpGet": {"path": "/ready", "port": _STATUS_PORT}, "periodSeconds": 1}
+    health = {"httpGet": {"path": "/healthz", "port": _HEALTH_PORT}, **gateway.PATIENT}
+    ready = {"httpGet": {"path": "/ready", "port": _STATUS_PORT}, **gateway.PATIENT}
     node = ["--service-cluster", _SYSTEM, "--service-node", _NAME]
     return gateway.deployment(
         _NAME,

@@ -67,6 +67,10 @@ def account(name: str, namespace: str) -> list[dict[str, Any]]:
     ]
 
 
+PATIENT = {"periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 60}
+"""A probe that a busy node does not fail: the one pod of a gateway that is not ready refuses all requests."""
+
+
 def deployment(name: str, namespace: str, *containers: dict[str, Any], **pod: Any) -> dict[str, Any]:
     """A Deployment of one pod, under the account of its name."""
     labels = {"app": name}

@@ -23,7 +23,7 @@ def install_traefik(site: Site) -> Entrance:
         "imagePullPolicy": "IfNotPresent",
         "command": ["/traefik", *arguments],
         "ports": [{"containerPort": _PORT}],
-        "readinessProbe": {"tcpSocket": {"port": _PORT}, "periodSeconds": 1},
+        "readinessProbe": {"tcpSocket": {"port": _PORT}, **gateway.PATIENT},
     }
     gateway.apply(
         site,
