@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.server import ROOT, Server, documents, dump
 from tests.support.waiting import until
-from tools.cluster import api
+from tools.cluster import api, pins
 
 CHART = ROOT / "charts" / "perennial"
 RELEASE_NAMESPACE = "perennial-system"
@@ -62,16 +62,18 @@ def until_established(kubeconfig: Path, which: str) -> None:
     until(established, f"CRD {which} is established")
 
 
-def helm(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run helm, whatever comes of it."""
-    command = [str(api.binary("helm")), *arguments]
+def helm(*arguments: str, text: str | None = None, program: str = "helm") -> subprocess.CompletedProcess[str]:
+    """Run Helm 4, or the named program, whatever comes of it."""
+    command = [str(api.binary(program)), *arguments]
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
 
 
-def render(values: Any) -> subprocess.CompletedProcess[str]:
+def render(values: Any, program: str = "helm") -> subprocess.CompletedProcess[str]:
     """Render the chart with values."""
-    arguments = ("template", "perennial", str(CHART), "--namespace", RELEASE_NAMESPACE, "--values", "-")
-    return helm(*arguments, text=dump([values]))
+    # Helm without a cluster assumes a version of its own: the 3 that is built here one that is too old.
+    where = ("--namespace", RELEASE_NAMESPACE, "--kube-version", pins.KUBERNETES)
+    arguments = ("template", "perennial", str(CHART), *where, "--values", "-")
+    return helm(*arguments, text=dump([values]), program=program)
 
 
 Rendered = list[dict[str, Any]]

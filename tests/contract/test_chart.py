@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -419,28 +420,43 @@ def test_works_as_a_part_of_another_chart(tmp_path: Path) -> None:
     assert "name: whole-perennial\n" in done.stdout
 
 
-def test_install_upgrade_uninstall_and_again(server: Server) -> None:
+@by_mode
+def test_both_majors_of_helm_render_the_same(values: dict[str, Any]) -> None:
+    of_three, of_four = render(values, program="helm3"), render(values)
+
+    assert of_three.returncode == 0, of_three.stderr
+    assert documents(of_three.stdout) == documents(of_four.stdout)
+
+
+@pytest.mark.parametrize("program", ["helm", "helm3"])
+def test_install_upgrade_rollback_uninstall_and_again(server: Server, program: str) -> None:
     """On a control plane without nodes: what Helm does to objects. Pods run in the end-to-end tests."""
-    namespace = "lifecycle"
-    common = ("perennial", str(CHART), "--namespace", namespace, "--kubeconfig", str(server.kubeconfig))
+    namespace = f"lifecycle-{program}"
+    where = ("--namespace", namespace, "--kubeconfig", str(server.kubeconfig))
+    common = ("perennial", str(CHART), *where)
+    run = partial(helm, program=program)
     # The fixture's own CRDs are taken over, as those of an earlier installation are.
-    first = helm("install", *common, "--create-namespace", "--take-ownership")
+    first = run("install", *common, "--create-namespace", "--take-ownership")
     assert first.returncode == 0, first.stderr
-    assert "kubectl --namespace lifecycle rollout status deployment/perennial" in first.stdout
+    assert f"kubectl --namespace {namespace} rollout status deployment/perennial" in first.stdout
     deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/perennial"
     before = server.must("GET", deployment)
 
-    upgraded = helm("upgrade", *common, "--set", "config.logLevel=debug,replicas=1")
+    upgraded = run("upgrade", *common, "--set", "config.logLevel=debug,replicas=1")
     assert upgraded.returncode == 0, upgraded.stderr
     after = server.must("GET", deployment)
-    gone = helm("uninstall", "perennial", "--namespace", namespace, "--kubeconfig", str(server.kubeconfig))
+    back = run("rollback", "perennial", "1", *where)
+    restored = server.must("GET", deployment)
+    gone = run("uninstall", "perennial", *where)
     assert gone.returncode == 0, gone.stderr
-    again = helm("install", *common)
+    again = run("install", *common)
     crds = server.must("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
-    helm("uninstall", "perennial", "--namespace", namespace, "--kubeconfig", str(server.kubeconfig))
+    run("uninstall", "perennial", *where)
 
     assert before["spec"]["template"] != after["spec"]["template"]
     assert after["spec"]["replicas"] == 1
+    assert back.returncode == 0, back.stderr
+    assert restored["spec"] == before["spec"]
     assert again.returncode == 0, again.stderr
     assert len(crds) == 3
     assert server.send("GET", deployment).status == 404

@@ -83,6 +83,8 @@ COMPONENTS: tuple[Component, ...] = (
         (Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw", 55),),
     ),
     Component("helm", "4.3.1", "helm.sh/helm/v4", (Binary("helm", "helm.sh/helm/v4/cmd/helm", 100),)),
+    # Many install with it until its end; for the tests of the chart alone.
+    Component("helm3", "3.22.0", "helm.sh/helm/v3", (Binary("helm3", "helm.sh/helm/v3/cmd/helm", 200),)),
     Component("kwok", "0.8.0", "sigs.k8s.io/kwok", (Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok", 65),)),
     # For the test of queues alone; its chart and CRDs lie in the module too.
     Component("kueue", "0.15.2", "sigs.k8s.io/kueue", (Binary("kueue", "sigs.k8s.io/kueue/cmd/kueue", 200),)),

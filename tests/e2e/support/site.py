@@ -48,9 +48,9 @@ class Site:
         where = ["-n", namespace] if namespace else []
         return self._run("kubectl", *where, *arguments, given=given, check=check)
 
-    def helm(self, *arguments: str, check: bool = True) -> str:
-        """Run Helm and return what it says."""
-        return self._run("helm", *arguments, check=check)
+    def helm(self, *arguments: str, check: bool = True, program: str = "helm") -> str:
+        """Run Helm 4, or the named program, and return what it says."""
+        return self._run(program, *arguments, check=check)
 
     def _run(self, program: str, *arguments: str, given: Any = None, check: bool = True) -> str:
         done = subprocess.run(
@@ -128,14 +128,14 @@ class Site:
             "resources": {"requests": {"cpu": "200m", "memory": "128Mi"}},
         }
 
-    def install(self, release: str, namespace: str, values: dict[str, Any], *more: str) -> str:
+    def install(self, release: str, namespace: str, values: dict[str, Any], *more: str, program: str = "helm") -> str:
         """Install or upgrade the chart and wait until it is ready."""
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(values, file)
             file.flush()
             return self.helm(
                 "upgrade", release, str(CHART), "--install", "--create-namespace", "--namespace", namespace,
-                "--values", file.name, "--wait", "--timeout", "400s", *more,
+                "--values", file.name, "--wait", "--timeout", "400s", *more, program=program,
             )  # fmt: skip
 
 
