@@ -10,6 +10,7 @@ from perennial.stats.binning import tabulated
 from perennial.stats.samples import Categorical, Counts, Floats, Numeric, as_categories, quantiles
 
 BARS = 24
+BUCKETS = 10
 CATEGORIES = 12
 OTHERS = "(others)"
 _SMALLEST_GROUP = 5
@@ -51,6 +52,15 @@ class Histogram:
     current: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Bucket:
+    """Number of values above `low` and up to `high`. The first bucket also has those below, the last those above."""
+
+    low: float
+    high: float
+    count: int
+
+
 def summarise(sample: Numbers, least: int = 1) -> Summary | None:
     """Summarise a sample; None if it has fewer than `least` values, or their sum overflows.
 
@@ -70,6 +80,26 @@ def summarise(sample: Numbers, least: int = 1) -> Summary | None:
     first, median, third = (float(value) for value in _quantiles(sample, [0.25, 0.5, 0.75]))
     low, high = _extremes(sample) if least <= 1 else _covering(sample, least)
     return Summary(mean, spread, low, (first, median, third), high)
+
+
+def buckets(sample: Numbers, low: float, high: float, least: int = 1) -> tuple[Bucket, ...]:
+    """Divide a sample into BUCKETS ranges of equal width, or a single one if the range is empty or infinite.
+
+    Args:
+        sample: numbers.
+        low: lower bound of the first bucket.
+        high: upper bound of the last one.
+        least: values that a bucket must have if it has any: a bucket with fewer is joined with its neighbour.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges = np.linspace(low, high, BUCKETS + 1)
+    if not np.all(np.isfinite(edges)) or high <= low:
+        return (Bucket(low, high, sample.size),)
+    counts = _between(sample, edges[1:-1])
+    return tuple(
+        Bucket(float(edges[group[0]]), float(edges[group[-1] + 1]), int(counts[group].sum()))
+        for group in _groups(counts[None, :], least)
+    )
 
 
 def histogram(reference: Sample, current: Sample, least: int | None = None) -> Histogram | None:
@@ -115,6 +145,15 @@ def _levelled(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Spread the rows of neighbouring bars evenly, so that no bar stands for fewer than `least` rows of a side."""
     counts = np.array([np.rint(np.array(side) * size) for side, size in zip((reference, current), sizes, strict=True)])
+    level = counts / np.array(sizes)[:, None]
+    for group in _groups(counts, least):
+        level[:, group] = level[:, group].mean(axis=1, keepdims=True)
+    first, second = (tuple(float(share) for share in side) for side in level)
+    return first, second
+
+
+def _groups(counts: Floats | Counts, least: int) -> list[list[int]]:
+    """Join neighbouring bars, shape (sides, bars), until each has enough rows or none; return their numbers."""
     groups: list[list[int]] = []
     for bar in range(counts.shape[1]):
         if groups and not _many(counts[:, groups[-1]].sum(axis=1), least):
@@ -123,14 +162,10 @@ def _levelled(
             groups.append([bar])
     while len(groups) > 1 and not _many(counts[:, groups[-1]].sum(axis=1), least):
         groups[-2:] = [groups[-2] + groups[-1]]
-    level = counts / np.array(sizes)[:, None]
-    for group in groups:
-        level[:, group] = level[:, group].mean(axis=1, keepdims=True)
-    first, second = (tuple(float(share) for share in side) for side in level)
-    return first, second
+    return groups
 
 
-def _many(rows: Floats, least: int) -> bool:
+def _many(rows: Floats | Counts, least: int) -> bool:
     """Whether each side has enough rows, or none."""
     return bool(np.all((rows == 0) | (rows >= least)))
 

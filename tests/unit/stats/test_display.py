@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from perennial.stats.display import BARS, CATEGORIES, OTHERS, histogram, summarise
+from perennial.stats.display import BARS, BUCKETS, CATEGORIES, OTHERS, Bucket, buckets, histogram, summarise
 from perennial.stats.samples import Categorical, numeric
 
 
@@ -55,3 +55,21 @@ def test_what_cannot_be_drawn_is_none():
     assert histogram(numeric([]), numeric([1.0])) is None
     wide = numeric(np.arange(-20, 20) * 8e306)
     assert histogram(wide, wide) is None
+
+
+def test_buckets_divide_the_range_evenly_and_hold_every_value():
+    found = buckets(numeric([-5, 1, 2, 3, 9, 10, 40]), 0, 10)
+    assert len(found) == BUCKETS
+    assert [(bucket.low, bucket.high) for bucket in found] == [(edge, edge + 1) for edge in range(10)]
+    assert [bucket.count for bucket in found] == [2, 1, 1, 0, 0, 0, 0, 0, 1, 2]
+
+
+def test_a_bucket_with_too_few_values_is_joined_with_its_neighbour():
+    found = buckets(numeric([*[0.5] * 5, 1.5, *[2.5] * 7, *[9.5] * 3]), 0, 10, least=5)
+    assert [bucket.count for bucket in found if bucket.count] == [5, 11]
+    assert (found[0], found[-1]) == (Bucket(0, 1, 5), Bucket(1, 10, 11))
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 3), (-1e308, 1e308)])
+def test_a_range_that_cannot_be_divided_is_one_bucket(low, high):
+    assert buckets(numeric([3, 3, 3]), low, high) == (Bucket(low, high, 3),)
