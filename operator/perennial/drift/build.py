@@ -161,6 +161,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
         ground_truth=spec.ground_truth,
         predictions=spec.predictions,
         report=spec.report.uri if spec.report else None,
+        formats=(spec.report.formats or None) if spec.report else None,
         keep_seconds=int(parse_duration(spec.report.keep).total_seconds()) if spec.report else None,
         message_bytes=message_budget(containers=1),
     )

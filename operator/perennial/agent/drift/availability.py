@@ -52,13 +52,20 @@ def findings_of(
         missing: columns that the current data may lack.
         new: columns that the reference may lack.
     """
-    vanished = [name for name in chosen.only_reference if name not in missing]
-    added = [name for name in chosen.only_current if name not in new]
+    vanished, added = one_sided(chosen, missing, new)
     absent = [f"{name}: features.include names it, but the current data lacks it" for name in chosen.absent]
     unknown = [f"{name}: features.include names it, but the reference lacks it" for name in chosen.unknown]
     limit = None if checks.quality is None else checks.quality.max_missing
     values = [] if limit is None else _missing_findings(chosen, features, float(limit))
     return [*absent, *unknown, *_column_findings(vanished, added), *values, *_unreadable_findings(features)]
+
+
+def one_sided(
+    chosen: ColumnSelection, missing: Collection[str], new: Collection[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that the current data lacks, and those that only it has; arguments as in `findings_of`."""
+    vanished = tuple(name for name in chosen.only_reference if name not in missing)
+    return vanished, tuple(name for name in chosen.only_current if name not in new)
 
 
 def _column_findings(vanished: Sequence[str], new: Sequence[str]) -> list[str]:

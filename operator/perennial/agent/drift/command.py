@@ -2,13 +2,15 @@
 
 `data.reference` and `data.current` store rows on disk, `columns` pairs the columns, `features` compares them with
 `stats`, `performance` runs the checks with labels, `whole` compares predictions and all columns together, `segments`
-repeats columns and checks by segment, `history` keeps the scores, `report` renders the result, `verdict` fits it in the
-termination message.
+repeats columns and checks by segment, `history` keeps the scores, `report` renders the result, `sagemaker` writes it in
+other formats, `verdict` fits it in the termination message.
 """
 
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +33,8 @@ from perennial.agent.drift.quality import limits_of
 from perennial.agent.drift.report.assemble import assemble
 from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.index import render_index
+from perennial.agent.drift.sagemaker.columns import exporter
+from perennial.agent.drift.sagemaker.files import files_of
 from perennial.agent.drift.segments.run import Sides, run_segments
 from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.drift.whole.duplicates import duplicate_findings
@@ -53,9 +57,23 @@ JOB_VARIABLE = "PERENNIAL_JOB"
 """Name of the pod's Job, from the downward API. It identifies the verdict."""
 INDEX = "index.html"
 _HTML = "text/html; charset=utf-8"
+_JSON = "application/json"
 _KEEP, _LONGEST_KEEP = timedelta(days=365), timedelta(days=36_500)
 """Time for which the history keeps a comparison; the longest, since no date is before the year 1."""
 _NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """A comparison with a verdict.
+
+    Attributes:
+        report: the complete result.
+        files: content of further files beside the report, by name.
+    """
+
+    report: DriftReport
+    files: Mapping[str, bytes]
 
 
 def run(
@@ -78,19 +96,20 @@ def run(
     try:
         scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="drift-", dir=scratch) as folder:
-            report = _compare(config, store, moment, name, Path(folder))
+            outcome = _compare(config, store, moment, name, Path(folder))
     except OSError as error:  # a full disk, most likely
         raise classify(error, str(scratch)) from error
     except (PolarsError, PanicException) as error:
         raise AgentError(DATA_INVALID, f"the data cannot be read: {' '.join(str(error).split())[:300]}") from error
-    if isinstance(report, NoVerdict):
-        log.info("no verdict: %s", report.message)
-        return report
+    if isinstance(outcome, NoVerdict):
+        log.info("no verdict: %s", outcome.message)
+        return outcome
+    report = outcome.report
     if config.report is None:
         uri = None
     else:
         report, rows = _remember(config, store, report, moment)
-        uri = _write(store, f"{config.report.rstrip('/')}/{name}", report)
+        uri = _write(store, f"{config.report.rstrip('/')}/{name}", report, outcome.files)
         if rows is not None:
             store.put_bytes(join_uri(config.report, INDEX), render_index(rows).encode(), _HTML)
     log.info(
@@ -102,7 +121,7 @@ def run(
     return verdict_of(report, uri, config.message_bytes)
 
 
-def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, folder: Path) -> DriftReport | NoVerdict:
+def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, folder: Path) -> _Outcome | NoVerdict:
     files = current_files(store, config.current, now)
     if not files.files:
         return no_verdict(
@@ -121,16 +140,20 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     chosen = select_columns(config.features, reference.columns, (*current.columns, *current.unwanted))
     if not chosen.compared:  # a wrong features.include, not drift
         return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
+    side = current.table if current.profile is None else current.profile
+    quality = config.checks.quality
+    sagemaker = config.formats is not None and "SageMaker" in config.formats
     comparison = compare_columns(
         chosen,
         reference,
-        current.table if current.profile is None else current.profile,
+        side,
         checks=config.checks,
         types=types,
         roles=_roles(config),
         attributes={*divided, *(name for check in config.checks.fairness for name in check.attributes)},
         unreadable=current.unreadable,
         least=guard.least,
+        export=exporter(quality, reference, side, guard.least) if sagemaker else None,
     )
     if not comparison.features:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in comparison.not_compared[:_NAMES_SHOWN])
@@ -140,10 +163,10 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     answers = compare_predictions(config, store, reference, _subfolder(folder, "predictions"), now, least=guard.least)
     together, notes = compare_together(config.checks.multivariate, reference, current.table, kinds)
     results = results.joined((*answers.reports, *together), notes)
-    repeated = duplicate_findings(config.checks.quality, reference, current.table, tuple(kinds))
+    repeated = duplicate_findings(quality, reference, current.table, tuple(kinds))
     sides = Sides(reference, current.table, kinds, results, guard.least)
     segments = run_segments(config, sides, _subfolder(folder, "segments"))
-    return assemble(
+    report = assemble(
         config,
         reference,
         current,
@@ -155,6 +178,7 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
         now=now,
         job=job,
     )
+    return _Outcome(report, files_of(comparison, config.checks.drift, current.rows) if sagemaker else {})
 
 
 def _as_text(config: DriftConfig) -> set[str]:
@@ -237,9 +261,11 @@ def _remember(
     return report.model_copy(update={"notes": notes, "history": history}), kept.rows
 
 
-def _write(store: Store, prefix: str, report: DriftReport) -> str:
-    """Write report.json and report.html; return the URI of the latter."""
-    store.put_bytes(f"{prefix}/report.json", report.to_json(), "application/json")
+def _write(store: Store, prefix: str, report: DriftReport, files: Mapping[str, bytes]) -> str:
+    """Write report.json and report.html, and JSON files in other formats; return the URI of report.html."""
+    for name, content in files.items():
+        store.put_bytes(f"{prefix}/{name}", content, _JSON)
+    store.put_bytes(f"{prefix}/report.json", report.to_json(), _JSON)
     store.put_bytes(f"{prefix}/report.html", render(report).encode(), _HTML)
     return f"{prefix}/report.html"
 

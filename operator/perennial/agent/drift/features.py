@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
 
-from perennial.agent.drift.availability import findings_of, further_columns
+from perennial.agent.drift.availability import findings_of, further_columns, one_sided
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind
 from perennial.agent.drift.pairs import read_pairs
 from perennial.agent.drift.profiles.merge import WindowProfile, profiled_pairs
 from perennial.agent.drift.quality import limits_of, quality_of, unknown_columns
 from perennial.agent.drift.report.text import describe, describe_missing
+from perennial.agent.drift.sagemaker.columns import ColumnExport, Exporter
 from perennial.agent.tables.table import Table
 from perennial.api.contract.report import Bars, ColumnSide, FeatureReport, NotCompared, NumberSummary
 from perennial.api.driftmonitor.resource import Checks, DriftCheck
@@ -38,11 +39,17 @@ class FeatureResult:
         features: compared columns, most drift first.
         not_compared: other columns, with the reason.
         findings: problems with data quality.
+        missing: columns that the current data lacks though it should have them.
+        new: columns that only the current data has and that are known for nothing else.
+        exports: compared columns as `export` describes them, in the reference's order.
     """
 
     features: tuple[FeatureReport, ...]
     not_compared: tuple[NotCompared, ...]
     findings: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    exports: tuple[ColumnExport, ...] = ()
 
 
 def compare_columns(
@@ -56,6 +63,7 @@ def compare_columns(
     attributes: Collection[str] = (),
     unreadable: Mapping[str, str] = MappingProxyType({}),
     least: int | None = None,
+    export: Exporter | None = None,
 ) -> FeatureResult:
     """Compare the columns one by one, with a single one in memory.
 
@@ -73,10 +81,12 @@ def compare_columns(
         attributes: columns of fairness checks, which need not be inputs of the model.
         unreadable: columns that no request had in a readable form, with the reason.
         least: rows that whatever is shown must have behind it. None: the defaults of `stats.display`.
+        export: describes a column while its values are at hand. None: nothing is exported.
 
     Raises:
         AgentError: DataInvalid, if a file cannot be read.
     """
+    exports: list[ColumnExport] = []
     features: list[FeatureReport] = []
     left_out: list[NotCompared] = []
     quality: list[str] = []
@@ -92,6 +102,7 @@ def compare_columns(
         if isinstance(pair, ColumnPair):
             features.append(feature_of(name, pair, checks.drift, least=least))
             quality.extend(quality_of(name, pair, checks.quality, least))
+            exports.extend([] if export is None else [export(name, pair)])
         else:
             left_out.append(NotCompared(name=name, reason=pair))
         if done % max(1, len(names) // _TENTH) == 0 or done == len(names):
@@ -99,9 +110,18 @@ def compare_columns(
     features = _corrected(features, checks.drift)
     features.sort(key=_most_drift)
     unknown = unknown_columns(checks.quality, [feature.name for feature in features])
-    chosen_findings = findings_of(chosen, features, checks, missing={*roles, *unreadable}, new={*roles, *attributes})
+    known = {*roles, *unreadable}, {*roles, *attributes}
+    chosen_findings = findings_of(chosen, features, checks, missing=known[0], new=known[1])
     further = further_columns(chosen, roles, attributes, unreadable)
-    return FeatureResult(tuple(features), (*left_out, *further), (*chosen_findings, *quality, *unknown))
+    missing, new = one_sided(chosen, *known)
+    return FeatureResult(
+        tuple(features),
+        (*left_out, *further),
+        (*chosen_findings, *quality, *unknown),
+        missing=(*chosen.absent, *missing),
+        new=new,
+        exports=tuple(exports),
+    )
 
 
 def compare_in_segment(

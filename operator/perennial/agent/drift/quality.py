@@ -1,7 +1,7 @@
 """Checks the values of a column against configured constraints, or constraints derived from the reference."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -72,16 +72,43 @@ def suggest(reference: Sample) -> Constraint:
     significantly higher share of missing values. 1 % of the values may violate it.
     """
     enough = reference.rows >= _ENOUGH_ROWS
-    share = reference.missing_share
-    missing = share + _SIGMAS * sqrt(max(share * (1 - share), 1 / max(reference.rows, 1)) / max(reference.rows, 1))
     few = isinstance(reference, Categorical) and reference.distinct <= _MANY_VALUES
     return Constraint(
         origin="the reference",
         low=0.0 if not isinstance(reference, Categorical) and reference.size and _least(reference) >= 0 else None,
         values=frozenset(reference.counts) if isinstance(reference, Categorical) and few and enough else None,
-        missing=max(missing, share + _SUGGESTED_TOLERANCE) if enough else None,
+        missing=_missing_limit(reference) if enough else None,
         tolerance=_SUGGESTED_TOLERANCE,
     )
+
+
+def constraint_of(name: str, reference: Sample, check: QualityCheck | None) -> Constraint:
+    """Return the constraint that is configured for a column, otherwise the one that follows from the reference.
+
+    The share of missing values always has a maximum, with few rows of the reference a wide one.
+    """
+    configured = [_configured(item) for item in (check.columns if check else ()) if item.name == name]
+    found = configured[0] if configured else suggest(reference)
+    if found.missing is not None:
+        return found
+    if check is not None and check.max_missing is not None:
+        return replace(found, missing=min(1.0, reference.missing_share + float(check.max_missing)))
+    return replace(found, missing=min(1.0, _missing_limit(reference)))
+
+
+def unknown_values(current: Sample, constraint: Constraint) -> dict[str, int]:
+    """Return the categories that are not allowed, with their numbers of rows; none if they are within the tolerance."""
+    if constraint.values is None or not isinstance(current, Categorical):
+        return {}
+    strange = {value: count for value, count in current.counts.items() if value not in constraint.values}
+    return strange if sum(strange.values()) > constraint.tolerance * current.size else {}
+
+
+def _missing_limit(reference: Sample) -> float:
+    """Return the share of missing values that chance does not exceed, at least _SUGGESTED_TOLERANCE more than now."""
+    share, rows = reference.missing_share, max(reference.rows, 1)
+    chance = _SIGMAS * sqrt(max(share * (1 - share), 1 / rows) / rows)
+    return share + max(chance, _SUGGESTED_TOLERANCE)
 
 
 def _configured(item: ColumnConstraint) -> Constraint:
@@ -139,14 +166,11 @@ def _range_breaches(name: str, current: Numbers, constraint: Constraint) -> list
 
 
 def _value_breaches(name: str, current: Sample, constraint: Constraint, least: int) -> list[str]:
-    if constraint.values is None or not isinstance(current, Categorical):
-        return []
-    strange = {value: count for value, count in current.counts.items() if value not in constraint.values}
-    total = sum(strange.values())
-    if total <= constraint.tolerance * current.size:
+    strange = unknown_values(current, constraint)
+    if constraint.values is None or not strange:
         return []
     frequent = [item for item in strange.items() if item[1] >= least]
     shown = [value[:32] for value, _ in sorted(frequent, key=lambda item: -item[1])[:_SHOWN]]
     named = f", such as {', '.join(shown)}" if shown else ""
-    share, allowed = percent(total / current.size), len(constraint.values)
+    share, allowed = percent(sum(strange.values()) / current.size), len(constraint.values)
     return [f"{name}: {share} of the values are not among the {allowed} of {constraint.origin}{named}"]

@@ -14,7 +14,7 @@ from perennial.api.contract.manifest import Recipe
 from perennial.api.contract.messages import MAX_BYTES
 from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predictions
 from perennial.api.driftmonitor.privacy import Privacy
-from perennial.api.driftmonitor.resource import Checks, Features
+from perennial.api.driftmonitor.resource import Checks, Features, Formats
 from perennial.api.driftmonitor.segments import Segment
 from perennial.api.modeldeployment.capture import RequestId
 from perennial.api.modeldeployment.evaluation import LabelledData, RequestFormat
@@ -206,6 +206,8 @@ class DriftConfig(Model):
     ground_truth: GroundTruth | None = None
     predictions: Predictions = Field(Predictions())
     report: S3Uri | None = None
+    formats: Formats | None = None
+    """Further formats of the report. Unset: none."""
     keep_seconds: int | None = Field(None, gt=0)
     """Time for which the history beside the reports keeps a comparison. Unset: a year."""
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)

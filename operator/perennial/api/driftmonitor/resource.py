@@ -202,6 +202,9 @@ class OnDrift(Model):
     )
 
 
+Formats = Annotated[tuple[Literal["SageMaker"], ...], Field(max_length=1)]
+
+
 class Report(Model):
     """Location of the reports."""
 
@@ -213,6 +216,12 @@ class Report(Model):
         "365d",
         description="Time for which the history keeps the scores of a comparison and index.html lists it. Reports "
         "themselves are not deleted.",
+    )
+    formats: Formats = Field(
+        (),
+        description="Further formats that are written beside each report. SageMaker: statistics.json of the current "
+        "data, constraints.json from the reference and constraint_violations.json, as SageMaker Model Monitor "
+        "documents them.",
     )
 
 
