@@ -14,6 +14,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
+def share_of(part: int, whole: int, least: int = 1) -> str:
+    """Format the share of some rows as a percentage, or "some" if fewer than `least` rows have made it."""
+    return percent(part / whole if whole else 0.0) if part >= least or not part else "some"
+
+
 def number(value: float) -> str:
     """Format a number with four significant digits, without an exponent from 1e-4 up to 1e6."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:  # noqa: PLR2004

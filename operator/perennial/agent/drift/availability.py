@@ -8,7 +8,7 @@ from perennial.agent.text import count, percent
 from perennial.api.contract.report import ColumnSide, FeatureReport, NotCompared
 from perennial.api.driftmonitor.resource import Checks
 
-_ATTRIBUTE = "; it is an attribute of checks.fairness or a column of segments"
+_ATTRIBUTE = "; checks.fairness, checks.quality.columns or segments names it"
 
 
 def further_columns(

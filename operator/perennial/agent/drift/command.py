@@ -22,6 +22,7 @@ from perennial.agent.drift.data.current import Current, current_files, empty_tex
 from perennial.agent.drift.data.hours import WindowReader
 from perennial.agent.drift.data.privacy import Guard, guard_of, guarded
 from perennial.agent.drift.data.reference import read_reference
+from perennial.agent.drift.declared import declared_breaches, needs_rows, shown_parts
 from perennial.agent.drift.features import compare_columns
 from perennial.agent.drift.history.rows import rows_of
 from perennial.agent.drift.history.store import ReportStore, remember
@@ -130,9 +131,12 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     types = config.features.types or {}
     guard = guard_of(config)
     config = guarded(config, guard.least)
+    quality, hidden = shown_parts(config.checks.quality, guard)
+    config = config.model_copy(update={"checks": config.checks.model_copy(update={"quality": quality})})
+    stated = {item.name for item in quality.columns} if quality else set()
     reference = guard.table(read_reference(store, config.reference, _subfolder(folder, "reference"), _as_text(config)))
     divided = {segment.column for segment in config.segments or ()}
-    wanted = {*reference.columns, *(config.features.include or ()), *divided} - guard.dropped
+    wanted = {*reference.columns, *(config.features.include or ()), *divided, *stated} - guard.dropped
     current = _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=folder)
     few = _too_few(config, reference, current)
     if few is not None:
@@ -141,7 +145,6 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     if not chosen.compared:  # a wrong features.include, not drift
         return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
     side = current.table if current.profile is None else current.profile
-    quality = config.checks.quality
     sagemaker = config.formats is not None and "SageMaker" in config.formats
     comparison = compare_columns(
         chosen,
@@ -150,7 +153,7 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
         checks=config.checks,
         types=types,
         roles=_roles(config),
-        attributes={*divided, *(name for check in config.checks.fairness for name in check.attributes)},
+        attributes={*divided, *stated, *(name for check in config.checks.fairness for name in check.attributes)},
         unreadable=current.unreadable,
         least=guard.least,
         export=exporter(quality, reference, side, guard.least) if sagemaker else None,
@@ -163,6 +166,7 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     answers = compare_predictions(config, store, reference, _subfolder(folder, "predictions"), now, least=guard.least)
     together, notes = compare_together(config.checks.multivariate, reference, current.table, kinds)
     results = results.joined((*answers.reports, *together), notes)
+    breaches = declared_breaches(quality, current, kinds, guard.least)
     repeated = duplicate_findings(quality, reference, current.table, tuple(kinds))
     sides = Sides(reference, current.table, kinds, results, guard.least)
     segments = run_segments(config, sides, _subfolder(folder, "segments"))
@@ -174,15 +178,19 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
         results,
         segments=segments,
         predictions=answers.features,
+        declared=(*(breach.finding for breach in breaches), *hidden),
         repeated=repeated,
         now=now,
         job=job,
     )
-    return _Outcome(report, files_of(comparison, config.checks.drift, current.rows) if sagemaker else {})
+    return _Outcome(report, files_of(comparison, config.checks.drift, current.rows, breaches) if sagemaker else {})
 
 
 def _as_text(config: DriftConfig) -> set[str]:
-    return {name for name, kind in (config.features.types or {}).items() if kind == "categorical"}
+    """Return the columns whose values in CSV files are not parsed."""
+    columns = config.checks.quality.columns if config.checks.quality else ()
+    texts = {item.name for item in columns if item.type == "text"}
+    return texts | {name for name, kind in (config.features.types or {}).items() if kind == "categorical"}
 
 
 def _current(
@@ -203,7 +211,7 @@ def _current(
         roles = _roles(config)
         known = select_columns(config.features, reference.columns, reference.columns).compared
         names = tuple(name for name in known if name not in roles)
-        if len(names) <= MOST_COLUMNS:
+        if len(names) <= MOST_COLUMNS and not needs_rows(config.checks.quality, names):
             limits = {name: limits_of(name, config.checks.quality) for name in names}
             plans = plan_columns(names, reference, config.features.types or {}, limits)
             reader = WindowReader(store, source, now, wanted)

@@ -10,7 +10,7 @@ from perennial.agent.drift.availability import findings_of, further_columns, one
 from perennial.agent.drift.columns import ColumnPair, ColumnSelection, Kind
 from perennial.agent.drift.pairs import read_pairs
 from perennial.agent.drift.profiles.merge import WindowProfile, profiled_pairs
-from perennial.agent.drift.quality import limits_of, quality_of, unknown_columns
+from perennial.agent.drift.quality import limits_of, quality_of
 from perennial.agent.drift.report.text import describe, describe_missing
 from perennial.agent.drift.sagemaker.columns import ColumnExport, Exporter
 from perennial.agent.tables.table import Table
@@ -78,7 +78,7 @@ def compare_columns(
         checks: methods, thresholds and constraints.
         types: declared kinds.
         roles: columns that are no inputs of the model, such as the label, with what they are.
-        attributes: columns of fairness checks, which need not be inputs of the model.
+        attributes: columns of fairness checks, segments and constraints, which need not be inputs of the model.
         unreadable: columns that no request had in a readable form, with the reason.
         least: rows that whatever is shown must have behind it. None: the defaults of `stats.display`.
         export: describes a column while its values are at hand. None: nothing is exported.
@@ -109,7 +109,6 @@ def compare_columns(
             log.info("compared %d of %d columns", done, len(names))
     features = _corrected(features, checks.drift)
     features.sort(key=_most_drift)
-    unknown = unknown_columns(checks.quality, [feature.name for feature in features])
     known = {*roles, *unreadable}, {*roles, *attributes}
     chosen_findings = findings_of(chosen, features, checks, missing=known[0], new=known[1])
     further = further_columns(chosen, roles, attributes, unreadable)
@@ -117,7 +116,7 @@ def compare_columns(
     return FeatureResult(
         tuple(features),
         (*left_out, *further),
-        (*chosen_findings, *quality, *unknown),
+        (*chosen_findings, *quality),
         missing=(*chosen.absent, *missing),
         new=new,
         exports=tuple(exports),

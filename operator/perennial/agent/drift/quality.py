@@ -1,6 +1,5 @@
 """Checks the values of a column against configured constraints, or constraints derived from the reference."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -52,16 +51,6 @@ def quality_of(name: str, pair: ColumnPair, check: QualityCheck | None, least: i
         finding
         for constraint in (*configured, *suggested)
         for finding in _breaches(name, pair.current, constraint, least or _NAMED_FROM)
-    ]
-
-
-def unknown_columns(check: QualityCheck | None, names: Iterable[str]) -> list[str]:
-    """Return a finding for each constraint on a column that was not compared."""
-    known = set(names)
-    return [
-        f"{item.name}: checks.quality.columns names it, but it is not among the compared columns"
-        for item in (check.columns if check else ())
-        if item.name not in known
     ]
 
 

@@ -13,8 +13,11 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 Value = Annotated[str, Field(min_length=1, max_length=64)]
 
 
+ColumnType = Literal["number", "integer", "text", "boolean", "time"]
+
+
 class ColumnConstraint(Model):
-    """Constraint on the values of one column."""
+    """What one column must be."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -26,17 +29,32 @@ class ColumnConstraint(Model):
                 rule="double(self.tolerance) >= 0.0 && double(self.tolerance) <= 1.0",
                 message="tolerance must lie between 0 and 1",
             ),
+            Rule(
+                rule="!has(self.type) || self.type in ['number', 'integer'] || !has(self.min) && !has(self.max)",
+                message="min and max need numbers: set type to number or integer, or remove it",
+            ),
         )
     }
 
-    name: ColumnName = Field(description="Name of the column.")
-    min: Decimal | None = Field(None, description="Minimum value of a numeric column.")
-    max: Decimal | None = Field(None, description="Maximum value of a numeric column.")
+    name: ColumnName = Field(
+        description="Name of the column. It may be one that is not compared, or that the reference lacks."
+    )
+    type: ColumnType | None = Field(
+        None,
+        description="Type of its values: number, integer (whole numbers), text, boolean (also as text, or 1 and 0) or "
+        "time (dates and times, as text in ISO 8601). Numbers may be texts in data where the column has texts too. "
+        "Unset: not checked.",
+    )
+    required: bool = Field(True, description="Whether it is a finding if the current data lacks the column.")
+    min: Decimal | None = Field(None, description="Minimum of its numbers.")
+    max: Decimal | None = Field(None, description="Maximum of its numbers.")
     values: Annotated[tuple[Value, ...], Field(min_length=1, max_length=100)] | None = Field(
-        None, description="Allowed values of a categorical column."
+        None, description="Allowed values, as text; a whole number has no decimal point."
     )
     max_missing: Decimal | None = Field(None, description="Maximum share of missing values, from 0 to 1.")
-    tolerance: Decimal = Field("0", description="Share of values that may violate min, max or values, from 0 to 1.")
+    tolerance: Decimal = Field(
+        "0", description="Share of values that may violate type, min, max or values, from 0 to 1."
+    )
 
 
 class QualityCheck(Model):

@@ -268,7 +268,7 @@ def test_an_attribute_of_fairness_that_only_requests_have_is_no_new_column(tmp_p
     assert finding.startswith("1 new column: extra of the current data")
     reasons = {item.name: item.reason for item in report_of(store).not_compared}
     assert reasons == {
-        "sex": "only the current data has it; it is an attribute of checks.fairness or a column of segments",
+        "sex": "only the current data has it; checks.fairness, checks.quality.columns or segments names it",
         "extra": "only the current data has it",
     }
 

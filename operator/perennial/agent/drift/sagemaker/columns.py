@@ -12,7 +12,7 @@ from perennial.agent.drift.quality import Constraint, constraint_of, unknown_val
 from perennial.agent.drift.sagemaker import formats
 from perennial.agent.drift.sagemaker.formats import CheckType, FeatureConstraints, FeatureStatistics, Violation
 from perennial.agent.tables.table import Table
-from perennial.agent.text import percent
+from perennial.agent.text import percent, share_of
 from perennial.api.driftmonitor.checks import QualityCheck
 from perennial.stats.binned import Binned, Numbers, Sample
 from perennial.stats.binning import RARE
@@ -202,7 +202,7 @@ def _violations(name: str, pair: ColumnPair, types: _Types, constraint: Constrai
             name, "completeness_check", f"{share} of the rows have a value; at least {limit} must have one"
         )
     if strange := sum(unknown_values(current, constraint).values()):
-        text = f"{_amount(strange, current.size, least)} of the values are not among those of {constraint.origin}"
+        text = f"{share_of(strange, current.size, least)} of the values are not among those of {constraint.origin}"
         yield _violation(name, "categorical_values_check", text)
 
 
@@ -210,17 +210,12 @@ def _wrong_type(pair: ColumnPair, types: _Types, least: int) -> str | None:
     reference, current = pair.reference, pair.current
     before, now = pair.unreadable_reference, pair.unreadable_current
     if now * reference.rows > before * current.rows:
-        told = _amount(now, current.rows, least), _amount(before, reference.rows, least)
+        told = share_of(now, current.rows, least), share_of(before, reference.rows, least)
         return f"{told[0]} of the values are not numbers, {told[1]} in the reference"
     if types.reference and types.current is False and not isinstance(current, Categorical) and reference.size:
-        share = _amount(_fractional(current), current.size, least)
+        share = share_of(_fractional(current), current.size, least)
         return f"{share} of the values are not whole numbers, as those of the reference are: Fractional, not Integral"
     return None
-
-
-def _amount(part: int, whole: int, least: int) -> str:
-    """Return a share as text, or that there are some if fewer than `least` rows have made it."""
-    return percent(part / whole if whole else 0.0) if part >= least or not part else "some"
 
 
 def _violation(name: str, check: CheckType, text: str) -> Violation:

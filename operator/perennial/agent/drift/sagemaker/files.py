@@ -1,10 +1,12 @@
 """Puts the columns of a comparison together to the three files."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from perennial.agent.drift.declared import Breach, Part
 from perennial.agent.drift.features import FeatureResult
 from perennial.agent.drift.sagemaker.columns import TOLERANCE, ColumnExport
 from perennial.agent.drift.sagemaker.formats import (
+    CheckType,
     Constraints,
     Dataset,
     DistributionConstraints,
@@ -22,22 +24,33 @@ from perennial.stats.methods import DEFAULT_THRESHOLDS, P_VALUES
 _DOCUMENTED_THRESHOLD = 0.1
 """Default of Model Monitor, for methods whose thresholds have another scale."""
 _ALL = 1.0
+_CHECKS: Mapping[Part, CheckType] = {
+    "type": "data_type_check",
+    "missing": "completeness_check",
+    "values": "categorical_values_check",
+    "column": "missing_column_check",
+}
 
 
-def files_of(comparison: FeatureResult, check: DriftCheck, rows: int) -> dict[str, bytes]:
+def files_of(
+    comparison: FeatureResult, check: DriftCheck, rows: int, breaches: Sequence[Breach] = ()
+) -> dict[str, bytes]:
     """Return the content of each file, by name.
 
     Args:
         comparison: its columns with their descriptions.
         check: how the columns were compared.
         rows: rows of the current data.
+        breaches: what the current data break of the declared columns.
     """
     current = [item for item in comparison.exports if item.statistics.name not in comparison.missing]
     statistics = Statistics(dataset=Dataset(item_count=rows), features=tuple(item.statistics for item in current))
     constraints = Constraints(
         features=tuple(item.constraints for item in comparison.exports), monitoring_config=_monitoring_config(check)
     )
-    violations = Violations(violations=tuple(_violations(comparison, current)))
+    found = (*_violations(comparison, current), *_declared(breaches))
+    first = {_kind(item): item for item in reversed(found)}
+    violations = Violations(violations=tuple(item for item in found if first[_kind(item)] is item))
     return {
         "statistics.json": statistics.to_json(),
         "constraints.json": constraints.to_json(),
@@ -90,6 +103,18 @@ def _violations(comparison: FeatureResult, current: Collection[ColumnExport]) ->
             constraint_check_type="extra_column_check",
             description="The current data has this column, the reference has not.",
         )
+
+
+def _declared(breaches: Sequence[Breach]) -> Iterator[Violation]:
+    for breach in breaches:
+        if breach.part is not None:
+            yield Violation(
+                feature_name=breach.name, constraint_check_type=_CHECKS[breach.part], description=breach.text
+            )
+
+
+def _kind(violation: Violation) -> tuple[str, CheckType]:
+    return violation.feature_name, violation.constraint_check_type
 
 
 def _drift_text(feature: FeatureReport) -> str:

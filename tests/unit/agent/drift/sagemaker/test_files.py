@@ -285,3 +285,27 @@ def test_profiles_of_hours_give_the_same_files(tmp_path, monkeypatch):
     assert any("hours with requests were read from their profiles" in note for note in report.notes)
     assert results[0]["statistics"] == results[1]["statistics"]
     assert results[0]["constraints"] == results[1]["constraints"]
+
+
+def test_what_is_declared_and_broken_is_a_violation_once(tmp_path):
+    columns = (
+        ColumnConstraint(name="visits", type="integer"),
+        ColumnConstraint(name="seen", type="number", max="5"),
+        ColumnConstraint(name="channel", values=("phone",), max="3"),
+        ColumnConstraint(name="churned"),
+        ColumnConstraint(name="plan", values=("basic", "plus")),
+    )
+    files = written(settings(tmp_path, checks=Checks(quality=QualityCheck(columns=columns))))
+    assert problems(files["constraint_violations"], schema("constraint_violations")) == []
+    violations = files["constraint_violations"]["violations"]
+    assert len(checks_of(files)) == len(violations)
+    assert checks_of(files) == {
+        ("age", "baseline_drift_check"),
+        ("income", "completeness_check"),
+        ("visits", "data_type_check"),
+        ("plan", "categorical_values_check"),
+        ("plan", "baseline_drift_check"),
+        ("churned", "missing_column_check"),
+        ("seen", "data_type_check"),
+        ("channel", "categorical_values_check"),
+    }
