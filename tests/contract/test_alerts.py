@@ -25,7 +25,7 @@ Rules = Mapping[str, dict[str, Any]]
 def promtool(*arguments: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run promtool, whatever comes of it."""
     command = [str(api.binary("promtool")), *map(str, arguments)]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def _completed(found: Mapping[str, Any], name: str, rules: Rules, rules_file: Pa
         }
         for test in found["tests"]
     ]
-    return {"rule_files": [rules_file.name], "evaluation_interval": "1m", "tests": tests}
+    return {"rule_files": [rules_file.name], "evaluation_interval": found.get("evaluation_interval", "1m"), "tests": tests}
 
 
 def test_runbooks_are_sections_of_the_page_of_alerts(rules: Rules) -> None:

@@ -23,6 +23,12 @@ def condition_gauges(kind: Kind, conditions: Iterable[Condition]) -> tuple[Gauge
     )
 
 
+def suspended_gauge(kind: Kind, *, suspended: bool) -> Gauge:
+    """Whether a resource starts nothing by its own wish."""
+    told = "1 while spec.suspend of the resource is true, else 0."
+    return Gauge("perennial_resource_suspended", told, float(suspended), (("kind", kind.kind),))
+
+
 def _holds(conditions: tuple[Condition, ...], kind: str) -> float:
     found = find(conditions, kind)
     return float(found is not None and found.status == "True")

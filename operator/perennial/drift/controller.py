@@ -4,7 +4,7 @@ from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import FeatureScore, Verdict
 from perennial.core.decision import Controller, Gauge
-from perennial.core.gauges import condition_gauges
+from perennial.core.gauges import condition_gauges, suspended_gauge
 from perennial.core.kinds import DRIFT_MONITOR
 from perennial.core.times import parse_time
 from perennial.drift.audit import facts
@@ -17,6 +17,7 @@ def metrics(resource: DriftMonitor) -> tuple[Gauge, ...]:
     verdict = resource.status.last_verdict
     return (
         *condition_gauges(DRIFT_MONITOR, resource.status.conditions),
+        suspended_gauge(DRIFT_MONITOR, suspended=resource.spec.suspend),
         *(_verdict_gauges(verdict) if verdict is not None else ()),
     )
 

@@ -14,6 +14,7 @@ _BY = "by (namespace, name)"
 
 _UNSETTLED = "perennial_unsettled_children_total"
 _MONITORS = 'perennial_resource_ready{kind="DriftMonitor"}'
+_SUSPENDED = 'max_over_time(perennial_resource_suspended{kind="DriftMonitor"}[2d])'
 _VERDICT = f"max {_BY} (perennial_drift_verdict_timestamp_seconds)"
 
 Severity = Literal["critical", "warning", "info"]
@@ -186,14 +187,16 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "PerennialVerdictLate",
-        # The second half finds monitors that are two days old and have never had a verdict.
-        f"time() - {_VERDICT} > 172800 "
-        f"or max {_BY} ({_MONITORS} offset 2d) and max {_BY} ({_MONITORS}) unless {_VERDICT}",
+        # The second part finds monitors that are two days old and have never had a verdict; a monitor that was suspended
+        # has two days for its next one.
+        f"(time() - {_VERDICT} > 172800 "
+        f"or max {_BY} ({_MONITORS} offset 2d) and max {_BY} ({_MONITORS}) unless {_VERDICT}) "
+        f"unless max {_BY} ({_SUSPENDED}) == 1",
         "0m",
         "info",
         "DriftMonitor {{ $labels.namespace }}/{{ $labels.name }} has had no verdict for two days.",
         "Nobody knows whether the model has drifted. Raise the limit for monitors that compare less often.",
-        (_WHY, "Silence it for a monitor that is suspended on purpose (`spec.suspend`)."),
+        (_WHY, "A monitor that is or was suspended (`spec.suspend`) within two days does not fire."),
     ),
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.decision import Controller, Gauge
-from perennial.core.gauges import condition_gauges
+from perennial.core.gauges import condition_gauges, suspended_gauge
 from perennial.core.kinds import TRAINING_JOB, Key
 from perennial.core.times import parse_time
 from perennial.training.audit import facts
@@ -28,6 +28,7 @@ def metrics(resource: TrainingJob) -> tuple[Gauge, ...]:
     succeeded = _seconds(status.last_success_time)
     return (
         *condition_gauges(TRAINING_JOB, status.conditions),
+        suspended_gauge(TRAINING_JOB, suspended=resource.spec.suspend),
         Gauge("perennial_training_runs", "Number of runs started so far.", status.run_count),
         Gauge("perennial_training_running", "1 while a run is in progress, else 0.", float(bool(status.current_run))),
         *(

@@ -351,6 +351,7 @@ def test_the_gauges_are_few_and_never_twice_the_same() -> None:
     assert [(gauge.name, gauge.value) for gauge in gauges if "timestamp" not in gauge.name] == [
         ("perennial_resource_ready", 1.0),
         ("perennial_resource_stalled", 0.0),
+        ("perennial_resource_suspended", 0.0),
         ("perennial_drift_detected", 1.0),
         ("perennial_drift_share", 0.75),
         ("perennial_drift_score", 0.5),
@@ -359,6 +360,7 @@ def test_the_gauges_are_few_and_never_twice_the_same() -> None:
     assert [(gauge.name, gauge.value) for gauge in fresh] == [
         ("perennial_resource_ready", 0.0),
         ("perennial_resource_stalled", 0.0),
+        ("perennial_resource_suspended", 0.0),
     ]
 
 

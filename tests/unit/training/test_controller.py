@@ -31,6 +31,7 @@ def test_gauges_tell_runs_and_the_numbers_of_the_artifact() -> None:
     assert {gauge.name: gauge.value for gauge in found} == {
         "perennial_resource_ready": 0.0,
         "perennial_resource_stalled": 1.0,
+        "perennial_resource_suspended": 0.0,
         "perennial_training_runs": 2,
         "perennial_training_running": 0.0,
         "perennial_training_failed": 1.0,
@@ -44,6 +45,7 @@ def test_a_new_training_job_has_no_gauge_of_what_has_not_happened() -> None:
     assert {gauge.name for gauge in found} == {
         "perennial_resource_ready",
         "perennial_resource_stalled",
+        "perennial_resource_suspended",
         "perennial_training_runs",
         "perennial_training_running",
     }
