@@ -3,7 +3,14 @@
 from typing import Any
 
 from perennial.api.common.pod import Storage
-from perennial.api.contract.commands import HASH_KEY_VARIABLE, ROOT, CaptureWindow, DriftConfig, RunReference
+from perennial.api.contract.commands import (
+    HASH_KEY_VARIABLE,
+    ROOT,
+    CalendarPeriod,
+    CaptureWindow,
+    DriftConfig,
+    RunReference,
+)
 from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, Features
 from perennial.core.agent_job import agent_job_spec
@@ -142,7 +149,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
     """Build the agent's configuration.
 
     Raises:
-        ValueError: spec.current.window is set, but the target captures no requests.
+        ValueError: spec.current.window or calendar is set, but the target captures no requests.
     """
     spec = resource.spec
     return DriftConfig(
@@ -170,7 +177,14 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
 def _current(spec: DriftMonitorSpec, model: ServedModel, capture: str | None) -> str | CaptureWindow:
     if spec.current.uri is not None:
         return spec.current.uri
-    if capture is None or spec.current.window is None:
-        raise ValueError("spec.current.window needs a ModelDeployment with spec.capture")
+    if capture is None:
+        raise ValueError("spec.current.window and calendar need a ModelDeployment with spec.capture")
+    calendar = spec.current.calendar
+    if calendar is not None:
+        delay = int(parse_duration(calendar.delay).total_seconds())
+        period = CalendarPeriod(unit=calendar.unit, time_zone=spec.time_zone or "UTC", delay_seconds=delay)
+        return CaptureWindow(uri=capture, calendar=period, digest=model.digest)
+    if spec.current.window is None:
+        raise ValueError("spec.current names no data")
     seconds = int(parse_duration(spec.current.window).total_seconds())
     return CaptureWindow(uri=capture, seconds=max(1, seconds), period=spec.current.window, digest=model.digest)

@@ -23,6 +23,7 @@ from perennial.core.times import format_time, parse_time
 from perennial.core.waiting import clean
 from perennial.drift import reasons
 from perennial.drift.segments import printable
+from perennial.drift.windows import has_ended
 
 CONTAINER = "drift"
 
@@ -120,7 +121,7 @@ def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> Compa
         message = parse_verdict(ended.message)
     except BadMessage as error:
         return _failed(name, time, reasons.BAD_TERMINATION_MESSAGE, f"{error}: {reasons.NOT_OURS}")
-    if isinstance(message, DriftVerdict) and _is_plausible(message):
+    if isinstance(message, DriftVerdict) and _is_plausible(message, time):
         run = LastRun(job=name, time=format_time(time), result="Verdict")
         return ComparisonResult(EndedAt(time, name), run, _verdict(name, pod, message, time))
     if isinstance(message, NoVerdict):
@@ -139,8 +140,10 @@ def _of_message(name: str, pod: Pod, ended: Terminated, time: datetime) -> Compa
     )
 
 
-def _is_plausible(message: DriftVerdict) -> bool:
-    """Whether the counts are consistent and fit an int64: the message is untrusted."""
+def _is_plausible(message: DriftVerdict, time: datetime) -> bool:
+    """Whether counts and window are consistent and the counts fit an int64: the message is untrusted."""
+    if message.window is not None and not has_ended(message.window, time):
+        return False
     rows = max(message.reference_rows, message.current_rows)
     return message.drifted_features <= message.compared_features <= _MOST and rows <= _MOST
 
@@ -150,6 +153,7 @@ def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verd
     return Verdict(
         id=name,
         time=format_time(time),
+        window=message.window,
         run=annotations.run,
         digest=annotations.digest,
         drifted=message.drifted,

@@ -82,7 +82,8 @@ def find_problem(observed: Observed) -> Problem | None:
     if observed.resource.spec.current.uri is None and target.capture is None:
         return Problem(
             reasons.CAPTURE_NOT_ENABLED,
-            f"spec.current.window needs captured requests, but ModelDeployment {name} captures none: set its "
+            f"spec.current.{'calendar' if observed.resource.spec.current.calendar else 'window'} needs captured "
+            f"requests, but ModelDeployment {name} captures none: set its "
             "spec.capture, or set spec.current.uri here",
             fatal=True,
         )
@@ -162,7 +163,8 @@ def _drifted(context: Context) -> Wanted:
 def summary(verdict: Verdict) -> str:
     """One line: counts, the three columns with the most drift, and the direction if it changes."""
     worst = ", ".join(_score(item) for item in _worst(verdict))
-    counts = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted"
+    window = f" in {verdict.window.name}" if verdict.window else ""
+    counts = f"{verdict.drifted_features} of {verdict.compared_features} columns drifted{window}"
     passed_over = f"; {verdict.passed_over} files passed over" if verdict.passed_over else ""
     trend = f"; drift is {verdict.trend.lower()}" if verdict.trend in ("Rising", "Falling") else ""
     report = f"; see {verdict.report_uri}" if verdict.report_uri else ""

@@ -9,6 +9,7 @@ from perennial.api.driftmonitor.resource import Retrain
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding, LastRun, RetrainRequest, Verdict
 from perennial.core.times import format_time, parse_duration, parse_time
 from perennial.drift.comparisons import ComparisonResult, EndedAt
+from perennial.drift.windows import has_ended, is_again, is_older
 
 WEEK = timedelta(days=7)
 _SKEW = timedelta(days=1)
@@ -57,7 +58,10 @@ def _from_status(status: DriftMonitorStatus, now: datetime) -> VerdictHistory:
     ended = _ended_at(status.last_run)
     if ended is None or ended.time > now + _SKEW:
         return VerdictHistory(retrain=status.retrain, retrains=_requests(status))
-    return VerdictHistory(status.last_run, status.last_verdict, status.consecutive, status.retrain, _requests(status))
+    verdict = status.last_verdict
+    if verdict is not None and verdict.window is not None and not has_ended(verdict.window, now + _SKEW):
+        verdict = verdict.model_copy(update={"window": None})
+    return VerdictHistory(status.last_run, verdict, status.consecutive, status.retrain, _requests(status))
 
 
 def _requests(status: DriftMonitorStatus) -> tuple[datetime, ...]:
@@ -87,9 +91,14 @@ def _add(history: VerdictHistory, result: ComparisonResult, counted: Collection[
         failed = (result.run,) if result.run.result == "Failed" else ()
         return replace(history, last_run=result.run, failures=(*history.failures, *failed))
     before = history.last_verdict
-    consecutive = history.consecutive if before is not None and before.digest == verdict.digest else 0
-    consecutive = consecutive + 1 if _has(verdict, counted) else 0
     verdicts = (*history.verdicts, verdict)
+    consecutive = 0
+    if before is not None and before.digest == verdict.digest:
+        if is_older(verdict, before):
+            return replace(history, last_run=result.run, verdicts=verdicts)
+        # A verdict about the same window takes the place of the earlier one.
+        consecutive = max(0, history.consecutive - is_again(verdict, before))
+    consecutive = consecutive + 1 if _has(verdict, counted) else 0
     return replace(history, last_run=result.run, last_verdict=verdict, consecutive=consecutive, verdicts=verdicts)
 
 
@@ -124,12 +133,14 @@ def _reset_if_stale(history: VerdictHistory, digest: str | None) -> VerdictHisto
 
 
 def request_training(history: VerdictHistory, policy: Retrain | None, now: datetime) -> VerdictHistory:
-    """Add a retraining request if one is due and allowed now. One verdict never leads to two requests."""
+    """Add a retraining request if one is due and allowed now. Neither a verdict nor a window leads to two."""
     verdict = history.last_verdict
     if verdict is None or not is_due(history, policy) or request_wait(history, policy, now) > 0:
         return history
     found = tuple(finding for finding in findings_of(verdict) if policy is not None and finding in policy.findings)
-    request = RetrainRequest(verdict=verdict.id, time=format_time(now), digest=verdict.digest, findings=found)
+    request = RetrainRequest(
+        verdict=verdict.id, time=format_time(now), window=verdict.window, digest=verdict.digest, findings=found
+    )
     budgeted = policy is not None and policy.max_per_week is not None
     recent = (*_recent(history, now), now) if budgeted else ()
     return replace(history, retrain=request, retrains=recent)
@@ -144,7 +155,10 @@ def is_due(history: VerdictHistory, policy: Retrain | None) -> bool:
     verdict, request = history.last_verdict, history.retrain
     if policy is None or verdict is None or not _has(verdict, policy.findings) or history.consecutive < policy.after:
         return False
-    return request is None or request.verdict != verdict.id
+    if request is None:
+        return True
+    asked = request.digest == verdict.digest and is_again(verdict, request)
+    return request.verdict != verdict.id and not asked
 
 
 def request_wait(history: VerdictHistory, policy: Retrain | None, now: datetime) -> float:

@@ -18,7 +18,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
-from perennial.agent.drift.data.current import Current, current_files, empty_text, read_current, unusable_text
+from perennial.agent.drift.data.current import Current, current_files, empty_text, read_current, unusable_text, widen
 from perennial.agent.drift.data.hours import WindowReader
 from perennial.agent.drift.data.privacy import Guard, guard_of, guarded
 from perennial.agent.drift.data.reference import read_reference
@@ -85,7 +85,7 @@ def run(
     Args:
         config: what to compare, and how.
         store: storage for data and report.
-        now: end of the window. None: the current time.
+        now: time of the comparison. None: the current time.
         job: name of the Job, used for the verdict and the report's folder. None: from PERENNIAL_JOB.
 
     Raises:
@@ -126,7 +126,7 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     files = current_files(store, config.current, now)
     if not files.files:
         return no_verdict(
-            "WindowEmpty", " ".join((empty_text(config.current), *passed_over("current data", files.passed_over)))
+            "WindowEmpty", " ".join((empty_text(config.current, now), *passed_over("current data", files.passed_over)))
         )
     types = config.features.types or {}
     guard = guard_of(config)
@@ -138,7 +138,7 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     divided = {segment.column for segment in config.segments or ()}
     wanted = {*reference.columns, *(config.features.include or ()), *divided, *stated} - guard.dropped
     current = _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=folder)
-    few = _too_few(config, reference, current)
+    few = _too_few(config, reference, current, now)
     if few is not None:
         return few
     chosen = select_columns(config.features, reference.columns, (*current.columns, *current.unwanted))
@@ -234,14 +234,14 @@ def _roles(config: DriftConfig) -> dict[str, str]:
     return {name: role for name, role in named.items() if name is not None and name not in included}
 
 
-def _too_few(config: DriftConfig, reference: Table, current: Current) -> NoVerdict | None:
+def _too_few(config: DriftConfig, reference: Table, current: Current, now: datetime) -> NoVerdict | None:
     least = config.checks.min_rows
     if current.rows == 0:
-        return no_verdict("WindowEmpty", unusable_text(config.current, current))
+        return no_verdict("WindowEmpty", unusable_text(config.current, current, now))
     for side, rows in (("reference", reference.rows), ("current data", current.rows)):
         if rows < least:
             text = f"the {side} has {count(rows, 'row')}, but checks.minRows is {least:,}: "
-            step = "wait for more requests, widen current.window or lower checks.minRows"
+            step = f"wait for more requests, {widen(config.current)} or lower checks.minRows"
             notes = current.notes if side == "current data" else ()
             return no_verdict("TooFewRows", " ".join((text + step + ("." if notes else ""), *notes)))
     return None
@@ -264,8 +264,8 @@ def _remember(
     keep = min(timedelta(seconds=config.keep_seconds), _LONGEST_KEEP) if config.keep_seconds else _KEEP
     kept = remember(store, config.report or "", rows_of(report), now=now, keep=keep)
     notes = (*report.notes, kept.note) if kept.note else report.notes
-    window = timedelta(seconds=config.current.seconds if isinstance(config.current, CaptureWindow) else 0)
-    history = None if kept.rows is None else summarise(kept.rows, report, window)
+    sliding = config.current.seconds if isinstance(config.current, CaptureWindow) else None
+    history = None if kept.rows is None else summarise(kept.rows, report, timedelta(seconds=sliding or 0))
     return report.model_copy(update={"notes": notes, "history": history}), kept.rows
 
 

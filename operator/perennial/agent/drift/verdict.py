@@ -55,6 +55,7 @@ def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYT
         segments=_segments(report.segments),
         trend=_trend(report, report_uri),
         time=report.time,
+        window=report.window,
     )
     while _size(message) > limit and (shorter := _shorter(message)) is not None:
         message = shorter

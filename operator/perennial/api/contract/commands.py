@@ -3,19 +3,21 @@
 It never holds credentials. Pods get those from the Secret named by `storage.secretName`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from perennial.api.common.base import Digest, Model, Period, S3Uri
 from perennial.api.common.measures import MetricName
 from perennial.api.common.pod import Input, Storage
+from perennial.api.common.schedule import TimeZone
 from perennial.api.contract.manifest import Recipe
 from perennial.api.contract.messages import MAX_BYTES
 from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predictions
 from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.resource import Checks, Features, Formats
 from perennial.api.driftmonitor.segments import Segment
+from perennial.api.driftmonitor.window import CalendarUnit
 from perennial.api.modeldeployment.capture import RequestId
 from perennial.api.modeldeployment.evaluation import LabelledData, RequestFormat
 from perennial.api.modeldeployment.models import Verify
@@ -167,14 +169,32 @@ class CaptureConfig(Model):
     max_buffer_bytes: int = Field(16 * 2**20, ge=0)
 
 
+class CalendarPeriod(Model):
+    """Which calendar windows are compared, and when."""
+
+    unit: CalendarUnit
+    time_zone: TimeZone = "UTC"
+    delay_seconds: int = Field(900, ge=0)
+    """A window is compared once it has ended this long ago."""
+
+
 class CaptureWindow(Model):
-    """The most recently captured requests to one model."""
+    """The captured requests to one model: the most recent ones, or those of a calendar window."""
 
     uri: S3Uri
-    seconds: int = Field(gt=0)
+    seconds: int | None = Field(None, gt=0)
+    """Length of a window that ends now. None: see `calendar`."""
     period: Period | None = None
     """The same length as `current.window` states it, such as 24h, for messages."""
+    calendar: CalendarPeriod | None = None
+    """The newest of these windows is compared instead. None: a window that ends now."""
     digest: Digest
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.seconds is None) == (self.calendar is None):
+            raise ValueError("set exactly one of seconds and calendar")
+        return self
 
 
 class RunReference(Model):

@@ -12,6 +12,7 @@ from perennial.api.common.base import Decimal, Digest, Model, S3Uri, Timestamp
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.segments import SegmentsVerdict
 from perennial.api.driftmonitor.status import FeatureScore, Trend
+from perennial.api.driftmonitor.window import CalendarWindow
 
 MAX_BYTES = 4096
 """The kubelet truncates a container's termination message to this length."""
@@ -142,6 +143,8 @@ class DriftVerdict(AgentMessage):
     """Number of files beside the data that were not read, since their names are not those of data."""
     trend: Trend | None = None
     time: Timestamp
+    window: CalendarWindow | None = None
+    """None: no calendar window was compared."""
     report_uri: Annotated[str, Field(max_length=1024)] | None = None
     segments: SegmentsVerdict | None = None
     """None: no segments are configured."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from perennial.api.common.base import Model, Timestamp
 from perennial.api.driftmonitor.checks import CheckKind
 from perennial.api.driftmonitor.status import Trend
+from perennial.api.driftmonitor.window import CalendarWindow
 
 
 class Bars(Model):
@@ -249,6 +250,9 @@ class DriftReport(Model):
     schema_version: Literal[1] = Field(1, description="Version of this format.")
     job: str = Field(description="Name of the Job, which identifies the verdict.")
     time: Timestamp = Field(description="Time of the comparison.")
+    window: CalendarWindow | None = Field(
+        None, description="The calendar window that was compared. Unset: current.calendar was not set."
+    )
     namespace: str = Field(description="Namespace of the DriftMonitor.")
     monitor: str = Field(description="Name of the DriftMonitor.")
     deployment: str = Field(description="Name of the monitored ModelDeployment.")

@@ -33,6 +33,7 @@ from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.segments import Segments
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 from perennial.api.driftmonitor.whole import DriftMethod, MultivariateCheck, PredictionDriftCheck
+from perennial.api.driftmonitor.window import Current
 
 FeatureNames = Annotated[tuple[ShortText, ...], Field(max_length=1000)]
 
@@ -65,19 +66,6 @@ class Reference(Model):
         description="TrainingRun: the training inputs of the model that is served, as listed in its manifest.",
     )
     input: Name | None = Field(None, description="Name of the run's input, if it has several.")
-
-
-class Current(Model):
-    """Current data, usually captured requests."""
-
-    model_config = {"json_schema_extra": rules(exactly_one("window", "uri"))}
-
-    window: Period | None = Field(
-        None, description="Period of the target's captured requests to compare, such as 24h or 7d, up to now."
-    )
-    uri: S3Uri | None = Field(
-        None, description="Parquet, CSV or JSON lines files to compare instead of captured requests."
-    )
 
 
 class Features(Model):
@@ -253,7 +241,7 @@ class DriftMonitorSpec(PodOptions):
             Rule(
                 rule="self.target.revision != 'Candidate' || !has(self.onDrift) && has(self.current.window)",
                 message="a monitor with target.revision: Candidate compares the candidate's own requests for a gate: "
-                "remove onDrift, and set current.window instead of current.uri",
+                "remove onDrift, and set current.window",
             ),
         )
     }
@@ -271,7 +259,9 @@ class DriftMonitorSpec(PodOptions):
         description="Schedule of comparisons in Cron format: minute, hour, day of month, month, day of week."
     )
     time_zone: TimeZone | None = Field(
-        None, description="Time zone of the schedule, such as Europe/Berlin. Unset: UTC."
+        None,
+        description="Time zone of the schedule and of the days, weeks and months of current.calendar, such as "
+        "Europe/Berlin. Unset: UTC.",
     )
     suspend: bool = Field(False, description="Suspend the schedule: no comparison starts while true.")
     reference: Reference = Field(description="Reference data to compare with.")

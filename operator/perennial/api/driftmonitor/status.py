@@ -8,6 +8,7 @@ from perennial.api.common.base import Decimal, Message, Model, Reason, ShortText
 from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.segments import SegmentsVerdict
+from perennial.api.driftmonitor.window import CalendarWindow
 
 Finding = Literal[
     "Drift",
@@ -67,6 +68,9 @@ class Verdict(Model):
 
     id: ShortText = Field(description="Name of the Job that gave the verdict.")
     time: Timestamp = Field(description="Time of the verdict.")
+    window: CalendarWindow | None = Field(
+        None, description="The calendar window that was compared. Unset: current.calendar was not set."
+    )
     run: ShortText | None = Field(None, description="Training run of the model it is about.")
     digest: ShortText | None = Field(None, description="Digest of the model it is about.")
     drifted: bool = Field(description="Whether the share of drifted columns reaches checks.drift.share.")
@@ -140,6 +144,9 @@ class RetrainRequest(Model):
 
     verdict: ShortText = Field(description="Name of the verdict that led to it.")
     time: Timestamp = Field(description="Time of the request.")
+    window: CalendarWindow | None = Field(
+        None, description="The calendar window of that verdict, which requests no second run. Unset: it had none."
+    )
     digest: ShortText | None = Field(
         None, description="Digest of the drifted model; the request lapses once another model is served."
     )
@@ -161,7 +168,7 @@ class DriftMonitorStatus(BaseStatus):
     consecutive: int = Field(
         0,
         description="Number of consecutive verdicts about the current model with a finding listed in "
-        "onDrift.retrain.findings (drift if unset).",
+        "onDrift.retrain.findings (drift if unset). Verdicts about one calendar window count once.",
     )
     retrain: RetrainRequest | None = Field(None, description="The newest retraining request.")
     retrains: Annotated[tuple[Timestamp, ...], Field(max_length=100)] | None = Field(

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from perennial.agent.drift.data.privacy import Guard
+from perennial.agent.drift.data.span import span_of
 from perennial.agent.drift.data.window import Skipped, Window, read_window, window_files
 from perennial.agent.drift.profiles.merge import WindowProfile
 from perennial.agent.records.captured import left_out
@@ -74,7 +75,7 @@ def read_current(
         source: URI of files, or the window of captured requests.
         store: storage of the files.
         files: result of `current_files`.
-        now: end of the window.
+        now: time of the comparison.
         wanted: columns to keep of captured requests.
         as_text: columns whose CSV values are not parsed.
         folder: an empty folder for downloads and partitions.
@@ -150,24 +151,26 @@ def _window_notes(window: Window) -> list[str]:
     return [*notes, *passed_over("current data", window.table.passed_over)]
 
 
-def empty_text(current: str | CaptureWindow) -> str:
+def empty_text(current: str | CaptureWindow, now: datetime) -> str:
     """Say that there is no current data, and what to do."""
     if isinstance(current, CaptureWindow):
         return (
-            f"no requests to model {current.digest[:19]} were captured under {current.uri} in the last "
-            f"{period_of(current)}: send requests, widen current.window, or check the deployment's capture."
+            f"no requests to model {current.digest[:19]} were captured under {current.uri} in "
+            f"{span_of(current, now).text}: send requests, {widen(current)}, or check the deployment's capture."
         )
     return f"no rows found under current.uri {current}: upload data or correct the URI."
 
 
-def unusable_text(source: str | CaptureWindow, current: Current) -> str:
+def unusable_text(source: str | CaptureWindow, current: Current, now: datetime) -> str:
     """Say that there is data, but no row of it can be compared."""
     if isinstance(source, CaptureWindow):
-        text = f"no usable requests to model {source.digest[:19]} under {source.uri} in the last {period_of(source)}."
-        return " ".join((text, *current.notes, "Correct the requests, widen current.window, or check the capture."))
-    return " ".join((empty_text(source), *current.notes))
+        period = span_of(source, now).text
+        text = f"no usable requests to model {source.digest[:19]} under {source.uri} in {period}."
+        return " ".join((text, *current.notes, f"Correct the requests, {widen(source)}, or check the capture."))
+    return " ".join((empty_text(source, now), *current.notes))
 
 
-def period_of(window: CaptureWindow) -> str:
-    """Length of the window as the spec states it, such as 24h."""
-    return window.period or f"{window.seconds} s"
+def widen(current: str | CaptureWindow) -> str:
+    """Say how a longer window is set."""
+    calendar = isinstance(current, CaptureWindow) and current.calendar is not None
+    return "set a longer current.calendar.unit" if calendar else "widen current.window"

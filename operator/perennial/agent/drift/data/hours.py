@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from perennial.agent.drift.data.span import Extent
 from perennial.agent.drift.data.window import MAX_NAMES, Skipped, Window, add_reason, add_unreadable, read_window
 from perennial.agent.records.captured import UnreadableFile
 from perennial.agent.tables.files import Download, Listing, Store
@@ -25,7 +26,7 @@ class WindowReader:
     Attributes:
         store: storage.
         source: location and model.
-        now: end of the window.
+        now: time of the comparison.
         wanted: columns to keep.
     """
 
@@ -80,7 +81,11 @@ def joined(windows: Sequence[Window]) -> Window:
         for name, (amount, why) in window.unreadable.items():
             add_unreadable(unreadable, name, amount, why)
     tables = [window.table for window in windows]
-    times = [window.earliest for window in windows if window.earliest is not None]
+    extent = Extent()
+    for window in windows:
+        for moment in (window.extent.earliest, window.extent.latest):
+            if moment is not None:
+                extent.note(moment)
     return Window(
         Table(
             tuple(partition for table in tables for partition in table.partitions),
@@ -94,5 +99,5 @@ def joined(windows: Sequence[Window]) -> Window:
         lost_rows=sum(window.lost_rows for window in windows),
         unreadable_files=tuple(files),
         files=sum(window.files for window in windows),
-        earliest=min(times, default=None),
+        extent=extent,
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from perennial.agent.drift.data.window import Record, read_records, since_of, window_files
+from perennial.agent.drift.data.span import labelled_span, span_of
+from perennial.agent.drift.data.window import Record, files_between, read_records
 from perennial.agent.predictions.outputs import GROUP, ID, output_columns, tensor_of
 from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_answer, parse_payload
 from perennial.agent.records.captured import UnreadableFile, left_out
@@ -90,12 +91,13 @@ def _texts(config: DriftConfig) -> set[str]:
 def _from_capture(
     config: DriftConfig, window: CaptureWindow, store: Store, kept: set[str], *, folder: Path, now: datetime
 ) -> Predicted:
-    until = now - parse_duration(config.ground_truth.delay) if config.ground_truth else now
-    files = window_files(store, window, until)
+    labels, newest = config.ground_truth, span_of(window, now)
+    span = labelled_span(window, now, parse_duration(labels.delay)) if labels else newest
+    since, until = span.since, span.end
+    files = files_between(store, window.uri, since, until)
     writer = PartitionWriter(folder, window.uri, ids=(ID, GROUP))
     causes: Counter[str] = Counter()
     unreadable: list[UnreadableFile] = []
-    since = since_of(window, until)
     for record in read_records(store, window, files, folder / "download", since=since, until=until):
         if isinstance(record, UnreadableFile):
             unreadable.append(record)
@@ -112,7 +114,8 @@ def _from_capture(
     table = writer.finish()
     if not table.rows:
         raise Undefined(f"no predictions from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC{_first(causes)}")
-    notes = [f"Left out of predictions: {_listed(causes)}."] if causes else []
+    notes = [] if span.calendar == newest.calendar else [f"Labels were compared with predictions of {span.text}."]
+    notes.extend([f"Left out of predictions: {_listed(causes)}."] if causes else [])
     if unreadable:
         notes.append(f"Left out of predictions: {left_out(unreadable, len(files.files))}.")
     return Predicted(pl.DataFrame([table.column(name) for name in table.columns]), tuple(notes))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from perennial.agent.drift.data.span import Extent, span_of
 from perennial.agent.predictions.bulk import Forms, Gathered
 from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_payload
 from perennial.agent.records.captured import UnreadableFile, documents_of
@@ -18,7 +19,6 @@ from perennial.api.contract.commands import CaptureWindow
 from perennial.core.times import parse_time
 
 _HOUR = timedelta(hours=1)
-_LONGEST = timedelta(days=365 * 50)
 _MANY_HOURS = 14 * 24
 _PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/(?:.*/)?([^/]+)")
 _OK = 200
@@ -46,18 +46,6 @@ class Record:
     response: object
 
 
-@dataclass
-class Earliest:
-    """The earliest time of all records read so far, used or not; None: none had a time."""
-
-    moment: datetime | None = None
-
-    def note(self, moment: datetime) -> None:
-        """Take a further time into account."""
-        if self.moment is None or moment < self.moment:
-            self.moment = moment
-
-
 @dataclass(frozen=True)
 class Window:
     """Content of a window.
@@ -72,7 +60,7 @@ class Window:
         lost_rows: number of rows that did not fit the columns of their request.
         unreadable_files: capture files that could not be decoded and are left out.
         files: number of capture files, with those left out.
-        earliest: earliest time of all records, used or not.
+        extent: earliest and latest time of all records, used or not.
     """
 
     table: Table
@@ -84,18 +72,24 @@ class Window:
     lost_rows: int = 0
     unreadable_files: tuple[UnreadableFile, ...] = ()
     files: int = 0
-    earliest: datetime | None = None
+    extent: Extent = field(default_factory=Extent)
 
 
 def window_files(store: Store, window: CaptureWindow, now: datetime) -> Listing:
-    """Return the capture files that may have requests of the window, and the other files in their folders.
+    """Return the capture files that may have requests of the window, as `files_between`."""
+    span = span_of(window, now)
+    return files_between(store, window.uri, span.since, span.end)
+
+
+def files_between(store: Store, uri: str, since: datetime, end: datetime) -> Listing:
+    """Return the capture files that may have requests of a period, and the other files in their folders.
 
     Files are partitioned by hour, and clocks differ: one more hour is listed on both ends, and records are then
     filtered by their own times.
     """
-    first = hour_of(since_of(window, now)) - _HOUR
-    last = hour_of(now) + _HOUR
-    root = window.uri.rstrip("/") + "/"
+    first = hour_of(since) - _HOUR
+    last = hour_of(end) + _HOUR
+    root = uri.rstrip("/") + "/"
     hours = int((last - first) / _HOUR) + 1
     prefixes = (
         [root] if hours > _MANY_HOURS else [folder_of_hour(root, first + index * _HOUR) for index in range(hours)]
@@ -124,7 +118,7 @@ def read_window(
         window: length and model.
         files: result of `window_files`.
         folder: an empty folder for downloads and partitions.
-        now: end of the window.
+        now: time of the comparison.
         wanted: columns to keep; others are dropped, so that clients cannot fill the disk.
         refuse: whether it is an error if no file can be decoded.
 
@@ -139,8 +133,9 @@ def read_window(
     unreadable: dict[str, tuple[int, str]] = {}
     requests = lost_rows = 0
     left_out: list[UnreadableFile] = []
-    earliest, since = Earliest(), since_of(window, now)
-    records = read_records(store, window, files, folder / "download", since=since, refuse=refuse, earliest=earliest)
+    extent, span = Extent(), span_of(window, now)
+    path = folder / "download"
+    records = read_records(store, window, files, path, since=span.since, until=span.until, refuse=refuse, extent=extent)
     for record in records:
         if isinstance(record, UnreadableFile):
             left_out.append(record)
@@ -178,7 +173,7 @@ def read_window(
         lost_rows=lost_rows,
         unreadable_files=tuple(left_out),
         files=len(files.files),
-        earliest=earliest.moment,
+        extent=extent,
     )
 
 
@@ -196,7 +191,7 @@ def read_records(
     since: datetime,
     until: datetime | None = None,
     refuse: bool = True,
-    earliest: Earliest | None = None,
+    extent: Extent | None = None,
 ) -> Iterator[Record | Skipped | UnreadableFile]:
     """Yield the successful requests of a window, the causes of skipping the other records, and the files left out.
 
@@ -208,12 +203,12 @@ def read_records(
         since: start of the window.
         until: end of the window, exclusive. None: no end, so that clock skew drops no records.
         refuse: whether it is an error if no file can be decoded.
-        earliest: notes the times of all records.
+        extent: notes the times of all records.
 
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
-    seen = earliest or Earliest()
+    seen = extent or Extent()
     for document in documents_of(store, files.files, path, refuse=refuse):
         if isinstance(document, UnreadableFile):
             yield document
@@ -241,9 +236,7 @@ def _write(
     writer.add({name: values for name, values in columns.items() if name in wanted}, rows)
 
 
-def _record_of(
-    record: object, digest: str, since: datetime, until: datetime | None, seen: Earliest
-) -> Record | Skipped:
+def _record_of(record: object, digest: str, since: datetime, until: datetime | None, seen: Extent) -> Record | Skipped:
     if not isinstance(record, dict) or "request" not in record:
         return "malformed"
     time, other, status = record.get("time"), record.get("digest"), record.get("status")
@@ -257,7 +250,7 @@ def _record_of(
 
 
 def _cause(
-    time: str, since: datetime, until: datetime | None, seen: Earliest, *, of_model: bool, status: int
+    time: str, since: datetime, until: datetime | None, seen: Extent, *, of_model: bool, status: int
 ) -> Skipped | None:
     """Return why a record is skipped, if it is."""
     try:
@@ -280,11 +273,6 @@ def _payload_of(record: Record) -> Payload | MalformedPayload | Skipped:
         return parse_payload(record.request)
     except MalformedPayload as error:
         return error
-
-
-def since_of(window: CaptureWindow, now: datetime) -> datetime:
-    """Return the start of a window that ends at `now`."""
-    return now - min(timedelta(seconds=window.seconds), _LONGEST)
 
 
 def _between(name: str, first: datetime, last: datetime) -> bool:

@@ -7,12 +7,16 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.api.contract.report import CheckReport, DriftReport
+from perennial.core.calendar import bounds
 from perennial.core.repeats import repeats
 from perennial.core.times import parse_time
 
 SCHEMA = pl.Schema(
     {
         "time": pl.Datetime("ms", "UTC"),
+        "window": pl.String(),
+        "since": pl.Datetime("ms", "UTC"),
+        "until": pl.Datetime("ms", "UTC"),
         "monitor": pl.String(),
         "job": pl.String(),
         "run": pl.String(),
@@ -26,6 +30,8 @@ SCHEMA = pl.Schema(
     }
 )
 """Columns of the file. `docs/statistics.md` describes them."""
+_WITHOUT_WINDOWS = pl.Schema({name: kind for name, kind in SCHEMA.items() if name not in ("window", "since", "until")})
+"""Columns of a file that was begun before there were calendar windows."""
 VERDICT, DRIFT, QUALITY, SEGMENT = "verdict", "drift", "quality", "segment"
 """Kinds of rows, beside those of `CheckReport.check`."""
 MOST_ROWS = 1_000_000
@@ -52,7 +58,9 @@ def rows_of(report: DriftReport) -> pl.DataFrame:
         *_segments(report),
         (QUALITY, None, "findings", findings, 1.0, bool(findings)),
     ]
-    shared = (parse_time(report.time), monitor_of(report), report.job, report.run, report.digest)
+    window = report.window
+    span = (None, None, None) if window is None else (window.name, *bounds(window))
+    shared = (parse_time(report.time), *span, monitor_of(report), report.job, report.run, report.digest)
     return pl.DataFrame([(*shared, *row) for row in rows], schema=SCHEMA, orient="row")
 
 
@@ -76,15 +84,22 @@ def _failed(check: CheckReport) -> bool | None:
 def merge(earlier: pl.DataFrame, new: pl.DataFrame, now: datetime, keep: timedelta) -> pl.DataFrame:
     """Add the rows of a comparison to those of earlier ones, oldest first.
 
-    Rows of the same comparison are replaced, so that none counts twice. Rows of the same monitor that are older than
-    `keep` are dropped.
+    Rows of the same comparison are replaced, so that none counts twice; so are those of the same calendar window of the
+    same model. Rows of the same monitor that are older than `keep` are dropped.
     """
     monitor, job = new.item(0, "monitor"), new.item(0, "job")
     own = pl.col("monitor") == monitor
     same = [name for name in earlier.filter(own)["job"].unique().to_list() if name is None or repeats(job, name)]
-    replaced = own & (pl.col("job").is_null() | pl.col("job").is_in(same))
+    replaced = own & (pl.col("job").is_null() | pl.col("job").is_in(same) | _same_window(new))
     outdated = own & (pl.col("time") < now - keep)
     return newest(pl.concat([earlier.filter(~(replaced | outdated)), new]).sort("time", maintain_order=True))
+
+
+def _same_window(new: pl.DataFrame) -> pl.Expr:
+    """Whether rows are of the calendar window and model of a comparison; false if it has no such window."""
+    since, until, digest = (pl.lit(new.item(0, name), SCHEMA[name]) for name in ("since", "until", "digest"))
+    same = (pl.col("since") == since) & (pl.col("until") == until)
+    return same.fill_null(value=False) & pl.col("digest").eq_missing(digest)
 
 
 def newest(rows: pl.DataFrame, most: int = MOST_ROWS) -> pl.DataFrame:
@@ -111,6 +126,8 @@ def decode(data: bytes) -> pl.DataFrame | None:
         rows = pl.read_parquet(io.BytesIO(data), n_rows=2 * MOST_ROWS)
     except (PolarsError, PanicException, OSError):
         return None
+    if rows.schema == _WITHOUT_WINDOWS:
+        rows = pl.concat([pl.DataFrame(schema=SCHEMA), rows], how="diagonal")
     if rows.schema != SCHEMA:
         raise Foreign(", ".join(rows.columns[:8]))
     required = ("time", "monitor", "job", "kind")

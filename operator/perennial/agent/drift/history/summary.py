@@ -9,6 +9,7 @@ import polars as pl
 from perennial.agent.drift.history.rows import DRIFT, VERDICT, monitor_of
 from perennial.api.contract.report import ColumnHistory, DriftReport, FeatureReport, HistoryReport
 from perennial.api.driftmonitor.status import Trend
+from perennial.core.calendar import bounds
 from perennial.core.times import format_time, parse_time
 from perennial.stats.compare import p_value_badness
 from perennial.stats.methods import P_VALUES
@@ -28,11 +29,22 @@ _LARGEST = 1000.0
 
 
 class Comparison(NamedTuple):
-    """One comparison of the history: when, by which Job, and the share of columns that had drifted."""
+    """One comparison of the history: when, by which Job, the share of columns that had drifted, the calendar window."""
 
     time: datetime
     job: str
     share: float
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def end(self) -> datetime:
+        """End of its window."""
+        return self.until or self.time
+
+    def start(self, sliding: timedelta) -> datetime:
+        """Start of its window; of one that ended at the comparison a little later, since schedules are not exact."""
+        return self.since or self.time - _APART * sliding
 
 
 def summarise(rows: pl.DataFrame, report: DriftReport, window: timedelta) -> HistoryReport:
@@ -41,17 +53,20 @@ def summarise(rows: pl.DataFrame, report: DriftReport, window: timedelta) -> His
     Args:
         rows: the history, this comparison included, in order of time.
         report: this comparison.
-        window: length of its window; zero if the current data are files.
+        window: length of its window if that ended at the comparison; zero for calendar windows and files.
     """
     now = parse_time(report.time)
+    since, until = (None, None) if report.window is None else bounds(report.window)
+    sliding = window if since is None or until is None else until - since
+    end = pl.coalesce("until", "time")
     same_model = pl.col("digest").eq_missing(pl.lit(report.digest))
-    known = rows.filter((pl.col("monitor") == monitor_of(report)) & same_model & (pl.col("time") <= now))
+    known = rows.filter((pl.col("monitor") == monitor_of(report)) & same_model & (end <= (until or now)))
     earlier = known.filter(pl.col("job") != report.job)
-    verdicts = earlier.filter((pl.col("kind") == VERDICT) & pl.col("score").is_not_null()).sort("time")
-    before = [Comparison(*row) for row in verdicts.select("time", "job", "score").rows()]
+    verdicts = earlier.filter((pl.col("kind") == VERDICT) & pl.col("score").is_not_null()).sort(end)
+    before = [Comparison(*row) for row in verdicts.select("time", "job", "score", "since", "until").rows()]
     share = report.drifted_features / report.compared_features if report.compared_features else 0.0
-    all_of_them = [*before, Comparison(now, report.job, share)]
-    judged = apart(all_of_them, window)
+    all_of_them = [*before, Comparison(now, report.job, share, since, until)]
+    judged = apart(all_of_them, sliding)
     columns = earlier.filter((pl.col("kind") == DRIFT) & pl.col("drifted").is_not_null())
     newly, recovered = _changes(columns, before[-1].job if before else None, report.features)
     shown = all_of_them[-POINTS:]
@@ -74,7 +89,7 @@ def apart(comparisons: list[Comparison], window: timedelta) -> list[Comparison]:
     """
     chosen: list[Comparison] = []
     for item in reversed(comparisons):
-        if not chosen or chosen[-1].time - item.time >= _APART * window:
+        if not chosen or item.end <= chosen[-1].start(window):
             chosen.append(item)
         if len(chosen) == WINDOWS:
             break

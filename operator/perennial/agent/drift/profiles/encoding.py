@@ -9,6 +9,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from perennial.agent.drift.data.span import Extent
 from perennial.agent.drift.data.window import Skipped, Window
 from perennial.agent.drift.profiles.hour import ColumnProfile, FileMark, HourProfile, Type, Values, polars_type
 from perennial.agent.drift.profiles.plan import FORMAT, ColumnPlan
@@ -69,6 +70,7 @@ class _Header(_Part):
     folder: str
     files: tuple[tuple[str, int, str], ...]
     earliest: datetime | None
+    latest: datetime | None
     rows: int
     names: tuple[str, ...]
     requests: int
@@ -121,7 +123,8 @@ def _header(profile: HourProfile) -> _Header:
         format=FORMAT,
         folder=profile.folder,
         files=tuple((item.name, item.size, item.etag) for item in profile.files),
-        earliest=window.earliest,
+        earliest=window.extent.earliest,
+        latest=window.extent.latest,
         rows=profile.rows,
         names=profile.names,
         requests=window.requests,
@@ -197,7 +200,7 @@ def _profile(header: _Header, frame: pl.DataFrame, plans: dict[str, ColumnPlan])
         lost_rows=header.lost_rows,
         unreadable_files=tuple(UnreadableFile(uri, reason) for uri, reason in header.unreadable_files),
         files=len(header.files),
-        earliest=header.earliest,
+        extent=Extent(header.earliest, header.latest),
     )
     marks = tuple(FileMark(name, size, etag) for name, size, etag in header.files)
     return HourProfile(header.folder, marks, window, header.rows, header.names, columns)

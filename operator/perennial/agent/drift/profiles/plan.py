@@ -16,7 +16,7 @@ from perennial.api.contract.commands import CaptureWindow
 from perennial.stats.binned import Binned
 from perennial.stats.display import CATEGORIES
 
-FORMAT = 1
+FORMAT = 2
 """Number of the files' format; another one is another key."""
 MOST_COLUMNS = 2000
 """Columns up to which profiles are kept: each takes 64 KiB of memory on either side while hours are added up."""

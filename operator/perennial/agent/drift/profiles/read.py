@@ -8,7 +8,8 @@ from pathlib import Path
 
 from perennial.agent.drift.data.current import Current, current_of
 from perennial.agent.drift.data.hours import WindowReader, by_hour, is_closed, joined
-from perennial.agent.drift.data.window import Window, since_of
+from perennial.agent.drift.data.span import Span, span_of
+from perennial.agent.drift.data.window import Window
 from perennial.agent.drift.history.store import ReportStore
 from perennial.agent.drift.pairs import EXACT_ROWS
 from perennial.agent.drift.profiles.hour import FileMark, HourProfile, profile_of
@@ -107,15 +108,35 @@ def _load(
 ) -> dict[str, HourProfile]:
     """Return the profiles that cover their hours as these are listed now."""
     closed = [name for name in hours if is_closed(name, reader.now)]
-    since = since_of(reader.source, reader.now)
+    span = span_of(reader.source, reader.now)
     loaded = in_parallel(profiles.load, closed, FILE_THREADS)
-    return {
-        name: profile
+    current = {
+        name: _within(profile, span)
         for name, profile in zip(closed, loaded, strict=True)
-        if profile is not None
-        and profile.files == marks_of(hours[name])
-        and (profile.window.earliest is None or profile.window.earliest >= since)
+        if profile is not None and profile.files == marks_of(hours[name])
     }
+    return {name: profile for name, profile in current.items() if profile is not None}
+
+
+def _within(profile: HourProfile, span: Span) -> HourProfile | None:
+    """Return what a window has of an hour: all, nothing, or None: its records have to be read one by one."""
+    first, last = profile.window.extent.earliest, profile.window.extent.latest
+    if first is None or last is None or (span.has(first) and span.has(last)):
+        return profile
+    if last >= span.since and (span.until is None or first < span.until):
+        return None
+    window = profile.window
+    left_out = window.requests + sum(window.skipped.values())
+    nothing = Window(
+        window.table,
+        0,
+        {"outside the window": left_out},
+        (),
+        unreadable_files=window.unreadable_files,
+        files=window.files,
+        extent=window.extent,
+    )
+    return replace(profile, window=nothing, rows=0, names=(), columns={})
 
 
 def _passed(window: Window, files: Listing) -> Window:

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from perennial.agent.drift.data.current import Current, period_of
+from perennial.agent.drift.data.current import Current
+from perennial.agent.drift.data.span import span_notes, span_of
 from perennial.agent.drift.features import FeatureResult
 from perennial.agent.drift.performance.checks import CheckResults
 from perennial.agent.drift.segments.run import findings_of
@@ -10,6 +11,7 @@ from perennial.agent.tables.files import passed_over
 from perennial.agent.tables.table import Table, clean_text
 from perennial.api.contract.commands import CaptureWindow, DriftConfig, RunReference
 from perennial.api.contract.report import DriftReport, FeatureReport, SegmentsReport, Side
+from perennial.api.driftmonitor.window import CalendarWindow
 from perennial.core.times import format_time
 
 _FILES_SHOWN = 100
@@ -36,6 +38,7 @@ def assemble(
     return DriftReport(
         job=job,
         time=format_time(now),
+        window=_window(config.current, now),
         namespace=config.namespace,
         monitor=config.monitor,
         deployment=config.deployment,
@@ -46,7 +49,7 @@ def assemble(
         compared_features=compared,
         share_threshold=share,
         reference=_reference_side(config.reference, reference),
-        current=_current_side(config.current, current.rows),
+        current=_current_side(config.current, current.rows, now),
         features=comparison.features,
         predictions=predictions,
         not_compared=comparison.not_compared,
@@ -57,7 +60,12 @@ def assemble(
         predicted_rows=results.predicted,
         passed_over_files=len(reference.passed_over) + len(current.table.passed_over),
         passed_over=tuple((*_uris(config.reference, reference), *_uris(config.current, current.table))[:_FILES_SHOWN]),
-        notes=(*passed_over("reference", reference.passed_over), *current.notes, *results.notes),
+        notes=(
+            *span_notes(config.current, now),
+            *passed_over("reference", reference.passed_over),
+            *current.notes,
+            *results.notes,
+        ),
     )
 
 
@@ -78,8 +86,12 @@ def _reference_side(reference: str | RunReference, table: Table) -> Side:
     return Side(uri=reference, description="reference data", rows=table.rows)
 
 
-def _current_side(current: str | CaptureWindow, rows: int) -> Side:
+def _window(current: str | CaptureWindow, now: datetime) -> CalendarWindow | None:
+    return span_of(current, now).calendar if isinstance(current, CaptureWindow) else None
+
+
+def _current_side(current: str | CaptureWindow, rows: int, now: datetime) -> Side:
     if isinstance(current, CaptureWindow):
-        description = f"captured requests of the last {period_of(current)}"
+        description = f"captured requests of {span_of(current, now).text}"
         return Side(uri=current.uri, description=description, rows=rows)
     return Side(uri=current, description="current data", rows=rows)

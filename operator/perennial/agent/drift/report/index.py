@@ -12,6 +12,8 @@ from perennial.agent.drift.report.summary import KINDS, sum_up
 from perennial.agent.text import count
 from perennial.core.times import format_time
 
+_SHOWN = ("monitor", "job", "time", "window", "run", "drifted")
+_TITLES = ("Verdict", "Columns", "Training run")
 RUNS = 1000
 """Most comparisons in the list, to bound the size of the page."""
 
@@ -23,6 +25,7 @@ class _Entry:
     monitor: str
     job: str
     time: str
+    window: str | None
     run: str
     drifted: bool
     columns: int = 0
@@ -38,8 +41,10 @@ def render_index(rows: pl.DataFrame) -> str:
     several = len(monitors) > 1
     total = rows.filter(pl.col("kind") == VERDICT).height
     shown = f", the newest {len(entries):,} of {total:,}" if total > len(entries) else ""
-    head = f"<th>Time</th>{'<th>Monitor</th>' if several else ''}<th>Verdict</th><th>Columns</th><th>Training run</th>"
-    body = "".join(_line(entry, several=several) for entry in entries)
+    windows = any(entry.window for entry in entries)
+    titles = ("Time", *(["Window"] if windows else []), *(["Monitor"] if several else []), *_TITLES)
+    head = "".join(f"<th>{name}</th>" for name in titles)
+    body = "".join(_line(entry, several=several, windows=windows) for entry in entries)
     name = ", ".join(monitors)
     return page(
         f"Comparisons of {name}",
@@ -53,8 +58,8 @@ def render_index(rows: pl.DataFrame) -> str:
 def _entries(rows: pl.DataFrame) -> list[_Entry]:
     verdicts = rows.filter(pl.col("kind") == VERDICT).sort("time", descending=True, maintain_order=True).head(RUNS)
     entries = {
-        (monitor, job): _Entry(monitor, job, format_time(time), run or "unknown", bool(drifted))
-        for monitor, job, time, run, drifted in verdicts.select("monitor", "job", "time", "run", "drifted").rows()
+        (monitor, job): _Entry(monitor, job, format_time(time), window, run or "unknown", bool(drifted))
+        for monitor, job, time, window, run, drifted in verdicts.select(*_SHOWN).rows()
     }
     kinds = (
         rows.join(verdicts.select("monitor", "job"), on=["monitor", "job"], how="semi")
@@ -77,15 +82,16 @@ def _entries(rows: pl.DataFrame) -> list[_Entry]:
     return list(entries.values())
 
 
-def _line(entry: _Entry, *, several: bool) -> str:
+def _line(entry: _Entry, *, several: bool, windows: bool) -> str:
     texts = sum_up(drifted=entry.drifted, states=entry.states, findings=entry.findings)
     bad = entry.drifted or any(entry.states.values()) or entry.findings > 0
     colour = "bad" if bad else "unknown" if None in entry.states.values() else "good"
     # Quoted as one segment, so that no name of a Job leads out of the folder.
     link = f"./{quote(entry.job, safe='')}/report.html"
     monitor = f"<td>{escape(entry.monitor)}</td>" if several else ""
+    window = f"<td>{escape(entry.window or '')}</td>" if windows else ""
     return (
-        f'<tr><td><a href="{escape(link, quote=True)}">{escape(entry.time)}</a></td>{monitor}'
+        f'<tr><td><a href="{escape(link, quote=True)}">{escape(entry.time)}</a></td>{window}{monitor}'
         f'<td class="{colour}">{escape("; ".join(texts))}</td>'
         f"<td>{entry.drifted_columns:,} of {entry.columns:,} drifted</td><td>{escape(entry.run)}</td></tr>"
     )

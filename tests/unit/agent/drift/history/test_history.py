@@ -14,6 +14,7 @@ from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.index import RUNS, render_index
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.report import CheckReport, ColumnSide, DriftReport, FeatureReport, Side
+from perennial.api.driftmonitor.window import CalendarWindow
 from perennial.core.failures import ACCESS_DENIED
 from perennial.core.repeats import repeat_name
 from perennial.core.times import format_time
@@ -84,6 +85,46 @@ def test_what_is_written_is_what_is_read():
     read = decode(encode(rows))
     assert read is not None
     assert read.equals(rows)
+
+
+def test_a_file_that_was_begun_before_there_were_calendar_windows_is_read_on():
+    rows = kept(report({"age": 0.4}))
+    read = decode(encode(rows.drop("window", "since", "until")))
+    assert read is not None
+    assert read.equals(rows)
+
+
+def of_day(scores, number, days_ago=0.0, **changes):
+    """Return the report of a comparison of one day of February."""
+    window = {"name": f"2026-02-{number:02}", "since": f"2026-02-{number:02}T00:00:00Z",
+              "until": f"2026-02-{number + 1:02}T00:00:00Z"}  # fmt: skip
+    return report(scores, days_ago, window=CalendarWindow(**window), **changes)
+
+
+def test_a_calendar_window_counts_once_for_each_model():
+    rows = kept(of_day({"age": 0.4}, 1, 3), of_day({"age": 0.3}, 1, 2), of_day({"age": 0.2}, 2, 1),
+                of_day({"age": 0.1}, 2, 0, digest="sha256:b"))  # fmt: skip
+    assert rows.filter(kind="drift").select("window", "score").rows() == [
+        ("2026-02-01", 0.3), ("2026-02-02", 0.2), ("2026-02-02", 0.1)
+    ]  # fmt: skip
+
+
+def test_the_trend_follows_the_order_of_windows_not_of_comparisons():
+    """A window that is compared again, later than the next one, stays in its place; later ones are not told."""
+    days = [of_day({"age": number / 10}, number, 30 - number) for number in range(1, 8)]
+    again = of_day({"age": 0.3}, 3, 0.5)
+    history = told(*days, again)
+    assert (history.times[-1], history.trend_windows) == (again.time, 3)
+    history = told(*days, again, of_day({"age": 0.8}, 8))
+    assert history.trend_windows == 8
+    assert history.columns["age"].points == (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+
+
+def test_windows_that_overlap_after_a_change_of_the_unit_count_once():
+    month = CalendarWindow(name="2026-01", since="2026-01-01T00:00:00Z", until="2026-02-01T00:00:00Z")
+    week = CalendarWindow(name="2026-W05", since="2026-01-26T00:00:00Z", until="2026-02-02T00:00:00Z")
+    history = told(report({"age": 0.4}, 2, window=month), report({"age": 0.4}, 1, window=week), of_day({"age": 0.4}, 2))
+    assert (len(history.times), history.trend_windows) == (3, 2)
 
 
 def test_a_comparison_counts_once_however_often_its_job_runs():
