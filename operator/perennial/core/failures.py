@@ -111,6 +111,13 @@ AUDIT_STORAGE_UNFIT = AgentFailure(
     False,
     "use storage that obeys If-Match and If-None-Match and, for a lock, a bucket with Object Lock",
 )
+REFERENCE_CHANGED = AgentFailure(
+    88,
+    "ReferenceChanged",
+    False,
+    "find out who changed the files and restore them; or, to compare with what is there now, set "
+    "spec.reference.digest to the digest that the message names",
+)
 UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report a bug")
 
 TABLE: tuple[AgentFailure, ...] = (
@@ -136,6 +143,7 @@ TABLE: tuple[AgentFailure, ...] = (
     SIGNING_KEY_INVALID,
     AUDIT_BROKEN,
     AUDIT_STORAGE_UNFIT,
+    REFERENCE_CHANGED,
 )
 
 

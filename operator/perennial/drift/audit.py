@@ -59,6 +59,8 @@ def _states(verdict: Verdict) -> tuple[tuple[str, bool | None], ...]:
 
 def _figures(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "driftedColumns", f"{verdict.drifted_features} of {verdict.compared_features}"
+    if verdict.reference_digest is not None:
+        yield "reference", verdict.reference_digest
     if verdict.window is not None:
         yield "window", verdict.window.name
     yield "rows", f"{verdict.current_rows} against {verdict.reference_rows}"

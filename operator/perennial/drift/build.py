@@ -160,6 +160,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
         run=model.run,
         digest=model.digest,
         reference=spec.reference.uri or RunReference(uri=model.uri, digest=model.digest, input=spec.reference.input),
+        reference_digest=spec.reference.digest,
         current=_current(spec, model, capture),
         features=spec.features or Features(),
         checks=spec.checks,

@@ -160,6 +160,7 @@ def _verdict(name: str, pod: Pod, message: DriftVerdict, time: datetime) -> Verd
         drifted_features=message.drifted_features,
         compared_features=message.compared_features,
         reference_rows=message.reference_rows,
+        reference_digest=message.reference_digest,
         current_rows=message.current_rows,
         features=tuple(item.model_copy(update={"name": clean(item.name)}) for item in message.features),
         quality_findings=tuple(clean(line) for line in message.quality_findings),

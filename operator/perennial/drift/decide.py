@@ -1,7 +1,7 @@
 """Decides the next step of a DriftMonitor: a pure function of the observed state, the configuration and the time."""
 
 from datetime import datetime
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from perennial.api.contract.settings import AgentConfigDefaults, OperatorConfig
 from perennial.api.driftmonitor.resource import Retrain
@@ -128,7 +128,7 @@ def _condition(wanted: tuple[Wanted, ...], kind: str) -> Wanted:
 
 def _events(context: Context, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
     changes = (note for kind, ended in _ENDED.items() for note in _finding_events(kind, ended, context, wanted))
-    return (*changes, *_retrain_events(context), *_problem_events(context, wanted))
+    return (*changes, *_reference_events(context), *_retrain_events(context), *_problem_events(context, wanted))
 
 
 def _finding_events(kind: str, ended: str, context: Context, wanted: tuple[Wanted, ...]) -> tuple[EventNote, ...]:
@@ -142,6 +142,26 @@ def _finding_events(kind: str, ended: str, context: Context, wanted: tuple[Wante
     if after.status == "False" and was == "True":
         return (EventNote("Normal", ended, after.message),)
     return ()
+
+
+def _reference_events(context: Context) -> tuple[EventNote, ...]:
+    """An Event for each verdict whose reference has other files than that of the verdict before."""
+    if context.resource.spec.reference.uri is None:
+        return ()
+    verdicts = (context.resource.status.last_verdict, *context.history.verdicts)
+    return tuple(
+        EventNote(
+            "Warning",
+            reasons.REFERENCE_DIFFERS,
+            f"the reference of verdict {after.id} has the digest {after.reference_digest}; that of {before.id} had "
+            f"{before.reference_digest}: scores before and after are not comparable",
+        )
+        for before, after in pairwise(verdicts)
+        if before is not None
+        and after is not None
+        and None not in (before.reference_digest, after.reference_digest)
+        and before.reference_digest != after.reference_digest
+    )
 
 
 def _retrain_events(context: Context) -> tuple[EventNote, ...]:

@@ -16,6 +16,7 @@ TARGET_NOT_FOUND = "TargetNotFound"
 TARGET_NOT_READY = "TargetNotReady"
 NO_CANDIDATE = "NoCandidate"
 CAPTURE_NOT_ENABLED = "CaptureNotEnabled"
+REFERENCE_DIFFERS = "ReferenceDiffers"
 REFERENCE_UNKNOWN = "ReferenceUnknown"
 COMPARISON_FAILED = "ComparisonFailed"
 BAD_TERMINATION_MESSAGE = "BadTerminationMessage"
@@ -173,6 +174,12 @@ REASONS: tuple[ReasonDoc, ...] = (
         "Inspect the report; retrain.",
     ),
     ReasonDoc(NO_DRIFT, "Drifted", "The share of drifted columns is below checks.drift.share.", "Nothing."),
+    ReasonDoc(
+        REFERENCE_DIFFERS,
+        "Event",
+        "The files under spec.reference.uri have changed since the verdict before.",
+        "Find out who changed them. Set spec.reference.digest, so that no comparison uses changed files.",
+    ),
     ReasonDoc("DriftEnded", "Event", "The newest verdict finds no drift, unlike the one before.", "Nothing."),
     ReasonDoc(
         QUALITY_FINDINGS, "DataQuality", "The current data has quality problems.", "Correct the columns in the message."

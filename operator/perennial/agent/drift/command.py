@@ -134,7 +134,10 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     quality, hidden = shown_parts(config.checks.quality, guard)
     config = config.model_copy(update={"checks": config.checks.model_copy(update={"quality": quality})})
     stated = {item.name for item in quality.columns} if quality else set()
-    reference = guard.table(read_reference(store, config.reference, _subfolder(folder, "reference"), _as_text(config)))
+    known = read_reference(
+        store, config.reference, _subfolder(folder, "reference"), _as_text(config), config.reference_digest
+    )
+    reference = guard.table(known.table)
     divided = {segment.column for segment in config.segments or ()}
     wanted = {*reference.columns, *(config.features.include or ()), *divided, *stated} - guard.dropped
     current = _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=folder)
@@ -176,6 +179,7 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
         current,
         comparison,
         results,
+        digest=known.digest,
         segments=segments,
         predictions=answers.features,
         declared=(*(breach.finding for breach in breaches), *hidden),

@@ -39,6 +39,7 @@ def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYT
         drifted_features=report.drifted_features,
         compared_features=report.compared_features,
         reference_rows=report.reference.rows,
+        reference_digest=report.reference.digest,
         current_rows=report.current.rows,
         features=tuple(features),
         quality_findings=tuple(findings),

@@ -216,6 +216,8 @@ class DriftConfig(Model):
     run: str | None = None
     digest: str | None = None
     reference: S3Uri | RunReference
+    reference_digest: Digest | None = None
+    """Digest that the files under a URI must have. None: any."""
     current: S3Uri | CaptureWindow
     features: Features = Field(Features())
     checks: Checks = Field(Checks())

@@ -131,6 +131,8 @@ class DriftVerdict(AgentMessage):
     drifted_features: Count
     compared_features: Count
     reference_rows: Count
+    reference_digest: Digest | None = None
+    """Of names, sizes and contents of its files, as `content_digest`."""
     current_rows: Count
     degraded: bool | None = None
     likely_degraded: bool | None = None

@@ -206,6 +206,9 @@ class Side(Model):
     uri: str = Field(description="URI of the data.")
     description: str = Field(description="Description of the data.")
     rows: int = Field(description="Number of rows.")
+    digest: str | None = Field(
+        None, description="Digest of the files of the reference: their names, sizes and contents. Unset: current data."
+    )
 
 
 class ColumnHistory(Model):

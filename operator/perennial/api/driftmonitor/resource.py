@@ -6,6 +6,7 @@ from pydantic import Field
 
 from perennial.api.common.base import (
     Decimal,
+    Digest,
     Duration,
     Model,
     Name,
@@ -56,10 +57,20 @@ class Reference(Model):
         "json_schema_extra": rules(
             exactly_one("uri", "from"),
             Rule(rule="!has(self.input) || has(self.from)", message="input requires from: TrainingRun"),
+            Rule(
+                rule="!has(self.digest) || has(self.uri)",
+                message="digest requires uri: the files of a training run are held to the digests in its manifest",
+            ),
         )
     }
 
     uri: S3Uri | None = Field(None, description="Parquet, CSV or JSON lines files under a prefix, or one such file.")
+    digest: Digest | None = Field(
+        None,
+        description="Digest that the files under uri must have, as status.lastVerdict.referenceDigest shows it. If "
+        "one is added, removed or changed, comparisons fail with ReferenceChanged until they are restored or another "
+        "digest is set. Unset: the files that are there are compared, and an Event tells that they have changed.",
+    )
     from_: Literal["TrainingRun"] | None = Field(
         None,
         alias="from",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perennial.api.common.base import Decimal, Message, Model, Reason, ShortText, Text, Timestamp
+from perennial.api.common.base import Decimal, Digest, Message, Model, Reason, ShortText, Text, Timestamp
 from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.segments import SegmentsVerdict
@@ -77,6 +77,9 @@ class Verdict(Model):
     drifted_features: int = Field(description="Number of columns that have drifted.")
     compared_features: int = Field(description="Number of columns that were compared.")
     reference_rows: int = Field(description="Number of rows of the reference.")
+    reference_digest: Digest | None = Field(
+        None, description="Digest of the files of the reference: their names, sizes and contents."
+    )
     current_rows: int = Field(description="Number of rows of the current data.")
     features: Annotated[tuple[FeatureScore, ...], Field(max_length=10)] = Field(
         (), description="The columns with the most drift, in descending order."

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perennial.agent.artifact.digest import content_digest
@@ -10,37 +10,71 @@ from perennial.agent.artifact.manifest import read_manifest
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.files import Download, Store, read_tables, some, split, tables_under, uri_of
 from perennial.agent.tables.table import Table
+from perennial.agent.text import count
 from perennial.api.contract.commands import RunReference
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
-from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, OBJECT_NOT_FOUND
+from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, OBJECT_NOT_FOUND, REFERENCE_CHANGED
 
 log = logging.getLogger(__name__)
 
 _CHANGED = "publish the data under a new prefix and train again, or set reference.uri"
 
 
-def read_reference(store: Store, reference: str | RunReference, folder: Path, as_text: Collection[str]) -> Table:
-    """Read the reference as a table.
+@dataclass(frozen=True)
+class Reference:
+    """The reference.
+
+    Attributes:
+        table: its rows.
+        digest: digest of its files, as `content_digest`: names below the URI, sizes and contents.
+    """
+
+    table: Table
+    digest: str
+
+
+def read_reference(
+    store: Store,
+    reference: str | RunReference,
+    folder: Path,
+    as_text: Collection[str],
+    pinned: str | None = None,
+) -> Reference:
+    """Read the reference.
 
     Args:
         store: storage of the reference.
         reference: a URI, or the version whose training inputs are the reference.
         folder: an empty folder for downloads and partitions.
         as_text: columns whose CSV values are not parsed.
+        pinned: digest that the files under a URI must have. None: any.
 
     Raises:
-        AgentError: ObjectNotFound, if there are no files; ManifestInvalid; DigestMismatch, if a file has changed since
-            training; DataInvalid, naming the file; or what storage raises.
+        AgentError: ObjectNotFound, if there are no files; ReferenceChanged, if they have another digest;
+            ManifestInvalid; DigestMismatch, if a file has changed since training; DataInvalid, naming the file; or what
+            storage raises.
     """
     if isinstance(reference, RunReference):
         return _read_inputs(store, reference, folder, as_text)
     files = tables_under(store, reference)
     if not files.files:
         raise AgentError(OBJECT_NOT_FOUND, f"no objects found under reference.uri {reference}")
-    return read_tables(store, files, folder, as_text)
+    noting = _NotingStore(store)
+    table = read_tables(noting, files, folder, as_text)
+    entries = [
+        FileEntry(path=_name_of(reference, item), size=item.size, sha256=noting.found[item.uri]) for item in files.files
+    ]
+    digest = content_digest(entries)
+    if pinned is not None and digest != pinned:
+        raise AgentError(
+            REFERENCE_CHANGED,
+            f"the {count(len(entries), 'file')} under reference.uri {reference} have the digest {digest}, but "
+            f"reference.digest is {pinned}",
+        )
+    return Reference(table, digest)
 
 
-def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: Collection[str]) -> Table:
+def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: Collection[str]) -> Reference:
     chosen = _chosen(read_manifest(store, reference.uri, reference.digest), reference.input)
     files = _unlisted(store, chosen, folder) if not chosen.files else _listed(store, chosen)
     tables = split(chosen.uri, files)
@@ -50,7 +84,28 @@ def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: C
             f"input {chosen.name} of the run has no Parquet, CSV or JSON lines files: {some(tables.passed_over)}",
         )
     verifying = _VerifyingStore(store, {item.uri: item.sha256 for _, item in files})
-    return read_tables(verifying, tables, folder, as_text)
+    return Reference(read_tables(verifying, tables, folder, as_text), chosen.digest)
+
+
+def _name_of(uri: str, item: Download) -> str:
+    """Return the name of a file below the URI; that of the file itself if the URI names it."""
+    return item.uri.rsplit("/", 1)[-1] if item.uri == uri else item.uri.removeprefix(uri.rstrip("/") + "/")
+
+
+class _NotingStore:
+    """Storage that notes the sha256 of what is downloaded."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.found: dict[str, str] = {}
+        self.list = store.list
+        self.get_bytes = store.get_bytes
+        self.put_bytes = store.put_bytes
+
+    def download(self, uri: str, path: Path, size: int | None = None, etag: str | None = None) -> str:
+        """Download an object and note its sha256."""
+        self.found[uri] = self._store.download(uri, path, size, etag)
+        return self.found[uri]
 
 
 class _VerifyingStore:

@@ -24,6 +24,7 @@ def assemble(
     comparison: FeatureResult,
     results: CheckResults,
     *,
+    digest: str,
     segments: tuple[SegmentsReport, ...],
     predictions: tuple[FeatureReport, ...],
     declared: tuple[str, ...],
@@ -31,7 +32,7 @@ def assemble(
     now: datetime,
     job: str,
 ) -> DriftReport:
-    """Assemble the report of a comparison by one Job."""
+    """Assemble the report of a comparison by one Job, with a reference whose files have this digest."""
     drifted = sum(feature.drifted for feature in comparison.features)
     compared = len(comparison.features)
     share = float(config.checks.drift.share)
@@ -48,7 +49,7 @@ def assemble(
         drifted_features=drifted,
         compared_features=compared,
         share_threshold=share,
-        reference=_reference_side(config.reference, reference),
+        reference=_reference_side(config.reference, reference, digest),
         current=_current_side(config.current, current.rows, now),
         features=comparison.features,
         predictions=predictions,
@@ -79,11 +80,11 @@ def _uris(source: str | RunReference | CaptureWindow, table: Table) -> list[str]
     return [clean_text(f"{root}{name}") for name in table.passed_over[:_FILES_SHOWN]]
 
 
-def _reference_side(reference: str | RunReference, table: Table) -> Side:
+def _reference_side(reference: str | RunReference, table: Table, digest: str) -> Side:
     if isinstance(reference, RunReference):
         name = f"input {reference.input} of the model's training run" if reference.input else "the training run's input"
-        return Side(uri=reference.uri, description=name, rows=table.rows)
-    return Side(uri=reference, description="reference data", rows=table.rows)
+        return Side(uri=reference.uri, description=name, rows=table.rows, digest=digest)
+    return Side(uri=reference, description="reference data", rows=table.rows, digest=digest)
 
 
 def _window(current: str | CaptureWindow, now: datetime) -> CalendarWindow | None:

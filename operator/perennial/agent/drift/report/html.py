@@ -60,11 +60,15 @@ def _head(report: DriftReport) -> str:
     colour = "bad" if bad else "unknown" if unjudged else "good"
     first, *others = summary(report)
     model = f"{report.run or 'unknown'} ({(report.digest or 'digest unknown')[:19]})"
+    pinned = f" ({report.reference.digest[:19]})" if report.reference.digest else ""
     facts = [
         ("Monitor", f"{report.namespace}/{report.monitor}"),
         ("Deployment", report.deployment),
         ("Training run", model),
-        ("Reference", f"{count(report.reference.rows, 'row')}, {report.reference.description}: {report.reference.uri}"),
+        (
+            "Reference",
+            f"{count(report.reference.rows, 'row')}, {report.reference.description}: {report.reference.uri}{pinned}",
+        ),
         ("Current", f"{count(report.current.rows, 'row')}, {report.current.description}: {report.current.uri}"),
         ("Compared", f"{report.time}, job {report.job}"),
     ]

@@ -7,7 +7,7 @@ from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.commands import RunReference
 from perennial.api.contract.manifest import InputManifest
-from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, MANIFEST_INVALID, OBJECT_NOT_FOUND
+from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, MANIFEST_INVALID, OBJECT_NOT_FOUND, REFERENCE_CHANGED
 from tests.unit.agent.drift.store import MemoryStore, csv, entry, manifest
 
 VERSION = "s3://models/churn/versions/abc/"
@@ -29,15 +29,50 @@ def trained_on(listed: bool = True, **inputs: dict[str, bytes]):
     return store, RunReference(uri=VERSION, digest=document.digest)
 
 
-def failure(store, reference, tmp_path):
+def failure(store, reference, tmp_path, pinned=None):
     with pytest.raises(AgentError) as caught:
-        read_reference(store, reference, tmp_path, set())
+        read_reference(store, reference, tmp_path, set(), pinned)
     return caught.value.failure, str(caught.value)
 
 
 def test_a_prefix_of_the_users_own(tmp_path):
     store = MemoryStore({TRAIN + "a.csv": A, TRAIN + "deep/b.csv": B})
-    assert read_reference(store, TRAIN, tmp_path, set()).column("x").to_list() == [1, 2, 3]
+    assert read_reference(store, TRAIN, tmp_path, set()).table.column("x").to_list() == [1, 2, 3]
+
+
+def test_the_digest_depends_on_names_and_contents_alone(tmp_path):
+    first, other = {"a.csv": A, "deep/b.csv": B}, csv({"x": [4]})
+    same = {"deep/b.csv": B, "_SUCCESS": b"", "a.csv": A}
+    digests = []
+    for number, files in enumerate((first, same, {"a.csv": A, "b.csv": B}, {**first, "a.csv": other})):
+        store = MemoryStore({TRAIN + name: content for name, content in files.items()})
+        (tmp_path / str(number)).mkdir()
+        digests.append(read_reference(store, TRAIN, tmp_path / str(number), set()).digest)
+    assert digests[0] == digests[1] == content_digest((entry("a.csv", A), entry("deep/b.csv", B)))
+    assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize("uri", [TRAIN, TRAIN.rstrip("/"), f"{TRAIN}a.csv"])
+def test_a_pinned_reference_is_read_as_long_as_it_is_the_same(tmp_path, uri):
+    pinned = content_digest((entry("a.csv", A),))
+    read = read_reference(MemoryStore({TRAIN + "a.csv": A}), uri, tmp_path, set(), pinned)
+    assert (read.digest, read.table.rows) == (pinned, 2)
+
+
+@pytest.mark.parametrize("files", [{"a.csv": B}, {"a.csv": A, "b.csv": B}, {"b.csv": A}])
+def test_a_pinned_reference_that_has_changed_is_not_compared(tmp_path, files):
+    pinned = content_digest((entry("a.csv", A),))
+    found = content_digest(entry(name, content) for name, content in files.items())
+    store = MemoryStore({TRAIN + name: content for name, content in files.items()})
+    kind, text = failure(store, TRAIN, tmp_path, pinned)
+    assert kind is REFERENCE_CHANGED
+    assert f"under reference.uri {TRAIN} have the digest {found}, but reference.digest is {pinned}" in text
+
+
+def test_the_digest_of_a_runs_input_is_that_of_its_manifest(tmp_path):
+    store, reference = trained_on(train={"a.csv": A, "notes.txt": b"not a table"})
+    read = read_reference(store, reference, tmp_path, set())
+    assert read.digest == content_digest((entry("a.csv", A), entry("notes.txt", b"not a table")))
 
 
 def test_nothing_there_is_told_with_the_uri(tmp_path):
@@ -49,13 +84,13 @@ def test_nothing_there_is_told_with_the_uri(tmp_path):
 @pytest.mark.parametrize("listed", [True, False])
 def test_the_files_that_the_run_learned_from(tmp_path, listed):
     store, reference = trained_on(listed, train={"a.csv": A, "deep/b.csv": B, "notes.txt": b"not a table"})
-    assert sorted(read_reference(store, reference, tmp_path, set()).column("x").to_list()) == [1, 2, 3]
+    assert sorted(read_reference(store, reference, tmp_path, set()).table.column("x").to_list()) == [1, 2, 3]
 
 
 def test_files_that_came_later_are_not_read(tmp_path):
     store, reference = trained_on(train={"a.csv": A})
     store.objects[TRAIN + "later.csv"] = B
-    assert read_reference(store, reference, tmp_path, set()).rows == 2
+    assert read_reference(store, reference, tmp_path, set()).table.rows == 2
     assert store.downloaded == [TRAIN + "a.csv"]
 
 
@@ -66,7 +101,7 @@ def test_a_single_object_as_input(tmp_path):
     document = manifest(item)
     store.objects[f"{VERSION}manifest.json"] = json.dumps(document.dump()).encode()
     reference = RunReference(uri=VERSION.rstrip("/"), digest=document.digest)
-    assert read_reference(store, reference, tmp_path, set()).rows == 2
+    assert read_reference(store, reference, tmp_path, set()).table.rows == 2
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -92,7 +127,7 @@ def test_one_input_of_several_must_be_named(tmp_path):
     assert kind is OBJECT_NOT_FOUND
     assert "set reference.input to one of train, labels" in text
     chosen = reference.model_copy(update={"input": "labels"})
-    assert read_reference(store, chosen, tmp_path, set()).column("x").to_list() == [3]
+    assert read_reference(store, chosen, tmp_path, set()).table.column("x").to_list() == [3]
     kind, text = failure(store, reference.model_copy(update={"input": "nope"}), tmp_path)
     assert "no input nope: set reference.input to one of train, labels" in text
 
@@ -105,7 +140,7 @@ def test_a_run_without_inputs_says_what_to_set(tmp_path):
 
 def test_hidden_folders_of_an_input_hold_no_rows_and_are_named(tmp_path):
     store, reference = trained_on(train={"a.csv": A, "_temporary/0/a.csv": A, "_SUCCESS": b""})
-    table = read_reference(store, reference, tmp_path, set())
+    table = read_reference(store, reference, tmp_path, set()).table
     assert table.column("x").to_list() == [1, 2]
     assert table.passed_over == ("_SUCCESS", "_temporary/0/a.csv")
 
