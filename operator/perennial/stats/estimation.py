@@ -1,23 +1,25 @@
 """Confidence-based performance estimation (CBPE): expected metrics from calibrated probabilities, without labels.
 
 If probabilities are calibrated, the expected numbers of true and false positives and negatives follow from them, and
-so do all metrics. The name is NannyML's.
+so do all metrics. The name is NannyML's. Here are two classes; `class_estimation` has more of them.
 
 It accounts for changes of the inputs (covariate shift). It does not detect concept drift, and is unreliable for inputs
 outside of the range that the probabilities were calibrated on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
-from perennial.api.common.measures import EstimatedName
+from perennial.api.common.measures import EstimatedOfClasses
 from perennial.stats.classification import Bools
 from perennial.stats.intervals import CONFIDENCE, Estimate, Figure, Undefined, estimate
 from perennial.stats.samples import Floats
 
-_SMALLEST = float(np.finfo(np.float64).eps)
+SMALLEST = float(np.finfo(np.float64).eps)
+"""Distance from 0 and 1 to which probabilities are clipped before a logarithm, as in `classification`."""
 _FOLDS = 2
 
 
@@ -91,7 +93,7 @@ class Expected:
     predicted: Bools
 
 
-def expected(name: EstimatedName, rows: Expected, confidence: float = CONFIDENCE) -> Estimate:
+def expected(name: EstimatedOfClasses, rows: Expected, confidence: float = CONFIDENCE) -> Estimate:
     """Estimate a metric, with the confidence interval of the realised one.
 
     The interval assumes a correct calibration: it does not include its error.
@@ -101,60 +103,72 @@ def expected(name: EstimatedName, rows: Expected, confidence: float = CONFIDENCE
     """
     if not rows.scores.size:
         raise Undefined("there are no rows")
-    figure = _FIGURES[name](rows)
-    high = float("inf") if name == "logLoss" else 1.0
+    found = METRICS[name](rows)
+    square = rows.chance * found.if_true**2 + (1 - rows.chance) * found.if_false**2
+    figure = Figure(found.value, np.sqrt(square), int(rows.scores.size))
+    high = inf if name == "logLoss" else 1.0
     return estimate(figure, confidence, low=0.0, high=high, share=name not in ("logLoss", "brier"))
 
 
-def _figure(rows: Expected, value: float, if_true: Floats, if_false: Floats) -> Figure:
-    """Return a figure whose influence values are the root mean square over the unknown outcome."""
-    square = rows.chance * if_true**2 + (1 - rows.chance) * if_false**2
-    return Figure(value, np.sqrt(square), int(rows.scores.size))
+@dataclass(frozen=True, eq=False)
+class Uncertain:
+    """A figure whose influence values depend on the unknown outcome.
+
+    Attributes:
+        value: expected value.
+        if_true: influence of each row if it is of the class, shape (n,), in the metric's unit.
+        if_false: the same if it is not.
+    """
+
+    value: float
+    if_true: Floats
+    if_false: Floats
 
 
-def _mean(rows: Expected, if_true: Floats, if_false: Floats) -> Figure:
+def mean_of(rows: Expected, if_true: Floats, if_false: Floats) -> Uncertain:
+    """Return the expected mean of what each row contributes if it is of the class, and if it is not."""
     value = float(np.mean(rows.chance * if_true + (1 - rows.chance) * if_false))
-    return _figure(rows, value, if_true - value, if_false - value)
+    return Uncertain(value, if_true - value, if_false - value)
 
 
-def _ratio(rows: Expected, parts: tuple[Floats, Floats], wholes: tuple[Floats, Floats]) -> Figure:
+def _ratio(rows: Expected, parts: tuple[Floats, Floats], wholes: tuple[Floats, Floats]) -> Uncertain:
     whole = float(np.mean(rows.chance * wholes[0] + (1 - rows.chance) * wholes[1]))
     if not whole:
         raise Undefined("the positive class is never predicted")
     value = float(np.mean(rows.chance * parts[0] + (1 - rows.chance) * parts[1])) / whole
-    return _figure(rows, value, (parts[0] - value * wholes[0]) / whole, (parts[1] - value * wholes[1]) / whole)
+    return Uncertain(value, (parts[0] - value * wholes[0]) / whole, (parts[1] - value * wholes[1]) / whole)
 
 
-def _accuracy(rows: Expected) -> Figure:
+def _accuracy(rows: Expected) -> Uncertain:
     predicted = rows.predicted.astype(np.float64)
-    return _mean(rows, predicted, 1 - predicted)
+    return mean_of(rows, predicted, 1 - predicted)
 
 
-def _precision(rows: Expected) -> Figure:
+def _precision(rows: Expected) -> Uncertain:
     predicted, none = rows.predicted.astype(np.float64), np.zeros(rows.scores.size)
     return _ratio(rows, (predicted, none), (predicted, predicted))
 
 
-def _recall(rows: Expected) -> Figure:
+def _recall(rows: Expected) -> Uncertain:
     predicted, none = rows.predicted.astype(np.float64), np.zeros(rows.scores.size)
     return _ratio(rows, (predicted, none), (np.ones_like(predicted), none))
 
 
-def _f1(rows: Expected) -> Figure:
+def _f1(rows: Expected) -> Uncertain:
     predicted, none = rows.predicted.astype(np.float64), np.zeros(rows.scores.size)
     return _ratio(rows, (2 * predicted, none), (1 + predicted, predicted))
 
 
-def _log_loss(rows: Expected) -> Figure:
-    scores = np.clip(rows.scores, _SMALLEST, 1 - _SMALLEST)
-    return _mean(rows, -np.log(scores), -np.log(1 - scores))
+def _log_loss(rows: Expected) -> Uncertain:
+    scores = np.clip(rows.scores, SMALLEST, 1 - SMALLEST)
+    return mean_of(rows, -np.log(scores), -np.log(1 - scores))
 
 
-def _brier(rows: Expected) -> Figure:
-    return _mean(rows, (1 - rows.scores) ** 2, rows.scores**2)
+def _brier(rows: Expected) -> Uncertain:
+    return mean_of(rows, (1 - rows.scores) ** 2, rows.scores**2)
 
 
-def _roc_auc(rows: Expected) -> Figure:
+def _roc_auc(rows: Expected) -> Uncertain:
     positive = float(np.mean(rows.chance))
     if not 0 < positive < 1:
         raise Undefined("all rows are expected to be of one class")
@@ -163,10 +177,10 @@ def _roc_auc(rows: Expected) -> Figure:
     beaten = ((np.cumsum(zeros) - zeros / 2) / zeros.sum())[place]
     beating = 1 - ((np.cumsum(ones) - ones / 2) / ones.sum())[place]
     value = float(np.sum(rows.chance * beaten) / np.sum(rows.chance))
-    return _figure(rows, value, (beaten - value) / positive, (beating - value) / (1 - positive))
+    return Uncertain(value, (beaten - value) / positive, (beating - value) / (1 - positive))
 
 
-_FIGURES: dict[EstimatedName, Callable[[Expected], Figure]] = {
+METRICS: Mapping[EstimatedOfClasses, Callable[[Expected], Uncertain]] = {
     "accuracy": _accuracy,
     "precision": _precision,
     "recall": _recall,

@@ -28,6 +28,8 @@ from perennial.stats.samples import Floats
 UNUSABLE_SHARE = 0.05
 """Share of rows that may be left out because label or prediction is unusable; with more, nothing is evaluated."""
 _ROW = "@row"
+SUM_TOLERANCE = 0.01
+"""How far the probabilities of a row may be from summing to 1: rounding and half precision come to less."""
 _ROUNDING = 1e-6
 """How far a probability may lie outside of 0 to 1: sums in single precision do."""
 
@@ -126,7 +128,7 @@ def classified(frame: pl.DataFrame, predictions: Predictions) -> Classified:
     truth = known(canonical(kept.get_column(LABEL)), names, "labels")
     if len(names) > 2:  # noqa: PLR2004
         return Classified(_indices(truth, names), scores.argmax(axis=1), scores)
-    place = _position(predictions, names)
+    place = position(predictions, names)
     predicted = np.where(scores[:, place] >= float(predictions.threshold), place, 1 - place)
     return Classified(_indices(truth, names), predicted, scores, place)
 
@@ -171,7 +173,7 @@ def _decisions(
         positive = require(predictions.positive, classes, "predictions")
         favourable = _is(classes, positive)
     else:
-        place = _position(predictions, names)
+        place = position(predictions, names)
         above = scores[:, place] >= float(predictions.threshold)
         favourable = np.asarray(above if len(names) == 2 else scores.argmax(axis=1) == place)  # noqa: PLR2004
         if labelled:
@@ -214,29 +216,48 @@ def probabilities(frame: pl.DataFrame, predictions: Predictions) -> tuple[pl.Dat
         )
     chance = _numbers(values, "predictions")
     both = np.empty((chance.size, 2))
-    positive = _position(predictions, names)
+    positive = position(predictions, names)
     both[:, positive], both[:, 1 - positive] = chance, 1 - chance
     return _within_range(frame, both)
 
 
-def positive_scores(frame: pl.DataFrame, predictions: Predictions) -> Floats:
-    """Return the probability of the positive class for rows with a prediction, shape (n,).
+def class_scores(frame: pl.DataFrame, predictions: Predictions) -> Floats:
+    """Return the probability of each class for rows with a prediction, shape (n, classes), for estimates.
 
     Raises:
-        Undefined: predictions are classes, or there are more than two.
+        Undefined: predictions are classes; too many values are no probabilities, or do not sum to 1.
     """
     present = usable(frame).drop_nulls(outputs_of(frame))
-    names = class_names(predictions.classes)
     kept, scores = probabilities(present, predictions)
     if scores is None:
         raise Undefined("estimates need probabilities, but predictions are classes")
-    if len(names) != 2:  # noqa: PLR2004
-        raise Undefined("estimates support two classes only")
     bounded(kept.height, frame.height - kept.height)
-    return np.asarray(scores[:, _position(predictions, names)])
+    return scores[summing_to_one(scores)]
 
 
-def _position(predictions: Predictions, names: Sequence[str]) -> int:
+def summing_to_one(scores: Floats) -> Bools:
+    """Return which rows have probabilities that sum to 1, shape (n,).
+
+    Raises:
+        Undefined: more than UNUSABLE_SHARE of them do not.
+    """
+    sums = scores.sum(axis=1)
+    good = np.asarray(np.abs(sums - 1) <= SUM_TOLERANCE)
+    bad = sums[~good]
+    if bad.size > UNUSABLE_SHARE * good.size:
+        raise Undefined(
+            f"the probabilities of {bad.size:,} of {good.size:,} predictions do not sum to 1 but, for example, to "
+            f"{bad[0]:.3g}: estimates need one class per row, and predictions.output that names its probabilities"
+        )
+    return good
+
+
+def position(predictions: Predictions, names: Sequence[str]) -> int:
+    """Return the index of the positive class.
+
+    Raises:
+        Undefined: it is not one of the classes.
+    """
     positive = class_name(predictions.positive)
     if positive not in names:
         raise Undefined(f"predictions.positive {predictions.positive} is not one of the classes {some(names)}")

@@ -32,4 +32,5 @@ FairnessName = Literal[
     "predictiveParityGap",
 ]
 
-EstimatedName = Literal["accuracy", "precision", "recall", "f1", "rocAuc", "logLoss", "brier"]
+EstimatedOfClasses = Literal["accuracy", "precision", "recall", "f1", "rocAuc", "logLoss", "brier"]
+EstimatedName = EstimatedOfClasses

@@ -201,7 +201,9 @@ class EstimatedCheck(Model):
         )
     }
 
-    metric: EstimatedName = Field(description="As in checks.performance; requires two classes with probabilities.")
+    metric: EstimatedName = Field(
+        description="As in checks.performance, of a model that returns probabilities: of two classes, or one per class."
+    )
     min: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies below.")
     max: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies above.")
 
