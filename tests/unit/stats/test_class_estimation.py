@@ -1,5 +1,8 @@
 """Estimates without labels of models with several classes, held against what the labels say."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,7 @@ from perennial.stats.intervals import Undefined
 from perennial.stats.performance import measure
 
 NAMES = ("accuracy", "precision", "recall", "f1", "rocAuc", "logLoss", "brier")
+PEERS = json.loads((Path(__file__).parent / "estimation_peers.json").read_text())
 AXES = np.array([[1.5, 0.0], [-1.0, 1.0], [0.0, -1.2]])
 
 
@@ -120,3 +124,19 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_one_that_cannot_oc
 def test_what_has_no_value_says_why(name, said, words):
     with pytest.raises(Undefined, match=words):
         expected_of_classes(name, ExpectedClasses(said, said, np.zeros(len(said), dtype=np.int64)))
+
+
+def test_nannyml_estimates_the_same():
+    """The definitions are the same; only the area under the curve is summed in another way."""
+    part = PEERS["classes"]
+    before, said = (with_the_last(part[side]["scores"]) for side in ("reference", "current"))
+    learned = calibrate_classes(before, np.array(part["reference"]["truth"]))
+    assert all(learned.classes)
+    rows = rows_of(said, learned.apply(said))
+    for name, theirs in PEERS["nannyml"]["classes"].items():
+        assert expected_of_classes(name, rows).value == pytest.approx(theirs, abs=1e-6), name
+
+
+def with_the_last(scores):
+    first = np.array(scores)
+    return np.column_stack([first, 1 - first.sum(axis=1)])

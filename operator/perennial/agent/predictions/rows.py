@@ -235,6 +235,18 @@ def class_scores(frame: pl.DataFrame, predictions: Predictions) -> Floats:
     return scores[summing_to_one(scores)]
 
 
+def numbered(frame: pl.DataFrame) -> tuple[pl.DataFrame, Floats]:
+    """Return the rows with a predicted number, and these numbers, shape (n,); callers bound the share of the others.
+
+    Raises:
+        Undefined: there are several values per row, or most are not numbers.
+    """
+    present = usable(frame).drop_nulls(outputs_of(frame))
+    values = _numbers(_single(present), "predictions")
+    finite = np.isfinite(values)
+    return present.filter(pl.Series(finite)), values[finite]
+
+
 def summing_to_one(scores: Floats) -> Bools:
     """Return which rows have probabilities that sum to 1, shape (n,).
 

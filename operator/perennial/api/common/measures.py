@@ -33,4 +33,5 @@ FairnessName = Literal[
 ]
 
 EstimatedOfClasses = Literal["accuracy", "precision", "recall", "f1", "rocAuc", "logLoss", "brier"]
-EstimatedName = EstimatedOfClasses
+EstimatedOfNumbers = Literal["mae", "rmse"]
+EstimatedName = Literal[EstimatedOfClasses, EstimatedOfNumbers]

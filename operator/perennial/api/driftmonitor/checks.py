@@ -202,7 +202,9 @@ class EstimatedCheck(Model):
     }
 
     metric: EstimatedName = Field(
-        description="As in checks.performance, of a model that returns probabilities: of two classes, or one per class."
+        description="As in checks.performance. accuracy, precision, recall, f1, rocAuc, logLoss and brier need a model "
+        "that returns probabilities: of two classes, or one per class. mae and rmse need a reference with predictions "
+        "and labels, from which the size of errors is learned."
     )
     min: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies below.")
     max: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies above.")

@@ -1,6 +1,6 @@
 """DriftMonitor: compares a model's live requests with its training data, on a schedule."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from perennial.api.common.base import (
     exactly_one,
     rules,
 )
+from perennial.api.common.measures import EstimatedOfNumbers
 from perennial.api.common.pod import PodOptions, Storage, Workspace
 from perennial.api.common.pod_options import ServiceAccountName
 from perennial.api.common.schedule import Schedule, TimeZone
@@ -150,8 +151,9 @@ class Checks(Model):
     )
     estimated: EstimatedChecks = Field(
         (),
-        description="Performance metrics of the newest window estimated without labels, from the model's own "
-        "probabilities. They are calibrated on the reference if it has predictions and labels.",
+        description="Performance metrics of the newest window estimated without labels: of classes from the model's "
+        "own probabilities, calibrated on the reference if it has predictions and labels; of numbers (mae, rmse) from "
+        "errors learned on the reference, which requires groundTruth for the name of its label.",
     )
     fairness: FairnessChecks = Field((), description="Fairness metrics between groups.")
     prediction_drift: PredictionDriftCheck | None = Field(
@@ -224,6 +226,8 @@ class Report(Model):
     )
 
 
+_NUMBERS = str(sorted(get_args(EstimatedOfNumbers)))
+"""Estimated metrics that are learned from the labels of the reference, as a CEL list."""
 _DECISIONS = str(sorted(WITHOUT_TRUTH))
 """Fairness metrics that need no labels, as a CEL list."""
 
@@ -243,6 +247,12 @@ class DriftMonitorSpec(PodOptions):
                 f"self.checks.fairness.all(check, check.metric in {_DECISIONS})",
                 message="checks.fairness needs groundTruth, except for statisticalParityDifference, disparateImpact, "
                 "demographicParityGap and demographicParityRatio",
+            ),
+            Rule(
+                rule="has(self.groundTruth) || !has(self.checks) || !has(self.checks.estimated) || "
+                f"!self.checks.estimated.exists(check, check.metric in {_NUMBERS})",
+                message="checks.estimated with mae or rmse needs groundTruth, whose label names the column of the "
+                "reference with the true numbers",
             ),
             Rule(
                 rule="!has(self.segments) || self.segments.all(item, self.segments.exists_one(other, "

@@ -1,12 +1,14 @@
 """Reads predictions with their ids from captured responses or from files, one row per prediction."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from perennial.agent.drift.data.span import labelled_span, span_of
 from perennial.agent.drift.data.window import Record, files_between, read_records
@@ -19,6 +21,9 @@ from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.core.times import parse_duration
 from perennial.stats.intervals import Undefined
 
+Choice = Callable[[int], NDArray[np.int64]]
+"""Returns which rows of a given number are read, in ascending order."""
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -27,15 +32,23 @@ class Predicted:
     Attributes:
         frame: one row per prediction: ID as text, OUTPUT (or OUTPUT.0, OUTPUT.1, ... for several values), GROUP, and
             the further columns wanted, as far as they exist.
+        rows: number of predictions, of which the frame may have a sample.
         notes: sentences for the report.
     """
 
     frame: pl.DataFrame
+    rows: int
     notes: tuple[str, ...] = ()
 
 
 def read_predictions(
-    config: DriftConfig, store: Store, wanted: Collection[str], folder: Path, now: datetime
+    config: DriftConfig,
+    store: Store,
+    wanted: Collection[str],
+    folder: Path,
+    now: datetime,
+    *,
+    choose: Choice | None = None,
 ) -> Predicted:
     """Read the predictions to evaluate: with ground truth, those of the window that ended `groundTruth.delay` ago.
 
@@ -45,19 +58,29 @@ def read_predictions(
         wanted: further columns of the requests, such as protected attributes.
         folder: an empty folder for downloads.
         now: current time.
+        choose: which rows to read. None: all.
 
     Raises:
         Undefined: no predictions found; the message says why.
         AgentError: DataInvalid, naming a file; or what storage raises.
     """
     if isinstance(config.current, CaptureWindow):
-        return _from_capture(config, config.current, store, set(wanted), folder=folder, now=now)
+        return _from_capture(config, config.current, store, set(wanted), folder=folder, now=now, choose=choose)
     table = read_tables(store, tables_under(store, config.current), folder, _texts(config))
-    return Predicted(frame_of_files(table, config, wanted))
+    chosen = choose(table.rows) if choose else None
+    return Predicted(frame_of_files(table, config, wanted, chosen), table.rows)
 
 
-def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -> pl.DataFrame:
+def frame_of_files(
+    table: Table, config: DriftConfig, wanted: Collection[str], chosen: NDArray[np.int64] | None = None
+) -> pl.DataFrame:
     """Read predictions from files with columns for id, prediction, and further columns wanted.
+
+    Args:
+        table: rows of the files.
+        config: how to read predictions.
+        wanted: names of further columns.
+        chosen: numbers of the rows to read, ascending. None: all.
 
     Raises:
         Undefined: predictions.output is not set, or no column has that name.
@@ -67,13 +90,18 @@ def frame_of_files(table: Table, config: DriftConfig, wanted: Collection[str]) -
     if output is None:
         raise Undefined("predictions.output must name the column of the predictions")
     present = [name for name in table.columns if name == output or tensor_of(name) == output]
-    chosen = output_columns(present or table.columns[:5], output)
-    for name in chosen:
+    outputs = output_columns(present or table.columns[:5], output)
+    for name in outputs:
         if table.nested(name) or table.column(name).dtype == pl.Binary:
             raise Undefined(f"the column {name} of the predictions contains lists, records or binary data")
-    frame = pl.DataFrame([table.column(name).alias(alias) for name, alias in chosen.items()])
-    further = [table.column(name) for name in sorted(wanted) if name in table.columns]
-    return frame.with_columns(*further, *_key_columns(config, table))
+    frame = pl.DataFrame([_read(table, name, chosen).alias(alias) for name, alias in outputs.items()])
+    further = [_read(table, name, chosen) for name in sorted(wanted) if name in table.columns]
+    keys = [key if chosen is None else key.gather(chosen) for key in _key_columns(config, table)]
+    return frame.with_columns(*further, *keys)
+
+
+def _read(table: Table, name: str, chosen: NDArray[np.int64] | None) -> pl.Series:
+    return table.column(name) if chosen is None else table.at(name, chosen)
 
 
 def _key_columns(config: DriftConfig, table: Table) -> list[pl.Series]:
@@ -89,7 +117,14 @@ def _texts(config: DriftConfig) -> set[str]:
 
 
 def _from_capture(
-    config: DriftConfig, window: CaptureWindow, store: Store, kept: set[str], *, folder: Path, now: datetime
+    config: DriftConfig,
+    window: CaptureWindow,
+    store: Store,
+    kept: set[str],
+    *,
+    folder: Path,
+    now: datetime,
+    choose: Choice | None,
 ) -> Predicted:
     labels, newest = config.ground_truth, span_of(window, now)
     span = labelled_span(window, now, parse_duration(labels.delay)) if labels else newest
@@ -118,7 +153,8 @@ def _from_capture(
     notes.extend([f"Left out of predictions: {_listed(causes)}."] if causes else [])
     if unreadable:
         notes.append(f"Left out of predictions: {left_out(unreadable, len(files.files))}.")
-    return Predicted(pl.DataFrame([table.column(name) for name in table.columns]), tuple(notes))
+    chosen = choose(table.rows) if choose else None
+    return Predicted(pl.DataFrame([_read(table, name, chosen) for name in table.columns]), table.rows, tuple(notes))
 
 
 def _rows(record: Record, config: DriftConfig, wanted: set[str]) -> Payload:

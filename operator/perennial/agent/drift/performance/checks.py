@@ -73,7 +73,7 @@ def run_checks(
         AgentError: DataInvalid, naming a file that cannot be read; or what storage raises.
     """
     labelled = _labelled_checks(config, store, reference, _subfolder(folder, "labelled"), now, guard=guard)
-    estimates, notes = run_estimates(config, store, reference, _subfolder(folder, "estimates"), now)
+    estimates, notes = run_estimates(config, store, reference, _subfolder(folder, "estimates"), now, guard=guard)
     results = labelled.joined(estimates, notes)
     if results.reports:
         failed = sum(report.failed for report in results.reports)

@@ -50,7 +50,7 @@ def checks_section(report: DriftReport) -> str:
     fairness = [check for check in report.checks if check.check == "fairness"]
     estimated = [check for check in report.checks if check.check == "estimated"]
     together = [check for check in report.checks if check.check == "multivariate"]
-    guess = '<p class="soft">Estimated without labels, from calibrated probabilities; see the notes.</p>'
+    guess = '<p class="soft">Estimated without labels, not measured; the notes say how.</p>'
     return (
         (f"<h2>Performance</h2>{_coverage(report)}{_table(performance)}" if performance else "")
         + (f"<h2>Estimated performance</h2>{guess}{_table(estimated)}" if estimated else "")

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from perennial.agent.drift.command import run
-from perennial.api.contract.commands import CaptureWindow, DriftConfig
+from perennial.api.common.pod import KeyRef
+from perennial.api.contract.commands import HASH_KEY_VARIABLE, CaptureWindow, DriftConfig
 from perennial.api.contract.report import DriftReport
 from perennial.api.driftmonitor.checks import EstimatedCheck, GroundTruth, Predictions
+from perennial.api.driftmonitor.privacy import Hashing, Privacy
 from perennial.api.driftmonitor.resource import Checks
 from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, parquet, record, tensors
 
@@ -44,7 +46,7 @@ def captured(inputs, outputs):
             record(
                 tensors(**{f"x{place}": [float(value)] for place, value in enumerate(row)}), at=at, id=f"r{index}",
                 response={"outputs": [{"name": "p", "shape": [1, len(output)], "datatype": "FP64",
-                                       "data": [float(value) for value in output]}]},
+                                       "data": [value if value is None else float(value) for value in output]}]},
             )
             for index, (row, output) in enumerate(zip(inputs, outputs, strict=True))
         )
@@ -123,3 +125,111 @@ def test_what_cannot_be_estimated_says_why(tmp_path, change, reference, answers,
     (check,) = (item for item in report.checks if item.check == "estimated")
     assert words in (check.why or "")
     assert check.value is None
+
+
+# Numbers: the size of errors is learned on the reference.
+
+PRICES = {"predictions": Predictions(output="p"), "ground_truth": GroundTruth(uri=LABELS, label="truth", delay="1d")}
+
+
+def prices(seed, rows=ROWS, shift=0.0):
+    """Return inputs, predicted and true numbers; errors grow with the distance of the first input from 0."""
+    random = np.random.default_rng(seed)
+    inputs = random.normal(size=(rows, 2)) + np.array([shift, 0.0])
+    predicted = 100 + 10 * inputs[:, 0] - 5 * inputs[:, 1]
+    return inputs, predicted[:, None], predicted + random.normal(size=rows) * (1 + 3 * np.abs(inputs[:, 0]))
+
+
+def errors(**limits):
+    return tuple(EstimatedCheck(metric=name, **limits) for name in ("mae", "rmse"))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_errors_of_numbers_are_estimated_and_follow_the_inputs(tmp_path, shift):
+    before, said_before, was = prices(1, 2000)
+    inputs, said, truth = prices(2, shift=shift)
+    store = store_of(captured(inputs, said), columns_of(before, said_before, truth=was))
+    limits = EstimatedCheck(metric="mae", max="3"), EstimatedCheck(metric="rmse", max="4.5")
+    message, report, page = judge(store, settings(tmp_path, *limits, **PRICES))
+    found = {check.metric: check for check in report.checks if check.check == "estimated"}
+    real = truth - said[:, 0]
+    assert found["mae"].low <= np.mean(np.abs(real)) <= found["mae"].high
+    assert found["rmse"].low <= np.sqrt(np.mean(real**2)) <= found["rmse"].high
+    assert found["mae"].reference == pytest.approx(np.mean(np.abs(was - said_before[:, 0])))
+    assert found["mae"].rows == ROWS
+    assert message.likely_degraded is (shift > 0)
+    assert message.degraded is None
+    assert all(score.check == "estimated" for score in message.scores if score.metric in {"mae", "rmse"})
+    assert any("mae is estimated from errors learned on 2,000 rows" in note for note in report.notes)
+    assert any("concept drift" in note for note in report.notes)
+    assert "Estimated performance" in page
+    assert "not measured" in page
+
+
+def test_categories_and_missing_values_tell_how_large_errors_are(tmp_path):
+    random = np.random.default_rng(3)
+    kinds = np.array(["flat", "house", None], dtype=object)
+    size = {"flat": 1.0, "house": 5.0, None: 20.0}
+
+    def side(rows, shares):
+        kind = random.choice(kinds, rows, p=shares)
+        predicted = random.uniform(100, 200, rows)
+        errors = random.normal(size=rows) * np.array([size[item] for item in kind])
+        return {"x0": random.normal(size=rows), "kind": kind.tolist(), "p": predicted, "truth": predicted + errors}
+
+    before, now = side(2000, [0.5, 0.4, 0.1]), side(ROWS, [0.1, 0.2, 0.7])
+    real = np.abs(np.array(now.pop("truth")) - now["p"]).mean()
+    store = MemoryStore({f"{REFERENCE}a.parquet": parquet(before), "s3://now/a.parquet": parquet(now)})
+    _, report, _ = judge(store, settings(tmp_path, errors(max="5")[0], current="s3://now/", **PRICES))
+    (check,) = (item for item in report.checks if item.check == "estimated")
+    assert check.low <= real <= check.high
+    assert check.failed
+
+
+def test_columns_that_privacy_drops_are_not_learned_from_and_hashed_ones_are(tmp_path, monkeypatch):
+    monkeypatch.setenv(HASH_KEY_VARIABLE, "k" * 32)
+    before, said_before, was = prices(1, 1000)
+    inputs, said, _ = prices(2, shift=1.0)
+    before, inputs = (np.column_stack([side, np.sign(side[:, 0])]) for side in (before, inputs))
+    store = store_of(captured(inputs, said), columns_of(before, said_before, truth=was))
+    privacy = Privacy(drop=("x0",), hash=Hashing(columns=("x2",), key_secret=KeyRef(name="s", key="k")))
+    message, open_report, _ = judge(store, settings(tmp_path, errors(max="9")[0], **PRICES))
+    guarded, report, _ = judge(store, settings(tmp_path, errors(max="9")[0], privacy=privacy, **PRICES))
+    assert (message.compared_features, guarded.compared_features) == (3, 2)
+    found, hidden = (next(x for x in item.checks if x.check == "estimated") for item in (open_report, report))
+    assert hidden.value != found.value  # less tells how large errors are
+    assert hidden.value > hidden.reference  # but the others still do
+
+
+@pytest.mark.parametrize(
+    ("change", "reference", "words"),
+    [
+        ({"ground_truth": None}, {}, "no labels in the column groundTruth.label"),
+        ({"ground_truth": GroundTruth(uri=LABELS, label="other")}, {}, "no labels in the column groundTruth.label"),
+        ({"predictions": Predictions()}, {}, "predictions.output must name the column"),
+        ({"predictions": Predictions(output="q")}, {}, "there is no output q"),
+        ({}, {"truth": [None] * 520 + [1.0] * 80}, "80 rows of the reference have label and prediction; 100"),
+        ({}, {"truth": ["cheap"] * ROWS}, "labels are not numbers, such as cheap"),
+        ({"checks": Checks(estimated=errors(max="1"), min_rows=ROWS)}, {"x0": [0.0] * ROWS}, "599 predictions"),
+    ],
+)
+def test_errors_that_cannot_be_estimated_say_why(tmp_path, change, reference, words):
+    before, said_before, was = prices(1)
+    inputs, said, _ = prices(2)
+    said[0] = np.nan
+    answers = [[None] if np.isnan(row[0]) else row for row in said]
+    store = store_of(captured(inputs, answers), columns_of(before, said_before, truth=was) | reference)
+    message, report, _ = judge(store, settings(tmp_path, errors(max="1")[0], **{**PRICES, **change}))
+    assert message.likely_degraded is None
+    assert words in (next(item for item in report.checks if item.check == "estimated").why or "")
+
+
+def test_classes_and_numbers_are_judged_apart(tmp_path):
+    before, said_before, was = prices(1)
+    inputs, said, _ = prices(2)
+    store = store_of(captured(inputs, said), columns_of(before, said_before, truth=was))
+    message, report, _ = judge(store, settings(tmp_path, errors(max="9")[0], ACCURACY, **PRICES))
+    found = {check.metric: check for check in report.checks if check.check == "estimated"}
+    assert found["mae"].value is not None
+    assert "most are outside of 0 to 1" in found["accuracy"].why
+    assert message.likely_degraded is None
