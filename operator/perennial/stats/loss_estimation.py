@@ -22,6 +22,8 @@ from perennial.stats.samples import Floats
 FOLDS = 5
 LEAST_ROWS = 100
 """Rows of the reference below which nothing is learned."""
+_LARGEST = 1e150
+"""Loss whose square can still be summed."""
 _MOST_TREES = 150
 _PATIENCE = 10
 """Trees without a smaller error of the rows that they were not fitted to, after which no further one is grown."""
@@ -85,10 +87,12 @@ def fit_losses(features: Floats, losses: Floats, random: np.random.Generator) ->
         random: source of folds.
 
     Raises:
-        Undefined: there are too few rows.
+        Undefined: there are too few rows, or losses are too large to be summed.
     """
     if losses.size < LEAST_ROWS:
         raise Undefined(f"{losses.size:,} rows of the reference have label and prediction; {LEAST_ROWS} are needed")
+    if float(np.max(losses)) > _LARGEST:
+        raise Undefined("errors on the reference are too large for a mean of their squares")
     bins = bins_of(features)
     binned = bins.apply(features)
     folds = random.permutation(losses.size) % FOLDS

@@ -49,6 +49,17 @@ def test_an_estimate_is_no_better_than_rows_that_were_not_fitted_to_say():
     assert found.high - found.low > 2 * 1.96 * losses.std() / np.sqrt(400)
 
 
+def test_more_rows_than_one_tree_is_fitted_to_are_learned_from_all_the_same():
+    random = np.random.default_rng(10)
+    inputs, errors = drawn(random, 12_000)
+    model = fit_losses(inputs, np.abs(errors), random)
+    now, errors = drawn(random, 2000, 0.7)
+    found = expected_loss(model, now)
+    assert found.low < np.mean(np.abs(errors)) < found.high
+    assert found.high - found.low < 0.12 * found.value
+    assert model.rows == 12_000
+
+
 def test_rows_in_another_order_give_nearly_the_same_and_the_same_rows_the_same():
     random = np.random.default_rng(3)
     inputs, errors = drawn(random, 1000)
@@ -97,6 +108,8 @@ def test_what_has_no_value_says_why():
     random = np.random.default_rng(7)
     with pytest.raises(Undefined, match="99 rows of the reference"):
         fit_losses(np.zeros((99, 1)), np.zeros(99), random)
+    with pytest.raises(Undefined, match="too large"):
+        fit_losses(np.zeros((100, 1)), np.full(100, 1e200), random)
     model = fit_losses(np.zeros((100, 1)), np.zeros(100), random)
     assert expected_loss(model, np.zeros((50, 1))) == Estimate(0.0, 0.0, 0.0)
     with pytest.raises(Undefined, match="no rows"):

@@ -123,7 +123,8 @@ def estimate_loss(metric: EstimatedOfNumbers, rows: Inputs) -> EstimatedLoss:
         Undefined: the reference has too few rows.
     """
     squared = metric == "rmse"
-    losses = rows.errors**2 if squared else np.abs(rows.errors)
+    with np.errstate(over="ignore"):  # fit_losses refuses what becomes infinite
+        losses = rows.errors**2 if squared else np.abs(rows.errors)
     model = fit_losses(rows.before, losses, np.random.default_rng(_SEED))
     mean = expected_loss(model, rows.now)
     learned = (

@@ -209,6 +209,7 @@ def test_columns_that_privacy_drops_are_not_learned_from_and_hashed_ones_are(tmp
         ({"predictions": Predictions()}, {}, "predictions.output must name the column"),
         ({"predictions": Predictions(output="q")}, {}, "there is no output q"),
         ({}, {"truth": [None] * 520 + [1.0] * 80}, "80 rows of the reference have label and prediction; 100"),
+        ({}, {"truth": [None] * ROWS}, "0 rows of the reference have label and prediction"),
         ({}, {"truth": ["cheap"] * ROWS}, "labels are not numbers, such as cheap"),
         ({"checks": Checks(estimated=errors(max="1"), min_rows=ROWS)}, {"x0": [0.0] * ROWS}, "599 predictions"),
     ],
