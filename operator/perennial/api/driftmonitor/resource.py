@@ -301,7 +301,9 @@ class DriftMonitorSpec(PodOptions):
         "Unset: minimum and maximum of numbers are shown, and categories from five rows on.",
     )
     ground_truth: GroundTruth | None = Field(
-        None, description="Labels for performance and fairness checks. Unset: none."
+        None,
+        description="Labels for performance and fairness checks; label also names the column of the reference that "
+        "estimates are calibrated on or learned from. Unset: none.",
     )
     predictions: Predictions = Field(Predictions(), description="How to read predictions from responses.")
     on_drift: OnDrift | None = Field(None, description="Action to take on drift. Unset: report only.")

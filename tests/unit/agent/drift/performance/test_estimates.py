@@ -109,6 +109,7 @@ def test_without_labels_in_the_reference_several_classes_are_taken_at_their_word
     [
         ({"predictions": Predictions(output="p")}, {}, None, "3 values for 2 classes: set predictions.classes"),
         ({}, {}, np.full((ROWS, 3), 0.5), "do not sum to 1 but, for example, to 1.5"),
+        ({"predictions": Predictions(output="p", positive="1")}, {}, np.full((ROWS, 2), 0.75), "example, to 1.5"),
         ({}, {"p.0": np.full(ROWS, 0.4), "p.1": np.full(ROWS, 0.4), "p.2": np.full(ROWS, 0.4)}, None, "to 1.2"),
         ({}, {"truth": ["cat", "dog"] * (ROWS // 2)}, None, "fewer than 20 labelled rows of the classes eel,"),
         ({}, {"truth": ["cat", "dog", "cow"] * (ROWS // 3)}, None, "labels contain cow"),
