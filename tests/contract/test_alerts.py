@@ -84,7 +84,11 @@ def _completed(found: Mapping[str, Any], name: str, rules: Rules, rules_file: Pa
         }
         for test in found["tests"]
     ]
-    return {"rule_files": [rules_file.name], "evaluation_interval": found.get("evaluation_interval", "1m"), "tests": tests}
+    return {
+        "rule_files": [rules_file.name],
+        "evaluation_interval": found.get("evaluation_interval", "1m"),
+        "tests": tests,
+    }
 
 
 def test_runbooks_are_sections_of_the_page_of_alerts(rules: Rules) -> None:

@@ -187,8 +187,8 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "PerennialVerdictLate",
-        # The second part finds monitors that are two days old and have never had a verdict; a monitor that was suspended
-        # has two days for its next one.
+        # The second part finds monitors that are two days old and have never had a verdict. A monitor that was
+        # suspended has two days for its next one.
         f"(time() - {_VERDICT} > 172800 "
         f"or max {_BY} ({_MONITORS} offset 2d) and max {_BY} ({_MONITORS}) unless {_VERDICT}) "
         f"unless max {_BY} ({_SUSPENDED}) == 1",
