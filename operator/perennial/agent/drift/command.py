@@ -28,7 +28,7 @@ from perennial.agent.drift.history.rows import rows_of
 from perennial.agent.drift.history.store import ReportStore, remember
 from perennial.agent.drift.history.summary import summarise
 from perennial.agent.drift.performance.checks import run_checks
-from perennial.agent.drift.profiles.plan import MOST_COLUMNS, plan_columns
+from perennial.agent.drift.profiles.plan import MOST_COLUMNS, needs_rows, plan_columns
 from perennial.agent.drift.profiles.read import read_profiled
 from perennial.agent.drift.quality import limits_of
 from perennial.agent.drift.report.assemble import assemble
@@ -211,7 +211,7 @@ def _current(
     """Read the current data, by profiles of its hours if nothing but the comparison of columns needs its rows."""
     place = _subfolder(folder, "current")
     source, report = config.current, config.report
-    if isinstance(source, CaptureWindow) and report is not None and not (config.segments or config.privacy):
+    if isinstance(source, CaptureWindow) and report is not None and needs_rows(config) is None:
         roles = _roles(config)
         known = select_columns(config.features, reference.columns, reference.columns).compared
         names = tuple(name for name in known if name not in roles)

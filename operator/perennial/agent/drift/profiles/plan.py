@@ -12,7 +12,7 @@ from perennial import __version__
 from perennial.agent.drift.columns import Kind, are_ids
 from perennial.agent.drift.pairs import COARSE, GROUP, count_reference
 from perennial.agent.tables.table import Table
-from perennial.api.contract.commands import CaptureWindow
+from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.stats.binned import Binned
 from perennial.stats.display import CATEGORIES
 
@@ -72,6 +72,18 @@ def _may_need_values(reference: Binned) -> bool:
     if not reference.size or not (isfinite(reference.mean) and isfinite(reference.squares)):
         return True
     return reference.distinct <= CATEGORIES or bool(np.max(reference.counts) > COARSE * reference.size)
+
+
+def needs_rows(config: DriftConfig) -> str | None:
+    """Return the first field for which counts of the current data do not suffice, only rows; None: there is none."""
+    checks = config.checks
+    fields = (
+        ("segments", bool(config.segments)),
+        ("privacy", config.privacy is not None),
+        ("checks.multivariate", checks.multivariate is not None),
+        ("checks.quality.maxDuplicates", checks.quality is not None and checks.quality.max_duplicates is not None),
+    )
+    return next((f"{name} needs rows" for name, given in fields if given), None)
 
 
 def key_of(window: CaptureWindow, plans: Sequence[ColumnPlan], wanted: Collection[str]) -> str:

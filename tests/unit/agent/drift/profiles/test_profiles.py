@@ -14,6 +14,7 @@ from perennial.api.driftmonitor.checks import QualityCheck
 from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.resource import Checks
 from perennial.api.driftmonitor.segments import Segment
+from perennial.api.driftmonitor.whole import MultivariateCheck
 from perennial.core.failures import ACCESS_DENIED
 from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, parquet, record, tensors
 
@@ -192,6 +193,22 @@ def test_other_settings_use_no_earlier_profile(tmp_path, changes):
     assert len(downloaded) == 9
     assert outcome(again) == outcome(whole(store, settings))
     assert report(store, settings)[1] == [capture_uri(CAPTURE, NOW)]
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [Checks(multivariate=MultivariateCheck()), Checks(quality=QualityCheck(max_duplicates="0.01"))],
+    ids=["multivariate", "duplicates"],
+)
+def test_checks_of_rows_see_the_rows_of_a_long_window(tmp_path, checks):
+    values = columns(2, 600)
+    twice = {name: np.concatenate([column[:300], column[:300]]) for name, column in values.items()}
+    store, settings = stored(twice), config(tmp_path, checks=checks)
+    report(store, settings)
+    again, _ = report(store, settings)
+    assert outcome(again) == outcome(whole(store, settings))
+    assert all(check.why is None for check in again.checks)
+    assert again.checks or "repeat another one" in " ".join(again.quality_findings)
 
 
 @pytest.mark.parametrize("changes", [{"segments": [Segment(column="plan")]}, {"privacy": Privacy()}, {"report": None}])
