@@ -2,14 +2,14 @@
 
 `data.reference` and `data.current` store rows on disk, `columns` pairs the columns, `features` compares them with
 `stats`, `performance` runs the checks with labels, `whole` compares predictions and all columns together, `segments`
-repeats columns and checks by segment, `history` keeps the scores, `report` renders the result, `sagemaker` writes it in
-other formats, `verdict` fits it in the termination message.
+repeats columns and checks by segment, `shards` divides the current data among pods, `history` keeps the scores,
+`report` renders the result, `sagemaker` writes it in other formats, `verdict` fits it in the termination message.
 """
 
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,13 +22,13 @@ from perennial.agent.drift.data.current import Current, current_files, empty_tex
 from perennial.agent.drift.data.hours import WindowReader
 from perennial.agent.drift.data.privacy import Guard, guard_of, guarded
 from perennial.agent.drift.data.reference import read_reference
-from perennial.agent.drift.declared import declared_breaches, needs_rows, shown_parts
+from perennial.agent.drift.declared import declared_breaches, declared_needs_rows, shown_parts
 from perennial.agent.drift.features import compare_columns
 from perennial.agent.drift.history.rows import rows_of
 from perennial.agent.drift.history.store import ReportStore, remember
 from perennial.agent.drift.history.summary import summarise
 from perennial.agent.drift.performance.checks import run_checks
-from perennial.agent.drift.profiles.plan import MOST_COLUMNS, needs_rows, plan_columns
+from perennial.agent.drift.profiles.plan import MOST_COLUMNS, ColumnPlan, needs_rows, plan_columns
 from perennial.agent.drift.profiles.read import read_profiled
 from perennial.agent.drift.quality import limits_of
 from perennial.agent.drift.report.assemble import assemble
@@ -37,6 +37,8 @@ from perennial.agent.drift.report.index import render_index
 from perennial.agent.drift.sagemaker.columns import exporter
 from perennial.agent.drift.sagemaker.files import files_of
 from perennial.agent.drift.segments.run import Sides, run_segments
+from perennial.agent.drift.shards.agree import Shard, join_shards
+from perennial.agent.drift.shards.read import read_shard
 from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.drift.whole.duplicates import duplicate_findings
 from perennial.agent.drift.whole.predictions import compare_predictions
@@ -47,7 +49,7 @@ from perennial.agent.tables.files import Listing, Store, passed_over, some
 from perennial.agent.tables.table import Table
 from perennial.agent.text import count
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
-from perennial.api.contract.messages import DriftVerdict, NoVerdict
+from perennial.api.contract.messages import DriftVerdict, NoVerdict, ShardWritten
 from perennial.api.contract.report import DriftReport
 from perennial.api.driftmonitor.resource import Features
 from perennial.core.failures import DATA_INVALID
@@ -62,6 +64,10 @@ _JSON = "application/json"
 _KEEP, _LONGEST_KEEP = timedelta(days=365), timedelta(days=36_500)
 """Time for which the history keeps a comparison; the longest, since no date is before the year 1."""
 _NAMES_SHOWN = 8
+_DECLARED_WITH_SHARDS = (
+    "checks.quality.columns has a type, or a column that is not compared, which shards cannot judge since they count "
+    "and keep no rows: remove these, or shards"
+)
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,10 @@ class _Outcome:
 
 def run(
     config: DriftConfig, store: ReportStore, now: datetime | None = None, job: str | None = None
-) -> DriftVerdict | NoVerdict:
+) -> DriftVerdict | NoVerdict | ShardWritten:
     """Compare, write the report, and return the verdict or the reason why there is none.
+
+    With shards, all but one of the pods only count a part.
 
     Args:
         config: what to compare, and how.
@@ -102,6 +110,8 @@ def run(
         raise classify(error, str(scratch)) from error
     except (PolarsError, PanicException) as error:
         raise AgentError(DATA_INVALID, f"the data cannot be read: {' '.join(str(error).split())[:300]}") from error
+    if isinstance(outcome, ShardWritten):
+        return outcome
     if isinstance(outcome, NoVerdict):
         log.info("no verdict: %s", outcome.message)
         return outcome
@@ -122,12 +132,14 @@ def run(
     return verdict_of(report, uri, config.message_bytes)
 
 
-def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, folder: Path) -> _Outcome | NoVerdict:
-    files = current_files(store, config.current, now)
+def _compare(
+    config: DriftConfig, store: ReportStore, now: datetime, job: str, folder: Path
+) -> _Outcome | NoVerdict | ShardWritten:
+    shard = join_shards(config, store, now, job)
+    files = current_files(store, config.current, now) if shard is None else shard.files
+    now = now if shard is None else shard.end
     if not files.files:
-        return no_verdict(
-            "WindowEmpty", " ".join((empty_text(config.current, now), *passed_over("current data", files.passed_over)))
-        )
+        return _nothing(config, files, shard, now)
     types = config.features.types or {}
     guard = guard_of(config)
     config = guarded(config, guard.least)
@@ -140,7 +152,14 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     reference = guard.table(known.table)
     divided = {segment.column for segment in config.segments or ()}
     wanted = {*reference.columns, *(config.features.include or ()), *divided, *stated} - guard.dropped
-    current = _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=folder)
+    place = _subfolder(folder, "current")
+    current = (
+        _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=place)
+        if shard is None
+        else _part(config, store, shard, reference, wanted=wanted, folder=place)
+    )
+    if isinstance(current, ShardWritten):
+        return current
     few = _too_few(config, reference, current, now)
     if few is not None:
         return few
@@ -190,6 +209,14 @@ def _compare(config: DriftConfig, store: ReportStore, now: datetime, job: str, f
     return _Outcome(report, files_of(comparison, config.checks.drift, current.rows, breaches) if sagemaker else {})
 
 
+def _nothing(config: DriftConfig, files: Listing, shard: Shard | None, now: datetime) -> NoVerdict | ShardWritten:
+    """Say that the window has no files; of several shards, the first says so."""
+    if shard is not None and shard.index:
+        return ShardWritten(shard=shard.index, shards=shard.count, files=0, rows=0)
+    text = " ".join((empty_text(config.current, now), *passed_over("current data", files.passed_over)))
+    return no_verdict("WindowEmpty", text)
+
+
 def _as_text(config: DriftConfig) -> set[str]:
     """Return the columns whose values in CSV files are not parsed."""
     columns = config.checks.quality.columns if config.checks.quality else ()
@@ -209,20 +236,45 @@ def _current(
     folder: Path,
 ) -> Current:
     """Read the current data, by profiles of its hours if nothing but the comparison of columns needs its rows."""
-    place = _subfolder(folder, "current")
     source, report = config.current, config.report
     if isinstance(source, CaptureWindow) and report is not None and needs_rows(config) is None:
-        roles = _roles(config)
-        known = select_columns(config.features, reference.columns, reference.columns).compared
-        names = tuple(name for name in known if name not in roles)
-        if len(names) <= MOST_COLUMNS and not needs_rows(config.checks.quality, names):
-            limits = {name: limits_of(name, config.checks.quality) for name in names}
-            plans = plan_columns(names, reference, config.features.types or {}, limits)
+        names = _counted(config, reference)
+        if len(names) <= MOST_COLUMNS and not declared_needs_rows(config.checks.quality, names):
+            plans = _plans(config, reference, names)
             reader = WindowReader(store, source, now, wanted)
-            return read_profiled(reader, files, plans, reference.rows, store, report=report, folder=place)
+            return read_profiled(reader, files, plans, reference.rows, store, report=report, folder=folder)
     return read_current(
-        source, store, files, now=now, wanted=wanted, as_text=_as_text(config), folder=place, guard=guard
+        source, store, files, now=now, wanted=wanted, as_text=_as_text(config), folder=folder, guard=guard
     )
+
+
+def _part(
+    config: DriftConfig, store: ReportStore, shard: Shard, reference: Table, *, wanted: set[str], folder: Path
+) -> Current | ShardWritten:
+    """Read the part of a shard, and all of them together if this is the last one."""
+    source, report, names = config.current, config.report, _counted(config, reference)
+    assert isinstance(source, CaptureWindow) and report is not None  # noqa: S101, PT018 - see join_shards
+    if len(names) > MOST_COLUMNS:
+        step = "name fewer in features.include, or remove shards"
+        text = f"the reference has {len(names):,} columns to compare, but at most {MOST_COLUMNS:,} fit shards: {step}"
+        raise AgentError(DATA_INVALID, text)
+    if declared_needs_rows(config.checks.quality, names):
+        raise AgentError(DATA_INVALID, _DECLARED_WITH_SHARDS)
+    plans = _plans(config, reference, names)
+    reader = WindowReader(store, source, shard.end, wanted)
+    return read_shard(reader, shard, plans, reference.rows, store, report=report, folder=folder)
+
+
+def _counted(config: DriftConfig, reference: Table) -> tuple[str, ...]:
+    """Return the columns that profiles count."""
+    roles = _roles(config)
+    known = select_columns(config.features, reference.columns, reference.columns).compared
+    return tuple(name for name in known if name not in roles)
+
+
+def _plans(config: DriftConfig, reference: Table, names: Sequence[str]) -> tuple[ColumnPlan, ...]:
+    limits = {name: limits_of(name, config.checks.quality) for name in names}
+    return plan_columns(names, reference, config.features.types or {}, limits)
 
 
 def _roles(config: DriftConfig) -> dict[str, str]:

@@ -89,7 +89,7 @@ class Tally:
         )
 
 
-def needs_rows(check: QualityCheck | None, compared: Collection[str]) -> bool:
+def declared_needs_rows(check: QualityCheck | None, compared: Collection[str]) -> bool:
     """Whether a constraint can be judged by rows only: it declares a type, or its column will not be compared."""
     return any(item.type is not None or item.name not in compared for item in (check.columns if check else ()))
 

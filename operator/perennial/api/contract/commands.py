@@ -17,6 +17,7 @@ from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predic
 from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.resource import Checks, Features, Formats
 from perennial.api.driftmonitor.segments import Segment
+from perennial.api.driftmonitor.shards import MOST_SHARDS
 from perennial.api.driftmonitor.window import CalendarUnit
 from perennial.api.modeldeployment.capture import RequestId
 from perennial.api.modeldeployment.evaluation import LabelledData, RequestFormat
@@ -29,6 +30,8 @@ ModelUrl = Annotated[str, Field(max_length=300, pattern=r"^https?://[A-Za-z0-9.-
 CONFIG_VARIABLE = "PERENNIAL_CONFIG"
 WORKER_VARIABLE = "JOB_COMPLETION_INDEX"
 """Index of the worker, from 0. Kubernetes sets it in the pods of every Indexed Job."""
+JOB_UID_VARIABLE = "PERENNIAL_JOB_UID"
+"""UID of the pod's Job, in the pods of a comparison with shards: a Job of the same name is another comparison."""
 HASH_KEY_VARIABLE = "PERENNIAL_HASH_KEY"
 """Holds the key of the hash in a comparison's pod, from the Secret that privacy.hash.keySecret names."""
 ROOT = "/perennial"
@@ -232,6 +235,8 @@ class DriftConfig(Model):
     """Further formats of the report. Unset: none."""
     keep_seconds: int | None = Field(None, gt=0)
     """Time for which the history beside the reports keeps a comparison. Unset: a year."""
+    shards: int | None = Field(None, ge=2, le=MOST_SHARDS)
+    """Pods among which the current data is divided. Unset: one pod reads all of it."""
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
     scratch: str = ROOT
 

@@ -155,6 +155,17 @@ class DriftVerdict(AgentMessage):
     quality_findings: Annotated[tuple[Line, ...], Field(max_length=5)] = ()
 
 
+class ShardWritten(AgentMessage):
+    """`drift` has counted the part of one shard; another shard merges all parts and gives the verdict."""
+
+    kind: Literal["ShardWritten"] = "ShardWritten"
+    shard: Count
+    """From 0."""
+    shards: Count
+    files: Count
+    rows: Count
+
+
 class NoVerdict(AgentMessage):
     """`drift` had too little data for a verdict; the monitor itself works."""
 
@@ -273,6 +284,7 @@ Message = Annotated[
     | NothingToPublish
     | DriftVerdict
     | NoVerdict
+    | ShardWritten
     | Evaluated
     | Replayed
     | AuditAppended,

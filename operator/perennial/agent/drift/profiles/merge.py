@@ -15,6 +15,7 @@ from perennial.agent.drift.profiles.hour import (
     MOST_VALUES,
     NUMBERS,
     ColumnProfile,
+    FileMark,
     HourProfile,
     Type,
     Values,
@@ -117,6 +118,11 @@ class WindowProfile:
                 return f"column {name} has more than {MOST_VALUES:,} distinct values in an hour, or unusual ones"
         return None
 
+    def as_part(self, folder: str, files: tuple[FileMark, ...]) -> HourProfile:
+        """Return the sum as a profile that can be stored and added up in turn."""
+        columns = {plan.name: _column(self.columns[plan.name], self.rows) for plan in self.plans}
+        return HourProfile(folder, files, self.window, self.rows, self.names, columns)
+
     def pair(self, plan: ColumnPlan, reference: Table, declared: Kind | None) -> Pair:
         """Return a column of both sides, or why it cannot be compared, as `pairs.read_pairs` does with rows.
 
@@ -174,3 +180,22 @@ def _merged(plan: ColumnPlan, column: _Column, rows: int) -> MergedColumn:
     if binned is not None and binned.rows < rows:  # of hours without the column
         binned = merge(binned, empty(binned.grid, plan.limits, missing=rows - binned.rows))
     return MergedColumn(kind, binned, None if column.incomplete else tuple(column.values))
+
+
+def _column(column: MergedColumn, rows: int) -> ColumnProfile:
+    values = None if column.values is None or column.type == "mixed" else _tallied(column.values, column.type)
+    if values is None:
+        return ColumnProfile(column.type, 0 if column.binned is None else column.binned.missing, column.binned)
+    return ColumnProfile(column.type, rows - int(values.counts.sum()), column.binned, values)
+
+
+def _tallied(parts: Sequence[Values], kind: Type) -> Values:
+    """Return the distinct values of several parts together, in an order that does not depend on theirs."""
+    if not parts:
+        return Values(pl.Series([], dtype=polars_type(kind)), np.zeros(0, dtype=np.int64))
+    frames = [
+        pl.DataFrame({"value": part.distinct.cast(polars_type(kind)), "count": pl.Series(part.counts, dtype=pl.Int64)})
+        for part in parts
+    ]
+    found = pl.concat(frames).group_by("value").agg(pl.col("count").sum()).sort("value")
+    return Values(found.get_column("value"), found.get_column("count").to_numpy().astype(np.int64))

@@ -2,8 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perennial.agent.drift.data.current import Current, current_of
@@ -53,45 +53,109 @@ def read_profiled(
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
-    profiles = ProfileStore(
-        store, report, key_of(reader.source, plans, reader.wanted), {plan.name: plan for plan in plans}
-    )
+    profiles = profile_store(reader, plans, store, report)
     hours = by_hour(reader.source.uri, files.files)
-    read: dict[str, Window] = {}
-    kept = 0
-    total = Hours(plans)
-    for some in _chunks(list(hours), _AT_ONCE):
-        found = _load(profiles, reader, {name: hours[name] for name in some})
-        for name in some:
-            profile = found.get(name)
-            if profile is None:
-                read[name] = reader.read(hours[name], _subfolder(folder, name))
-                profile = profile_of(name, marks_of(hours[name]), read[name], plans)
-                if is_closed(name, reader.now) and "outside the window" not in read[name].skipped:
-                    profiles.save(profile)
-            else:
-                kept += 1
-            total.add(profile)
-        log.info("hours up to %s: %d of %d from their profiles", some[-1], kept, len(hours))
-    whole = total.finish()
+    added = add_hours(profiles, reader, hours, plans, folder)
+    whole = added.total.finish()
     refuse_unreadable(whole.window.unreadable_files, len(files.files))
     notes = () if profiles.problem is None else (f"Profiles of hours could not all be kept: {profiles.problem}",)
-    why = _why_whole(whole, reference_rows)
+    why = why_whole(whole, reference_rows)
     if why is None:
         shutil.rmtree(folder)
-        note = f"{kept:,} of {count(len(hours), 'hour')} with requests were read from their profiles."
-        current = current_of(_passed(whole.window, files), whole)
+        note = f"{added.kept:,} of {count(len(hours), 'hour')} with requests were read from their profiles."
+        current = current_of(passed(whole.window, files), whole)
         return replace(current, notes=(*current.notes, note, *notes))
     log.info("the window is read whole: %s", why)
-    for name, downloads in hours.items():
-        if name not in read:
-            read[name] = reader.read(downloads, _subfolder(folder, name))
-    current = current_of(_passed(joined([read[name] for name in hours]), files))
+    current = current_of(passed(read_whole(reader, hours, folder, added.read), files))
     told = () if whole.rows <= EXACT_ROWS else (f"All requests were read again, since {why}.",)
     return replace(current, notes=(*current.notes, *told, *notes))
 
 
-def _why_whole(found: WindowProfile, reference_rows: int) -> str | None:
+@dataclass(frozen=True)
+class Added:
+    """What has been read of some hours.
+
+    Attributes:
+        total: their profiles.
+        read: the hours that were read from payloads, as far as their rows are still on disk.
+        kept: number of hours whose profile was there already.
+    """
+
+    total: Hours
+    read: dict[str, Window]
+    kept: int
+
+
+def profile_store(reader: WindowReader, plans: Sequence[ColumnPlan], store: ReportStore, report: str) -> ProfileStore:
+    """Return the profiles that fit these columns and this model."""
+    key = key_of(reader.source, plans, reader.wanted)
+    return ProfileStore(store, report, key, {plan.name: plan for plan in plans})
+
+
+def add_hours(
+    profiles: ProfileStore,
+    reader: WindowReader,
+    hours: Mapping[str, Sequence[Download]],
+    plans: Sequence[ColumnPlan],
+    folder: Path,
+    *,
+    parts: Collection[str] = (),
+    keep_rows: bool = True,
+) -> Added:
+    """Add up hours: closed ones by their profiles, which are kept if there are none yet, the others by payloads.
+
+    Args:
+        profiles: kept profiles.
+        reader: reads payloads.
+        hours: capture files by hour.
+        plans: columns that may be compared.
+        folder: a folder for downloads and partitions.
+        parts: hours of which not all files are given, so that they have no profile and get none.
+        keep_rows: whether rows that were read stay on disk.
+
+    Raises:
+        AgentError: what storage raises.
+    """
+    read: dict[str, Window] = {}
+    kept = 0
+    total = Hours(plans)
+    for some in _chunks(list(hours), _AT_ONCE):
+        found = _load(profiles, reader, {name: hours[name] for name in some if name not in parts})
+        for name in some:
+            profile = found.get(name)
+            if profile is None:
+                place = _subfolder(folder, name)
+                window = reader.read(hours[name], place)
+                profile = profile_of(name, marks_of(hours[name]), window, plans)
+                if name not in parts and is_closed(name, reader.now) and "outside the window" not in window.skipped:
+                    profiles.save(profile)
+                if keep_rows:
+                    read[name] = window
+                else:
+                    shutil.rmtree(place)
+            else:
+                kept += 1
+            total.add(profile)
+        log.info("hours up to %s: %d of %d from their profiles", some[-1], kept, len(hours))
+    return Added(total, read, kept)
+
+
+def read_whole(
+    reader: WindowReader, hours: Mapping[str, Sequence[Download]], folder: Path, read: Mapping[str, Window]
+) -> Window:
+    """Read the rows of all hours but those that have been `read` already; return them together.
+
+    Raises:
+        AgentError: what storage raises.
+    """
+    windows = [
+        read[name] if name in read else reader.read(downloads, _subfolder(folder, name))
+        for name, downloads in hours.items()
+    ]
+    return joined(windows)
+
+
+def why_whole(found: WindowProfile, reference_rows: int) -> str | None:
     """Return why counts do not suffice for this window; None: they do."""
     if max(found.rows, reference_rows) <= EXACT_ROWS:
         return f"both sides have at most {EXACT_ROWS:,} rows"
@@ -139,7 +203,8 @@ def _within(profile: HourProfile, span: Span) -> HourProfile | None:
     return replace(profile, window=nothing, rows=0, names=(), columns={})
 
 
-def _passed(window: Window, files: Listing) -> Window:
+def passed(window: Window, files: Listing) -> Window:
+    """Return a window that names the files that were passed over."""
     return replace(window, table=replace(window.table, passed_over=files.passed_over))
 
 
