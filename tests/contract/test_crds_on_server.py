@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from perennial.api.contract.settings import OperatorConfig
+from perennial.api.contract.settings import AgentConfigDefaults, OperatorConfig
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.trainingjob.resource import TrainingJob
-from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
+from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, MODEL_DEPLOYMENT, RESOURCES, TRAINING_JOB, Kind
+from perennial.drift.build import cron_job
+from perennial.drift.observe import ServedModel
 from perennial.training.run.data_poll import build_poll_cron_job
 from tests.contract.conftest import kubectl
 from tests.contract.server import DATA, KINDS, ROOT, Server, accepted, documents, load, merged, minimal
@@ -153,6 +155,23 @@ def test_a_server_takes_the_cronjob_that_polls(server: Server) -> None:
 
     assert answer.ok, answer.message
     assert answer.warnings == ()
+
+
+def test_a_server_takes_the_jobs_of_shards_even_with_the_longest_name(server: Server) -> None:
+    resource = DriftMonitor.model_validate(load(DATA / "accepted" / "driftmonitor-shards.yaml"))
+    model = ServedModel(uri="s3://models/churn/1/", digest="sha256:" + "a" * 64)
+    made = cron_job(resource, model, "s3://capture/churn/", AgentConfigDefaults(image="perennial:1"))
+    made["metadata"].pop("ownerReferences")
+    # Eleven characters are what the CronJob controller reserves for the time.
+    name = f"{resource.metadata.name}-0123456789"
+    spec = made["spec"]["jobTemplate"]["spec"]
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
+
+    for kind, manifest in ((CRON_JOB, made), (JOB, job)):
+        answer = server.send("POST", f"{path_of(kind, 'default')}?dryRun=All&fieldValidation=Strict", manifest)
+
+        assert answer.ok, answer.message
+        assert answer.warnings == ()
 
 
 def test_the_target_of_a_monitor_stays(server: Server, namespace: str) -> None:

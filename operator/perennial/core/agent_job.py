@@ -17,6 +17,7 @@ def agent_job_spec(
     options: dict[str, Any],
     account: str | None,
     deadline: int,
+    shards: int = 1,
 ) -> dict[str, Any]:
     """Build the spec of a Job whose pod has no rights in the cluster.
 
@@ -29,11 +30,13 @@ def agent_job_spec(
         options: further fields of the pod, such as nodeSelector.
         account: ServiceAccount of the pod; None or empty: the namespace's default.
         deadline: seconds until the Job has failed.
+        shards: number of pods that run at once, each with an index and retries of its own. One that fails for good
+            ends the Job.
     """
     permanent = sorted(failure.code for failure in TABLE if not failure.retriable)
     exit_codes = {"containerName": container["name"], "operator": "In", "values": permanent}
     return {
-        "backoffLimit": _RETRIES,
+        **_completions(shards),
         "activeDeadlineSeconds": deadline,
         "podFailurePolicy": {
             "rules": [
@@ -45,4 +48,16 @@ def agent_job_spec(
             "metadata": metadata,
             "spec": agent_pod_spec(container, volumes=volumes, options=options, account=account),
         },
+    }
+
+
+def _completions(shards: int) -> dict[str, Any]:
+    if shards == 1:
+        return {"backoffLimit": _RETRIES}
+    return {
+        "completionMode": "Indexed",
+        "completions": shards,
+        "parallelism": shards,
+        "backoffLimitPerIndex": _RETRIES,
+        "maxFailedIndexes": 0,
     }

@@ -78,6 +78,7 @@ commas between."""
 # Of Kubernetes and Kueue.
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
 JOB_INDEX_KEY = "batch.kubernetes.io/job-completion-index"
 """Label and annotation on the pods of an Indexed Job."""
 DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"

@@ -5,6 +5,7 @@ from typing import Any
 from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import (
     HASH_KEY_VARIABLE,
+    JOB_UID_VARIABLE,
     ROOT,
     CalendarPeriod,
     CaptureWindow,
@@ -15,7 +16,7 @@ from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.api.driftmonitor.resource import DriftMonitor, DriftMonitorSpec, Features
 from perennial.core.agent_job import agent_job_spec
 from perennial.core.kinds import CRON_JOB, DRIFT_MONITOR, JOB, Key, Raw
-from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
+from perennial.core.labels import JOB_NAME_LABEL, JOB_UID_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
 from perennial.core.names import owner_labels
 from perennial.core.podspec import (
     agent_container,
@@ -35,8 +36,12 @@ COMPONENT = "drift"
 SUSPEND_MANAGER = "perennial-suspend"
 _VOLUME = "workspace"
 _JOB_NAME_PATH = f"metadata.labels['{JOB_NAME_LABEL}']"
+_JOB_UID_PATH = f"metadata.labels['{JOB_UID_LABEL}']"
 _JOBS_KEPT = 10
 """Finished Jobs kept, so that an operator that was away for some schedules still finds their verdicts."""
+_FEWEST_JOBS_KEPT = 3
+_PODS_KEPT = 80
+"""Pods of finished Jobs from which fewer Jobs are kept."""
 _AGAIN_TTL_SECONDS = 86_400
 _LATEST_START_SECONDS = 600
 
@@ -45,6 +50,7 @@ def cron_job(resource: DriftMonitor, model: ServedModel, capture: str | None, ag
     """Build the CronJob. Pod annotations name the model, so that each verdict is attributed to the right one."""
     spec = resource.spec
     labels = _labels(resource)
+    kept = max(_FEWEST_JOBS_KEPT, min(_JOBS_KEPT, _PODS_KEPT // spec.shards))
     zone = {"timeZone": spec.time_zone} if spec.time_zone else {}
     return {
         "apiVersion": CRON_JOB.api_version,
@@ -61,8 +67,8 @@ def cron_job(resource: DriftMonitor, model: ServedModel, capture: str | None, ag
             # Concurrent comparisons would count one window twice; after an outage only the newest window matters.
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": _LATEST_START_SECONDS,
-            "successfulJobsHistoryLimit": _JOBS_KEPT,
-            "failedJobsHistoryLimit": _JOBS_KEPT,
+            "successfulJobsHistoryLimit": kept,
+            "failedJobsHistoryLimit": kept,
             "jobTemplate": {"metadata": {"labels": labels}, "spec": _job(resource, model, capture, agent)},
         },
     }
@@ -118,6 +124,7 @@ def _job(resource: DriftMonitor, model: ServedModel, capture: str | None, agent:
         options=pod_options(spec),
         account=spec.service_account_name,
         deadline=spec.active_deadline_seconds,
+        shards=spec.shards,
     )
 
 
@@ -132,9 +139,17 @@ def _container(
         storage=spec.storage,
         agent=agent,
         mounts=[{"name": _VOLUME, "mountPath": ROOT}],
-        env=[{"name": "PERENNIAL_JOB", "valueFrom": {"fieldRef": {"fieldPath": _JOB_NAME_PATH}}}, *_hash_key(spec)],
+        env=[_label("PERENNIAL_JOB", _JOB_NAME_PATH), *_shard_env(spec), *_hash_key(spec)],
     )
     return {**container, **resources_of(spec)}
+
+
+def _shard_env(spec: DriftMonitorSpec) -> list[dict[str, Any]]:
+    return [_label(JOB_UID_VARIABLE, _JOB_UID_PATH)] if spec.shards > 1 else []
+
+
+def _label(variable: str, path: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 def _hash_key(spec: DriftMonitorSpec) -> list[dict[str, Any]]:
@@ -171,6 +186,7 @@ def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None
         report=spec.report.uri if spec.report else None,
         formats=(spec.report.formats or None) if spec.report else None,
         keep_seconds=int(parse_duration(spec.report.keep).total_seconds()) if spec.report else None,
+        shards=spec.shards if spec.shards > 1 else None,
         message_bytes=message_budget(containers=1),
     )
 

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from pydantic import ValidationError
 
 from perennial.api.common.base import Digest, Model, ShortText
-from perennial.api.contract.messages import DriftVerdict, Failure, NoVerdict
+from perennial.api.contract.messages import DriftVerdict, Failure, NoVerdict, ShardWritten
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.status import LastRun, Verdict
-from perennial.api.kubernetes import Job, Pod, Terminated, condition
+from perennial.api.kubernetes import Job, KubeCondition, Pod, Terminated, condition
 from perennial.core.conditions import shorten
 from perennial.core.container_exit import WRONG_CPU_HELP, ExitKind, judge_agent
-from perennial.core.failures import by_reason
-from perennial.core.labels import JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
+from perennial.core.failures import INTERRUPTED, by_reason
+from perennial.core.labels import JOB_INDEX_KEY, JOB_NAME_LABEL, MODEL_DIGEST_ANNOTATION, MODEL_RUN_ANNOTATION
 from perennial.core.termination import BadMessage, agent_words, failure_words, parse_verdict
 from perennial.core.times import format_time, parse_time
 from perennial.core.waiting import clean
@@ -26,6 +26,9 @@ from perennial.drift.segments import printable
 from perennial.drift.windows import has_ended
 
 CONTAINER = "drift"
+
+_Ended = tuple[Pod, Terminated, datetime]
+"""A pod, how its container ended, and when."""
 
 _MOST = 2**53
 _GRACE = timedelta(seconds=60)
@@ -62,7 +65,7 @@ def comparison_results(jobs: Iterable[Job], pods: Iterable[Pod], now: datetime) 
     A complete Job whose pod is gone has lost its verdict: that is a result of its own, never silence.
     """
     by_name = {job.metadata.name: job for job in jobs}
-    by_job: dict[str, list[tuple[Pod, Terminated, datetime]]] = {name: [] for name in by_name}
+    by_job: dict[str, list[_Ended]] = {name: [] for name in by_name}
     for pod in pods:
         name, ended = pod.metadata.labels.get(JOB_NAME_LABEL), _ended(pod)
         if name and ended is not None:
@@ -85,34 +88,61 @@ def _time(text: str | None) -> datetime | None:
         return None
 
 
-def _result(
-    name: str, job: Job | None, ended: list[tuple[Pod, Terminated, datetime]], now: datetime
-) -> ComparisonResult | None:
+def _result(name: str, job: Job | None, ended: list[_Ended], now: datetime) -> ComparisonResult | None:
     done = [item for item in ended if item[1].exit_code == 0]
-    newest = max(done or ended, key=lambda item: item[2], default=None)
-    if done and newest is not None:
-        return _of_message(name, *newest)
+    judged = [item for item in done if not _is_part(item[1])]
+    if judged:
+        # The first, so that another shard which merged as well is not taken for a further comparison.
+        return _of_message(name, *min(judged, key=lambda item: item[2]))
     failed = job.failed if job is not None else None
     if job is not None and failed is None:
-        return _lost(job, now) if not ended else None
-    if newest is not None:
-        return _failed(name, newest[2], *_of_exit(newest[1]))
+        return _lost(job, len(done), now)
+    cause = _cause(ended, failed)
+    if cause is not None:
+        reason, message = _of_exit(cause[1])
+        return _failed(name, cause[2], reason, f"{_shard_text(cause[0], job)}{message}")
     time = _time(failed.last_transition_time) if failed is not None else None
     if failed is None or time is None:
         return None
     if failed.reason == reasons.DEADLINE_EXCEEDED:
         step = "raise it, or compare fewer columns or a shorter window"
+        if job is not None and job.spec.completions > 1:
+            ended_well = f"{job.status.succeeded} of {job.spec.completions} shards had ended"
+            step = f"{ended_well}; raise it, or find out why the others did not (pods that cannot be scheduled wait)"
         return _failed(name, time, reasons.DEADLINE_EXCEEDED, f"exceeded spec.activeDeadlineSeconds: {step}")
     return _failed(name, time, reasons.COMPARISON_FAILED, f"Job failed: {clean(failed.message)}")
 
 
-def _lost(job: Job, now: datetime) -> ComparisonResult | None:
-    """Return the result of a Job that completed and whose pod was deleted before its verdict was read."""
+def _cause(ended: list[_Ended], failed: KubeCondition | None) -> _Ended | None:
+    """Return the newest pod that failed by itself, else one that was stopped, unless that was by the deadline."""
+    late = failed is not None and failed.reason == reasons.DEADLINE_EXCEEDED
+    broken = [item for item in ended if item[1].exit_code != 0 and not (late and item[1].exit_code == INTERRUPTED.code)]
+    return max(broken, key=lambda item: (item[1].exit_code != INTERRUPTED.code, item[2]), default=None)
+
+
+def _shard_text(pod: Pod, job: Job | None) -> str:
+    index = pod.metadata.labels.get(JOB_INDEX_KEY, "")
+    return f"shard {index}: " if job is not None and job.spec.completions > 1 and index.isdecimal() else ""
+
+
+def _is_part(ended: Terminated) -> bool:
+    """Whether a pod has only counted a part, for another one that gives the verdict."""
+    try:
+        return isinstance(parse_verdict(ended.message), ShardWritten)
+    except BadMessage:
+        return False
+
+
+def _lost(job: Job, parts: int, now: datetime) -> ComparisonResult | None:
+    """Return the result of a Job that completed although no pod with a verdict is left, only `parts` of it."""
     complete = condition(job.status.conditions, "Complete")
     time = _time(complete.last_transition_time) if complete is not None and complete.status == "True" else None
     if time is None or now < time + _GRACE:
         return None
-    message = "the Job completed, but its pod was deleted before its verdict was read; the comparison is run again"
+    cause = "its pod was deleted before its verdict was read"
+    if parts >= job.spec.completions:
+        cause = "no shard found what all others had counted: does anything delete objects under spec.report.uri"
+    message = f"the Job completed, but {cause}; the comparison is run again"
     return _failed(job.metadata.name, time, reasons.VERDICT_LOST, message)
 
 

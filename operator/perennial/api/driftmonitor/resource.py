@@ -33,6 +33,7 @@ from perennial.api.driftmonitor.checks import (
 )
 from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.segments import Segments
+from perennial.api.driftmonitor.shards import LONGEST_NAME, SHARD_RULES, Shards
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 from perennial.api.driftmonitor.whole import DriftMethod, MultivariateCheck, PredictionDriftCheck
 from perennial.api.driftmonitor.window import Current
@@ -264,6 +265,7 @@ class DriftMonitorSpec(PodOptions):
                 message="a monitor with target.revision: Candidate compares the candidate's own requests for a gate: "
                 "remove onDrift, and set current.window",
             ),
+            *SHARD_RULES,
         )
     }
 
@@ -315,6 +317,7 @@ class DriftMonitorSpec(PodOptions):
         None, description="Access to S3-compatible storage for reference, captured requests and report."
     )
     workspace: Workspace | None = Field(None, description="Size and medium of the volume for downloaded data.")
+    shards: Shards = 1
     active_deadline_seconds: int = Field(
         3600, ge=1, le=604800, description="Seconds after which a comparison is stopped and counts as failed."
     )
@@ -328,6 +331,11 @@ class DriftMonitor(Resource):
             Rule(
                 rule="self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
                 message="metadata.name must be a DNS label of at most 52 characters, since a CronJob is named after it",
+            ),
+            Rule(
+                rule=f"self.spec.shards == 1 || self.metadata.name.size() <= {LONGEST_NAME}",
+                message=f"with shards metadata.name must have at most {LONGEST_NAME} characters, since pods with an "
+                "index are named after it",
             ),
         )
     }
