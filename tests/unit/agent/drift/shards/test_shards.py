@@ -10,14 +10,14 @@ from perennial.agent.drift.command import run
 from perennial.agent.drift.profiles import hour, read
 from perennial.agent.drift.shards import read as shards_read
 from perennial.agent.storage.errors import AgentError
-from perennial.api.contract.commands import JOB_UID_VARIABLE, WORKER_VARIABLE
+from perennial.api.contract.commands import JOB_UID_VARIABLE, WORKER_VARIABLE, CalendarPeriod, CaptureWindow
 from perennial.api.contract.messages import DriftVerdict, NoVerdict, ShardWritten
 from perennial.api.contract.report import DriftReport
 from perennial.api.driftmonitor.checks import Predictions, QualityCheck
 from perennial.api.driftmonitor.resource import Checks
 from perennial.api.driftmonitor.segments import Segment
 from tests.unit.agent.drift.captured import CAPTURE, DAY, HOUR, REPORTS, a_file, columns, config, outcome, stored
-from tests.unit.agent.drift.store import NOW, MemoryStore, capture_uri, parquet
+from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_uri, parquet
 
 JOB = "churn-1"
 FOLDER = f"{REPORTS}{JOB}/_shards/uid-1/"
@@ -126,6 +126,20 @@ def test_the_window_is_that_of_the_first_shard(tmp_path, values):
     found = shard(store, asked, 1, now=NOW + 5 * HOUR)
     assert isinstance(found, DriftVerdict)
     assert found.time == "2026-03-10T12:30:00Z"
+    assert result(store) == expected
+
+
+def test_a_calendar_window_is_divided_like_any_other(tmp_path, values):
+    """The files begin at 4:30 of the day and end at 12:30, and a shard that starts late still takes that day."""
+    window = CaptureWindow(uri=CAPTURE, calendar=CalendarPeriod(unit="Day"), digest=DIGEST)
+    store, asked = stored(values), config(tmp_path, shards=3, current=window)
+    tomorrow = NOW + 13 * HOUR
+    expected = one_pod(store, asked, tomorrow)
+    late = [tomorrow, tomorrow, tomorrow + 24 * HOUR]
+    messages = [shard(store, asked, index, now=now) for index, now in enumerate(late)]
+    assert isinstance(messages[-1], DriftVerdict)
+    assert messages[-1].window is not None
+    assert messages[-1].current_rows == 600
     assert result(store) == expected
 
 
