@@ -1,6 +1,6 @@
 """`perennial agent drift`: reads reference and current data, compares them, writes report and verdict.
 
-`data.reference` and `data.current` store rows on disk, `columns` pairs the columns, `features` compares them with
+`data.reference` and `gather` store rows on disk, `columns` pairs the columns, `features` compares them with
 `stats`, `performance` runs the checks with labels, `whole` compares predictions and all columns together, `segments`
 repeats columns and checks by segment, `shards` divides the current data among pods, `history` keeps the scores,
 `report` renders the result, `sagemaker` writes it in other formats, `verdict` fits it in the termination message.
@@ -9,7 +9,7 @@ repeats columns and checks by segment, `shards` divides the current data among p
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,19 +18,16 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
-from perennial.agent.drift.data.current import Current, current_files, empty_text, read_current, unusable_text, widen
-from perennial.agent.drift.data.hours import WindowReader
-from perennial.agent.drift.data.privacy import Guard, guard_of, guarded
+from perennial.agent.drift.data.current import Current, current_files, empty_text, unusable_text, widen
+from perennial.agent.drift.data.privacy import guard_of, guarded
 from perennial.agent.drift.data.reference import read_reference
-from perennial.agent.drift.declared import declared_breaches, declared_needs_rows, shown_parts
+from perennial.agent.drift.declared import declared_breaches, shown_parts
 from perennial.agent.drift.features import compare_columns
+from perennial.agent.drift.gather import gather, roles_of, texts_of
 from perennial.agent.drift.history.rows import rows_of
 from perennial.agent.drift.history.store import ReportStore, remember
 from perennial.agent.drift.history.summary import summarise
 from perennial.agent.drift.performance.checks import run_checks
-from perennial.agent.drift.profiles.plan import MOST_COLUMNS, ColumnPlan, needs_rows, plan_columns
-from perennial.agent.drift.profiles.read import read_profiled
-from perennial.agent.drift.quality import limits_of
 from perennial.agent.drift.report.assemble import assemble
 from perennial.agent.drift.report.html import render
 from perennial.agent.drift.report.index import render_index
@@ -38,7 +35,6 @@ from perennial.agent.drift.sagemaker.columns import exporter
 from perennial.agent.drift.sagemaker.files import files_of
 from perennial.agent.drift.segments.run import Sides, run_segments
 from perennial.agent.drift.shards.agree import Shard, join_shards
-from perennial.agent.drift.shards.read import read_shard
 from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.drift.whole.duplicates import duplicate_findings
 from perennial.agent.drift.whole.predictions import compare_predictions
@@ -64,10 +60,6 @@ _JSON = "application/json"
 _KEEP, _LONGEST_KEEP = timedelta(days=365), timedelta(days=36_500)
 """Time for which the history keeps a comparison; the longest, since no date is before the year 1."""
 _NAMES_SHOWN = 8
-_DECLARED_WITH_SHARDS = (
-    "checks.quality.columns has a type, or a column that is not compared, which shards cannot judge since they count "
-    "and keep no rows: remove these, or shards"
-)
 
 
 @dataclass(frozen=True)
@@ -147,17 +139,13 @@ def _compare(
     config = config.model_copy(update={"checks": config.checks.model_copy(update={"quality": quality})})
     stated = {item.name for item in quality.columns} if quality else set()
     known = read_reference(
-        store, config.reference, _subfolder(folder, "reference"), _as_text(config), config.reference_digest
+        store, config.reference, _subfolder(folder, "reference"), texts_of(config), config.reference_digest
     )
     reference = guard.table(known.table)
     divided = {segment.column for segment in config.segments or ()}
     wanted = {*reference.columns, *(config.features.include or ()), *divided, *stated} - guard.dropped
     place = _subfolder(folder, "current")
-    current = (
-        _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=place)
-        if shard is None
-        else _part(config, store, shard, reference, wanted=wanted, folder=place)
-    )
+    current = gather(config, store, files, shard, reference, now=now, wanted=wanted, guard=guard, folder=place)
     if isinstance(current, ShardWritten):
         return current
     few = _too_few(config, reference, current, now)
@@ -174,7 +162,7 @@ def _compare(
         side,
         checks=config.checks,
         types=types,
-        roles=_roles(config),
+        roles=roles_of(config),
         attributes={*divided, *stated, *(name for check in config.checks.fairness for name in check.attributes)},
         unreadable=current.unreadable,
         least=guard.least,
@@ -215,79 +203,6 @@ def _nothing(config: DriftConfig, files: Listing, shard: Shard | None, now: date
         return ShardWritten(shard=shard.index, shards=shard.count, files=0, rows=0)
     text = " ".join((empty_text(config.current, now), *passed_over("current data", files.passed_over)))
     return no_verdict("WindowEmpty", text)
-
-
-def _as_text(config: DriftConfig) -> set[str]:
-    """Return the columns whose values in CSV files are not parsed."""
-    columns = config.checks.quality.columns if config.checks.quality else ()
-    texts = {item.name for item in columns if item.type == "text"}
-    return texts | {name for name, kind in (config.features.types or {}).items() if kind == "categorical"}
-
-
-def _current(
-    config: DriftConfig,
-    store: ReportStore,
-    files: Listing,
-    reference: Table,
-    *,
-    now: datetime,
-    wanted: set[str],
-    guard: Guard,
-    folder: Path,
-) -> Current:
-    """Read the current data, by profiles of its hours if nothing but the comparison of columns needs its rows."""
-    source, report = config.current, config.report
-    if isinstance(source, CaptureWindow) and report is not None and needs_rows(config) is None:
-        names = _counted(config, reference)
-        if len(names) <= MOST_COLUMNS and not declared_needs_rows(config.checks.quality, names):
-            plans = _plans(config, reference, names)
-            reader = WindowReader(store, source, now, wanted)
-            return read_profiled(reader, files, plans, reference.rows, store, report=report, folder=folder)
-    return read_current(
-        source, store, files, now=now, wanted=wanted, as_text=_as_text(config), folder=folder, guard=guard
-    )
-
-
-def _part(
-    config: DriftConfig, store: ReportStore, shard: Shard, reference: Table, *, wanted: set[str], folder: Path
-) -> Current | ShardWritten:
-    """Read the part of a shard, and all of them together if this is the last one."""
-    source, report, names = config.current, config.report, _counted(config, reference)
-    assert isinstance(source, CaptureWindow) and report is not None  # noqa: S101, PT018 - see join_shards
-    if len(names) > MOST_COLUMNS:
-        step = "name fewer in features.include, or remove shards"
-        text = f"the reference has {len(names):,} columns to compare, but at most {MOST_COLUMNS:,} fit shards: {step}"
-        raise AgentError(DATA_INVALID, text)
-    if declared_needs_rows(config.checks.quality, names):
-        raise AgentError(DATA_INVALID, _DECLARED_WITH_SHARDS)
-    plans = _plans(config, reference, names)
-    reader = WindowReader(store, source, shard.end, wanted)
-    return read_shard(reader, shard, plans, reference.rows, store, report=report, folder=folder)
-
-
-def _counted(config: DriftConfig, reference: Table) -> tuple[str, ...]:
-    """Return the columns that profiles count."""
-    roles = _roles(config)
-    known = select_columns(config.features, reference.columns, reference.columns).compared
-    return tuple(name for name in known if name not in roles)
-
-
-def _plans(config: DriftConfig, reference: Table, names: Sequence[str]) -> tuple[ColumnPlan, ...]:
-    limits = {name: limits_of(name, config.checks.quality) for name in names}
-    return plan_columns(names, reference, config.features.types or {}, limits)
-
-
-def _roles(config: DriftConfig) -> dict[str, str]:
-    """Columns that are no inputs of the model, with what they are; those in features.include are compared."""
-    labels = config.ground_truth
-    named = {
-        labels.label if labels else None: "the label",
-        (labels.id or labels.key) if labels else None: "the id of predictions",
-        config.predictions.output: "the prediction",
-        config.predictions.group: "the group of predictions",
-    }
-    included = config.features.include or ()
-    return {name: role for name, role in named.items() if name is not None and name not in included}
 
 
 def _too_few(config: DriftConfig, reference: Table, current: Current, now: datetime) -> NoVerdict | None:

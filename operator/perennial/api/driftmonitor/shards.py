@@ -19,10 +19,11 @@ Shards = Annotated[
         "resources and workspace are those of each pod, and each reads the whole reference. The last pod to finish "
         "merges the counts and judges. More than 1 needs report, and excludes current.uri and what needs rows or "
         "responses: segments, privacy, checks.performance, checks.estimated, checks.fairness, checks.predictionDrift, "
-        "checks.multivariate, checks.quality.maxDuplicates and predictions.output.",
+        "checks.multivariate, checks.quality.maxDuplicates, types in checks.quality.columns and predictions.output.",
     ),
 ]
 
+_NO_COLUMNS = "!has(self.checks) || !has(self.checks.quality) || !has(self.checks.quality.columns)"
 _NOT_COUNTED = (
     ("segments", "!has(self.segments)", "needs rows"),
     ("privacy", "!has(self.privacy)", "keeps no values in the storage, as shards do"),
@@ -36,6 +37,11 @@ _NOT_COUNTED = (
     (
         "checks.quality.maxDuplicates",
         "!has(self.checks) || !has(self.checks.quality) || !has(self.checks.quality.maxDuplicates)",
+        "needs rows",
+    ),
+    (
+        "a type in checks.quality.columns",
+        f"{_NO_COLUMNS} || self.checks.quality.columns.all(item, !has(item.type))",
         "needs rows",
     ),
     *(

@@ -10,7 +10,7 @@ from perennial.agent.drift import pairs
 from perennial.agent.drift.command import run
 from perennial.agent.drift.data.current import Current
 from perennial.agent.drift.data.privacy import Guard
-from perennial.agent.drift.declared import Tally, declared_breaches, needs_rows, shown_parts, tally
+from perennial.agent.drift.declared import Tally, declared_breaches, declared_needs_rows, shown_parts, tally
 from perennial.agent.drift.profiles import read
 from perennial.agent.tables.table import Table, partition_of
 from perennial.api.contract.commands import HASH_KEY_VARIABLE, CaptureWindow, DriftConfig
@@ -166,9 +166,9 @@ def test_what_privacy_hides_is_not_judged_and_that_is_told_without_a_dropped_nam
 @pytest.mark.parametrize(("fields", "needed"), [({}, False), ({"type": "number"}, True), ({"min": "1"}, False)])
 def test_rows_are_needed_for_types_and_for_what_is_not_compared(fields, needed):
     check = QualityCheck(columns=(declared(**fields),))
-    assert needs_rows(check, ("c",)) is needed
-    assert needs_rows(check, ("d",)) is True
-    assert needs_rows(None, ("c",)) is False
+    assert declared_needs_rows(check, ("c",)) is needed
+    assert declared_needs_rows(check, ("d",)) is True
+    assert declared_needs_rows(None, ("c",)) is False
 
 
 def settings(tmp_path, *columns, **changes):

@@ -3,7 +3,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from perennial.agent.drift import command, pairs
+from perennial.agent.drift import gather, pairs
 from perennial.agent.drift.command import run
 from perennial.agent.drift.profiles import hour, read
 from perennial.agent.storage.errors import AgentError
@@ -47,7 +47,7 @@ def report(store, settings, now=NOW):
 def whole(store, settings, now=NOW):
     """Compare without profiles."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "MOST_COLUMNS", -1)
+        patch.setattr(gather, "MOST_COLUMNS", -1)
         return report(MemoryStore(dict(store.objects)), settings, now)[0]
 
 

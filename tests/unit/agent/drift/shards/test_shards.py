@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perennial.agent.drift import command, pairs
+from perennial.agent.drift import command, gather, pairs
 from perennial.agent.drift.command import run
 from perennial.agent.drift.profiles import hour, read
 from perennial.agent.drift.shards import read as shards_read
@@ -261,9 +261,18 @@ def test_too_few_rows_are_told_by_one_shard(tmp_path):
 
 
 def test_too_many_columns_are_refused(tmp_path, values, monkeypatch):
-    monkeypatch.setattr(command, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(gather, "MOST_COLUMNS", 3)
     with pytest.raises(AgentError, match="the reference has 7 columns to compare, but at most 3 fit shards"):
         shard(stored(values), config(tmp_path, shards=2), 0)
+
+
+@pytest.mark.parametrize(
+    "declared", [{"name": "age", "type": "integer"}, {"name": "not_compared", "required": True}], ids=["type", "apart"]
+)
+def test_declared_columns_that_need_rows_are_refused(tmp_path, values, declared):
+    checks = Checks(quality=QualityCheck(columns=[declared]))
+    with pytest.raises(AgentError, match=r"checks\.quality\.columns has a type, or a column that is not compared"):
+        shard(stored(values), config(tmp_path, shards=2, checks=checks), 0)
 
 
 @pytest.mark.parametrize(
