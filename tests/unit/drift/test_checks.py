@@ -155,6 +155,7 @@ def test_gauges_show_what_was_judged_and_nothing_else() -> None:
     assert names == {
         "perennial_resource_ready",
         "perennial_resource_stalled",
+        "perennial_resource_suspended",
         "perennial_drift_verdict_timestamp_seconds",
         "perennial_drift_detected",
         "perennial_drift_share",

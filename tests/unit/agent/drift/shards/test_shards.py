@@ -76,12 +76,14 @@ def test_count_order_and_repeats_of_shards_change_no_result_and_one_gives_the_ve
     repeated = data.draw(st.lists(st.sampled_from(range(count)), max_size=1))
     with tempfile.TemporaryDirectory() as folder:
         store, asked = stored(columns(seed, 600, moved=0.2), hours), config(Path(folder), shards=count)
-        first = [shard(store, asked, index) for index in order]
-        assert [isinstance(message, DriftVerdict) for message in first] == [False] * (count - 1) + [True]
+        first = {index: shard(store, asked, index) for index in order}
+        # The last one that has files: with fewer files than shards some have none, and nobody waits for those.
+        (merged,) = (index for index, message in first.items() if isinstance(message, DriftVerdict))
+        assert merged == order[-1] or len(hours) < count
         expected = one_pod(store, asked)
         assert result(store) == expected
         again = {index: shard(store, asked, index) for index in repeated}
-        assert {index for index, message in again.items() if isinstance(message, DriftVerdict)} <= {order[-1]}
+        assert {index for index, message in again.items() if isinstance(message, DriftVerdict)} <= {merged}
         assert result(store) == expected
 
 
