@@ -205,7 +205,12 @@ async def canary(world: World) -> list[Figure]:
     ]
     shares.append(("100 %", *asked.share("next", promoted + SETTLED, time.monotonic())))
     return [
-        *(Figure(f"canary at {weight}: share of {number} requests", share, "%") for weight, share, number in shares),
+        # A weight that was passed within seconds, as the candidate grew, has no requests to take a share of.
+        *(
+            Figure(f"canary at {weight}: share of {number} requests", share, "%")
+            for weight, share, number in shares
+            if number
+        ),
         Figure("requests of the canary", len(asked.answers), ""),
         Figure("of them without an answer", asked.failed, "", 0),
         Figure("requests a second", len(asked.answers) / (time.monotonic() - begun), "/s"),
