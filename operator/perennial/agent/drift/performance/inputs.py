@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from perennial.agent.drift.columns import Kind
+from perennial.agent.drift.whole.matrix import numbers_of
 from perennial.agent.tables.table import as_text
 from perennial.stats.samples import Floats
 
@@ -32,8 +33,8 @@ def encoded_inputs(
         known, current = before.get_column(name), now.get_column(name)
         numeric = known.dtype.is_numeric() if name not in types else types[name] == "numeric"
         if numeric:
-            first.append(_numbers(known))
-            second.append(_numbers(current))
+            first.append(numbers_of(known))
+            second.append(numbers_of(current))
         else:
             texts = as_text(known).alias("")
             ranks = {text: float(rank) for rank, text in enumerate(_frequent(texts))}
@@ -54,11 +55,3 @@ def _ranks(texts: pl.Series, ranks: Mapping[str, float]) -> Floats:
         return np.full(texts.len(), np.nan)
     found = texts.replace_strict(list(ranks), list(ranks.values()), default=float(len(ranks)), return_dtype=pl.Float64)
     return np.where(texts.is_null().to_numpy(), np.nan, found.fill_null(float("nan")).to_numpy())
-
-
-def _numbers(series: pl.Series) -> Floats:
-    texts = series.str.strip_chars() if series.dtype == pl.String else series
-    if texts.dtype.is_nested() or texts.dtype.is_temporal():
-        return np.full(texts.len(), np.nan)
-    numbers = texts.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-    return np.where(np.isfinite(numbers), numbers, np.nan)

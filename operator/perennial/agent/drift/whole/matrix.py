@@ -74,7 +74,7 @@ def encode(
     for name in names:
         sides = [table.at(name, rows).alias("") for table, rows in zip((reference, current), chosen, strict=True)]
         if kinds[name] == "numeric":
-            numbers = np.concatenate([_numbers(side) for side in sides])
+            numbers = np.concatenate([numbers_of(side) for side in sides])
             values.append(numbers)
             features.extend(_of_numbers(name, numbers))
         else:
@@ -99,7 +99,8 @@ def sample_rows(rows: int, most: int, random: np.random.Generator) -> np.ndarray
     return np.sort(random.choice(rows, most, replace=False, shuffle=False))
 
 
-def _numbers(series: pl.Series) -> Floats:
+def numbers_of(series: pl.Series) -> Floats:
+    """Return a column as numbers of shape (n,), also from text; NaN where there is no finite number."""
     texts = series if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null) else as_text(series)
     stripped = texts.str.strip_chars() if texts.dtype == pl.String else texts
     numbers = stripped.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
