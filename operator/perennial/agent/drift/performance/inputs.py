@@ -33,8 +33,8 @@ def encoded_inputs(
         known, current = before.get_column(name), now.get_column(name)
         numeric = known.dtype.is_numeric() if name not in types else types[name] == "numeric"
         if numeric:
-            first.append(numbers_of(known))
-            second.append(numbers_of(current))
+            first.append(_numbers(known))
+            second.append(_numbers(current))
         else:
             texts = as_text(known).alias("")
             ranks = {text: float(rank) for rank, text in enumerate(_frequent(texts))}
@@ -55,3 +55,8 @@ def _ranks(texts: pl.Series, ranks: Mapping[str, float]) -> Floats:
         return np.full(texts.len(), np.nan)
     found = texts.replace_strict(list(ranks), list(ranks.values()), default=float(len(ranks)), return_dtype=pl.Float64)
     return np.where(texts.is_null().to_numpy(), np.nan, found.fill_null(float("nan")).to_numpy())
+
+
+def _numbers(series: pl.Series) -> Floats:
+    """Return a column as numbers; dates, times and durations are none here."""
+    return np.full(series.len(), np.nan) if series.dtype.is_temporal() else numbers_of(series)
