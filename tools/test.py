@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -35,6 +35,8 @@ class Suite:
     """Processes beside one another; 0: in this one."""
     shared_cluster: str | None = None
     """Variable that names one cluster for all processes; `exclusive` tests then run after the others, one by one."""
+    once_more: bool = False
+    """Modules with a failed test run once more, alone and from the start; see ADR 0019."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,30 @@ class Counts:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    blamed: tuple[str, ...] = ()
+    """Modules with a failed test."""
+    unsteady: tuple[str, ...] = ()
+    """Modules that failed beside others and passed alone."""
 
     def __add__(self, other: Counts) -> Counts:
         """Return the sum of both."""
-        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+        return Counts(
+            self.passed + other.passed,
+            self.failed + other.failed,
+            self.skipped + other.skipped,
+            (*self.blamed, *other.blamed),
+            (*self.unsteady, *other.unsteady),
+        )
+
+    def once_more(self, second: Counts) -> Counts:
+        """Return what holds after the blamed modules have run again: their failures count if they failed again."""
+        if second.failed or not second.passed:
+            return self
+        return Counts(self.passed + self.failed, 0, self.skipped, unsteady=tuple(dict.fromkeys(self.blamed)))
 
 
+_MOST_MODULES_ONCE_MORE = 2
+"""Load makes a single wait too short; where more modules fail, something is broken."""
 _NOTHING_SELECTED = 5
 """What pytest ends with when no test matches."""
 
@@ -72,9 +92,16 @@ FAST = (
     ),
 )
 SLOW = (
-    Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=900, workers=2),
+    Suite("faults", ("tests/faults",), API_SERVER, needs_root=True, timeout=900, workers=2, once_more=True),
     Suite(
-        "e2e", ("tests/e2e",), WHOLE, needs_root=True, timeout=1500, workers=3, shared_cluster="PERENNIAL_E2E_CLUSTER"
+        "e2e",
+        ("tests/e2e",),
+        WHOLE,
+        needs_root=True,
+        timeout=1500,
+        workers=3,
+        shared_cluster="PERENNIAL_E2E_CLUSTER",
+        once_more=True,
     ),
 )
 SUITES = {suite.name: suite for suite in (*FAST, *SLOW)}
@@ -116,6 +143,16 @@ def run(suite: Suite, extra: list[str]) -> Counts:
         return Counts(failed=1) if os.environ.get("CI") else Counts(skipped=1)
     if not build(suite.components):
         return Counts(failed=1)
+    first = once(suite, extra)
+    blamed = tuple(dict.fromkeys(first.blamed))
+    if not suite.once_more or not 0 < len(blamed) <= _MOST_MODULES_ONCE_MORE:
+        return first
+    print(f"\n!!! failed, once more and alone: {', '.join(blamed)}", flush=True)
+    return first.once_more(once(replace(suite, paths=blamed, workers=0), extra))
+
+
+def once(suite: Suite, extra: list[str]) -> Counts:
+    """Run a suite's tests, with a cluster of their own where the suite shares one, and return their counts."""
     if suite.shared_cluster is None or suite.shared_cluster in os.environ:
         return pytest(suite, extra, workers=suite.workers)
     name = f"{suite.name}-{os.getpid()}"
@@ -145,13 +182,22 @@ def pytest(suite: Suite, extra: list[str], *, workers: int, cluster: Mapping[str
 
 def read_counts(report: Path) -> Counts:
     """Return the counts of a JUnit report; errors count as failures."""
-    total = Counts()
-    for suite in ET.parse(report).getroot().iter("testsuite"):  # noqa: S314 - our own file
+    root = ET.parse(report).getroot()  # noqa: S314 - our own file
+    bad = [case for case in root.iter("testcase") if case.find("failure") is not None or case.find("error") is not None]
+    total = Counts(blamed=tuple(dict.fromkeys(module_of(case) for case in bad)))
+    for suite in root.iter("testsuite"):
         tests, failures, errors, skipped = (
             int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")
         )
         total += Counts(tests - failures - errors - skipped, failures + errors, skipped)
     return total
+
+
+def module_of(case: ET.Element) -> str:
+    """Return the path of a test's module: reports name it with dots, and a class of the module after it."""
+    parts = (case.get("classname") or case.get("name") or "").split(".")
+    last = next((at for at, part in enumerate(parts) if part.startswith("test_")), len(parts) - 1)
+    return "/".join(parts[: last + 1]) + ".py"
 
 
 def main(arguments: list[str]) -> int:
@@ -177,6 +223,8 @@ def main(arguments: list[str]) -> int:
     total = sum(results.values(), Counts())
     failed = [suite for suite, counts in results.items() if counts.failed]
     print(f"\nall suites: {duration(time.monotonic() - start)}")
+    if total.unsteady:
+        print(f"!!! failed beside other tests and passed alone: {', '.join(total.unsteady)}")
     if failed:
         print(f"failed: {', '.join(failed)}. Run one again with: make {failed[0]}")
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")

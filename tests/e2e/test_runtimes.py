@@ -13,6 +13,7 @@ from perennial.agent.records.parquet import parquet_lines
 from perennial.core.kinds import AUTOSCALER, MODEL_DEPLOYMENT, NETWORK_POLICY, POD, SERVICE, Raw
 from tests.e2e.support.versions import publish, serving
 from tests.e2e.support.world import World, condition, within
+from tests.support.kube import eventually
 
 NAMESPACE = "runtimes"
 SUPPORT = Path(__file__).parent / "support"
@@ -175,13 +176,14 @@ async def test_a_long_stream_ends_before_its_pod_does(world: World) -> None:
     with ThreadPoolExecutor(100) as pool:
         first = pool.submit(streamed, address)
         await world.change(MODEL_DEPLOYMENT, "stream", model={"uri": "s3://models/runtimes/new/", "digest": new})
-        streams, told = [first], 0.0
-        async with asyncio.timeout(180):
-            while not told:
-                await asyncio.sleep(1)
-                streams.append(pool.submit(streamed, address))
-                left = [found for found in await pods_of(world, "stream") if found["name"] == pod["name"]]
-                told = time.monotonic() if "deletionTimestamp" in left[0] else 0.0
+        streams = [first]
+
+        async def stopped() -> float:
+            streams.append(pool.submit(streamed, address))
+            left = [found for found in await pods_of(world, "stream") if found["name"] == pod["name"]]
+            return time.monotonic() if "deletionTimestamp" in left[0] else 0.0
+
+        told = await eventually(stopped, "the old pod is told to stop", seconds=120, pause=1)
         ends = [await asyncio.wrap_future(stream) for stream in streams]
     numbers = [str(number) for number in range(15)]
     assert all(words[1:] == numbers for _, words in ends), "every stream came to its end"
