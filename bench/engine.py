@@ -5,7 +5,7 @@ a quarter log-normal, a quarter whole numbers. The command runs as in a pod, in 
 times columns of both sides; a rate per core divides them by the CPU seconds of that process.
 
     python -m bench.engine [--rows 1000000] [--columns 50] [--rounds 3] [--peers PYTHON]
-    python -m bench.engine --rows 100000000 --columns 10 --rounds 1 --small-reference
+    python -m bench.engine --ten-gigabytes
 
 With `--peers`, another Python that has evidently, pandas, pyarrow and duckdb runs Evidently's drift preset on the same
 files, and the scans alone, in the same run.
@@ -14,6 +14,7 @@ files, and the scans alone, in the same run.
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,10 @@ from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import DriftConfig
 
 ROWS_PER_FILE = 1_000_000
+_BYTES = 8
+_SPARE = 2 * 10**9
+TEN_GIGABYTES = {"rows": 130_000_000, "columns": 10, "rounds": 1, "small_reference": True}
+"""Options of a window of 10 GB of values, which the memory of a pod cannot hold; bounded by the disk alone."""
 RESULT = Path("build/bench-engine.json")
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = Path(__file__).with_name("engine_peers.py")
@@ -114,6 +119,7 @@ def compare(endpoint: str, base: Path) -> Usage:
 
 def measure(options: argparse.Namespace) -> list[dict[str, object]]:
     """Return one row for each way, with the median of the rounds."""
+    _check_disk(options.folder, options.rows * options.columns * _BYTES)
     before = min(options.rows, ROWS_PER_FILE) if options.small_reference else options.rows
     values = (options.rows + before) * options.columns
     with tempfile.TemporaryDirectory(prefix="perennial-bench-", dir=options.folder) as name:
@@ -131,6 +137,13 @@ def measure(options: argparse.Namespace) -> list[dict[str, object]]:
                     command = [options.peers, str(PEERS), way, *map(str, sides)]
                     ways.setdefault(way, []).append(run(command, {}))
     return [_row(way, values, found) for way, found in ways.items()]
+
+
+def _check_disk(folder: str | None, needed: int) -> None:
+    """End with an error if the generated data may not fit: it is compressed, but random."""
+    free = shutil.disk_usage(folder or tempfile.gettempdir()).free
+    if free < needed + _SPARE:
+        sys.exit(f"needs {(needed + _SPARE) / 1e9:.0f} GB of disk, {free / 1e9:.0f} GB are free: choose a --folder")
 
 
 def _row(way: str, values: int, found: Sequence[Usage]) -> dict[str, object]:
@@ -151,12 +164,16 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--columns", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ten-gigabytes", action="store_true", help="130 million rows of ten columns, once")
     parser.add_argument("--small-reference", action="store_true", help="at most a million rows of reference")
     parser.add_argument("--peers", help="a Python with evidently, pandas, pyarrow and duckdb")
     parser.add_argument("--ways", nargs="*", default=["evidently", "polars", "pyarrow", "duckdb"])
     parser.add_argument("--folder", help="where the data is generated; default: the system's temporary folder")
     parser.add_argument("--generate", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.ten_gigabytes:
+        parser.set_defaults(**TEN_GIGABYTES)
+        options = parser.parse_args()
     end_on_sigterm()
     if options.generate:
         folder, *numbers = options.generate

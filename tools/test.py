@@ -76,7 +76,7 @@ _NOTHING_SELECTED = 5
 API_SERVER = ("kubernetes", "etcd")
 WHOLE = (
     *(*API_SERVER, "containerd", "coredns", "metrics-server", "versitygw"),
-    *("helm", "kubeconform", "kwok", "promtool", "prometheus"),
+    *("helm", "kubeconform", "kwok", "promtool", "prometheus", "crane"),
 )
 
 FAST = (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, POD, TRAINING_JOB, Raw
-from tests.e2e.support.flaky import FlakyProxy
+from tests.e2e.support.flaky import FlakyProxy, unanswered
 from tests.e2e.support.site import ENDPOINT, Site
 from tests.e2e.support.versions import publish, serving
 from tests.e2e.support.world import SECRET, STORAGE_FIELD, World, condition
@@ -156,12 +156,19 @@ def proxy(site: Site, *, budget: int, broken: int) -> Any:
     return FlakyProxy(site.cluster.host_address, (address, 7070), budget=budget, broken=broken).running()
 
 
+@pytest.fixture(scope="module")
+def filtered(site: Site) -> Iterator[str]:
+    """An endpoint that answers nothing."""
+    with unanswered(site.cluster.host_address) as endpoint:
+        yield endpoint
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _started(site: Site, limping: FlakyProxy) -> None:
-    asyncio.run(start_all(site, limping))
+def _started(site: Site, limping: FlakyProxy, filtered: str) -> None:
+    asyncio.run(start_all(site, limping, filtered))
 
 
-async def start_all(site: Site, limping: FlakyProxy) -> None:
+async def start_all(site: Site, limping: FlakyProxy, filtered: str) -> None:
     """Create everything that is broken at once: the cases have nothing to do with one another."""
     client = site.s3()
     client.put_object(Bucket="data", Key="bad/in.csv", Body=b"a,b\n1,2\n")
@@ -177,6 +184,7 @@ async def start_all(site: Site, limping: FlakyProxy) -> None:
         await asyncio.gather(*(world.train(name, case.code, **case.fields) for name, case in CASES.items()))
         await asyncio.gather(
             world.train("endpoint-limps", WRITE, **reading("s3://data/bad/big", endpoint=limping.endpoint)),
+            world.train("endpoint-filtered", WRITE, **reading("s3://data/bad/in.csv", endpoint=filtered)),
             world.train(LONG, WRITE),
             world.serve("wrong-digest", **serving(site, "s3://models/bad/good/", OTHER_DIGEST)),
             world.serve("tampered", **serving(site, "s3://models/bad/tampered/", tampered)),
@@ -225,6 +233,11 @@ async def test_an_endpoint_that_breaks_off_now_and_then_costs_nothing(world: Wor
     status = await world.succeeded("endpoint-limps")
     assert status["runs"][0]["attempts"] == 1
     assert limping.cut > 0
+
+
+async def test_an_endpoint_behind_a_network_policy_is_unreachable(world: World) -> None:
+    message = await world.condition(TRAINING_JOB, "endpoint-filtered", "Stalled", "EndpointUnreachable")
+    assert "network policies" in message
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,13 @@ COMPONENTS: tuple[Component, ...] = (
         "github.com/yuin/gopher-lua",
         (Binary("glua", "github.com/yuin/gopher-lua/cmd/glua", 10),),
     ),
+    # A registry and its client, for the test of the install that users do.
+    Component(
+        "crane",
+        "0.22.1",
+        "github.com/google/go-containerregistry",
+        (Binary("crane", "github.com/google/go-containerregistry/cmd/crane", 40),),
+    ),
     # Nothing is built of these: their CRDs lie in the modules.
     Component("gateway-api", "1.4.0", "sigs.k8s.io/gateway-api", ()),
     Component("keda", "2.21.0", "github.com/kedacore/keda/v2", ()),

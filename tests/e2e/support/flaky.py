@@ -1,9 +1,10 @@
 """A TCP proxy on this machine that breaks connections off, between a pod and the S3 server."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 
 class FlakyProxy:
@@ -78,3 +79,19 @@ class FlakyProxy:
             sink.write(data)
             await sink.drain()
         raise ConnectionResetError
+
+
+@contextmanager
+def unanswered(host: str) -> Iterator[str]:
+    """Return an endpoint whose connections are never answered, as where a NetworkPolicy drops what pods send.
+
+    The embedded network enforces no NetworkPolicy; the kernel, too, drops what does not fit a full queue.
+    """
+    with ExitStack() as held:
+        server = held.enter_context(socket.create_server((host, 0), backlog=0))
+        for _ in range(4):
+            client = held.enter_context(socket.socket())
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                client.connect(server.getsockname())
+        yield f"http://{host}:{server.getsockname()[1]}"
