@@ -118,6 +118,12 @@ REFERENCE_CHANGED = AgentFailure(
     "find out who changed the files and restore them; or, to compare with what is there now, set "
     "spec.reference.digest to the digest that the message names",
 )
+HASH_KEY_INVALID = AgentFailure(
+    89,
+    "HashKeyInvalid",
+    False,
+    "store a key of at least 16 bytes in the Secret, such as 32 random bytes in hexadecimal digits",
+)
 UNEXPECTED = AgentFailure(77, "AgentCrashed", True, "see the agent's log, and report a bug")
 
 TABLE: tuple[AgentFailure, ...] = (
@@ -144,6 +150,7 @@ TABLE: tuple[AgentFailure, ...] = (
     AUDIT_BROKEN,
     AUDIT_STORAGE_UNFIT,
     REFERENCE_CHANGED,
+    HASH_KEY_INVALID,
 )
 
 

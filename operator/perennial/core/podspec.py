@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from perennial.api.common.base import Model, ObjectMeta
-from perennial.api.common.pod import PodOptions, Storage, Workspace
-from perennial.api.contract.commands import CONFIG_VARIABLE
+from perennial.api.common.pod import KeyRef, PodOptions, Storage, Workspace
+from perennial.api.contract.commands import CONFIG_VARIABLE, HASH_KEY_VARIABLE
 from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.core.kinds import Kind
 
@@ -84,6 +84,11 @@ def agent_container(
         "securityContext": hardened(),
         "terminationMessagePolicy": "File",
     }
+
+
+def hash_key_env(source: KeyRef) -> list[dict[str, Any]]:
+    """Build the variable with the key of a keyed hash. The operator never reads the Secret."""
+    return [{"name": HASH_KEY_VARIABLE, "valueFrom": {"secretKeyRef": {"name": source.name, "key": source.key}}}]
 
 
 def hardened() -> dict[str, Any]:

@@ -4,7 +4,6 @@ from typing import Any
 
 from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import (
-    HASH_KEY_VARIABLE,
     JOB_UID_VARIABLE,
     ROOT,
     CalendarPeriod,
@@ -20,6 +19,7 @@ from perennial.core.labels import JOB_NAME_LABEL, JOB_UID_LABEL, MODEL_DIGEST_AN
 from perennial.core.names import owner_labels
 from perennial.core.podspec import (
     agent_container,
+    hash_key_env,
     owner_reference,
     pod_options,
     resources_of,
@@ -153,11 +153,9 @@ def _label(variable: str, path: str) -> dict[str, Any]:
 
 
 def _hash_key(spec: DriftMonitorSpec) -> list[dict[str, Any]]:
-    """Build the variable with the key of the hash. The operator never reads the Secret."""
     if spec.privacy is None or spec.privacy.hash is None:
         return []
-    source = spec.privacy.hash.key_secret
-    return [{"name": HASH_KEY_VARIABLE, "valueFrom": {"secretKeyRef": {"name": source.name, "key": source.key}}}]
+    return hash_key_env(spec.privacy.hash.key_secret)
 
 
 def drift_config(resource: DriftMonitor, model: ServedModel, capture: str | None) -> DriftConfig:

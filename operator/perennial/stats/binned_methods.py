@@ -11,8 +11,9 @@ import numpy as np
 from perennial.stats import distances, noise
 from perennial.stats.binned import Binned
 from perennial.stats.binning import BINS, Table
-from perennial.stats.samples import Categorical, Counts, Floats, number_text
+from perennial.stats.samples import Categorical, Counts, Floats
 from perennial.stats.significance import Significance, gap_significance
+from perennial.stats.text import number_text
 
 
 def largest_gap(reference: Binned, current: Binned) -> float:

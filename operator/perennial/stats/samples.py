@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from perennial.stats.text import number_text
+
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
@@ -132,12 +134,6 @@ def as_categories(sample: Numeric) -> Categorical:
     values, counts = np.unique(sample.values, return_counts=True)
     named = {number_text(value): int(count) for value, count in zip(values, counts, strict=True)}
     return Categorical(named, missing=sample.missing + sample.infinite)
-
-
-def number_text(value: float) -> str:
-    """Format a number as a category. Whole numbers have no decimal point, so that 1 and 1.0 are one."""
-    number = float(value)
-    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
 
 
 def _share(part: int, whole: int) -> float:

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.stats.samples import Categorical, as_categories, merged, number_text, numeric, quantiles
+from perennial.stats.samples import Categorical, as_categories, merged, numeric, quantiles
+from perennial.stats.text import number_text
 
 
 def test_values_are_sorted_and_what_cannot_be_compared_is_counted():

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 from perennial.agent.capture.body import decoded
+from perennial.agent.capture.hashed import Hashing, hashing_of
 from perennial.agent.capture.redact import redacted, redacted_target
 from perennial.api.contract.commands import CaptureConfig
 from perennial.api.modeldeployment.capture import IdSource, RequestId
@@ -121,13 +122,26 @@ class Exchange:
         self.given_id = value.decode("latin-1")[:_LONGEST_ID]
 
 
-def line(exchange: Exchange, config: CaptureConfig) -> bytes:
-    """Encode an exchange as a JSON line. Called in the writer thread, since parsing bodies takes time."""
+def line(exchange: Exchange, config: CaptureConfig, hashing: Hashing | None = None) -> bytes:
+    """Encode an exchange as a JSON line. Called in the writer thread, since parsing bodies takes time.
+
+    Args:
+        exchange: what to encode.
+        config: how.
+        hashing: as `hashing_of` gives it, which is None's meaning too: nothing is written in clear for want of it.
+
+    Raises:
+        TooDeep: a body is nested too deeply to be searched for names.
+        AgentError: HashKeyInvalid, if there is no key for what is to be hashed.
+    """
+    hashing = hashing or hashing_of(config)
     names = frozenset(name.lower() for name in config.redact or ())
-    # Nothing reads a body before its redaction.
-    request, response = redacted(exchange.request.document(), names), redacted(exchange.response.document(), names)
+    # Nothing reads a body before its redaction and hashing.
+    request, response = (
+        hashing.document(redacted(message.document(), names)) for message in (exchange.request, exchange.response)
+    )
     source = config.id or RequestId()
-    from_header = exchange.given_id if source.header.lower() not in names else ""
+    from_header = hashing.header(source.header, exchange.given_id) if source.header.lower() not in names else ""
     record = {
         "time": datetime.fromtimestamp(exchange.wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "id": request_id(source.source, header=from_header, body=_id_of(request)),
@@ -137,7 +151,7 @@ def line(exchange: Exchange, config: CaptureConfig) -> bytes:
         "revision": config.revision,
         "digest": config.digest,
         "method": exchange.method,
-        "path": redacted_target(exchange.target, names),
+        "path": hashing.target(redacted_target(exchange.target, names)),
         "status": exchange.status,
         "latencyMs": round(exchange.seconds * 1000, 3),
         "request": request,

@@ -13,6 +13,7 @@ from itertools import groupby
 from threading import Condition, Event, Thread
 
 from perennial.agent.capture.exchange import Budget, Exchange, line
+from perennial.agent.capture.hashed import hashing_of
 from perennial.agent.records.files import CONTENT_TYPE, SUFFIX, Format, encoded
 from perennial.agent.storage.client import join_uri
 from perennial.agent.storage.errors import AgentError
@@ -44,8 +45,13 @@ class Recorder:
     """Buffer and writer thread. `take` is called by the event loop and never waits for storage."""
 
     def __init__(self, config: CaptureConfig, put: Put) -> None:
-        """Write through `put(uri, data, content type)`."""
+        """Write through `put(uri, data, content type)`.
+
+        Raises:
+            AgentError: HashKeyInvalid, if the key of what is to be hashed is missing or too short.
+        """
         self._config, self._put = config, put
+        self._hashing = hashing_of(config)
         self._form: Format = config.format or "JsonLines"
         self._waiting: deque[Exchange] = deque()
         self._bytes = 0
@@ -157,7 +163,7 @@ class Recorder:
 
     def _line(self, exchange: Exchange) -> bytes:
         try:
-            return line(exchange, self._config)
+            return line(exchange, self._config, self._hashing)
         except (ValueError, RecursionError) as error:
             log.warning("cannot encode a record as JSON: %s", type(error).__name__)
             return b""

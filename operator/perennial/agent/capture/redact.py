@@ -4,10 +4,10 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-_DEEPEST = 64
+DEEPEST = 64
 """Maximum nesting depth; a deeper body is not recorded."""
 
-_TABLES = (("columns", "data"), ("names", "ndarray"))
+TABLES = (("columns", "data"), ("names", "ndarray"))
 """Keys of an object that hold the names of columns, and the rows."""
 
 
@@ -31,7 +31,7 @@ def redacted(document: Any, names: Collection[str]) -> Any:
     """
     if not names:
         return document
-    return None if _is_named(document, names) else _without(document, names, 0)
+    return None if is_named(document, names) else _without(document, names, 0)
 
 
 def redacted_target(target: str, names: Collection[str]) -> str:
@@ -44,19 +44,19 @@ def redacted_target(target: str, names: Collection[str]) -> str:
 
 
 def _without(value: Any, names: Collection[str], depth: int) -> Any:
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         raise TooDeep
     if isinstance(value, list):
-        return [_without(item, names, depth + 1) for item in value if not _is_named(item, names)]
+        return [_without(item, names, depth + 1) for item in value if not is_named(item, names)]
     if not isinstance(value, dict):
         return value
-    kept = {key: item for key, item in value.items() if key.lower() not in names and not _is_named(item, names)}
-    for columns, rows in _TABLES:
+    kept = {key: item for key, item in value.items() if key.lower() not in names and not is_named(item, names)}
+    for columns, rows in TABLES:
         kept = _without_columns(kept, columns, rows, names)
     return {key: _without(item, names, depth + 1) for key, item in kept.items()}
 
 
-def _is_named(item: Any, names: Collection[str]) -> bool:
+def is_named(item: Any, names: Collection[str]) -> bool:
     """Whether a value is an object whose `name` must be removed."""
     return isinstance(item, dict) and isinstance(item.get("name"), str) and item["name"].lower() in names
 
@@ -69,9 +69,10 @@ def _without_columns(value: dict[str, Any], columns: str, rows: str, names: Coll
     kept = [place for place, name in enumerate(listed) if str(name).lower() not in names]
     if len(kept) == len(listed):
         return value
-    chosen = [[row[place] for place in kept] for row in data if _is_row(row, len(listed))]
+    chosen = [[row[place] for place in kept] for row in data if is_row(row, len(listed))]
     return {**value, columns: [listed[place] for place in kept], rows: chosen}
 
 
-def _is_row(row: Any, width: int) -> bool:
+def is_row(row: Any, width: int) -> bool:
+    """Whether a value is a row of a table with so many columns."""
     return isinstance(row, list) and len(row) == width

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from perennial.agent.drift.hashes import hashed_apart
 from perennial.agent.tables.table import Table, as_text
 from perennial.api.driftmonitor.resource import Features
 from perennial.stats.binned import Sample
@@ -106,7 +107,7 @@ def pair_of(reference: pl.Series, current: pl.Series, declared: Kind | None) -> 
     """Return values of both sides as samples of one kind, or the reason why they cannot be compared."""
     # Without their name, since polars reads some names, such as *, as patterns.
     first, second = (series.alias("") for series in (reference, current))
-    kind = _kind_or_reason(first, second, declared)
+    kind = hashed_apart(first, second) or _kind_or_reason(first, second, declared)
     if kind == "numeric":
         return _numeric_pair(first, second)
     if kind != "categorical":

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from polars.selectors import by_name
 
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.tables.scalars import MAX_TEXT, scalar_text
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
-from perennial.stats.samples import number_text
+from perennial.stats.text import number_text
 
 Scalar = float | int | bool | str | None
 ROWS_PER_PARTITION = 65_536
@@ -26,8 +27,6 @@ _DISK_FULL = re.compile(r"\(os error (27|28|122)\)")
 _EXACT_FLOATS = 2.0**53
 """From this size on, neighbouring whole numbers are equal as float64."""
 _MAX_INT64 = 2**63
-MAX_TEXT = 256
-"""Maximum length of a category, which is shown in reports; longer strings are truncated."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Table:
         partitions: files on disk.
         passed_over: names of the files beside them in storage that were not read.
         hidden: replaces the values of a column, given its name, whenever they are read; the schema of the partitions
-            has the types that it returns. Identifiers that join rows are not replaced.
+            has the types that it returns. Identifiers that join rows are not replaced here.
     """
 
     partitions: tuple[Partition, ...]
@@ -308,22 +307,5 @@ def _number(value: Scalar) -> float | None:
 
 
 def _text(value: Scalar) -> str | None:
-    match value:
-        case None:
-            return None
-        case bool():
-            return str(value).lower()
-        case str():
-            return clean_text(value)[:MAX_TEXT]
-        case int():
-            return _whole_text(value)
-        case _:
-            return number_text(value) if value == value else None  # noqa: PLR0124
-
-
-def _whole_text(value: int) -> str | None:
-    """Return all digits, or None for more than Python converts: such a number is no id and no category."""
-    try:
-        return str(value)
-    except ValueError:
-        return None
+    text = scalar_text(value)
+    return None if text is None else clean_text(text)

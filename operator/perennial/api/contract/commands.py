@@ -19,7 +19,7 @@ from perennial.api.driftmonitor.resource import Checks, Features, Formats
 from perennial.api.driftmonitor.segments import Segment
 from perennial.api.driftmonitor.shards import MOST_SHARDS
 from perennial.api.driftmonitor.window import CalendarUnit
-from perennial.api.modeldeployment.capture import RequestId
+from perennial.api.modeldeployment.capture import CapturedHash, RequestId
 from perennial.api.modeldeployment.evaluation import LabelledData, RequestFormat
 from perennial.api.modeldeployment.models import Verify
 from perennial.api.modeldeployment.runtime import ModelFormat
@@ -33,7 +33,7 @@ WORKER_VARIABLE = "JOB_COMPLETION_INDEX"
 JOB_UID_VARIABLE = "PERENNIAL_JOB_UID"
 """UID of the pod's Job, in the pods of a comparison with shards: a Job of the same name is another comparison."""
 HASH_KEY_VARIABLE = "PERENNIAL_HASH_KEY"
-"""Holds the key of the hash in a comparison's pod, from the Secret that privacy.hash.keySecret names."""
+"""Holds the key of the hash, from the Secret that privacy.hash.keySecret or capture.hash.keySecret names."""
 ROOT = "/perennial"
 INPUTS = f"{ROOT}/inputs"
 OUTPUT = f"{ROOT}/output"
@@ -168,6 +168,8 @@ class CaptureConfig(Model):
     """Unset: the defaults of RequestId."""
     redact: tuple[str, ...] | None = None
     """Names of fields to remove from records, compared without regard to case."""
+    hash: CapturedHash | None = None
+    """Names of fields whose values are hashed; the key is in HASH_KEY_VARIABLE."""
     max_body_bytes: int = Field(262144, ge=0)
     max_buffer_bytes: int = Field(16 * 2**20, ge=0)
 

@@ -15,12 +15,15 @@ class Hashing(Model):
     """Columns whose values are replaced by a keyed hash."""
 
     columns: _Columns = Field(
-        description="Columns whose values are replaced by the first 16 hexadecimal digits of their HMAC-SHA256, in "
-        "reference and current data: they are compared as categories, and no report shows a value."
+        description="Columns whose values are replaced by hmac:<name of the key>:<first 16 hexadecimal digits of "
+        "their HMAC-SHA256>, in reference and current data: they are compared as categories, and no report shows a "
+        "value. Values that capture.hash of the ModelDeployment has hashed stay as they are. The id that joins labels "
+        "(groundTruth.id, else key) may be among them: then it is hashed in predictions and labels."
     )
     key_secret: KeyRef = Field(
         description="Key of a Secret that holds the key of the hash, at least 16 bytes of text. Only the pods of the "
-        "comparisons read it. Both sides are hashed in each comparison, so that it can be changed at any time."
+        "comparisons read it. Both sides are hashed in each comparison, so that it can be changed at any time, unless "
+        "the ModelDeployment has capture.hash: then it must be the same key."
     )
 
 

@@ -5,8 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from perennial.api.common.base import Decimal, Model, Period, S3Uri
+from perennial.api.common.pod import KeyRef
 
 IdSource = Literal["Auto", "Body", "Header"]
+_Names = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=64)]
+_SomeNames = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(min_length=1, max_length=64)
+]
 
 
 class RequestId(Model):
@@ -22,6 +27,21 @@ class RequestId(Model):
     header: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")] = Field(
         "X-Request-Id",
         description="Request header with the id. Its value is also captured as requestId, unless redact names it.",
+    )
+
+
+class CapturedHash(Model):
+    """Names whose values are captured as a keyed hash."""
+
+    columns: _SomeNames = Field(
+        description="Names whose values are written as hmac:<name of the key>:<first 16 hexadecimal digits of their "
+        "HMAC-SHA256>: keys, tensors, columns and query parameters, and the header of the id, case-insensitive. Equal "
+        "values have equal hashes. What cannot be hashed, such as an object, is left out. A value within a tensor has "
+        "no name. A change creates a new revision."
+    )
+    key_secret: KeyRef = Field(
+        description="Key of a Secret that holds the key of the hash, at least 16 bytes of text. Only the sidecars read "
+        "it, at their start; without it they do not start. A DriftMonitor needs the same key in privacy.hash."
     )
 
 
@@ -41,13 +61,15 @@ class Capture(Model):
         description="Where the id of a request comes from, by which labels are joined. Unset: from the body, else from "
         "the header X-Request-Id, else a new one.",
     )
-    redact: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=64)] | None = (
-        Field(
-            None,
-            description="Names whose values are never captured: keys, tensors, columns and query parameters of "
-            "requests and responses, case-insensitive. Redaction comes first: a redacted id or header is not the "
-            "request's id either. A value within a tensor has no name and cannot be redacted.",
-        )
+    redact: _Names | None = Field(
+        None,
+        description="Names whose values are never captured: keys, tensors, columns and query parameters of "
+        "requests and responses, case-insensitive. Redaction comes first: a redacted id or header is not the "
+        "request's id either. A value within a tensor has no name and cannot be redacted.",
+    )
+    hash: CapturedHash | None = Field(
+        None,
+        description="Names whose values are captured as a keyed hash, by which rows can still be joined and compared.",
     )
     max_body_bytes: int | None = Field(
         None,

@@ -98,8 +98,9 @@ class ModelDeploymentSpec(PodExtras):
             ),
             Rule(
                 rule="!has(self.rollout) || !has(self.rollout.gates) || !self.rollout.gates.exists(gate, "
-                "has(gate.replay)) || has(self.capture) && !has(self.capture.redact)",
-                message="a replay gate sends captured requests: set capture, without redact, whose fields they lack",
+                "has(gate.replay)) || has(self.capture) && !has(self.capture.redact) && !has(self.capture.hash)",
+                message="a replay gate sends captured requests: set capture, without redact or hash, whose fields they "
+                "lack",
             ),
             Rule(
                 rule="!has(self.tls) || !has(self.rollout) || !has(self.rollout.gates) || "

@@ -53,6 +53,7 @@ def _reach(searched: Searched) -> tuple[str, ...]:
 def _never(capture: Capture) -> tuple[str, ...]:
     source = capture.id or RequestId()
     redacted = {name.lower() for name in capture.redact or ()}
+    hashed = {name.lower() for name in capture.hash.columns} - redacted if capture.hash else set()
     lines = []
     if float(capture.sample) < 1:
         lines.append(f"requests outside of the sample (capture.sample is {capture.sample})")
@@ -60,6 +61,12 @@ def _never(capture: Capture) -> tuple[str, ...]:
         lines.append("ids in bodies: capture.redact names id")
     if source.source != "Body" and source.header.lower() in redacted:
         lines.append(f"ids in the header {source.header}: capture.redact names it")
+    if source.source != "Header" and "id" in hashed:
+        lines.append("ids of bodies in clear: capture.hash names id, so that only its hash is found")
+    if source.source != "Body" and source.header.lower() in hashed:
+        lines.append(
+            f"ids of the header {source.header} in clear: capture.hash names it, so that only its hash is found"
+        )
     if source.source == "Header":
         lines.append(f"ids in bodies: the id comes from the header {source.header} (capture.id)")
     lines.append(f"requests of the last {capture.every} (capture.every): they are not written yet")

@@ -12,6 +12,7 @@ from perennial.core.labels import DEFAULT_CONTAINER_ANNOTATION, REVISION_LABEL
 from perennial.core.pod_options import pod_extras, shared_memory_volume
 from perennial.core.podspec import (
     agent_container,
+    hash_key_env,
     pod_options,
     pod_security,
     storage_volumes,
@@ -161,6 +162,7 @@ def _capture_options(capture: Capture) -> dict[str, Any]:
         "format": capture.format,
         "id": capture.id,
         "redact": capture.redact,
+        "hash": capture.hash,
         "max_body_bytes": capture.max_body_bytes,
     }
     return {name: value for name, value in wanted.items() if value is not None}
@@ -182,7 +184,13 @@ def _capture(plan: Plan, revision: Revision, capture: Capture) -> dict[str, Any]
         **_capture_options(capture),
     )
     container = agent_container(
-        CAPTURE, "capture", config, storage=plan.resource.spec.storage, agent=plan.agent, mounts=[]
+        CAPTURE,
+        "capture",
+        config,
+        storage=plan.resource.spec.storage,
+        agent=plan.agent,
+        mounts=[],
+        env=hash_key_env(capture.hash.key_secret) if capture.hash else [],
     )
     return {
         **container,

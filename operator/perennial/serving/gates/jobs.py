@@ -77,8 +77,8 @@ def unfit(gate: JobGate, spec: ModelDeploymentSpec) -> str | None:
     """Say why a Job cannot judge a gate under this spec. The CRD refuses such a spec, unless it was stored before."""
     if spec.tls is not None:
         return "it asks the pods without TLS, but spec.tls is set"
-    if isinstance(gate, ReplayGate) and (spec.capture is None or spec.capture.redact):
-        return "it sends captured requests: set spec.capture, without redact"
+    if isinstance(gate, ReplayGate) and (spec.capture is None or spec.capture.redact or spec.capture.hash):
+        return "it sends captured requests: set spec.capture, without redact or hash"
     return None
 
 

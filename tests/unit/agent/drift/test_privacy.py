@@ -15,7 +15,7 @@ from perennial.api.driftmonitor.checks import FairnessCheck, Predictions, Qualit
 from perennial.api.driftmonitor.privacy import Privacy
 from perennial.api.driftmonitor.resource import Checks
 from perennial.api.driftmonitor.segments import Segment
-from perennial.core.failures import CONFIG_INVALID
+from perennial.core.failures import CONFIG_INVALID, HASH_KEY_INVALID
 from perennial.core.termination import parse_message
 from perennial.stats.display import histogram, summarise
 from perennial.stats.samples import Categorical, numeric
@@ -116,7 +116,7 @@ def test_hashed_columns_are_compared_and_no_value_is_shown(tmp_path, monkeypatch
         assert secret not in told
     names = next(item for item in report.features if item.name == "name")
     assert (names.kind, names.drifted) == ("categorical", False)
-    assert all(len(label) == 16 for label in names.bars.labels if label != "(others)")
+    assert all(len(label) == 28 for label in names.bars.labels if label != "(others)")
     assert len(report.segments[0].segments) == 2
     assert len(report.checks[0].groups) == 2
 
@@ -142,9 +142,9 @@ def test_a_missing_or_short_key_is_refused_and_says_which(environment):
     config = DriftConfig(
         namespace="t", monitor="m", deployment="d", reference="s3://aaa/b", current="s3://aaa/c", privacy=privacy
     )
-    with pytest.raises(AgentError, match=r"key hash of Secret privacy .* at least 16 are needed") as caught:
+    with pytest.raises(AgentError, match=r"key hash of Secret privacy .* which is too short") as caught:
         guard_of(config, environment)
-    assert caught.value.failure is CONFIG_INVALID
+    assert caught.value.failure is HASH_KEY_INVALID
 
 
 @pytest.mark.parametrize("least", [5, 20, 100])

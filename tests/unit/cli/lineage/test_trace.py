@@ -278,6 +278,13 @@ def test_an_id_that_is_not_found_says_what_was_searched_and_what_is_never_captur
         assert expected in told
 
 
+def test_a_hashed_id_is_found_by_its_hash_only(run: Any) -> None:
+    hashing = {"columns": ["ID", "x-request-id"], "keySecret": {"name": "privacy", "key": "hash"}}
+    told = run(Answers({"searched": searched()}, serving(capture={"hash": hashing}), child()), "trace", "churn", "gone")
+    assert "ids of bodies in clear: capture.hash names id, so that only its hash is found" in told.output
+    assert "ids of the header X-Request-Id in clear: capture.hash names it" in told.output
+
+
 def test_a_search_that_was_cut_short_is_not_told_as_complete(run: Any) -> None:
     done = run(Answers({"searched": searched(ended="TimeLimit")}, serving(), child()), "trace", "churn", "gone")
     assert f"ended at its limit of time, in the hour of {EARLIER}" in done.output

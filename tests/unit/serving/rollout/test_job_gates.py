@@ -254,13 +254,25 @@ def test_a_canary_that_is_worse_never_receives_a_request() -> None:
     assert set(cluster.switches) == {cluster.status["stable"]["hash"]}
 
 
-@pytest.mark.parametrize("spec", [{}, {"capture": {"uri": "s3://capture/churn/", "redact": ["ssn"]}}])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"capture": {"uri": "s3://capture/churn/", "redact": ["ssn"]}},
+        {
+            "capture": {
+                "uri": "s3://capture/churn/",
+                "hash": {"columns": ["ssn"], "keySecret": {"name": "privacy", "key": "hash"}},
+            }
+        },
+    ],
+)
 def test_a_replay_without_whole_requests_is_inconclusive_and_starts_nothing(spec: dict[str, Any]) -> None:
     cluster, _, _ = with_candidate(rollout={"gates": [REPLAY]}, **spec)
     cluster.settle()
 
     assert candidate(cluster)["reason"] == "GateInconclusive"
-    assert "set spec.capture, without redact" in candidate(cluster)["message"]
+    assert "set spec.capture, without redact or hash" in candidate(cluster)["message"]
     assert cluster.names("Job") == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from perennial.agent.drift.data.ids import CLEAR, Identities
 from perennial.agent.drift.data.times import order_of
 from perennial.agent.predictions.outputs import ID, LABEL
 from perennial.agent.tables.files import Store, passed_over, read_tables, tables_under
@@ -38,7 +39,13 @@ class LabelledPredictions:
 
 
 def join_labels(
-    predictions: pl.DataFrame, source: GroundTruth, store: Store, wanted: Collection[str], folder: Path
+    predictions: pl.DataFrame,
+    source: GroundTruth,
+    store: Store,
+    wanted: Collection[str],
+    folder: Path,
+    *,
+    identities: Identities = CLEAR,
 ) -> LabelledPredictions:
     """Join labels to predictions.
 
@@ -51,9 +58,10 @@ def join_labels(
         store: storage.
         wanted: further columns, taken from the label files if the predictions lack them.
         folder: an empty folder for downloads.
+        identities: how the ids of the predictions are hashed; those of the labels are hashed in the same way.
 
     Raises:
-        Undefined: there are no label files, or a column is missing; the message names it.
+        Undefined: there are no label files, a column is missing, or no id can match; the message says which and why.
         AgentError: DataInvalid, naming a file; or what storage raises.
     """
     if ID not in predictions.columns:
@@ -71,7 +79,13 @@ def join_labels(
     if table.column(source.label).dtype == pl.Binary or table.nested(source.label):
         raise Undefined(f"groundTruth.label {source.label} contains lists, records or binary data")
     further = [name for name in sorted(wanted) if name in table.columns and name not in single.columns]
-    pieces = [_labels(partition, source, further, single.get_column(ID)) for partition in table.partitions]
+    predicted = single.get_column(ID)
+    hidden = [identities.of_labels(Table((part,)).ids(source.key), predicted) for part in table.partitions]
+    warned = identities.check(predicted, pl.concat(hidden), source.key)
+    pieces = [
+        _labels(partition, source, further, ids, predicted)
+        for partition, ids in zip(table.partitions, hidden, strict=True)
+    ]
     _refuse_mixed_times(pieces, source)
     labels = pl.concat(_with_common_type(pieces), how="vertical_relaxed")
     newest = (labels.sort(_TIME, maintain_order=True) if source.time else labels).unique(
@@ -83,6 +97,7 @@ def join_labels(
         joined,
         labelled,
         (
+            *warned,
             *_notes(predictions.height - known.height, repeated, labels, newest),
             *_timeless(labels if source.time else labels.clear()),
             *passed_over("labels", files.passed_over),
@@ -90,8 +105,10 @@ def join_labels(
     )
 
 
-def _labels(partition: Partition, source: GroundTruth, further: list[str], ids: pl.Series) -> pl.DataFrame:
-    """Return the labels in one partition that belong to a prediction."""
+def _labels(
+    partition: Partition, source: GroundTruth, further: list[str], ids: pl.Series, predicted: pl.Series
+) -> pl.DataFrame:
+    """Return the labels in one partition, with these ids, that belong to a prediction."""
     table = Table((partition,))
     time = (
         order_of(table.column(source.time), source.time, source.time_format)
@@ -100,13 +117,13 @@ def _labels(partition: Partition, source: GroundTruth, further: list[str], ids: 
     )
     frame = pl.DataFrame(
         [
-            table.ids(source.key).alias(ID),
+            ids.alias(ID),
             table.column(source.label).alias(LABEL),
             time.alias(_TIME),
             *(as_text(table.column(name)).alias(name) for name in further),
         ]
     )
-    return frame.filter(pl.col(LABEL).is_not_null()).join(ids.to_frame(), on=ID, how="semi")
+    return frame.filter(pl.col(LABEL).is_not_null()).join(predicted.to_frame(), on=ID, how="semi")
 
 
 def _refuse_mixed_times(pieces: Sequence[pl.DataFrame], source: GroundTruth) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from perennial.agent.drift.data.ids import CLEAR, Identities
 from perennial.agent.drift.data.span import labelled_span, span_of
 from perennial.agent.drift.data.window import Record, files_between, read_records
 from perennial.agent.predictions.outputs import GROUP, ID, output_columns, tensor_of
 from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_answer, parse_payload
 from perennial.agent.records.captured import UnreadableFile, left_out
 from perennial.agent.tables.files import Store, read_tables, tables_under
-from perennial.agent.tables.table import PartitionWriter, Scalar, Table
+from perennial.agent.tables.table import PartitionWriter, Scalar, Table, id_text
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.core.times import parse_duration
 from perennial.stats.intervals import Undefined
@@ -49,6 +50,7 @@ def read_predictions(
     now: datetime,
     *,
     choose: Choice | None = None,
+    identities: Identities = CLEAR,
 ) -> Predicted:
     """Read the predictions to evaluate: with ground truth, those of the window that ended `groundTruth.delay` ago.
 
@@ -59,16 +61,22 @@ def read_predictions(
         folder: an empty folder for downloads.
         now: current time.
         choose: which rows to read. None: all.
+        identities: how the ids are hashed.
 
     Raises:
         Undefined: no predictions found; the message says why.
         AgentError: DataInvalid, naming a file; or what storage raises.
     """
     if isinstance(config.current, CaptureWindow):
-        return _from_capture(config, config.current, store, set(wanted), folder=folder, now=now, choose=choose)
+        kept = set(wanted)
+        return _from_capture(
+            config, config.current, store, kept, folder=folder, now=now, choose=choose, identities=identities
+        )
     table = read_tables(store, tables_under(store, config.current), folder, _texts(config))
     chosen = choose(table.rows) if choose else None
-    return Predicted(frame_of_files(table, config, wanted, chosen), table.rows)
+    frame = frame_of_files(table, config, wanted, chosen)
+    hidden = [identities.many(frame.get_column(ID))] if ID in frame.columns else []
+    return Predicted(frame.with_columns(*hidden), table.rows)
 
 
 def frame_of_files(
@@ -125,6 +133,7 @@ def _from_capture(
     folder: Path,
     now: datetime,
     choose: Choice | None,
+    identities: Identities,
 ) -> Predicted:
     labels, newest = config.ground_truth, span_of(window, now)
     span = labelled_span(window, now, parse_duration(labels.delay)) if labels else newest
@@ -141,7 +150,7 @@ def _from_capture(
             causes[record] += 1
             continue
         try:
-            rows = _rows(record, config, kept)
+            rows = _rows(record, config, kept, identities)
         except (MalformedPayload, Undefined) as error:
             causes[f"without a prediction: {error}"] += 1
             continue
@@ -157,7 +166,7 @@ def _from_capture(
     return Predicted(pl.DataFrame([_read(table, name, chosen) for name in table.columns]), table.rows, tuple(notes))
 
 
-def _rows(record: Record, config: DriftConfig, wanted: set[str]) -> Payload:
+def _rows(record: Record, config: DriftConfig, wanted: set[str], identities: Identities) -> Payload:
     asked, answered = parse_payload(record.request), parse_answer(record.response)
     if asked.lost_rows or answered.lost_rows:
         raise MalformedPayload("rows of another length than the columns, so that predictions have no certain row")
@@ -166,17 +175,18 @@ def _rows(record: Record, config: DriftConfig, wanted: set[str]) -> Payload:
     outputs = output_columns(list(answered.columns), config.predictions.output)
     columns: dict[str, Sequence[Scalar]] = {alias: answered.columns[name] for name, alias in outputs.items()}
     columns.update({name: values for name, values in asked.columns.items() if name in wanted})
-    columns[ID] = _identities(record, config, asked)
+    columns[ID] = _ids(record, config, asked, identities)
     group = config.predictions.group
     columns[GROUP] = asked.columns.get(group, [None] * asked.rows) if group else [record.id] * asked.rows
     return Payload(columns, asked.rows)
 
 
-def _identities(record: Record, config: DriftConfig, asked: Payload) -> Sequence[Scalar]:
+def _ids(record: Record, config: DriftConfig, asked: Payload, identities: Identities) -> Sequence[Scalar]:
     name = config.ground_truth.id if config.ground_truth else None
     if name is not None:
-        return asked.columns.get(name, [None] * asked.rows)
-    return [record.id] if asked.rows == 1 else [f"{record.id}/{index}" for index in range(asked.rows)]
+        return [identities.one(id_text(value)) for value in asked.columns.get(name, [None] * asked.rows)]
+    request = identities.one(record.id)
+    return [request] if asked.rows == 1 else [f"{request}/{index}" for index in range(asked.rows)]
 
 
 def _first(causes: Mapping[str, int]) -> str:

@@ -1,20 +1,17 @@
 """Privacy of comparisons: columns that are dropped or hashed, and the least number of rows behind a figure."""
 
-import hashlib
-import hmac
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from perennial.agent.drift.data.ids import CLEAR, Identities
+from perennial.agent.hashing import KeyedHash, keyed_hash
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.table import Table, as_text
-from perennial.api.contract.commands import HASH_KEY_VARIABLE, DriftConfig
+from perennial.api.contract.commands import DriftConfig
 from perennial.core.failures import CONFIG_INVALID
-
-_DIGITS = 16
-_LEAST_KEY = 16
 
 
 @dataclass(frozen=True)
@@ -24,14 +21,16 @@ class Guard:
     Attributes:
         dropped: columns that are treated as if the data had none of that name.
         hashed: columns whose values are replaced by a keyed hash.
-        key: key of the hash; never shown.
+        key: the hash; None: nothing is hashed.
         least: smallest number of rows behind what a report shows; None: the defaults of each place.
+        identities: how the ids that join labels are hashed.
     """
 
     dropped: frozenset[str] = frozenset()
     hashed: frozenset[str] = frozenset()
-    key: bytes = field(default=b"", repr=False)
+    key: KeyedHash | None = None
     least: int | None = None
+    identities: Identities = CLEAR
 
     def table(self, table: Table) -> Table:
         """Return a table without the dropped columns, whose hashed columns are hashed whenever they are read."""
@@ -56,15 +55,16 @@ class Guard:
         )
 
     def hide(self, name: str, series: pl.Series) -> pl.Series:
-        """Return a column as it may be shown; values stay equal or different as their texts are."""
-        if name not in self.hashed:
+        """Return a column as it may be shown; values stay equal or different as their texts are.
+
+        What the capture sidecar has hashed stays as it is.
+        """
+        key = self.key
+        if key is None or name not in self.hashed:
             return series
         texts = as_text(series)
         known = texts.drop_nulls().unique().to_list()
-        return texts.replace_strict(known, [self._hash(text) for text in known], return_dtype=pl.String, default=None)
-
-    def _hash(self, text: str) -> str:
-        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()[:_DIGITS]
+        return texts.replace_strict(known, [key.once(text) for text in known], return_dtype=pl.String, default=None)
 
 
 def guard_of(config: DriftConfig, environment: Mapping[str, str] = os.environ) -> Guard:
@@ -75,27 +75,28 @@ def guard_of(config: DriftConfig, environment: Mapping[str, str] = os.environ) -
         environment: holds the key of the hash.
 
     Raises:
-        AgentError: ConfigInvalid, if the key is missing or too short.
+        AgentError: HashKeyInvalid, if the key is missing or too short; ConfigInvalid, if a check needs what is hidden.
     """
     privacy = config.privacy
     if privacy is None:
         return Guard()
     dropped = frozenset(privacy.drop or ())
-    _refuse_needed(config, dropped | frozenset(privacy.hash.columns if privacy.hash else ()))
+    hashed = frozenset(privacy.hash.columns if privacy.hash else ()) - dropped
+    _refuse_needed(config, dropped, hashed)
     if privacy.hash is None:
         return Guard(dropped, least=privacy.minimum_group)
-    key = environment.get(HASH_KEY_VARIABLE, "").encode("utf-8", "surrogateescape")
-    if len(key) < _LEAST_KEY:
-        source = privacy.hash.key_secret
-        raise AgentError(
-            CONFIG_INVALID,
-            f"key {source.key} of Secret {source.name} (privacy.hash.keySecret) has {len(key)} bytes, but at least "
-            f"{_LEAST_KEY} are needed: store a longer one, such as 32 random bytes in hexadecimal digits",
-        )
-    return Guard(dropped, frozenset(privacy.hash.columns) - dropped, key, privacy.minimum_group)
+    key = keyed_hash(privacy.hash.key_secret, "privacy.hash.keySecret", environment)
+    identities = Identities(key) if _identity(config) in hashed else CLEAR
+    return Guard(dropped, hashed, key, privacy.minimum_group, identities)
 
 
-def _refuse_needed(config: DriftConfig, hidden: frozenset[str]) -> None:
+def _identity(config: DriftConfig) -> str | None:
+    """Return the column with the id that joins labels to predictions."""
+    labels = config.ground_truth
+    return (labels.id or labels.key) if labels else None
+
+
+def _refuse_needed(config: DriftConfig, dropped: frozenset[str], hashed: frozenset[str]) -> None:
     """Refuse to hide what checks are computed from.
 
     Raises:
@@ -104,11 +105,12 @@ def _refuse_needed(config: DriftConfig, hidden: frozenset[str]) -> None:
     labels = config.ground_truth
     needed = {
         labels.label if labels else None: "the label",
-        (labels.id or labels.key) if labels else None: "the id of predictions",
+        _identity(config): "the id of predictions",
         config.predictions.output: "the prediction",
     }
     for name, role in needed.items():
-        if name in hidden:
+        # An id is compared for equality only, which its hash keeps.
+        if name in dropped or (name in hashed and name != _identity(config)):
             raise AgentError(
                 CONFIG_INVALID,
                 f"privacy drops or hashes the column {name}, which is {role}: remove it there; reports show rates and "

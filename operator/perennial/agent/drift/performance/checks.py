@@ -92,7 +92,7 @@ def _labelled_checks(
     divided = {segment.column for segment in config.segments or ()}
     wanted = identity | ((attributes | divided) - guard.dropped)
     try:
-        frame, labelled, notes = _read(config, store, wanted, folder, now)
+        frame, labelled, notes = _read(config, store, wanted, folder, now, guard=guard)
         frame = guard.frame(frame)
     except Undefined as error:
         return CheckResults(tuple(_not_evaluated(config, str(error))))
@@ -125,13 +125,15 @@ def evaluate(
 
 
 def _read(
-    config: DriftConfig, store: Store, wanted: set[str], folder: Path, now: datetime
+    config: DriftConfig, store: Store, wanted: set[str], folder: Path, now: datetime, *, guard: Guard
 ) -> tuple[pl.DataFrame, int | None, tuple[str, ...]]:
-    predicted = read_predictions(config, store, wanted, _subfolder(folder, "predictions"), now)
+    identities, place = guard.identities, _subfolder(folder, "predictions")
+    predicted = read_predictions(config, store, wanted, place, now, identities=identities)
     labels = config.ground_truth
     if labels is None:
         return predicted.frame, None, predicted.notes
-    joined = join_labels(predicted.frame, labels, store, wanted, _subfolder(folder, "labels"))
+    place = _subfolder(folder, "labels")
+    joined = join_labels(predicted.frame, labels, store, wanted, place, identities=identities)
     coverage = f"{percent(joined.coverage)} of {count(joined.frame.height, 'prediction')} have a label."
     return joined.frame, joined.labelled, (*predicted.notes, coverage, *joined.notes)
 
