@@ -7,7 +7,7 @@ from itertools import takewhile
 from perennial.api.contract.audit import AuditEntry, AuditEvent
 from perennial.api.modeldeployment.gates import GateOutcome
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus
-from perennial.api.modeldeployment.rollout import Approval, Candidate, HistoryEntry
+from perennial.api.modeldeployment.rollout import Approval, Candidate, GivenApproval, HistoryEntry
 from perennial.core.decision import Decision
 from perennial.core.facts import Facts, figures, items
 from perennial.core.kinds import MODEL_DEPLOYMENT
@@ -46,12 +46,23 @@ def _facts(
         if entry.name != running and entry.result in ("Promoted", "Failed"):
             yield _started(resource, entry, place, now)
         yield from _gates(resource, entry, place, now)
-        yield from _approvals(resource, entry, place, now)
+        yield from _approvals(resource, entry, place, before, now)
         yield _end(resource, entry, place, after, now)
     candidate = after.candidate
     goes_on = _running(before) if _running(before) not in {entry.name for entry in ended} else None
     if candidate is not None and _running(after) not in (None, goes_on):
         yield _started(resource, candidate, (known, len(ended)), now)
+    if candidate is not None and candidate.phase == "Progressing":
+        given = _recorded(before) if goes_on == candidate.name else frozenset()
+        for item in candidate.approvals or ():
+            if (item.by, item.digest) not in given:
+                yield _approved(resource, candidate, (known, len(ended)), item, now)
+
+
+def _recorded(status: ModelDeploymentStatus) -> frozenset[tuple[str, str | None]]:
+    """Return the approvals that were recorded when they were given: who, and what was seen."""
+    candidate = status.candidate
+    return frozenset((item.by, item.digest) for item in (candidate.approvals if candidate else None) or ())
 
 
 def _running(status: ModelDeploymentStatus) -> str | None:
@@ -104,20 +115,34 @@ def _limits(gate: GateOutcome) -> dict[str, str]:
     return figures(item for item in items(gate.figures) if item[0] in _LIMITS)
 
 
-def _approvals(resource: ModelDeployment, entry: HistoryEntry, place: Place, now: datetime) -> Iterator[AuditEntry]:
+def _approvals(
+    resource: ModelDeployment, entry: HistoryEntry, place: Place, before: ModelDeploymentStatus, now: datetime
+) -> Iterator[AuditEntry]:
+    """Tell of approvals that were seen only in the step that ended the rollout."""
     approval: Approval | None = entry.approval
-    for user in approval.users if approval is not None else ():
-        seen = f"has seen gates with {approval.digest}" if approval is not None and approval.digest else ""
-        yield Facts(MODEL_DEPLOYMENT, resource.metadata, now).entry(
-            "RolloutApproved",
-            (entry.name, *place, user),
-            approval.time if approval is not None else None,
-            actor=user,
-            model_digest=entry.digest,
-            run=entry.run,
-            revision=entry.name,
-            message=seen,
-        )
+    if approval is None:
+        return
+    told = {user for user, _ in _recorded(before)} if _running(before) == entry.name else set()
+    for user in approval.users:
+        if user not in told:
+            given = GivenApproval(by=user, digest=approval.digest, time=approval.time)
+            yield _approved(resource, entry, place, given, now)
+
+
+def _approved(
+    resource: ModelDeployment, revision: Candidate | HistoryEntry, place: Place, given: GivenApproval, now: datetime
+) -> AuditEntry:
+    seen = (given.digest,) if given.digest else ()
+    return Facts(MODEL_DEPLOYMENT, resource.metadata, now).entry(
+        "RolloutApproved",
+        (revision.name, *place, given.by, *seen),
+        given.time,
+        actor=given.by,
+        model_digest=revision.digest,
+        run=revision.run,
+        revision=revision.name,
+        message=f"has seen gates with {given.digest}" if given.digest else "",
+    )
 
 
 def _end(

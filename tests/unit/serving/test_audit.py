@@ -40,6 +40,49 @@ def test_approvals_name_each_user_and_what_was_seen() -> None:
     assert found[0].message == "has seen gates with sha256:12"
 
 
+def given(by: str, seen: str | None = None, time: str = EARLIER) -> dict[str, Any]:
+    return {"by": by, "time": time, **({"digest": seen} if seen else {})}
+
+
+def test_an_approval_is_told_when_it_is_given_and_not_again_at_the_end() -> None:
+    waits = {"candidate": candidate()}
+    once = {"candidate": candidate() | {"approvals": [given("ada", "12ab")]}}
+    (first,) = of(waits, once)
+    assert (first.event, first.actor, first.time) == ("RolloutApproved", "ada", EARLIER)
+    assert (first.revision, first.model_digest) == ("churn-b", digest("b"))
+    assert first.message == "has seen gates with 12ab"
+    assert of(once, once) == ()
+
+    approval = {"by": "ada", "alsoBy": ["bob"], "time": "2026-01-31T11:30:00Z", "digest": "12ab"}
+    found = of(once, {"history": [ended("Promoted", "2026-01-31T11:30:00Z", approval=approval)]})
+    assert [(entry.event, entry.actor) for entry in found] == [("RolloutApproved", "bob"), ("RolloutPromoted", None)]
+    (again,) = of(waits, once)
+    assert again.id == first.id, "a step that is repeated after a crash tells the same fact"
+
+
+def test_an_approval_of_what_has_changed_since_is_another_fact() -> None:
+    before = {"candidate": candidate() | {"approvals": [given("ada", "12ab")]}}
+    (second,) = of(before, {"candidate": candidate() | {"approvals": [given("ada", "34cd")]}})
+    (first,) = of({"candidate": candidate()}, before)
+    assert (second.message, second.id == first.id) == ("has seen gates with 34cd", False)
+
+
+def test_an_approval_of_a_rollout_that_fails_stays_in_the_log() -> None:
+    once = {"candidate": candidate() | {"approvals": [given("ada")]}}
+    assert events(of({"candidate": candidate()}, once)) == ["RolloutApproved"]
+    failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", "2026-01-31T11:30:00Z")]}
+    assert events(of(once, failed)) == ["RolloutFailed"]
+
+
+def test_an_approval_of_a_retry_is_another_fact() -> None:
+    once = {"candidate": candidate() | {"approvals": [given("ada")]}}
+    (first,) = of({"candidate": candidate()}, once)
+    failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", "2026-01-31T11:30:00Z")]}
+    started, second = of(failed, {**failed, **once})
+    assert (started.event, second.event) == ("RolloutStarted", "RolloutApproved")
+    assert first.id != second.id
+
+
 def test_a_retry_of_the_same_revision_is_another_rollout() -> None:
     first = of({}, {"candidate": candidate()})
     failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", EARLIER)]}

@@ -214,6 +214,16 @@ class Approval(Model):
         return (self.by, *(self.also_by or ()))
 
 
+class GivenApproval(Model):
+    """The approval of one user that counts at present."""
+
+    by: ShortText = Field(description="User name, from the annotation.")
+    digest: ShortText | None = Field(
+        None, description="What the user says to have seen: status.candidate.gatesDigest. Unset: nothing said."
+    )
+    time: Timestamp = Field(description="When the operator saw it first.")
+
+
 class Candidate(Revision):
     """A revision whose rollout is in progress or has failed."""
 
@@ -232,6 +242,13 @@ class Candidate(Revision):
         description="While it waits for approval: digest of its gates with limits, verdicts and figures. Figures of "
         "live traffic and of a DriftMonitor are left out, since they change all the time. An approval that names "
         "another digest does not count.",
+    )
+    approvals: Annotated[tuple[GivenApproval, ...], Field(max_length=16, json_schema_extra=list_map("by"))] | None = (
+        Field(
+            None,
+            description="Approvals that count at present, by user, if rollout.approval is Manual. Each goes to the "
+            "audit log when it is seen first. They are shown here; what decides are the annotations.",
+        )
     )
     retry: ShortText | None = Field(
         None, description="Value of the annotation perennial.dev/retry when the rollout failed; another value retries."

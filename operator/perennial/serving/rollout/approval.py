@@ -7,7 +7,7 @@ annotations that their manifests do not contain.
 from dataclasses import dataclass, replace
 
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Approval, Candidate, Revision
+from perennial.api.modeldeployment.rollout import Approval, Candidate, GivenApproval, Revision
 from perennial.core.conditions import READY, find, shorten
 from perennial.core.decision import EventNote
 from perennial.core.labels import (
@@ -126,6 +126,26 @@ def approval_of(state: State, candidate: Candidate, context: Context) -> Approva
 
 _MOST_NAMES = 15
 """Further users whose approval is recorded."""
+
+
+def record_approvals(state: State, context: Context) -> State:
+    """Record the approvals of a candidate that count at present, with the time when each was first seen.
+
+    The record is what the audit log is told from; what decides are the annotations.
+    """
+    candidate = state.progressing
+    if candidate is None:
+        failed = state.failed
+        return state if failed is None else replace(state, candidate=failed.model_copy(update={"approvals": None}))
+    votes = count(state, candidate, context).votes if _needs_approval(state, context) else ()
+    status = context.observed.resource.status.candidate
+    before = status.approvals if status is not None and status.name == candidate.name else None
+    known = {(item.by, item.digest): item for item in before or ()}
+    given = tuple(
+        known.get((vote.by, vote.digest), GivenApproval(by=vote.by, digest=vote.digest, time=context.time))
+        for vote in votes[: _MOST_NAMES + 1]
+    )
+    return replace(state, candidate=candidate.model_copy(update={"approvals": given or None}))
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class Count:
     """Why other approvals do not count, by user."""
     digest: str | None = None
     """What those say they have seen whose approval counts."""
+    votes: tuple[Vote, ...] = ()
+    """The approvals that count, one for each user."""
 
     @property
     def enough(self) -> bool:
@@ -72,7 +74,9 @@ def count(state: State, candidate: Candidate, context: Context) -> Count:
         for user in others
     )
     told = any(vote.digest is not None for vote in valid)
-    return Count(resource.spec.rollout.approvals, by, void, seen if told else None)
+    # Of two approvals by one user, the one that says what was seen.
+    single = {vote.by: vote for vote in sorted(valid, key=lambda vote: (vote.by, vote.digest is not None))}
+    return Count(resource.spec.rollout.approvals, by, void, seen if told else None, tuple(single.values()))
 
 
 def votes_for(annotations: Mapping[str, str], revision: Revision) -> tuple[Vote, ...]:

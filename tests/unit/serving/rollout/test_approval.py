@@ -2,7 +2,13 @@
 
 import pytest
 
-from perennial.core.labels import ABORT_ANNOTATION, APPROVE_ANNOTATION, APPROVED_BY_ANNOTATION, PAUSE_ANNOTATION
+from perennial.core.labels import (
+    ABORT_ANNOTATION,
+    APPROVAL_PREFIX,
+    APPROVE_ANNOTATION,
+    APPROVED_BY_ANNOTATION,
+    PAUSE_ANNOTATION,
+)
 from tests.support.builders import digest
 from tests.unit.serving.cluster import Cluster
 from tests.unit.serving.rollout.test_rollout_steps import served
@@ -56,6 +62,49 @@ def test_who_approved_and_when_is_kept_with_the_history() -> None:
     assert entry["result"] == "Promoted"
     assert entry["approval"] == {"by": "ana@example.com", "time": "2026-01-31T12:00:00Z"}
     assert cluster.events[-1].message.endswith("approved by ana@example.com")
+
+
+def test_approvals_are_recorded_as_they_are_given_and_taken_back() -> None:
+    cluster, _, new = with_candidate(rollout={"approval": "Manual", "approvals": 2})
+    assert "approvals" not in cluster.status["candidate"]
+    ana, bo = ({f"{APPROVAL_PREFIX}{name}": f"{new} {name}@example.com"} for name in ("ana", "bo"))
+
+    say(cluster, **ana)
+    first = {"by": "ana@example.com", "time": "2026-01-31T12:00:00Z"}
+    assert cluster.status["candidate"]["approvals"] == [first]
+    cluster.wait(600)
+    assert cluster.settle() == 0, "the time of an approval stays"
+
+    say(cluster)
+    assert "approvals" not in cluster.status["candidate"]
+    say(cluster, **ana, **bo)
+    assert cluster.status["history"][0]["approval"]["alsoBy"] == ["bo@example.com"]
+
+
+def test_an_approval_before_the_candidate_is_ready_is_recorded_too() -> None:
+    cluster = served(**MANUAL)
+    cluster.publish("b", 2)
+    cluster.settle()
+    new = cluster.status["candidate"]["name"]
+    say(cluster, **{APPROVE_ANNOTATION: new, APPROVED_BY_ANNOTATION: "ana@example.com"})
+    assert [item["by"] for item in cluster.status["candidate"]["approvals"]] == ["ana@example.com"]
+
+
+def test_a_failed_candidate_keeps_no_approvals() -> None:
+    cluster, _, new = with_candidate(rollout={"approval": "Manual", "approvals": 2})
+    said = {f"{APPROVAL_PREFIX}ana": f"{new} ana@example.com"}
+    say(cluster, **said)
+    say(cluster, **said, **{ABORT_ANNOTATION: new})
+    assert (cluster.status["candidate"]["phase"], "approvals" in cluster.status["candidate"]) == ("Failed", False)
+
+
+def test_approvals_written_into_status_promote_nothing() -> None:
+    cluster, old, _ = with_candidate(**MANUAL)
+    forged = [{"by": "eve@example.com", "time": "2026-01-31T12:00:00Z"}]
+    cluster.resource["status"] = {**cluster.status, "candidate": {**cluster.status["candidate"], "approvals": forged}}
+    cluster.settle()
+    assert cluster.status["stable"]["name"] == old
+    assert "approvals" not in cluster.status["candidate"]
 
 
 @pytest.mark.parametrize(
