@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from perennial.agent.audit.append import append
-from perennial.agent.audit.verify import verify
+from perennial.agent.auditlog.verify import verify
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.audit import AuditAppend, AuditReport, AuditVerify
 from perennial.api.contract.commands import CONFIG_VARIABLE

@@ -140,7 +140,7 @@ def _show(
     elif isinstance(config, EvidenceConfig):
         from perennial.agent.trace.evidence import run as evidence
 
-        evidence(config, store, sys.stdout)
+        evidence(config, store, store, sys.stdout)
     elif isinstance(config, TraceConfig):
         from perennial.agent.trace.command import run as trace
 

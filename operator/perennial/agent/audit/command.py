@@ -4,9 +4,9 @@ import logging
 from typing import TextIO
 
 from perennial.agent.audit.append import append
-from perennial.agent.audit.verify import verify
 from perennial.agent.auditlog.entries import as_json, as_text, lines_of
 from perennial.agent.auditlog.segments import LogStore
+from perennial.agent.auditlog.verify import verify
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.text import count, cut
 from perennial.api.contract.audit import AuditAppend, AuditReport, AuditShow, AuditVerify

@@ -8,14 +8,16 @@ from typing import TextIO
 from pydantic import ValidationError
 
 from perennial.agent.artifact.manifest import CARD, MANIFEST, SIGNATURE
+from perennial.agent.auditlog.segments import LogStore
 from perennial.agent.shown import write_shown
 from perennial.agent.storage.client import join_uri
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.files import Store, StoredObject, uri_of
 from perennial.agent.text import cut
+from perennial.agent.trace.audited import Audited, audited
 from perennial.agent.trace.version import version_of
 from perennial.api.contract.evidence import Evidence, EvidenceConfig, StoredDocument
-from perennial.api.contract.trace import TracedVerdict
+from perennial.api.contract.trace import TracedVerdict, TracedVersion
 from perennial.core.failures import OBJECT_NOT_FOUND
 
 _REPORT = "/report.json"
@@ -26,21 +28,27 @@ _MOST_PROBLEMS = 50
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
-def run(config: EvidenceConfig, store: Store, out: TextIO) -> None:
+def run(config: EvidenceConfig, store: Store, log: LogStore, out: TextIO) -> None:
     """Write what storage holds about a model, in the form of `perennial agent show`."""
-    write_shown(evidence(config, store).model_dump_json(by_alias=True, exclude_none=True).encode(), out)
+    write_shown(evidence(config, store, log).model_dump_json(by_alias=True, exclude_none=True).encode(), out)
 
 
-def evidence(config: EvidenceConfig, store: Store) -> Evidence:
-    """Return what storage holds about a model. What cannot be read is told among the problems."""
-    return _Collector(config, store).collect()
+def evidence(config: EvidenceConfig, store: Store, log: LogStore) -> Evidence:
+    """Return what storage holds about a model. What cannot be read is told among the problems.
+
+    Args:
+        config: the model, and where to look.
+        store: storage of versions and reports.
+        log: the same storage, as the audit log needs it.
+    """
+    return _Collector(config, store, log).collect()
 
 
 class _Collector:
     """Reads documents until their size reaches the limit."""
 
-    def __init__(self, config: EvidenceConfig, store: Store) -> None:
-        self._config, self._store = config, store
+    def __init__(self, config: EvidenceConfig, store: Store, log: LogStore) -> None:
+        self._config, self._store, self._log = config, store, log
         self._left = config.most_bytes
         self._documents: list[StoredDocument] = []
         self._problems: list[str] = []
@@ -51,6 +59,7 @@ class _Collector:
         if not isinstance(version, str):
             for name in (MANIFEST, CARD, SIGNATURE):
                 self._keep(f"version/{name}", join_uri(version.uri, name))
+        audit = self._audit(None if isinstance(version, str) else version)
         verdicts = [found for item in self._reports() if (found := self._verdict(item)) is not None]
         problems = self._problems
         more = [f"{len(problems) - _MOST_PROBLEMS} further problems"] if len(problems) > _MOST_PROBLEMS else []
@@ -59,8 +68,22 @@ class _Collector:
             version_problem=version if isinstance(version, str) else None,
             verdicts=tuple(sorted(verdicts, key=lambda one: one.time, reverse=True)),
             documents=tuple(self._documents),
+            audit=audit.report if audit else None,
+            audit_lines=audit.lines if audit else 0,
             problems=(*problems[:_MOST_PROBLEMS], *more),
         )
+
+    def _audit(self, version: TracedVersion | None) -> Audited | None:
+        """Keep the audit log's lines about the model, and whether the log is as it was written."""
+        source = self._config.audit
+        if source is None:
+            return None
+        found = audited(source, self._config, version, self._log, self._left)
+        self._problems += [cut(f"audit log: {text}", _LONGEST) for text in found.problems]
+        self._add("audit/verification.json", source.uri, found.report.model_dump_json(by_alias=True, exclude_none=True))
+        if found.text:
+            self._add("audit/lines.jsonl", source.uri, found.text)
+        return found
 
     def _reports(self) -> list[str]:
         """List the reports below all prefixes, the newest first."""

@@ -17,6 +17,8 @@ from perennial.api.contract.messages import MAX_BYTES, Count
 OUTBOX = "/perennial/outbox"
 """Where the outbox is mounted."""
 OUTBOX_SUFFIX = ".jsonl"
+HEAD_CONFIG_MAP = "perennial-audit-head"
+"""ConfigMap in the operator's namespace with the log's URI and the last position that is known to be written."""
 LONGEST_LINE = 64 * 1024
 """Bytes of a line, its end included. An entry at the limit of each of its fields has less than half."""
 

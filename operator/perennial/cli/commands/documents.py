@@ -13,6 +13,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.cli import bundle, report
 from perennial.cli.commands.shared import Deployment, Output, cluster_of
 from perennial.cli.errors import CliError
+from perennial.cli.lineage.audit import audit_source
 from perennial.cli.lineage.chain import as_json, chain, payload_lines
 from perennial.cli.lineage.evidence import (
     evidence_by_own_credentials,
@@ -86,7 +87,7 @@ def trace_command(  # noqa: PLR0917 - typer reads options from the signature
         raise typer.Exit(1)
 
 
-def evidence(
+def evidence(  # noqa: PLR0917 - typer reads options from the signature
     context: typer.Context,
     name: Deployment,
     model: Annotated[
@@ -96,13 +97,17 @@ def evidence(
     own: Annotated[
         bool, typer.Option("--own-credentials", help="Read from here with your own S3 credentials, without a pod.")
     ] = False,
+    operator: Annotated[
+        str, typer.Option("--operator-namespace", help="Namespace of the operator, which knows the audit log.")
+    ] = "perennial-system",
 ) -> None:
     """Collect what is recorded about a model in one zip: origin, data, approvals, verdicts, period of use."""
     cluster = cluster_of(context)
     around = read_surroundings(cluster, name)
-    config = evidence_config(around, model)
+    audit = audit_source(cluster, operator)
+    config = evidence_config(around, model, None if isinstance(audit, str) else audit)
     found = evidence_by_own_credentials(config) if own else evidence_by_pod(cluster, around, config)
-    links = evidence_links(found, around, config.digest)
+    links = evidence_links(found, around, config.digest, audit if isinstance(audit, str) else "")
     title = f"Evidence about {config.digest} of ModelDeployment {config.namespace}/{name}"
     packed, sums = evidence_bundle(title, format_time(datetime.now(UTC)), links, found, records(around, config.digest))
     file.write_bytes(packed)

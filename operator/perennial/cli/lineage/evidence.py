@@ -7,11 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from perennial.api.common.pod import Storage
-from perennial.api.contract.evidence import Evidence, EvidenceConfig
+from perennial.api.contract.evidence import AuditSource, Evidence, EvidenceConfig
 from perennial.api.modeldeployment.rollout import HistoryEntry
 from perennial.cli.agent_pod import run_errand
 from perennial.cli.cluster import Cluster
 from perennial.cli.errors import CliError
+from perennial.cli.lineage.audit import audit_link
 from perennial.cli.lineage.chain import candidate_link, data_link, entry_facts, run_of, training_link
 from perennial.cli.lineage.facts import Fact, Link, known, unknown
 from perennial.cli.lineage.trace import Surroundings, errand_of, outputs_of, reports_of, versions_of
@@ -21,8 +22,13 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MANIFEST, _STATUS = "manifest of the version", "status"
 
 
-def evidence_config(around: Surroundings, digest: str | None) -> EvidenceConfig:
+def evidence_config(around: Surroundings, digest: str | None, audit: AuditSource | None) -> EvidenceConfig:
     """Say which model it is about: that of the stable revision, if none is named.
+
+    Args:
+        around: the ModelDeployment and what belongs to it.
+        digest: of the model.
+        audit: the audit log; None: none is known.
 
     Raises:
         CliError: no model serves, or the digest is none.
@@ -42,6 +48,7 @@ def evidence_config(around: Surroundings, digest: str | None) -> EvidenceConfig:
         versions=versions_of(around),
         outputs=outputs_of(around),
         reports=reports_of(around),
+        audit=audit,
     )
 
 
@@ -69,13 +76,21 @@ def evidence_by_own_credentials(config: EvidenceConfig) -> Evidence:
     from perennial.agent.trace.evidence import evidence
 
     try:
-        return evidence(config, open_storage(config.storage))
+        store = open_storage(config.storage)
+        return evidence(config, store, store)
     except AgentError as error:
         raise CliError(f"{error.message}; {error.failure.next_step}") from error
 
 
-def evidence_links(found: Evidence, around: Surroundings, digest: str) -> tuple[Link, ...]:
-    """What is known about the model, and what is not."""
+def evidence_links(found: Evidence, around: Surroundings, digest: str, no_audit: str = "") -> tuple[Link, ...]:
+    """What is known about the model, and what is not.
+
+    Args:
+        found: what was read from storage.
+        around: the ModelDeployment and what belongs to it.
+        digest: of the model.
+        no_audit: why no audit log was read.
+    """
     entries = tuple(item for item in around.resource.status.history if item.digest == digest)
     run = run_of(digest, entries, around)
     why = found.version_problem or ""
@@ -86,6 +101,7 @@ def evidence_links(found: Evidence, around: Surroundings, digest: str) -> tuple[
         _periods(around, digest),
         *_rollouts(around, entries, digest),
         _verdicts(found, around),
+        audit_link(found, no_audit),
         _missing(found),
     )
 
@@ -161,7 +177,7 @@ def _missing(found: Evidence) -> Link:
     standing = (
         "who changed a spec, paused or aborted: the API server's audit log may have it",
         "rollouts before the last ten, and the explanations of their gates beside verdicts and figures",
-        "proof that status was not altered: it is not signed, and nothing here is chained by hashes",
+        "proof that status was not altered: it is not signed, and only the lines of an audit log are chained by hashes",
         "the model's files and the captured requests: they stay in storage",
     )
     problems = (unknown("not read", problem) for problem in found.problems)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from perennial.api.contract.audit import HEAD_CONFIG_MAP
 from perennial.core.kinds import Kind, Raw
 from perennial.core.labels import AUDIT_LABEL
 from perennial.runtime.controller.api import Api
@@ -11,7 +12,7 @@ BATCH = f"{AUDIT_LABEL}=batch"
 """Selects the ConfigMaps of the outbox."""
 APPEND = f"{AUDIT_LABEL}=append"
 """Selects the Jobs that append, and their pods."""
-HEAD = "perennial-audit-head"
+HEAD = HEAD_CONFIG_MAP
 """ConfigMap with the last position that is known to be written."""
 GAP = "perennial-audit-gap"
 """ConfigMap that counts the facts that were dropped because the outbox was full."""

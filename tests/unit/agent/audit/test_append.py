@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perennial.agent.audit.append import append
-from perennial.agent.audit.verify import verify
+from perennial.agent.auditlog.verify import verify
 from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.conditional import Retention
 from perennial.agent.storage.errors import AgentError

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from perennial.agent.audit.append import append
 from perennial.agent.audit.arguments import config_of
-from perennial.agent.audit.verify import verify
+from perennial.agent.auditlog.verify import verify
 from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.audit import AuditAppend, AuditLock, AuditShow, AuditVerify

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from perennial.api.contract.evidence import EvidenceConfig
+from perennial.cli.cluster import Refused
 from perennial.cli.errors import CliError
 from tests.support.builders import EARLIER, NOW
 from tests.unit.cli.lineage.test_trace import MODEL, Answers, answer, child, job, monitor, reported, run, serving
@@ -114,6 +115,77 @@ def test_what_is_not_recorded_is_said_to_be_not_recorded(run: Any, tmp_path: Pat
     assert "not read: s3://r refused" in told
     (container,) = cluster.made["spec"]["containers"]
     assert EvidenceConfig.model_validate_json(container["env"][0]["value"]).digest == unknown
+
+
+def head(**data: str) -> dict[str, Any]:
+    known = {"uri": "s3://audit/perennial/", "sequence": "9", "hash": f"sha256:{'7' * 64}", **data}
+    return {"kind": "ConfigMap", "metadata": {"name": "perennial-audit-head"}, "data": known}
+
+
+def test_it_asks_for_the_audit_log_and_tells_what_it_says(run: Any, tmp_path: Path) -> None:
+    last = {"sequence": 9, "hash": f"sha256:{'7' * 64}"}
+    report = {"result": "Intact", "uri": "s3://audit/perennial/", "segments": 2, "lines": 9, "last": last}
+    cluster = Packs(found(audit=report, auditLines=3), serving(), child(), head())
+    files, _ = packed(run, cluster, tmp_path)
+    assert facts(files, "audit log") == [
+        f"chain: Intact: 9 lines in 2 segments, the last is 9 with hash {last['hash']}",
+        "lines about the model: 3, in audit/lines.jsonl",
+    ]
+    (container,) = cluster.made["spec"]["containers"]
+    asked = EvidenceConfig.model_validate_json(container["env"][0]["value"]).audit
+    assert asked is not None
+    assert asked.dump() == {"uri": "s3://audit/perennial/", "expect": last}
+
+
+def test_a_broken_log_is_told(run: Any, tmp_path: Path) -> None:
+    finding = {"problem": "Altered", "segment": "2026/01/31.jsonl", "line": 2, "message": "line 2 is not as it was"}
+    report = {"result": "Broken", "uri": "s3://audit/perennial/", "segments": 1, "lines": 2, "findings": [finding]}
+    files, _ = packed(run, Packs(found(audit=report), serving(), child(), head()), tmp_path)
+    assert facts(files, "audit log")[:2] == [
+        "chain: Broken: 2 lines in 1 segments; 1 problems",
+        "Altered: 2026/01/31.jsonl line 2 is not as it was",
+    ]
+
+
+def test_a_log_that_could_not_be_read_is_not_told_as_sound(run: Any, tmp_path: Path) -> None:
+    report = {"result": "NotJudged", "uri": "s3://audit/perennial/", "notChecked": ["ArtifactAccessDenied: refused"]}
+    files, _ = packed(run, Packs(found(audit=report), serving(), child(), head()), tmp_path)
+    assert facts(files, "audit log") == [
+        "chain: not known: s3://audit/perennial/ was not judged: ArtifactAccessDenied: refused"
+    ]
+
+
+class Without(Packs):
+    """A cluster that answers as the API server does about what is not there, or not allowed."""
+
+    status = 404
+
+    def get(self, kind: Any, name: str, namespace: str | None = None) -> Any:
+        if kind.kind == "ConfigMap":
+            raise Refused(self.status, f"{namespace}: refused")
+        return super().get(kind, name, namespace)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (404, "no audit log is configured, or nothing was written to it yet: there is no ConfigMap"),
+        (403, "ConfigMap perennial-audit-head in namespace ops cannot be read: ops: refused"),
+    ],
+)
+def test_without_an_audit_log_it_says_so(run: Any, tmp_path: Path, status: int, told: str) -> None:
+    cluster = Without(found(), serving(), child())
+    cluster.status = status
+    files, _ = packed(run, cluster, tmp_path, "--operator-namespace", "ops")
+    (line,) = facts(files, "audit log")
+    assert line.startswith("audit log: not known: not included: ")
+    assert told in line
+
+
+def test_a_position_that_the_operator_did_not_write_is_not_used(run: Any, tmp_path: Path) -> None:
+    cluster = Packs(found(), serving(), child(), head(sequence="many"))
+    files, _ = packed(run, cluster, tmp_path)
+    assert "is not as the operator writes it" in facts(files, "audit log")[0]
 
 
 def test_the_same_evidence_makes_the_same_documents(run: Any, tmp_path: Path) -> None:

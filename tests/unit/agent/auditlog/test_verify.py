@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from perennial.agent.audit.verify import verify
 from perennial.agent.auditlog.segments import name_of
+from perennial.agent.auditlog.verify import verify
 from perennial.agent.storage.errors import AgentError
 from perennial.api.contract.audit import AuditPosition, AuditReport, AuditVerify
 from perennial.core.audit import canonical, line_hash
