@@ -9,10 +9,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
+import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.records.files import SUFFIX
-from perennial.agent.records.parquet import check_parquet, parquet_documents, parquet_lines
+from perennial.agent.records.parquet import check_parquet, checked_rows, parquet_documents, parquet_lines
 from perennial.agent.tables.files import Download, Store, log, read_lines
 from perennial.agent.tables.table import clean_text, unreadable
 from perennial.agent.text import count
@@ -58,6 +59,13 @@ def documents_of(store: Store, files: Sequence[Download], path: Path, *, refuse:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
     return _each(store, files, path, _documents, refuse=refuse)
+
+
+def raw_of(
+    store: Store, files: Sequence[Download], path: Path, *, refuse: bool = True
+) -> Iterator[bytes | pl.DataFrame | UnreadableFile | None]:
+    """Yield the records as `documents_of`, but as lines of JSON, None for one that is too long, or rows of Parquet."""
+    return _each(store, files, path, _raw, refuse=refuse)
 
 
 def lines_of(store: Store, files: Sequence[Download], path: Path) -> Iterator[bytes | UnreadableFile | None]:
@@ -125,13 +133,19 @@ def _documents(item: Download, path: Path) -> Iterator[object]:
     if item.uri.endswith(SUFFIX["Parquet"]):
         check_parquet(path)
         return parquet_documents(path)
-    return map(_decoded, _checked_lines(path))
+    return map(decoded, _checked_lines(path))
 
 
 def _json_lines(item: Download, path: Path) -> Iterator[bytes | None]:
     if item.uri.endswith(SUFFIX["Parquet"]):
         check_parquet(path)
         return parquet_lines(path)
+    return iter(_checked_lines(path))
+
+
+def _raw(item: Download, path: Path) -> Iterator[bytes | pl.DataFrame | None]:
+    if item.uri.endswith(SUFFIX["Parquet"]):
+        return iter(checked_rows(path))
     return iter(_checked_lines(path))
 
 
@@ -155,7 +169,8 @@ def _lines(path: Path) -> Iterator[bytes | None]:
         yield from read_lines(stream)
 
 
-def _decoded(line: bytes | None) -> object:
+def decoded(line: bytes | None) -> object:
+    """Decode a record; MALFORMED if the line is no JSON, or None."""
     try:
         return json.loads(line or b"")
     except (ValueError, RecursionError):

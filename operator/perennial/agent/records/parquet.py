@@ -1,8 +1,8 @@
 """Captured records as Parquet. Imported only for this format, since polars needs memory."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,11 @@ _SCHEMA: dict[str, Any] = {
 _TYPED = ("time", *_BODIES)
 _OPTIONAL = frozenset({"requestId"})
 """Columns that files of earlier versions lack."""
+_OF_REQUESTS = ("time", "digest", "status", "request", "requestTruncated")
+_HELD_BYTES = 32 * 2**20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMES = (-62_135_596_800_000, 253_402_300_799_999)
+"""Milliseconds from 1970 to the years 1 and 9999."""
 _ROWS = 512
 """Rows read at a time, to bound memory."""
 _CHUNK = 16
@@ -83,16 +88,22 @@ def parquet_documents(path: Path) -> Iterator[dict[str, Any]]:
         polars.exceptions.PolarsError: it is not a valid file of captured records.
     """
     for rows in _batches(path):
-        columns = {name: rows.get_column(name).to_list() for name in rows.columns}
-        columns["time"] = [_time_text(time) for time in columns["time"]]
-        for name in _BODIES:
-            columns[name] = [_document(text) for text in columns[name]]
-        for cells in zip(*columns.values(), strict=True):
-            document = dict(zip(columns, cells, strict=True))
-            for name in _OPTIONAL:
-                if document.get(name, "") is None:
-                    del document[name]
-            yield document
+        yield from documents_in(rows)
+
+
+def documents_in(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield captured records as decoded JSON; a body that is no JSON is None."""
+    columns = {name: rows.get_column(name).to_list() for name in rows.columns}
+    columns["time"] = [_time_text(time) for time in columns["time"]]
+    for name in _BODIES:
+        if name in columns:
+            columns[name] = [decoded_body(text) for text in columns[name]]
+    for cells in zip(*columns.values(), strict=True):
+        document = dict(zip(columns, cells, strict=True))
+        for name in _OPTIONAL:
+            if document.get(name, "") is None:
+                del document[name]
+        yield document
 
 
 def check_parquet(path: Path) -> None:
@@ -103,6 +114,36 @@ def check_parquet(path: Path) -> None:
     """
     for _ in _batches(path):
         pass
+
+
+def checked_rows(path: Path) -> Iterable[pl.DataFrame]:
+    """Return the rows of a Parquet file that has been decoded to its end, with the columns that requests need.
+
+    They are kept in memory if they are few, else decoded again.
+
+    Raises:
+        polars.exceptions.PolarsError: it is not a valid file of captured records.
+    """
+    held: list[pl.DataFrame] = []
+    size = 0
+    for rows in _batches(path):
+        if size <= _HELD_BYTES:
+            held.append(rows.select(_OF_REQUESTS))
+            size += int(held[-1].estimated_size())
+    return held if size <= _HELD_BYTES else (rows.select(_OF_REQUESTS) for rows in _batches(path))
+
+
+def written_by_capture(rows: pl.DataFrame) -> bool:
+    """Whether rows of `checked_rows` have the types that capture writes, and times that Python knows."""
+    if any(rows.schema[name] != _SCHEMA[name] for name in _OF_REQUESTS):
+        return False
+    times = rows.get_column("time").to_physical().drop_nulls()
+    return bool(times.is_between(*_TIMES).all())
+
+
+def moment_of_millis(millis: int) -> datetime:
+    """Return the moment of a time in milliseconds since 1970."""
+    return _EPOCH + timedelta(milliseconds=millis)
 
 
 def _batches(path: Path) -> Iterator[pl.DataFrame]:
@@ -121,7 +162,8 @@ def _time_text(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _document(text: str | None) -> Any:
+def decoded_body(text: str | None) -> Any:
+    """Decode a body; None if it is no JSON."""
     try:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError):

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perennial.agent.drift.data import window
+from perennial.agent.drift.data import reading
 from perennial.agent.drift.data.window import read_window, window_files
 from perennial.agent.predictions import bulk
 from perennial.agent.predictions.bulk import Forms, Gathered
 from perennial.agent.predictions.payload import MalformedPayload, parse_payload
+from perennial.agent.predictions.templates import Templates
 from perennial.agent.records.files import Format, encoded
 from perennial.api.contract.commands import CaptureWindow
 from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_uri, record, tensors
@@ -127,9 +128,10 @@ def test_a_window_is_the_same_read_in_bulk_and_one_by_one(tmp_path_factory, bodi
     for plain in (True, False):
         folder = tmp_path_factory.mktemp("rows")
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Templates, "find", lambda self, text: None)
             if not plain:
                 patch.setattr(Forms, "read", lambda self, body: None)
-            patch.setattr(window, "_GATHERED", 3)
+            patch.setattr(reading, "_GATHERED", 3)
             read = read_window(store, WINDOW, window_files(store, WINDOW, NOW), folder, now=NOW, wanted=wanted)
         found.append(content(read, folder))
     assert found[0] == found[1]

@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from perennial.agent.drift.data.privacy import Guard
+from perennial.agent.drift.data.records import Skipped
 from perennial.agent.drift.data.span import span_of
-from perennial.agent.drift.data.window import Skipped, Window, read_window, window_files
+from perennial.agent.drift.data.window import Window, read_window, window_files
 from perennial.agent.drift.profiles.merge import WindowProfile
 from perennial.agent.records.captured import left_out
 from perennial.agent.tables.files import Listing, Store, passed_over, read_tables, tables_under

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from perennial.agent.drift.data.reading import MAX_NAMES, add_reason, add_unreadable
+from perennial.agent.drift.data.records import Skipped
 from perennial.agent.drift.data.span import Extent
-from perennial.agent.drift.data.window import MAX_NAMES, Skipped, Window, add_reason, add_unreadable, read_window
+from perennial.agent.drift.data.window import Window, read_window
 from perennial.agent.records.captured import UnreadableFile
 from perennial.agent.tables.files import Download, Listing, Store
 from perennial.agent.tables.table import Table

@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from perennial.agent.drift.data.ids import CLEAR, Identities
+from perennial.agent.drift.data.records import Record, Selection, read_records
 from perennial.agent.drift.data.span import labelled_span, span_of
-from perennial.agent.drift.data.window import Record, files_between, read_records
+from perennial.agent.drift.data.window import files_between
 from perennial.agent.predictions.outputs import GROUP, ID, output_columns, tensor_of
 from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_answer, parse_payload
 from perennial.agent.records.captured import UnreadableFile, left_out
@@ -142,7 +143,7 @@ def _from_capture(
     writer = PartitionWriter(folder, window.uri, ids=(ID, GROUP))
     causes: Counter[str] = Counter()
     unreadable: list[UnreadableFile] = []
-    for record in read_records(store, window, files, folder / "download", since=since, until=until):
+    for record in read_records(store, files, folder / "download", Selection(window.digest, since, until)):
         if isinstance(record, UnreadableFile):
             unreadable.append(record)
             continue

@@ -1,49 +1,25 @@
 """Reads the captured requests of a time window as rows."""
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
+import polars as pl
+
+from perennial.agent.drift.data.reading import Reading
+from perennial.agent.drift.data.records import Selection, Skipped
 from perennial.agent.drift.data.span import Extent, span_of
-from perennial.agent.predictions.bulk import Forms, Gathered
-from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_payload
-from perennial.agent.records.captured import UnreadableFile, documents_of
+from perennial.agent.records.captured import UnreadableFile, raw_of
 from perennial.agent.records.hours import folder_of_hour, hour_of, is_capture_file
 from perennial.agent.tables.files import Download, Listing, Store, uri_of
-from perennial.agent.tables.table import PartitionWriter, Scalar, Table
+from perennial.agent.tables.table import PartitionWriter, Table
 from perennial.api.contract.commands import CaptureWindow
-from perennial.core.times import parse_time
 
 _HOUR = timedelta(hours=1)
 _MANY_HOURS = 14 * 24
 _PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/(?:.*/)?([^/]+)")
-_OK = 200
-MAX_NAMES = 1000
-_MAX_REASONS = 100
-_GATHERED = 8192
-"""Requests of one form that are turned into columns together."""
-
-Skipped = Literal[
-    "malformed",
-    "of another model",
-    "not answered with 200",
-    "outside the window",
-    "without a body",
-    "with a truncated body",
-]
-
-
-@dataclass(frozen=True)
-class Record:
-    """A request with its response, as decoded JSON."""
-
-    id: str
-    request: object
-    response: object
 
 
 @dataclass(frozen=True)
@@ -125,154 +101,29 @@ def read_window(
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
-    writer = PartitionWriter(folder, window.uri)
-    forms, gathered = Forms(), Gathered()
-    skipped: Counter[Skipped] = Counter()
-    unwanted: dict[str, None] = {}
-    malformed: Counter[str] = Counter()
-    unreadable: dict[str, tuple[int, str]] = {}
-    requests = lost_rows = 0
+    span = span_of(window, now)
+    reading = Reading(PartitionWriter(folder, window.uri), Selection(window.digest, span.since, span.until), wanted)
     left_out: list[UnreadableFile] = []
-    extent, span = Extent(), span_of(window, now)
-    path = folder / "download"
-    records = read_records(store, window, files, path, since=span.since, until=span.until, refuse=refuse, extent=extent)
-    for record in records:
-        if isinstance(record, UnreadableFile):
-            left_out.append(record)
-            continue
-        plain = None if isinstance(record, str) else forms.read(record.request)
-        if plain is not None:
-            if not gathered.fits(plain, _GATHERED):
-                _write(writer, *gathered.take(), wanted, unwanted)
-            gathered.add(plain)
-            requests += 1
-            continue
-        payload = record if isinstance(record, str) else _payload_of(record)
-        if isinstance(payload, MalformedPayload):
-            skipped["malformed"] += 1
-            add_reason(malformed, str(payload))
-            continue
-        if not isinstance(payload, Payload):
-            skipped[payload] += 1
-            continue
-        _write(writer, *gathered.take(), wanted, unwanted)
-        _write(writer, payload.columns, payload.rows, wanted, unwanted)
-        requests += 1
-        lost_rows += payload.lost_rows
-        for name, reason in payload.unreadable.items():
-            add_unreadable(unreadable, name, 1, reason)
-    _write(writer, *gathered.take(), wanted, unwanted)
-    table = replace(writer.finish(), passed_over=files.passed_over)
+    for item in raw_of(store, files.files, folder / "download", refuse=refuse):
+        if isinstance(item, UnreadableFile):
+            left_out.append(item)
+        elif isinstance(item, pl.DataFrame):
+            reading.rows(item)
+        else:
+            reading.line(item)
+    table = replace(reading.finish(), passed_over=files.passed_over)
     return Window(
         table,
-        requests,
-        dict(skipped),
-        tuple(unwanted),
-        dict(malformed),
-        unreadable,
-        lost_rows=lost_rows,
+        reading.requests,
+        dict(reading.skipped),
+        tuple(reading.unwanted),
+        dict(reading.malformed),
+        reading.unreadable,
+        lost_rows=reading.lost_rows,
         unreadable_files=tuple(left_out),
         files=len(files.files),
-        extent=extent,
+        extent=reading.extent,
     )
-
-
-def add_reason(reasons: Counter[str], reason: str, amount: int = 1) -> None:
-    """Count a reason; texts come from clients, so their number is bounded."""
-    reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else "other reasons"] += amount
-
-
-def read_records(
-    store: Store,
-    window: CaptureWindow,
-    files: Listing,
-    path: Path,
-    *,
-    since: datetime,
-    until: datetime | None = None,
-    refuse: bool = True,
-    extent: Extent | None = None,
-) -> Iterator[Record | Skipped | UnreadableFile]:
-    """Yield the successful requests of a window, the causes of skipping the other records, and the files left out.
-
-    Args:
-        store: storage of the files.
-        window: names the model.
-        files: result of `window_files`.
-        path: temporary file for downloads.
-        since: start of the window.
-        until: end of the window, exclusive. None: no end, so that clock skew drops no records.
-        refuse: whether it is an error if no file can be decoded.
-        extent: notes the times of all records.
-
-    Raises:
-        AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
-    """
-    seen = extent or Extent()
-    for document in documents_of(store, files.files, path, refuse=refuse):
-        if isinstance(document, UnreadableFile):
-            yield document
-        else:
-            yield _record_of(document, window.digest, since, until, seen)
-
-
-def add_unreadable(unreadable: dict[str, tuple[int, str]], name: str, amount: int, reason: str) -> None:
-    """Count requests that lost a field; names come from clients, so their number is bounded."""
-    if name in unreadable or len(unreadable) < _MAX_REASONS:
-        unreadable[name] = (unreadable.get(name, (0, ""))[0] + amount, reason)
-
-
-def _write(
-    writer: PartitionWriter,
-    columns: Mapping[str, Sequence[Scalar]],
-    rows: int,
-    wanted: Collection[str],
-    unwanted: dict[str, None],
-) -> None:
-    """Write the wanted columns of some rows, and note the names of the others."""
-    for name in columns:
-        if name not in wanted and len(unwanted) < MAX_NAMES:
-            unwanted[name] = None
-    writer.add({name: values for name, values in columns.items() if name in wanted}, rows)
-
-
-def _record_of(record: object, digest: str, since: datetime, until: datetime | None, seen: Extent) -> Record | Skipped:
-    if not isinstance(record, dict) or "request" not in record:
-        return "malformed"
-    time, other, status = record.get("time"), record.get("digest"), record.get("status")
-    if not (isinstance(time, str) and isinstance(other, str) and isinstance(status, int)):
-        return "malformed"
-    cause = _cause(time, since, until, seen, of_model=other == digest, status=status)
-    body = record["request"]
-    if cause is None and body is None and record.get("requestTruncated") is True:
-        return "with a truncated body"
-    return cause or Record(str(record.get("id", "")), body, record.get("response"))
-
-
-def _cause(
-    time: str, since: datetime, until: datetime | None, seen: Extent, *, of_model: bool, status: int
-) -> Skipped | None:
-    """Return why a record is skipped, if it is."""
-    try:
-        moment = parse_time(time)
-    except ValueError:
-        return "malformed"
-    seen.note(moment)
-    if moment < since or (until is not None and moment >= until):
-        return "outside the window"
-    if not of_model:
-        return "of another model"
-    return None if status == _OK else "not answered with 200"
-
-
-def _payload_of(record: Record) -> Payload | MalformedPayload | Skipped:
-    """Return the rows of a record, or why it is skipped."""
-    if record.request is None:
-        return "without a body"
-    try:
-        return parse_payload(record.request)
-    except MalformedPayload as error:
-        return error
 
 
 def _between(name: str, first: datetime, last: datetime) -> bool:

@@ -9,8 +9,9 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from perennial.agent.drift.data.records import Skipped
 from perennial.agent.drift.data.span import Extent
-from perennial.agent.drift.data.window import Skipped, Window
+from perennial.agent.drift.data.window import Window
 from perennial.agent.drift.profiles.hour import ColumnProfile, FileMark, HourProfile, Type, Values, polars_type
 from perennial.agent.drift.profiles.plan import FORMAT, ColumnPlan
 from perennial.agent.records.captured import UnreadableFile
