@@ -34,11 +34,13 @@ class _Plan:
 
     Attributes:
         layout: where the columns are; None if `cause` says why no record is used.
+        most: how many texts are read together, so that partitions stay of bounded size.
         time: where the time is; None in texts of bodies, whose records were chosen before.
         cause: why records of the period are skipped.
     """
 
     layout: Layout | None
+    most: int
     time: int | None = None
     cause: Skipped | None = None
 
@@ -68,7 +70,7 @@ class Reading:
         self.malformed: Counter[str] = Counter()
         self.unreadable: dict[str, tuple[int, str]] = {}
         self.extent = Extent()
-        self._writer, self._choice, self._wanted = writer, selection, wanted
+        self._writer, self._selection, self._wanted = writer, selection, wanted
         self._forms, self._gathered = Forms(), Gathered()
         self._lines, self._bodies = Templates(self._plan_of_line), Templates(_plan_of_body)
         self._batch: Batch[_Plan] = Batch()
@@ -84,16 +86,19 @@ class Reading:
             for document in documents_in(frame):
                 self._document(document)
             return
-        columns = frame.with_columns(pl.col("time").to_physical()).to_dict(as_series=False)
-        for millis, digest, status, body, truncated in zip(
-            *(columns[name] for name in ("time", "digest", "status", "request", "requestTruncated")), strict=True
-        ):
-            if millis is None or digest is None or status is None:
-                self.skipped["malformed"] += 1
-                continue
-            moment = moment_of_millis(millis)
+        usable = frame.drop_nulls(["time", "digest", "status"])
+        self.skipped.update({"malformed": frame.height - usable.height} if usable.height < frame.height else {})
+        if usable.is_empty():
+            return
+        times: list[int] = usable.get_column("time").to_physical().to_list()
+        ends = [moment_of_millis(millis) for millis in (min(times), max(times))]
+        for moment in ends:
             self.extent.note(moment)
-            cause = self._choice.cause(digest, status) if self._choice.has(moment) else "outside the window"
+        all_inside = all(map(self._selection.has, ends))
+        columns = [usable.get_column(name).to_list() for name in ("digest", "status", "request", "requestTruncated")]
+        for millis, digest, status, body, truncated in zip(times, *columns, strict=True):
+            inside = all_inside or self._selection.has(moment_of_millis(millis))
+            cause: Skipped | None = self._selection.cause(digest, status) if inside else "outside the window"
             if cause is not None:
                 self.skipped[cause] += 1
             elif truncated or not self._batched(self._bodies, body):
@@ -111,7 +116,7 @@ class Reading:
         if text is None or found is None:
             return False
         template, contents = found
-        if not self._batch.fits(template, _most(template.plan), _GATHERED_CHARACTERS):
+        if not self._batch.fits(template, template.plan.most, _GATHERED_CHARACTERS):
             self._settle()
         self._batch.add(template, contents, text)
         return True
@@ -161,9 +166,9 @@ class Reading:
         first, last = min(moments), max(moments)
         self.extent.note(first)
         self.extent.note(last)
-        if plan.cause is None and self._choice.has(first) and self._choice.has(last):
+        if plan.cause is None and self._selection.has(first) and self._selection.has(last):
             return None
-        inside = [self._choice.has(moment) for moment in moments]
+        inside = [self._selection.has(moment) for moment in moments]
         self.skipped.update({"outside the window": count} if (count := inside.count(False)) else {})
         if plan.cause is None:
             return inside
@@ -171,7 +176,7 @@ class Reading:
         return [False] * len(inside)
 
     def _document(self, document: object) -> None:
-        self._take(record_of(document, self._choice, self.extent))
+        self._take(record_of(document, self._selection, self.extent))
 
     def _body(self, text: str | None, *, truncated: bool) -> None:
         body = decoded_body(text)
@@ -217,9 +222,9 @@ class Reading:
     def _plan_of_line(self, document: object) -> _Plan | None:
         match document:
             case {"time": Slot() as time, "digest": str(digest), "status": int(status), "request": body}:
-                cause = self._choice.cause(digest, status)
+                cause = self._selection.cause(digest, status)
                 layout = layout_of(body)
-                return _Plan(layout, time.start, cause) if cause is not None or layout is not None else None
+                return _plan(layout, time.start, cause) if cause is not None or layout is not None else None
         return None
 
 
@@ -236,12 +241,11 @@ def add_unreadable(unreadable: dict[str, tuple[int, str]], name: str, amount: in
 
 def _plan_of_body(document: object) -> _Plan | None:
     layout = layout_of(document)
-    return None if layout is None else _Plan(layout)
+    return None if layout is None else _plan(layout)
 
 
-def _most(plan: _Plan) -> int:
-    """Return how many requests are gathered, so that partitions stay of bounded size."""
-    return max(1, _GATHERED // (plan.layout.rows if plan.layout else 1))
+def _plan(layout: Layout | None, time: int | None = None, cause: Skipped | None = None) -> _Plan:
+    return _Plan(layout, max(1, _GATHERED // (layout.rows if layout else 1)), time, cause)
 
 
 def _text(line: bytes | None) -> str | None:
