@@ -96,6 +96,17 @@ def test_several_classes_are_estimated_from_calibrated_probabilities(tmp_path, s
     assert "Estimated performance" in page
 
 
+def test_a_corrupt_capture_file_costs_its_requests_only_and_the_report_names_it(tmp_path):
+    before, said_before, was = classes(1, 3000)
+    inputs, said, _ = classes(2)
+    store = store_of(captured(inputs, said), columns_of(before, said_before, truth=was))
+    store.objects[capture_uri(CAPTURE, NOW, "torn")] = captured(inputs, said)[:-20]
+    _, report, _ = judge(store, settings(tmp_path, ACCURACY))
+    (check,) = (check for check in report.checks if check.check == "estimated")
+    assert (check.rows, check.value is None) == (ROWS, False)
+    assert any("torn.jsonl.gz" in note for note in report.notes)
+
+
 def test_without_labels_in_the_reference_several_classes_are_taken_at_their_word(tmp_path):
     inputs, said, _ = classes(2)
     store = store_of(captured(inputs, said), columns_of(inputs, said))
