@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from perennial.agent.drift.data.window import read_window, window_files
-from perennial.agent.records.files import encoded
+from perennial.agent.records.files import SUFFIX, encoded
 from perennial.agent.records.parquet import _SCHEMA
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.files import Listing
@@ -180,6 +180,16 @@ def test_if_no_file_can_be_decoded_the_first_is_named(tmp_path, content):
     with pytest.raises(AgentError, match=r"churn-1-pod-0\.jsonl\.gz cannot be read") as caught:
         read(MemoryStore({capture_uri(ROOT, NOW): content}), tmp_path)
     assert caught.value.failure is DATA_INVALID
+
+
+@pytest.mark.parametrize("form", ["JsonLines", "Parquet"])
+def test_requests_of_a_pod_whose_clock_is_ahead_are_used_and_their_times_noted(tmp_path, form):
+    ahead = NOW + timedelta(minutes=50)
+    stored = encoded([record(tensors(x=[float(number)]), at=ahead) for number in range(20)], form)
+    uri = capture_uri(ROOT, ahead).replace(".jsonl.gz", SUFFIX[form])
+    found = read(MemoryStore({uri: stored}), tmp_path)
+    assert (found.requests, found.skipped) == (20, {})
+    assert (found.extent.earliest, found.extent.latest) == (ahead, ahead)
 
 
 def test_long_texts_are_cut(tmp_path):
