@@ -27,6 +27,7 @@ _VALUES = re.compile(
 _MARK = ",[],"
 """Follows the values of each slot. No value equals it, since they have no brackets outside of strings."""
 _MOST_TEMPLATES = 1000
+_MOST_PATTERNS = 64
 _LONGEST_TEMPLATE = 16_384
 _LONGEST_TEXT = 2**20
 _AGAIN = 8
@@ -120,7 +121,7 @@ class Templates(Generic[T]):
         """Note that a template was found by a search, to try its pattern first if that happens again and again."""
         self._again = self._again + 1 if template is self._last else 0
         self._last, self._pattern = template, self._patterns.get(outside)
-        if self._pattern is None and self._again >= _AGAIN:
+        if self._pattern is None and self._again >= _AGAIN and len(self._patterns) < _MOST_PATTERNS:
             self._pattern = self._patterns[outside] = _pattern(outside)
 
     def _learned(self, text: str, outside: tuple[str, ...], contents: Sequence[str]) -> Template[T] | None:
