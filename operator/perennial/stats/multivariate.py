@@ -37,10 +37,12 @@ class Permuted:
     Attributes:
         value: the statistic.
         p_value: share of permutations, the observed one included, with a statistic at least as extreme, in (0, 1].
+        chance: the most extreme statistic of the permutations that were computed.
     """
 
     value: float
     p_value: float
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -202,12 +204,14 @@ def _permuted(
     value = float(statistic(sides[:, np.newaxis])[0])
     observed = abs(value) if low else value
     extreme = drawn = 0
+    chance = -np.inf
     while drawn < PERMUTATIONS:
         amount = min(_BATCH if drawn else _FIRST, PERMUTATIONS - drawn)
         found = statistic(random.permuted(np.tile(sides, (amount, 1)), axis=1).T)
         for one in np.abs(found) if low else found:
             drawn += 1
+            chance = max(chance, float(one))
             extreme += bool(one >= observed - 1e-12)
             if extreme == _DECIDED:
-                return Permuted(value, extreme / drawn)
-    return Permuted(value, (extreme + 1) / (drawn + 1))
+                return Permuted(value, extreme / drawn, chance)
+    return Permuted(value, (extreme + 1) / (drawn + 1), chance)

@@ -56,7 +56,8 @@ def findings_of(
     absent = [f"{name}: features.include names it, but the current data lacks it" for name in chosen.absent]
     unknown = [f"{name}: features.include names it, but the reference lacks it" for name in chosen.unknown]
     limit = None if checks.quality is None else checks.quality.max_missing
-    values = [] if limit is None else _missing_findings(chosen, features, float(limit))
+    present = [feature for feature in features if feature.name not in chosen.absent]
+    values = [] if limit is None else missing_findings(present, float(limit))
     return [*absent, *unknown, *_column_findings(vanished, added), *values, *_unreadable_findings(features)]
 
 
@@ -81,12 +82,13 @@ def _column_findings(vanished: Sequence[str], new: Sequence[str]) -> list[str]:
     ]
 
 
-def _missing_findings(chosen: ColumnSelection, features: list[FeatureReport], limit: float) -> list[str]:
+def missing_findings(features: Sequence[FeatureReport], limit: float) -> list[str]:
+    """Findings about columns that have more missing values than the reference, by more than the limit, worst first."""
     return [
         f"{feature.name}: {percent(feature.current.missing_share)} missing, {percent(feature.reference.missing_share)} "
         f"in the reference; at most {percent(limit)} more allowed"
         for feature in sorted(features, key=lambda item: -item.current.missing_share)
-        if feature.current.missing_share - feature.reference.missing_share > limit and feature.name not in chosen.absent
+        if feature.current.missing_share - feature.reference.missing_share > limit
     ]
 
 

@@ -23,6 +23,7 @@ _EXPECTED_REPEATS = 10
 _ENOUGH_TEXTS = 20
 """Values on each side from which texts without repeats are taken for ids or free text."""
 NO_VALUES = "both sides have no values"
+NESTED = "it contains lists or records (features.embeddings compares lists of numbers, all of one length)"
 IDS = "its whole numbers never repeat, as ids (declare it as numeric to compare it)"
 _HARDLY_REPEATS = "its texts hardly ever repeat, as ids or free text: too few rows per value"
 _DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ]\d{1,2}:\d{2}.*)?$"
@@ -99,7 +100,7 @@ def read_pair(name: str, reference: Table, current: Table, declared: Kind | None
         AgentError: DataInvalid, if a file cannot be read.
     """
     if reference.nested(name) or current.nested(name):
-        return "it contains lists or records"
+        return NESTED
     return pair_of(reference.column(name), current.column(name), declared)
 
 

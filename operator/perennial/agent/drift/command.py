@@ -22,6 +22,8 @@ from perennial.agent.drift.data.current import Current, current_files, empty_tex
 from perennial.agent.drift.data.privacy import guard_of, guarded
 from perennial.agent.drift.data.reference import read_reference
 from perennial.agent.drift.declared import declared_breaches, shown_parts
+from perennial.agent.drift.embeddings.compare import compare_embeddings
+from perennial.agent.drift.embeddings.select import embeddings_of, singly, without_embeddings
 from perennial.agent.drift.features import compare_columns
 from perennial.agent.drift.gather import gather, roles_of, texts_of
 from perennial.agent.drift.history.rows import rows_of
@@ -137,13 +139,21 @@ def _compare(
     config = guarded(config, guard.least)
     quality, hidden = shown_parts(config.checks.quality, guard)
     config = config.model_copy(update={"checks": config.checks.model_copy(update={"quality": quality})})
+    lists = config.features.embeddings or ()
     stated = {item.name for item in quality.columns} if quality else set()
     known = read_reference(
-        store, config.reference, _subfolder(folder, "reference"), texts_of(config), config.reference_digest
+        store,
+        config.reference,
+        _subfolder(folder, "reference"),
+        texts_of(config),
+        pinned=config.reference_digest,
+        lists=lists,
     )
     reference = guard.table(known.table)
+    places = embeddings_of(config.features, reference)
     divided = {segment.column for segment in config.segments or ()}
     wanted = {*reference.columns, *(config.features.include or ()), *divided, *stated} - guard.dropped
+    wanted.update(name for place in places for name in place.columns)
     place = _subfolder(folder, "current")
     current = gather(config, store, files, shard, reference, now=now, wanted=wanted, guard=guard, folder=place)
     if isinstance(current, ShardWritten):
@@ -151,12 +161,14 @@ def _compare(
     few = _too_few(config, reference, current, now)
     if few is not None:
         return few
-    chosen = select_columns(config.features, reference.columns, (*current.columns, *current.unwanted))
-    if not chosen.compared:  # a wrong features.include, not drift
+    features, quality, unjudged = without_embeddings(config.features, quality, places)
+    single = singly(places, reference.columns), singly(places, (*current.columns, *current.unwanted))
+    chosen = select_columns(features, *single)
+    if not (chosen.compared or places):  # a wrong features.include, not drift
         return no_verdict("NoCommonColumns", _no_common(reference, current, config.features))
     side = current.table if current.profile is None else current.profile
     sagemaker = config.formats is not None and "SageMaker" in config.formats
-    comparison = compare_columns(
+    columns = compare_columns(
         chosen,
         reference,
         side,
@@ -168,14 +180,24 @@ def _compare(
         least=guard.least,
         export=exporter(quality, reference, side, guard.least) if sagemaker else None,
     )
+    embeddings = compare_embeddings(
+        places,
+        config.features,
+        reference,
+        current.table,
+        checks=config.checks,
+        unreadable=current.unreadable,
+        least=guard.least,
+    )
+    comparison = embeddings.joined(columns)
     if not comparison.features:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in comparison.not_compared[:_NAMES_SHOWN])
         return no_verdict("NoCommonColumns", f"no column could be compared: {reasons}")
     results = run_checks(config, store, reference, _subfolder(folder, "checks"), now, guard=guard)
-    kinds = {feature.name: feature.kind for feature in comparison.features}
+    kinds = {feature.name: feature.kind for feature in columns.features if feature.kind != "embedding"}
     answers = compare_predictions(config, store, reference, _subfolder(folder, "predictions"), now, least=guard.least)
     together, notes = compare_together(config.checks.multivariate, reference, current.table, kinds)
-    results = results.joined((*answers.reports, *together), notes)
+    results = results.joined((*answers.reports, *together), (*notes, *embeddings.notes(config)))
     breaches = declared_breaches(quality, current, kinds, guard.least)
     repeated = duplicate_findings(quality, reference, current.table, tuple(kinds))
     sides = Sides(reference, current.table, kinds, results, guard.least)
@@ -189,7 +211,7 @@ def _compare(
         digest=known.digest,
         segments=segments,
         predictions=answers.features,
-        declared=(*(breach.finding for breach in breaches), *hidden),
+        declared=(*(breach.finding for breach in breaches), *hidden, *unjudged),
         repeated=repeated,
         now=now,
         job=job,

@@ -108,7 +108,7 @@ def compare_columns(
         if done % max(1, len(names) // _TENTH) == 0 or done == len(names):
             log.info("compared %d of %d columns", done, len(names))
     features = _corrected(features, checks.drift)
-    features.sort(key=_most_drift)
+    features.sort(key=most_drift)
     known = {*roles, *unreadable}, {*roles, *attributes}
     chosen_findings = findings_of(chosen, features, checks, missing=known[0], new=known[1])
     further = further_columns(chosen, roles, attributes, unreadable)
@@ -151,7 +151,7 @@ def compare_in_segment(
     features = [
         feature_of(name, pair, check, segments, least=least) for name, pair in pairs if isinstance(pair, ColumnPair)
     ]
-    return tuple(sorted(_corrected(features, check), key=_most_drift))
+    return tuple(sorted(_corrected(features, check), key=most_drift))
 
 
 def _corrected(features: list[FeatureReport], check: DriftCheck) -> list[FeatureReport]:
@@ -188,7 +188,8 @@ def _with_threshold(feature: FeatureReport, limit: float, correction: str, tests
     )
 
 
-def _most_drift(feature: FeatureReport) -> tuple[bool, float, str]:
+def most_drift(feature: FeatureReport) -> tuple[bool, float, str]:
+    """Return a key by which columns are sorted, most drift first."""
     badness = _LARGEST if feature.badness is None else feature.badness
     return (not feature.drifted, -badness, feature.name)
 

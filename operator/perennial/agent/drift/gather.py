@@ -101,7 +101,15 @@ def _current(
             reader = WindowReader(store, source, now, wanted)
             return read_profiled(reader, files, plans, reference.rows, store, report=report, folder=folder)
     return read_current(
-        source, store, files, now=now, wanted=wanted, as_text=texts_of(config), folder=folder, guard=guard
+        source,
+        store,
+        files,
+        now=now,
+        wanted=wanted,
+        as_text=texts_of(config),
+        folder=folder,
+        guard=guard,
+        lists=config.features.embeddings or (),
     )
 
 

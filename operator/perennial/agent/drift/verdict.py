@@ -18,6 +18,7 @@ from perennial.api.contract.report import (
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.segments import SegmentsVerdict, WorstSegment
 from perennial.api.driftmonitor.status import FeatureScore, Trend
+from perennial.stats.methods import P_VALUES
 
 _WORST = 10
 _CHECKS = 18
@@ -127,8 +128,8 @@ def _score(feature: FeatureReport) -> FeatureScore:
         name=cut(feature.name, _NAME),
         method=feature.method,
         score=decimal_text(feature.score),
-        statistic=None if feature.p_value is None else decimal_text(feature.statistic),
-        p_value=None if feature.p_value is None else f"{feature.p_value:.3g}",
+        statistic=decimal_text(feature.statistic) if feature.method in P_VALUES else None,
+        p_value=f"{feature.p_value:.3g}" if feature.method in P_VALUES else None,
         threshold=decimal_text(feature.threshold),
         drifted=feature.drifted,
     )

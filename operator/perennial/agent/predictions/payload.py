@@ -1,16 +1,17 @@
 """Parses bodies of prediction requests and responses into columns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 
 from perennial.agent.tables.table import Scalar, clean_text
+from perennial.agent.tables.vectors import spread
 
 MAX_WIDTH = 4096
 """Maximum number of columns of a tensor. Drift per column is meaningless for wider ones: images and embeddings."""
 
-
+NESTED = "a value is itself a list or an object"
 _UNKNOWN = "neither Open Inference Protocol nor MLflow, instances or rows"
 
 
@@ -44,7 +45,7 @@ class _Field:
     problem: str | None = None
 
 
-def parse_payload(body: object) -> Payload:
+def parse_payload(body: object, lists: Collection[str] = ()) -> Payload:
     """Parse the rows of a request.
 
     Supported are the Open Inference Protocol v2 (`inputs`: a list of tensors), three forms of MLflow's scoring
@@ -56,6 +57,7 @@ def parse_payload(body: object) -> Payload:
 
     Args:
         body: decoded JSON.
+        lists: fields of records and rows that may be lists, which become columns `<name>.0`, ... as tensors do.
 
     Raises:
         MalformedPayload: the body is in no supported format; the message says what is wrong.
@@ -66,13 +68,13 @@ def parse_payload(body: object) -> Payload:
         case {"inputs": {**columns}}:
             return _payload([_field(str(name), partial(_named_columns, values)) for name, values in columns.items()])
         case {"dataframe_split": {"columns": [*names], "data": [*rows]}}:
-            return _of_rows([str(name) for name in names], rows)
+            return _of_rows([str(name) for name in names], rows, lists)
         case {"dataframe_records": [*records]}:
-            return _of_records(records)
+            return _of_records(records, lists)
         case {"instances": [_, *_] as rows}:
-            return _of_list(rows, "instances")
+            return _of_list(rows, "instances", lists)
         case [{}, *_] as records:
-            return _of_records(records)
+            return _of_records(records, lists)
     raise MalformedPayload(_UNKNOWN)
 
 
@@ -99,11 +101,11 @@ def parse_answer(body: object) -> Payload:
     raise MalformedPayload(_UNKNOWN)
 
 
-def _of_list(rows: Sequence[object], name: str) -> Payload:
+def _of_list(rows: Sequence[object], name: str, lists: Collection[str] = ()) -> Payload:
     """Return the columns of a list of records, of lists of equal length, or of values."""
     match rows:
         case [{}, *_]:
-            return _of_records(rows)
+            return _of_records(rows, lists)
         case [[*first], *_] if len(first) <= MAX_WIDTH:
             return _of_rows([f"{name}.{index}" for index in range(len(first))], rows)
     return _payload([_field(name, partial(_cell_column, rows))])
@@ -162,24 +164,27 @@ def _columns_of_width(values: list[Scalar], width: int, name: str) -> Mapping[st
     return {f"{name}.{index}": values[index::width] for index in range(width)}
 
 
-def _of_rows(names: Sequence[str], rows: Sequence[object]) -> Payload:
+def _of_rows(names: Sequence[str], rows: Sequence[object], lists: Collection[str] = ()) -> Payload:
     cells = [row for row in rows if isinstance(row, list) and len(row) == len(names)]
     if rows and not cells:
         raise MalformedPayload("rows have another length than columns")
     columns = [[row[index] for row in cells] for index in range(len(names))]
-    return _of_cells(dict(zip(names, columns, strict=True)), lost_rows=len(rows) - len(cells))
+    return _of_cells(dict(zip(names, columns, strict=True)), len(rows) - len(cells), lists)
 
 
-def _of_records(records: Sequence[object]) -> Payload:
+def _of_records(records: Sequence[object], lists: Collection[str] = ()) -> Payload:
     rows = [record for record in records if isinstance(record, dict)]
     if records and not rows:
         raise MalformedPayload("an element is not an object")
     names = dict.fromkeys(str(name) for row in rows for name in row)
-    return _of_cells({name: [row.get(name) for row in rows] for name in names}, lost_rows=len(records) - len(rows))
+    return _of_cells({name: [row.get(name) for row in rows] for name in names}, len(records) - len(rows), lists)
 
 
-def _of_cells(columns: Mapping[str, Sequence[object]], lost_rows: int) -> Payload:
-    fields = [_field(name, partial(_cell_column, cells)) for name, cells in columns.items()]
+def _of_cells(columns: Mapping[str, Sequence[object]], lost_rows: int, lists: Collection[str]) -> Payload:
+    fields = [
+        _field(name, partial(_list_columns if name in lists else _cell_column, cells))
+        for name, cells in columns.items()
+    ]
     return replace(_payload(fields), lost_rows=lost_rows)
 
 
@@ -192,6 +197,11 @@ def _payload(fields: Sequence[_Field]) -> Payload:
     if not lengths:
         raise MalformedPayload(next(iter(unreadable.values()), "no columns"))
     return Payload(columns, lengths.pop(), unreadable)
+
+
+def _list_columns(cells: Sequence[object], name: str) -> Mapping[str, Sequence[Scalar]]:
+    """Return the columns of a field that may be lists; one column without a value if it is none in any row."""
+    return spread(name, cells) or {name: [None] * len(cells)}
 
 
 def _cell_column(cells: Sequence[object], name: str) -> Mapping[str, Sequence[Scalar]]:
@@ -213,4 +223,4 @@ def _flatten(data: object) -> list[Scalar]:
 def _scalar(value: object) -> Scalar:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise MalformedPayload("a value is itself a list or an object")
+    raise MalformedPayload(NESTED)

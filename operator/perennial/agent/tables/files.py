@@ -30,6 +30,7 @@ from perennial.agent.tables.table import (
     partition_of,
     unreadable,
 )
+from perennial.agent.tables.vectors import spread
 from perennial.agent.text import count
 from perennial.core.failures import DATA_INVALID, OUT_OF_SPACE
 
@@ -185,7 +186,9 @@ def passed_over(side: str, names: Sequence[str]) -> tuple[str, ...]:
     return (f"{text}: {some(names)}{removed}.",)
 
 
-def read_tables(store: Store, listing: Listing, folder: Path, as_text: Collection[str]) -> Table:
+def read_tables(
+    store: Store, listing: Listing, folder: Path, as_text: Collection[str], lists: Collection[str] = ()
+) -> Table:
     """Download files and return their rows as a table.
 
     Args:
@@ -193,6 +196,7 @@ def read_tables(store: Store, listing: Listing, folder: Path, as_text: Collectio
         listing: files to read.
         folder: an empty folder for downloads and partitions; needs capacity for all of them.
         as_text: columns whose CSV values are not parsed, so that a zip code keeps its leading zero.
+        lists: columns whose lists are kept also in JSON lines in which a column has values of several types.
 
     Raises:
         AgentError: DataInvalid, naming the file that cannot be read; or what storage raises.
@@ -201,7 +205,7 @@ def read_tables(store: Store, listing: Listing, folder: Path, as_text: Collectio
     for number, item in enumerate(listing.files):
         path = folder / f"{number:06}"
         store.download(item.uri, path, item.size, item.etag)
-        partitions.extend(to_partitions(path, item.uri, as_text))
+        partitions.extend(to_partitions(path, item.uri, as_text, lists))
         log.info(
             "read %s (%d of %d files, %d rows so far)",
             item.uri,
@@ -212,7 +216,9 @@ def read_tables(store: Store, listing: Listing, folder: Path, as_text: Collectio
     return Table(tuple(partitions), listing.passed_over)
 
 
-def to_partitions(path: Path, origin: str, as_text: Collection[str]) -> Iterable[Partition]:
+def to_partitions(
+    path: Path, origin: str, as_text: Collection[str], lists: Collection[str] = ()
+) -> Iterable[Partition]:
     """Convert one downloaded file to partitions; the download itself is moved or deleted.
 
     Raises:
@@ -227,7 +233,7 @@ def to_partitions(path: Path, origin: str, as_text: Collection[str]) -> Iterable
     if path.stat().st_size == 0:
         path.unlink()
         return []
-    partitions = _csv(path, origin, as_text) if name.endswith(_CSV) else _lines(path, origin)
+    partitions = _csv(path, origin, as_text) if name.endswith(_CSV) else _lines(path, origin, lists)
     path.unlink()
     return partitions
 
@@ -285,7 +291,7 @@ def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Partition]:
     return [partition_of(target, origin)]
 
 
-def _lines(path: Path, origin: str) -> list[Partition]:
+def _lines(path: Path, origin: str, lists: Collection[str]) -> list[Partition]:
     """Convert JSON lines to Parquet: fast if each column has one type, otherwise line by line."""
     target = path.with_suffix(".parquet")
     try:
@@ -294,28 +300,30 @@ def _lines(path: Path, origin: str) -> list[Partition]:
         target.unlink(missing_ok=True)
         if unreadable(origin, error).failure is OUT_OF_SPACE:
             raise unreadable(origin, error) from error
-        return _mixed_lines(path, origin)
+        return _mixed_lines(path, origin, lists)
     return [partition_of(target, origin)]
 
 
-def _mixed_lines(path: Path, origin: str) -> list[Partition]:
+def _mixed_lines(path: Path, origin: str, lists: Collection[str]) -> list[Partition]:
     folder = path.with_suffix(".rows")
     folder.mkdir()
     writer = PartitionWriter(folder, origin)
     with path.open("rb") as stream:
         for number, line in enumerate(read_lines(stream), start=1):
-            writer.add({name: [value] for name, value in _record(line, number, origin).items()}, rows=1)
+            writer.add(_record(line, number, origin, lists), rows=1)
     return list(writer.finish().partitions)
 
 
-def _record(line: bytes | None, number: int, origin: str) -> dict[str, Scalar]:
-    """Return the scalars of one line; nested lists and records are left out, as they cannot be compared."""
+def _record(line: bytes | None, number: int, origin: str, lists: Collection[str]) -> dict[str, Sequence[Scalar]]:
+    """Return the scalars of one line, and the wanted lists in columns; others and records are left out."""
     try:
         record = json.loads(line or b"")
     except (ValueError, RecursionError) as error:
         raise unreadable(origin, ValueError(f"line {number} is not JSON")) from error
     if not isinstance(record, dict):
         raise unreadable(origin, ValueError(f"line {number} is not a JSON object"))
-    return {
-        name: value for name, value in record.items() if value is None or isinstance(value, bool | int | float | str)
+    scalars = {
+        name: [value] for name, value in record.items() if value is None or isinstance(value, bool | int | float | str)
     }
+    parts = [spread(name, [record[name]]) for name in lists if name in record]
+    return {**scalars, **{name: values for columns in parts for name, values in columns.items()}}

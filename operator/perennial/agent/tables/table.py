@@ -22,6 +22,8 @@ from perennial.stats.text import number_text
 Scalar = float | int | bool | str | None
 ROWS_PER_PARTITION = 65_536
 ROWS_PER_BATCH = 65_536
+_VALUES_PER_PARTITION = 2**23
+"""Values that are held before they are written, at about 32 bytes each: wide rows make small partitions."""
 _DISK_FULL = re.compile(r"\(os error (27|28|122)\)")
 """EFBIG, ENOSPC and EDQUOT, which polars reports in its message only."""
 _EXACT_FLOATS = 2.0**53
@@ -150,7 +152,7 @@ class PartitionWriter:
             held.extend([None] * (self._rows - len(held)))
             held.extend(values)
         self._rows += rows
-        if self._rows >= ROWS_PER_PARTITION:
+        if self._rows >= ROWS_PER_PARTITION or self._rows * len(self._values) >= _VALUES_PER_PARTITION:
             self._write()
 
     def finish(self) -> Table:

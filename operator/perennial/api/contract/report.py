@@ -47,7 +47,11 @@ class ColumnSide(Model):
     )
     missing_share: float = Field(description="Share of these rows, in [0, 1].")
     infinite: int = Field(0, description="Number of infinite values, included in missing.")
-    unreadable: int = Field(0, description="Number of non-numeric values in a numeric column, included in missing.")
+    unreadable: int = Field(
+        0,
+        description="Number of non-numeric values in a numeric column, or of embeddings of another length or with a "
+        "number that is missing or infinite; included in missing.",
+    )
     distinct: int = Field(description="Number of distinct values.")
     numbers: NumberSummary | None = Field(None, description="Summary of a numeric column with values.")
 
@@ -56,13 +60,18 @@ class FeatureReport(Model):
     """Result of comparing one column."""
 
     name: str = Field(description="Column.")
-    kind: Literal["numeric", "categorical"] = Field(description="Kind as which it was compared.")
-    method: str = Field(description="As in checks.drift.method, or missing (compares the shares of missing values).")
-    score: float = Field(description="The p-value for ks and chi2, otherwise a distance.")
+    kind: Literal["numeric", "categorical", "embedding"] = Field(description="Kind as which it was compared.")
+    method: str = Field(
+        description="As in checks.drift.method, or missing (compares the shares of missing values), or auc (area under "
+        "the ROC curve of a classifier that tells current embeddings from those of the reference)."
+    )
+    score: float = Field(description="The p-value for ks and chi2, the area for auc, otherwise a distance.")
     statistic: float = Field(description="Test statistic: D for ks, chi-square for chi2; otherwise equal to score.")
-    p_value: float | None = Field(None, description="p-value of ks or chi2. Unset for distance methods.")
+    p_value: float | None = Field(None, description="p-value of ks, chi2 or auc. Unset for distance methods.")
     threshold: float = Field(description="Threshold that score was compared with.")
-    drifted: bool = Field(description="Whether the p-value is below the threshold, or the distance at or above it.")
+    drifted: bool = Field(
+        description="Whether the p-value is below the threshold, or the distance or area at or above it."
+    )
     badness: float | None = Field(
         None, description="Ratio to the threshold, comparable across methods: 1 is at the threshold. Unset: infinite."
     )

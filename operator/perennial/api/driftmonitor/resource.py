@@ -84,6 +84,15 @@ class Reference(Model):
 class Features(Model):
     """Selection and types of the columns to compare."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            Rule(
+                rule="!has(self.embeddings) || !has(self.types) || self.embeddings.all(name, !(name in self.types))",
+                message="a column is listed in embeddings or has a type, not both",
+            ),
+        )
+    }
+
     include: FeatureNames | None = Field(
         None, description="Compare only these columns; a missing one is reported as a finding."
     )
@@ -94,6 +103,13 @@ class Features(Model):
     )
     types: Annotated[dict[str, Literal["numeric", "categorical"]], Field(max_length=1000)] | None = Field(
         None, description="Types that cannot be inferred from the data, such as {zip_code: categorical}."
+    )
+    embeddings: Annotated[tuple[ShortText, ...], Field(max_length=20)] | None = Field(
+        None,
+        description="Columns that hold an embedding: a list of numbers of one length, compared as a whole by a "
+        "classifier that tells current rows from those of the reference. It counts as one column. embedding may be "
+        "lists in a column of this name, or columns embedding.0, embedding.1, ... (also with _), as tensors are "
+        "captured. Lists in columns that are not listed are not compared.",
     )
 
 
@@ -109,6 +125,10 @@ class DriftCheck(Model):
             Rule(
                 rule="!has(self.threshold) || double(self.threshold) >= 0.0",
                 message="threshold must not be negative",
+            ),
+            Rule(
+                rule="!has(self.embeddingAuc) || double(self.embeddingAuc) > 0.5 && double(self.embeddingAuc) <= 1.0",
+                message="embeddingAuc must lie above 0.5, which is chance, and not above 1",
             ),
         )
     }
@@ -131,6 +151,12 @@ class DriftCheck(Model):
         description="Correction of the p-value threshold (ks, chi2) for multiple comparisons. Bonferroni controls the "
         "probability of any false positive (family-wise error rate), BenjaminiHochberg the expected share of false "
         "positives among the columns found drifted (false discovery rate).",
+    )
+    embedding_auc: Decimal | None = Field(
+        None,
+        description="A column of features.embeddings has drifted if a classifier tells its current rows from those of "
+        "the reference with an area under the ROC curve at or above this, 0.5 being chance, and chance alone would "
+        "make as much less than once in 2,000 times. Unset: 0.55.",
     )
     share: Decimal = Field(
         "0.3",

@@ -19,7 +19,8 @@ Shards = Annotated[
         "resources and workspace are those of each pod, and each reads the whole reference. The last pod to finish "
         "merges the counts and judges. More than 1 needs report, and excludes current.uri and what needs rows or "
         "responses: segments, privacy, checks.performance, checks.estimated, checks.fairness, checks.predictionDrift, "
-        "checks.multivariate, checks.quality.maxDuplicates, types in checks.quality.columns and predictions.output.",
+        "checks.multivariate, checks.quality.maxDuplicates, types in checks.quality.columns, features.embeddings and "
+        "predictions.output.",
     ),
 ]
 
@@ -34,6 +35,7 @@ _NOT_COUNTED = (
     ),
     ("checks.predictionDrift", "!has(self.checks) || !has(self.checks.predictionDrift)", "needs responses"),
     ("checks.multivariate", "!has(self.checks) || !has(self.checks.multivariate)", "needs rows"),
+    ("features.embeddings", "!has(self.features) || !has(self.features.embeddings)", "needs rows"),
     (
         "checks.quality.maxDuplicates",
         "!has(self.checks) || !has(self.checks.quality) || !has(self.checks.quality.maxDuplicates)",

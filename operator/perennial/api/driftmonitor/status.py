@@ -43,15 +43,15 @@ class FeatureScore(Model):
     name: ShortText = Field(description="Name of the column.")
     method: ShortText = Field(description="Method that compared it, such as psi or ks.")
     score: Decimal = Field(
-        description="Distance for a distance method. For the tests ks and chi2 the p-value, rounded to ten decimals; "
-        "see statistic and pValue."
+        description="Distance for a distance method; for auc, the method of embeddings, the area under the ROC curve. "
+        "For the tests ks and chi2 the p-value, rounded to ten decimals; see statistic and pValue."
     )
     statistic: Decimal | None = Field(
         None, description="Test statistic: D for ks, chi-square for chi2. Unset for distance methods."
     )
     p_value: PValue | None = Field(None, description="p-value of ks or chi2. Unset for distance methods.")
     threshold: Decimal = Field(
-        description="A distance at or above it is drift; for ks and chi2, a p-value below it is drift."
+        description="A distance or area at or above it is drift; for ks and chi2, a p-value below it is drift."
     )
     drifted: bool = Field(description="Whether the column has drifted.")
 

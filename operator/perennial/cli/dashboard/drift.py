@@ -10,6 +10,8 @@ from perennial.cli.nodes import State
 _MOST = 2.0
 """Largest share of the threshold that a bar shows: the threshold lies in its middle."""
 _LEAST_P = 1e-300
+_AUC, _CHANCE = "auc", 0.5
+"""Method of embeddings, and its value without a difference."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,11 @@ class Bar:
 
 
 def bar(feature: FeatureScore) -> Bar:
-    """A distance as a share of its threshold; a p-value by its logarithm, since small ones are drift."""
+    """Return a distance as a share of its threshold, a p-value by its logarithm, since small ones are drift."""
     threshold, p = float(feature.threshold), feature.p
+    if feature.method == _AUC and threshold > _CHANCE:
+        share = (float(feature.score) - _CHANCE) / (threshold - _CHANCE)
+        return _bar(feature, feature.score, f"drift from {feature.threshold}", share)
     if p is None:
         share = float(feature.score) / threshold if threshold > 0 else _MOST * feature.drifted
         return _bar(feature, feature.score, f"drift from {feature.threshold}", share)

@@ -1,6 +1,6 @@
 """Reads the current data: captured requests of a window, or files; says what could not be read of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from perennial.agent.drift.data.records import Skipped
 from perennial.agent.drift.data.span import span_of
 from perennial.agent.drift.data.window import Window, read_window, window_files
 from perennial.agent.drift.profiles.merge import WindowProfile
+from perennial.agent.predictions.payload import NESTED
 from perennial.agent.records.captured import left_out
 from perennial.agent.tables.files import Listing, Store, passed_over, read_tables, tables_under
 from perennial.agent.tables.table import Table
@@ -69,6 +70,7 @@ def read_current(
     as_text: set[str],
     folder: Path,
     guard: Guard,
+    lists: Collection[str] = (),
 ) -> Current:
     """Read the current data.
 
@@ -81,14 +83,16 @@ def read_current(
         as_text: columns whose CSV values are not parsed.
         folder: an empty folder for downloads and partitions.
         guard: columns that are dropped or hashed; dropped ones are not even named.
+        lists: columns that may be lists of numbers.
 
     Raises:
         AgentError: DataInvalid, naming a file; or what storage raises.
     """
     if not isinstance(source, CaptureWindow):
-        table = read_tables(store, files, folder, as_text)
+        table = read_tables(store, files, folder, as_text, lists)
         return Current(guard.table(table), notes=passed_over("current data", table.passed_over))
-    return current_of(_without(read_window(store, source, files, folder, now=now, wanted=wanted), guard))
+    window = read_window(store, source, files, folder, now=now, wanted=wanted, lists=lists)
+    return current_of(_without(window, guard))
 
 
 def _without(window: Window, guard: Guard) -> Window:
@@ -146,6 +150,8 @@ def _window_notes(window: Window) -> list[str]:
         ]
         rest = f" and {len(fields) - _NAMES_SHOWN} more" if len(fields) > _NAMES_SHOWN else ""
         notes.append(f"Fields that could not be read: {', '.join(fields[:_NAMES_SHOWN])}{rest}.")
+    if any(why == NESTED for _, why in window.unreadable.values()):
+        notes.append("Lists of numbers, all of one length, are compared if features.embeddings names their field.")
     if window.lost_rows:
         notes.append(f"Left out: {count(window.lost_rows, 'row')} of another length than the columns.")
     notes.extend(f"Left out: {text}." for text in _unreadable_files(window))

@@ -107,6 +107,7 @@ def _refuse_needed(config: DriftConfig, dropped: frozenset[str], hashed: frozens
         labels.label if labels else None: "the label",
         _identity(config): "the id of predictions",
         config.predictions.output: "the prediction",
+        **dict.fromkeys(config.features.embeddings or (), "an embedding, of which reports show no value"),
     }
     for name, role in needed.items():
         # An id is compared for equality only, which its hash keeps.

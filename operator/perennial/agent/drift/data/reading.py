@@ -52,6 +52,7 @@ class Reading:
         writer: takes the rows.
         selection: which records are used.
         wanted: columns to keep.
+        lists: fields that may be lists of numbers, as in `parse_payload`.
 
     Attributes:
         requests: number of records used.
@@ -63,14 +64,16 @@ class Reading:
         extent: earliest and latest time of all records, used or not.
     """
 
-    def __init__(self, writer: PartitionWriter, selection: Selection, wanted: Collection[str]) -> None:
+    def __init__(
+        self, writer: PartitionWriter, selection: Selection, wanted: Collection[str], lists: Collection[str] = ()
+    ) -> None:
         self.requests = self.lost_rows = 0
         self.skipped: Counter[Skipped] = Counter()
         self.unwanted: dict[str, None] = {}
         self.malformed: Counter[str] = Counter()
         self.unreadable: dict[str, tuple[int, str]] = {}
         self.extent = Extent()
-        self._writer, self._selection, self._wanted = writer, selection, wanted
+        self._writer, self._selection, self._wanted, self._lists = writer, selection, wanted, lists
         self._forms, self._gathered = Forms(), Gathered()
         self._lines, self._bodies = Templates(self._plan_of_line), Templates(_plan_of_body)
         self._batch: Batch[_Plan] = Batch()
@@ -192,7 +195,7 @@ class Reading:
             self._gathered.add(plain)
             self.requests += 1
             return
-        payload = record if isinstance(record, str) else _payload_of(record)
+        payload = record if isinstance(record, str) else _payload_of(record, self._lists)
         if isinstance(payload, MalformedPayload):
             self.skipped["malformed"] += 1
             add_reason(self.malformed, str(payload))
@@ -265,11 +268,11 @@ def _moments(template: Template[_Plan], values: Sequence[Any]) -> list[datetime]
         return None
 
 
-def _payload_of(record: Record) -> Payload | MalformedPayload | Skipped:
+def _payload_of(record: Record, lists: Collection[str]) -> Payload | MalformedPayload | Skipped:
     """Return the rows of a record, or why it is skipped."""
     if record.request is None:
         return "without a body"
     try:
-        return parse_payload(record.request)
+        return parse_payload(record.request, lists)
     except MalformedPayload as error:
         return error

@@ -38,7 +38,9 @@ def read_reference(
     reference: str | RunReference,
     folder: Path,
     as_text: Collection[str],
+    *,
     pinned: str | None = None,
+    lists: Collection[str] = (),
 ) -> Reference:
     """Read the reference.
 
@@ -47,6 +49,7 @@ def read_reference(
         reference: a URI, or the version whose training inputs are the reference.
         folder: an empty folder for downloads and partitions.
         as_text: columns whose CSV values are not parsed.
+        lists: columns that may be lists of numbers.
         pinned: digest that the files under a URI must have. None: any.
 
     Raises:
@@ -55,12 +58,12 @@ def read_reference(
             storage raises.
     """
     if isinstance(reference, RunReference):
-        return _read_inputs(store, reference, folder, as_text)
+        return _read_inputs(store, reference, folder, as_text, lists)
     files = tables_under(store, reference)
     if not files.files:
         raise AgentError(OBJECT_NOT_FOUND, f"no objects found under reference.uri {reference}")
     noting = _NotingStore(store)
-    table = read_tables(noting, files, folder, as_text)
+    table = read_tables(noting, files, folder, as_text, lists)
     entries = [
         FileEntry(path=_name_of(reference, item), size=item.size, sha256=noting.found[item.uri]) for item in files.files
     ]
@@ -74,7 +77,9 @@ def read_reference(
     return Reference(table, digest)
 
 
-def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: Collection[str]) -> Reference:
+def _read_inputs(
+    store: Store, reference: RunReference, folder: Path, as_text: Collection[str], lists: Collection[str]
+) -> Reference:
     chosen = _chosen(read_manifest(store, reference.uri, reference.digest), reference.input)
     files = _unlisted(store, chosen, folder) if not chosen.files else _listed(store, chosen)
     tables = split(chosen.uri, files)
@@ -84,7 +89,7 @@ def _read_inputs(store: Store, reference: RunReference, folder: Path, as_text: C
             f"input {chosen.name} of the run has no Parquet, CSV or JSON lines files: {some(tables.passed_over)}",
         )
     verifying = _VerifyingStore(store, {item.uri: item.sha256 for _, item in files})
-    return Reference(read_tables(verifying, tables, folder, as_text), chosen.digest)
+    return Reference(read_tables(verifying, tables, folder, as_text, lists), chosen.digest)
 
 
 def _name_of(uri: str, item: Download) -> str:

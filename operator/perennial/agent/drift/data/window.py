@@ -85,6 +85,7 @@ def read_window(
     *,
     now: datetime,
     wanted: Collection[str],
+    lists: Collection[str] = (),
     refuse: bool = True,
 ) -> Window:
     """Read the requests of the window from capture files.
@@ -96,13 +97,14 @@ def read_window(
         folder: an empty folder for downloads and partitions.
         now: time of the comparison.
         wanted: columns to keep; others are dropped, so that clients cannot fill the disk.
+        lists: fields that may be lists of numbers, as in `parse_payload`.
         refuse: whether it is an error if no file can be decoded.
 
     Raises:
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
     span = span_of(window, now)
-    reading = Reading(PartitionWriter(folder, window.uri), Selection(window.digest, span.since, span.until), wanted)
+    reading = Reading(PartitionWriter(folder, window.uri), Selection(window.digest, span.since, span.until), wanted, lists)
     left_out: list[UnreadableFile] = []
     for item in raw_of(store, files.files, folder / "download", refuse=refuse):
         if isinstance(item, UnreadableFile):

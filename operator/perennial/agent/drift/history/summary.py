@@ -12,6 +12,7 @@ from perennial.api.driftmonitor.status import Trend
 from perennial.core.calendar import bounds
 from perennial.core.times import format_time, parse_time
 from perennial.stats.compare import p_value_badness
+from perennial.stats.embedding import AUC, CHANCE
 from perennial.stats.methods import P_VALUES
 from perennial.stats.trend import trend_of
 
@@ -153,6 +154,8 @@ def _ratio(method: str | None, score: float | None, threshold: float | None) -> 
     """Return a score relative to its threshold, as `FeatureReport.badness`; None if it is unknown."""
     if score is None or threshold is None or not (isfinite(score) and isfinite(threshold)):
         return None
+    if method == AUC and threshold > CHANCE:
+        return _short((score - CHANCE) / (threshold - CHANCE))
     if method in P_VALUES:
         return _short(min(p_value_badness(score, threshold), _LARGEST))
     return _short(min(score / threshold, _LARGEST)) if threshold > 0 else _LARGEST

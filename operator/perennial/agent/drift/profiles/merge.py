@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from perennial.agent.drift.columns import IDS, NO_VALUES, ColumnPair, Kind, are_ids, pair_of
+from perennial.agent.drift.columns import IDS, NESTED, NO_VALUES, ColumnPair, Kind, are_ids, pair_of
 from perennial.agent.drift.data.hours import joined
 from perennial.agent.drift.data.window import Window
 from perennial.agent.drift.pairs import Pair, inconvertible, needs_values
@@ -138,7 +138,7 @@ class WindowProfile:
             if self._suffice(plan):
                 return ColumnPair("numeric", plan.reference, column.binned)
         if reference.nested(plan.name):
-            return "it contains lists or records"
+            return NESTED
         try:
             return pair_of(reference.column(plan.name), self._series(column), declared)
         except (PolarsError, PanicException) as error:

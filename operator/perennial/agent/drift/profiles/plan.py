@@ -81,6 +81,7 @@ def needs_rows(config: DriftConfig) -> str | None:
         ("segments", bool(config.segments)),
         ("privacy", config.privacy is not None),
         ("checks.multivariate", checks.multivariate is not None),
+        ("features.embeddings", bool(config.features.embeddings)),
         ("checks.quality.maxDuplicates", checks.quality is not None and checks.quality.max_duplicates is not None),
     )
     return next((f"{name} needs rows" for name, given in fields if given), None)

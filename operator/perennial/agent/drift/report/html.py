@@ -25,11 +25,12 @@ _METHODS = {
     "linf": "Largest difference (L-infinity)",
     "linf-robust": "Largest difference, corrected for sample size",
     "missing": "Difference in the share of missing values",
+    "auc": "Classifier that tells current rows from those of the reference",
 }
 
 
-_STATISTICS = {"ks": "D", "chi2": "χ²"}
-"""Symbol of each test's statistic."""
+_STATISTICS = {"ks": "D", "chi2": "χ²", "auc": "area under the ROC curve"}
+"""Symbol or name of each test's statistic."""
 
 
 def render(report: DriftReport) -> str:
@@ -137,9 +138,10 @@ def _score(feature: FeatureReport) -> str:
 
 
 def _figures(feature: FeatureReport) -> str:
+    unusable = "of another length or not finite" if feature.kind == "embedding" else "not numeric"
     rows = [
         ("Rows", f"{feature.reference.rows:,}", f"{feature.current.rows:,}"),
-        ("Missing", *(_missing(side) for side in (feature.reference, feature.current))),
+        ("Missing", *(_missing(side, unusable) for side in (feature.reference, feature.current))),
         ("Distinct", f"{feature.reference.distinct:,}", f"{feature.current.distinct:,}"),
         *_number_rows(feature.reference.numbers, feature.current.numbers),
     ]
@@ -147,12 +149,12 @@ def _figures(feature: FeatureReport) -> str:
     return f"<table><thead><tr><th></th><th>Reference</th><th>Current</th></tr></thead><tbody>{body}</tbody></table>"
 
 
-def _missing(side: ColumnSide) -> str:
+def _missing(side: ColumnSide, unusable: str) -> str:
     causes = [
         text
         for amount, text in (
             (side.infinite, f"{side.infinite:,} infinite"),
-            (side.unreadable, f"{side.unreadable:,} not numeric"),
+            (side.unreadable, f"{side.unreadable:,} {unusable}"),
         )
         if amount
     ]

@@ -1,0 +1,1 @@
+"""Embeddings: columns that hold a list of numbers, compared as a whole."""
