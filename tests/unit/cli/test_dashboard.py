@@ -122,6 +122,8 @@ def test_what_was_not_judged_is_not_shown_as_fine() -> None:
         ("0.01", "0.01", {"method": "ks", "p_value": "0.01"}, 1.0),
         ("0.1", "0.01", {"method": "ks", "p_value": "0.1"}, 0.5),
         ("0", "0.01", {"method": "chi2", "p_value": "0"}, 2.0),
+        ("0.6", "0.6", {"method": "auc"}, 1.0),
+        ("0.45", "0.6", {"method": "auc"}, 0.0),
     ],
 )
 def test_each_column_is_a_share_of_its_threshold(

@@ -146,7 +146,7 @@ def _compare(
         config.reference,
         _subfolder(folder, "reference"),
         texts_of(config),
-        pinned=config.reference_digest,
+        config.reference_digest,
         lists=lists,
     )
     reference = guard.table(known.table)

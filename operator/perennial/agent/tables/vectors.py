@@ -120,7 +120,7 @@ def _first_of(first: Vectors, second: Vectors) -> Vectors:
 
 def _of_lists(series: pl.Series) -> Vectors:
     kind = series.dtype
-    if not isinstance(kind, pl.List | pl.Array) or kind.inner.is_nested():  # type: ignore[union-attr]  # a type, not a class
+    if not isinstance(kind, pl.List | pl.Array) or kind.inner.is_nested():
         return Vectors(np.zeros(series.len(), dtype=np.int64), np.empty(0))
     unnamed = series.alias("")
     lists = (unnamed.arr.to_list() if isinstance(kind, pl.Array) else unnamed).cast(pl.List(pl.Float64), strict=False)

@@ -40,6 +40,25 @@ def test_formats(body, columns):
 
 
 @pytest.mark.parametrize(
+    ("body", "columns"),
+    [
+        ({"dataframe_records": [{"a": 1, "e": [2, 3]}, {"a": 4}]}, {"a": [1, 4], "e.0": [2, None], "e.1": [3, None]}),
+        ({"dataframe_split": {"columns": ["a", "e"], "data": [[1, [2]], [3, [4, 5]]]}},
+         {"a": [1, 3], "e.0": [2, 4], "e.1": [None, 5]}),
+        ({"instances": [{"a": 1, "e": []}]}, {"a": [1], "e": [None]}),
+        ([{"a": 1, "e": "none"}], {"a": [1], "e": [None]}),
+        ([{"a": 1, "e": [[2]]}, {"a": 1, "e": [3]}], {"a": [1, 1], "e.0": [None, 3]}),
+        ([{"a": 1, "e": [0] * 4097}], {"a": [1], "e": [None]}),
+    ],
+    ids=["records", "rows of two lengths", "an empty list", "a text", "a list of lists", "a long list"],
+)  # fmt: skip
+def test_fields_that_may_be_lists_become_a_column_for_each_number(body, columns):
+    payload = parse_payload(body, {"e"})
+    assert {name: list(values) for name, values in payload.columns.items()} == columns
+    assert payload.unreadable == {}
+
+
+@pytest.mark.parametrize(
     ("body", "field", "reason"),
     [
         ({"dataframe_records": [{"a": 1, "tags": ["x", "y"]}]}, "tags", "itself a list"),

@@ -199,6 +199,14 @@ def test_parts_are_written_before_memory_fills(tmp_path, monkeypatch):
     assert table.column("y").to_list() == [None, None, "a", None, None]
 
 
+def test_wide_rows_make_small_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("perennial.agent.tables.table._VALUES_PER_PARTITION", 100)
+    writer = PartitionWriter(tmp_path, "s3://capture/")
+    for _ in range(5):
+        writer.add({f"x.{at}": [1.0] for at in range(50)}, 1)
+    assert [partition.rows for partition in writer.finish().partitions] == [2, 2, 1]
+
+
 def test_nothing_written_is_an_empty_table(tmp_path):
     table = PartitionWriter(tmp_path, "s3://capture/").finish()
     assert (table.rows, table.columns, table.column("x").len()) == (0, (), 0)

@@ -38,8 +38,8 @@ def read_reference(
     reference: str | RunReference,
     folder: Path,
     as_text: Collection[str],
-    *,
     pinned: str | None = None,
+    *,
     lists: Collection[str] = (),
 ) -> Reference:
     """Read the reference.

@@ -155,7 +155,7 @@ def _ratio(method: str | None, score: float | None, threshold: float | None) -> 
     if score is None or threshold is None or not (isfinite(score) and isfinite(threshold)):
         return None
     if method == AUC and threshold > CHANCE:
-        return _short((score - CHANCE) / (threshold - CHANCE))
+        return _short(max(0.0, (score - CHANCE) / (threshold - CHANCE)))
     if method in P_VALUES:
         return _short(min(p_value_badness(score, threshold), _LARGEST))
     return _short(min(score / threshold, _LARGEST)) if threshold > 0 else _LARGEST

@@ -120,6 +120,16 @@ def test_the_trend_follows_the_order_of_windows_not_of_comparisons():
     assert history.columns["age"].points == (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 
 
+def test_the_area_of_embeddings_is_told_relative_to_chance():
+    def of_text(auc, days_ago=0.0):
+        made = report({"text": 0.0}, days_ago)
+        changes = {"method": "auc", "score": auc, "threshold": 0.6, "badness": max(0.0, (auc - 0.5) / 0.1)}
+        return made.model_copy(update={"features": (made.features[0].model_copy(update=changes),)})
+
+    history = told(of_text(0.45, 2), of_text(0.7, 1), of_text(0.6))
+    assert history.columns["text"].points == pytest.approx((0.0, 2.0, 1.0), rel=1e-3)
+
+
 def test_windows_that_overlap_after_a_change_of_the_unit_count_once():
     month = CalendarWindow(name="2026-01", since="2026-01-01T00:00:00Z", until="2026-02-01T00:00:00Z")
     week = CalendarWindow(name="2026-W05", since="2026-01-26T00:00:00Z", until="2026-02-02T00:00:00Z")
