@@ -49,8 +49,8 @@ def read_reference(
         reference: a URI, or the version whose training inputs are the reference.
         folder: an empty folder for downloads and partitions.
         as_text: columns whose CSV values are not parsed.
-        lists: columns that may be lists of numbers.
         pinned: digest that the files under a URI must have. None: any.
+        lists: columns that may be lists of numbers.
 
     Raises:
         AgentError: ObjectNotFound, if there are no files; ReferenceChanged, if they have another digest;

@@ -104,7 +104,8 @@ def read_window(
         AgentError: DataInvalid, naming a file, if none can be decoded; or what storage raises.
     """
     span = span_of(window, now)
-    reading = Reading(PartitionWriter(folder, window.uri), Selection(window.digest, span.since, span.until), wanted, lists)
+    selection = Selection(window.digest, span.since, span.until)
+    reading = Reading(PartitionWriter(folder, window.uri), selection, wanted, lists)
     left_out: list[UnreadableFile] = []
     for item in raw_of(store, files.files, folder / "download", refuse=refuse):
         if isinstance(item, UnreadableFile):
