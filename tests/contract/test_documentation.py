@@ -110,6 +110,20 @@ def test_examples_that_autoscale_can_do_so(item: Any) -> None:
 
 @pytest.mark.parametrize(
     "item",
+    [item for _, item in RESOURCES if item["kind"] == "ModelDeployment"],
+    ids=[name for name, item in RESOURCES if item["kind"] == "ModelDeployment"],
+)
+def test_examples_allow_pickles_where_the_runtime_loads_nothing_else(item: Any) -> None:
+    """Otherwise every model that they are tried with is refused."""
+    spec = ModelDeployment.model_validate(item).spec
+    preset = PRESETS.get(spec.runtime.name or "")
+
+    safe = preset is None or not preset.formats or any(not known.runs_code for known in preset.formats)
+    assert safe or spec.model.allow_pickle
+
+
+@pytest.mark.parametrize(
+    "item",
     [item for _, item in RESOURCES if item["kind"] == "DriftMonitor"],
     ids=[name for name, item in RESOURCES if item["kind"] == "DriftMonitor"],
 )
