@@ -104,7 +104,16 @@ SLOW = (
         once_more=True,
     ),
 )
-SUITES = {suite.name: suite for suite in (*FAST, *SLOW)}
+GITOPS = Suite(
+    "gitops",
+    ("tests/gitops",),
+    (*WHOLE, "argocd"),
+    needs_root=True,
+    timeout=1500,
+    shared_cluster="PERENNIAL_E2E_CLUSTER",
+)
+"""In no group: Argo CD alone takes as long to build as half of the cluster's programs."""
+SUITES = {suite.name: suite for suite in (*FAST, *SLOW, GITOPS)}
 GROUPS = {"fast": FAST, "all": (*FAST, *SLOW)}
 
 

@@ -1,0 +1,1 @@
+"""A real Argo CD, and the repository in Git that it syncs."""
