@@ -128,6 +128,7 @@ COMPONENTS: tuple[Component, ...] = (
         "0.22.1",
         "github.com/google/go-containerregistry",
         (Binary("crane", "github.com/google/go-containerregistry/cmd/crane", 40),),
+    ),
     # For the test of GitOps alone. 3.2.12 does not compile, and the modules of 3.3 to 3.5 need one that no proxy has.
     Component(
         "argocd",

@@ -103,13 +103,13 @@ def _refuse_needed(config: DriftConfig, dropped: frozenset[str], hashed: frozens
         AgentError: ConfigInvalid, naming the column.
     """
     labels = config.ground_truth
-    needed = {
-        labels.label if labels else None: "the label",
-        _identity(config): "the id of predictions",
-        config.predictions.output: "the prediction",
-        **dict.fromkeys(config.features.embeddings or (), "an embedding, of which reports show no value"),
-    }
-    for name, role in needed.items():
+    needed: tuple[tuple[str | None, str], ...] = (
+        (labels.label if labels else None, "the label"),
+        (_identity(config), "the id of predictions"),
+        (config.predictions.output, "the prediction"),
+        *((name, "an embedding, of which reports show no value") for name in config.features.embeddings or ()),
+    )
+    for name, role in needed:
         # An id is compared for equality only, which its hash keeps.
         if name in dropped or (name in hashed and name != _identity(config)):
             raise AgentError(

@@ -28,7 +28,7 @@ class Survey:
 
     def of(self, width: int) -> Hashes:
         """Return the hashes of the embeddings with this many numbers."""
-        return self.hashes[self.lengths == width]
+        return np.asarray(self.hashes[self.lengths == width])
 
     @property
     def width(self) -> int:
