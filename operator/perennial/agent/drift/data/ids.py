@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from perennial.agent.hashing import HASH, KeyedHash
+from perennial.agent.hashing import HASH, PREFIX, KeyedHash
 from perennial.agent.tables.scalars import MAX_TEXT
 from perennial.agent.text import count
 from perennial.stats.intervals import Undefined
@@ -51,24 +51,24 @@ class Identities:
         rows = self.many(parts.to_series(0)) + parts.to_series(1)
         return whole.zip_with(whole.is_in(predicted.implode()) | rows.is_null(), rows)
 
-    def check(self, predicted: pl.Series, labels: pl.Series, key_column: str) -> tuple[str, ...]:
+    def check(self, predicted: pl.Series, found: int, key_column: str) -> tuple[str, ...]:
         """Return what is to be said of ids that cannot match since they are hashed.
 
         Args:
             predicted: ids of the predictions, as they are joined.
-            labels: ids of the labels, as they are joined.
+            found: number of labels with one of them.
             key_column: column of the labels with the id, for the message.
 
         Raises:
             Undefined: none can match; the message says what to set.
         """
+        if not predicted.str.starts_with(PREFIX).any():
+            return ()
         keys = predicted.str.extract(_HASHED)
-        hashed = keys.len() - keys.null_count()
         if self.key is None:
-            clear = labels.str.extract(_HASHED).null_count()
-            if hashed and clear == labels.len():
+            if keys.null_count() < keys.len() and not found:
                 raise Undefined(
-                    f"the ids of predictions are hashed, those of the labels are not: name {key_column} in "
+                    f"the ids of predictions are hashed, and no label has such an id: name {key_column} in "
                     "privacy.hash.columns, with the keySecret of the ModelDeployment's capture.hash"
                 )
             return ()

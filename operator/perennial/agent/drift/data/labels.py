@@ -80,12 +80,8 @@ def join_labels(
         raise Undefined(f"groundTruth.label {source.label} contains lists, records or binary data")
     further = [name for name in sorted(wanted) if name in table.columns and name not in single.columns]
     predicted = single.get_column(ID)
-    hidden = [identities.of_labels(Table((part,)).ids(source.key), predicted) for part in table.partitions]
-    warned = identities.check(predicted, pl.concat(hidden), source.key)
-    pieces = [
-        _labels(partition, source, further, ids, predicted)
-        for partition, ids in zip(table.partitions, hidden, strict=True)
-    ]
+    pieces = [_labels(partition, source, further, predicted, identities) for partition in table.partitions]
+    warned = identities.check(predicted, sum(piece.height for piece in pieces), source.key)
     _refuse_mixed_times(pieces, source)
     labels = pl.concat(_with_common_type(pieces), how="vertical_relaxed")
     newest = (labels.sort(_TIME, maintain_order=True) if source.time else labels).unique(
@@ -106,9 +102,9 @@ def join_labels(
 
 
 def _labels(
-    partition: Partition, source: GroundTruth, further: list[str], ids: pl.Series, predicted: pl.Series
+    partition: Partition, source: GroundTruth, further: list[str], predicted: pl.Series, identities: Identities
 ) -> pl.DataFrame:
-    """Return the labels in one partition, with these ids, that belong to a prediction."""
+    """Return the labels in one partition that belong to a prediction."""
     table = Table((partition,))
     time = (
         order_of(table.column(source.time), source.time, source.time_format)
@@ -117,7 +113,7 @@ def _labels(
     )
     frame = pl.DataFrame(
         [
-            ids.alias(ID),
+            identities.of_labels(table.ids(source.key), predicted).alias(ID),
             table.column(source.label).alias(LABEL),
             time.alias(_TIME),
             *(as_text(table.column(name)).alias(name) for name in further),

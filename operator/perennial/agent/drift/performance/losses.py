@@ -9,6 +9,7 @@ import polars as pl
 
 from perennial.agent.drift.data.predictions import frame_of_files, read_predictions
 from perennial.agent.drift.data.privacy import Guard
+from perennial.agent.drift.hashes import hashed_apart
 from perennial.agent.drift.performance.inputs import encoded_inputs
 from perennial.agent.drift.whole.matrix import sample_rows
 from perennial.agent.predictions.outputs import LABEL, tensor_of
@@ -105,7 +106,12 @@ def read_inputs(
     bounded(present.height, window.frame.height - present.height)
     if present.height < config.checks.min_rows:
         raise Undefined(f"{present.height:,} predictions, but checks.minRows is {config.checks.min_rows:,}")
-    both = [name for name in names if name in present.columns]
+    # Of a column that is hashed on one side only, every category of the other would be a new one.
+    both = [
+        name
+        for name in names
+        if name in present.columns and not hashed_apart(kept.get_column(name), present.get_column(name))
+    ]
     types = config.features.types or {}
     before, after = encoded_inputs(kept, present, both, types)
     return Inputs(

@@ -200,3 +200,15 @@ def test_the_usual_forms_are_read_together(tmp_path, form: Format, number: int):
     together, alone, hits = both(stored, form, tmp_path)
     assert together == alone
     assert hits == 20
+
+
+@pytest.mark.parametrize("form", ["JsonLines", "Parquet"])
+def test_values_of_one_tensor_are_not_taken_for_those_of_another(tmp_path, form: Format):
+    """As many values in all as in the other requests, but three for the shape [2] and one for the other."""
+    plain = '{"inputs":[{"name":"a","shape":[2],"data":[1,2]},{"name":"b","shape":[2],"data":[3,4]}]}'
+    bodies = [plain, plain, plain.replace("[1,2]", "[1,2,3]").replace("[3,4]", "[4]"), plain]
+    records = [("2026-03-10T12:00:00.000Z", "null", DIGEST, 200, body) for body in bodies]
+    stored = parquet_file(records) if form == "Parquet" else capture_file(*(line(*item) for item in records))
+    together, alone, hits = both(stored, form, tmp_path)
+    assert together == alone
+    assert hits == 4

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from perennial.agent.drift.command import run
+from perennial.agent.hashing import KeyedHash
 from perennial.api.common.pod import KeyRef
 from perennial.api.contract.commands import HASH_KEY_VARIABLE, CaptureWindow, DriftConfig
 from perennial.api.contract.report import DriftReport
 from perennial.api.driftmonitor.checks import EstimatedCheck, GroundTruth, Predictions
 from perennial.api.driftmonitor.privacy import Hashing, Privacy
-from perennial.api.driftmonitor.resource import Checks
+from perennial.api.driftmonitor.resource import Checks, Features
 from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file, capture_uri, parquet, record, tensors
 
 REFERENCE, CAPTURE, LABELS = "s3://data/train/", "s3://capture/churn/", "s3://labels/churn/"
@@ -211,6 +212,25 @@ def test_columns_that_privacy_drops_are_not_learned_from_and_hashed_ones_are(tmp
     found, hidden = (next(x for x in item.checks if x.check == "estimated") for item in (open_report, report))
     assert hidden.value != found.value  # less tells how large errors are
     assert hidden.value > hidden.reference  # but the others still do
+
+
+def test_columns_that_are_hashed_on_one_side_only_tell_nothing_of_errors(tmp_path):
+    before, said_before, was = prices(1, 1000)
+    inputs, said, _ = prices(2)
+    kinds = ["flat", "house"] * 500
+    now = columns_of(inputs, said, kind=[KeyedHash(b"k" * 32).of(kind) for kind in kinds[: len(said)]])
+    store = MemoryStore(
+        {
+            f"{REFERENCE}a.parquet": parquet(columns_of(before, said_before, truth=was, kind=kinds)),
+            "s3://now/a.parquet": parquet(now),
+        }
+    )
+    values = []
+    for features in (None, Features(exclude=("kind",))):
+        config = settings(tmp_path, errors(max="9")[0], current="s3://now/", features=features or Features(), **PRICES)
+        _, report, _ = judge(store, config)
+        values += [check.value for check in report.checks if check.check == "estimated"]
+    assert values[0] == values[1]
 
 
 @pytest.mark.parametrize(
