@@ -51,9 +51,18 @@ class ArgoCD:
         options: tuple[str, ...] | None = None,
         annotations: Mapping[str, str] | None = None,
     ) -> None:
-        """Create the Application of the example, under another name, for a folder of the repository."""
+        """Create the Application of the example, under another name, for a folder of the repository.
+
+        Args:
+            name: of the Application.
+            path: the folder.
+            namespace: where its resources go.
+            options: of its syncs; None: those of the example.
+            annotations: its own; None: those of the example.
+        """
         body = yaml.safe_load((EXAMPLE / "argocd" / "application.yaml").read_text(encoding="utf-8"))
-        body["metadata"] = {"name": name, "annotations": dict(annotations or {}), "finalizers": [CASCADE]}
+        own = body["metadata"].get("annotations", {}) if annotations is None else dict(annotations)
+        body["metadata"] = {"name": name, "annotations": own, "finalizers": [CASCADE]}
         body["spec"]["source"] |= {"repoURL": self.repository.url, "path": path}
         body["spec"]["destination"]["namespace"] = namespace
         if options is not None:

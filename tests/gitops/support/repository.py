@@ -1,5 +1,6 @@
 """A repository in Git on this machine, in the layout of examples/gitops."""
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class Repository:
                 path.unlink()
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+            # JSON is YAML, too, and has no words that a reader of YAML 1.1 takes for true, such as y.
+            path.write_text(json.dumps(document, indent=2), encoding="utf-8")
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message", f"Change {', '.join(sorted(files)[:3])}")
         return self._git("rev-parse", "HEAD").strip()
