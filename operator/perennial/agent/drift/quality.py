@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 
 from perennial.agent.drift.columns import ColumnPair
-from perennial.agent.text import number, percent
+from perennial.agent.text import number, percent, share_of
 from perennial.api.driftmonitor.checks import ColumnConstraint, QualityCheck
 from perennial.stats.binned import Binned, Numbers, Sample
 from perennial.stats.samples import Categorical
@@ -42,7 +42,14 @@ class Constraint:
 
 
 def quality_of(name: str, pair: ColumnPair, check: QualityCheck | None, least: int | None = None) -> list[str]:
-    """Check one column; findings start with its name and show values from `least` rows on, five if it is None."""
+    """Check one column; findings start with its name.
+
+    Args:
+        name: the column.
+        pair: its values.
+        check: what is asked of it.
+        least: rows that a share or a value must have behind it to be told. None: every share, and values of five rows.
+    """
     if check is None:
         return []
     configured = [_configured(item) for item in check.columns if item.name == name]
@@ -50,7 +57,7 @@ def quality_of(name: str, pair: ColumnPair, check: QualityCheck | None, least: i
     return [
         finding
         for constraint in (*configured, *suggested)
-        for finding in _breaches(name, pair.current, constraint, least or _NAMED_FROM)
+        for finding in _breaches(name, pair.current, constraint, least)
     ]
 
 
@@ -111,13 +118,16 @@ def _configured(item: ColumnConstraint) -> Constraint:
     )
 
 
-def _breaches(name: str, current: Sample, constraint: Constraint, least: int) -> list[str]:
+def _breaches(name: str, current: Sample, constraint: Constraint, least: int | None) -> list[str]:
     found = []
     if constraint.missing is not None and current.missing_share > constraint.missing:
-        share, limit = percent(current.missing_share), percent(min(1.0, constraint.missing))
+        share, limit = (
+            share_of(current.rows - current.size, current.rows, least or 1),
+            percent(min(1.0, constraint.missing)),
+        )
         found.append(f"{name}: {share} missing; the maximum of {constraint.origin} is {limit}")
     if not isinstance(current, Categorical):
-        found.extend(_range_breaches(name, current, constraint))
+        found.extend(_range_breaches(name, current, constraint, least or 1))
     return [*found, *_value_breaches(name, current, constraint, least)]
 
 
@@ -143,23 +153,23 @@ def _beyond(current: Numbers, constraint: Constraint) -> tuple[int, int]:
     return below, above
 
 
-def _range_breaches(name: str, current: Numbers, constraint: Constraint) -> list[str]:
+def _range_breaches(name: str, current: Numbers, constraint: Constraint, least: int) -> list[str]:
     below, above = _beyond(current, constraint)
     sides = ((below, "below", "minimum", constraint.low), (above, "above", "maximum", constraint.high))
     return [
-        f"{name}: {percent(count / current.size)} of the values are {side} {number(limit)}, the {word} of "
+        f"{name}: {share_of(count, current.size, least)} of the values are {side} {number(limit)}, the {word} of "
         f"{constraint.origin}"
         for count, side, word, limit in sides
         if limit is not None and count > constraint.tolerance * current.size
     ]
 
 
-def _value_breaches(name: str, current: Sample, constraint: Constraint, least: int) -> list[str]:
+def _value_breaches(name: str, current: Sample, constraint: Constraint, least: int | None) -> list[str]:
     strange = unknown_values(current, constraint)
     if constraint.values is None or not strange:
         return []
-    frequent = [item for item in strange.items() if item[1] >= least]
+    frequent = [item for item in strange.items() if item[1] >= (least or _NAMED_FROM)]
     shown = [value[:32] for value, _ in sorted(frequent, key=lambda item: -item[1])[:_SHOWN]]
     named = f", such as {', '.join(shown)}" if shown else ""
-    share, allowed = percent(sum(strange.values()) / current.size), len(constraint.values)
+    share, allowed = share_of(sum(strange.values()), current.size, least or 1), len(constraint.values)
     return [f"{name}: {share} of the values are not among the {allowed} of {constraint.origin}{named}"]

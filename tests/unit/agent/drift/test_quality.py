@@ -59,6 +59,23 @@ def test_a_rare_value_is_not_named_since_it_may_be_someone():
     assert "Smith" not in finding
 
 
+@pytest.mark.parametrize(
+    ("check", "pair", "few", "enough"),
+    [
+        (asked(max="78"), numbers(AGES, AGES), "c: some of the values are above 78", "c: 1.2% of the values are"),
+        (asked(max_missing="0"), numbers(AGES, np.where(np.arange(1000) < 12, np.nan, AGES)), "c: some missing",
+         "c: 1.2% missing"),
+        (asked(values=("basic",)), texts(PLANS, Categorical({"basic": 988, "J. Smith": 12})),
+         "c: some of the values are not among the 1 of checks.quality.columns", "c: 1.2% of the values are not among"),
+    ],
+)  # fmt: skip
+def test_a_share_of_fewer_rows_than_privacy_asks_for_is_not_told(check, pair, few, enough):
+    (hidden,), (told,) = (quality_of("c", pair, check, least) for least in (13, 12))
+    assert hidden.startswith(few)
+    assert "Smith" not in hidden
+    assert told.startswith(enough)
+
+
 def test_what_is_set_takes_the_place_of_what_is_suggested():
     check = QualityCheck(suggested=True, columns=(ColumnConstraint(name="c", min="-100"),))
     assert quality_of("c", numbers(AGES, AGES - 8), check) == []
