@@ -3,7 +3,7 @@ SHELL := /bin/bash
 DEV := python3 tools/dev.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down image test test-fast unit golden reconcile contract faults e2e gitops bench verify lint types imports generate lock clean-cluster
+.PHONY: help demo demo-down image test test-fast unit golden reconcile contract faults e2e gitops test-install bench verify lint types imports generate lock clean-cluster
 
 help: ## List the targets
 	@awk -F':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -35,7 +35,8 @@ contract: ## Run one suite: CRDs, chart and permissions on a real API server
 faults: ## Run one suite: crashes, lost replies and lost leadership
 e2e: ## Run one suite: pods on real nodes
 gitops: ## Run one suite, not part of `test`: a real Argo CD, built on first use
-unit golden reconcile contract faults e2e gitops:
+test-install: ## Run one suite, not part of `test`: the README's install, from a registry
+unit golden reconcile contract faults e2e gitops test-install:
 	@$(DEV) python -m tools.test $@
 
 bench: ## Measure the control plane, then the comparison of 10 GB, as in docs/performance.md; also into build/

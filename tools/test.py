@@ -76,7 +76,7 @@ _NOTHING_SELECTED = 5
 API_SERVER = ("kubernetes", "etcd")
 WHOLE = (
     *(*API_SERVER, "containerd", "coredns", "metrics-server", "versitygw"),
-    *("helm", "kubeconform", "kwok", "promtool", "prometheus", "crane"),
+    *("helm", "kubeconform", "kwok", "promtool", "prometheus"),
 )
 
 FAST = (
@@ -113,7 +113,16 @@ GITOPS = Suite(
     shared_cluster="PERENNIAL_E2E_CLUSTER",
 )
 """In no group: Argo CD alone takes as long to build as half of the cluster's programs."""
-SUITES = {suite.name: suite for suite in (*FAST, *SLOW, GITOPS)}
+INSTALL = Suite(
+    "test-install",
+    ("tests/install",),
+    (*WHOLE, "crane"),
+    needs_root=True,
+    timeout=1500,
+    shared_cluster="PERENNIAL_E2E_CLUSTER",
+)
+"""In no group: it needs a cluster of its own."""
+SUITES = {suite.name: suite for suite in (*FAST, *SLOW, GITOPS, INSTALL)}
 GROUPS = {"fast": FAST, "all": (*FAST, *SLOW)}
 
 

@@ -1,6 +1,6 @@
 """The install as README.md says it, word for word, with the image in a registry that the test starts.
 
-Runs alone: it takes the release of the other tests away and brings it back.
+Its cluster is its own: with the chart's defaults, resources of other tests would be rolled out anew.
 """
 
 import asyncio
@@ -19,8 +19,6 @@ from tests.e2e.support.world import World
 from tests.support.kube import Kube
 from tests.support.waiting import until
 from tools.cluster import api
-
-pytestmark = pytest.mark.exclusive
 
 NAMESPACE = "install"
 ROOT = CHART.parents[1]
@@ -59,12 +57,9 @@ def _answers(address: str) -> bool | None:
 
 
 @pytest.fixture
-def place(site: Site) -> Iterator[None]:
-    """Room for a new release: without the one of the other tests, which comes back afterwards."""
+def place(site: Site) -> None:
+    """Room for a new release: without that of the end-to-end tests."""
     site.helm("uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "120s")
-    yield
-    site.helm("uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "120s", check=False)
-    site.install(RELEASE, SYSTEM, site.values())
 
 
 def commands(page: str, heading: str) -> list[list[str]]:
