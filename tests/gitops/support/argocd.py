@@ -42,31 +42,12 @@ class ArgoCD:
     kube: Kube
     repository: Repository
 
-    async def create(
-        self,
-        name: str,
-        path: str,
-        namespace: str,
-        *,
-        options: tuple[str, ...] | None = None,
-        annotations: Mapping[str, str] | None = None,
-    ) -> None:
-        """Create the Application of the example, under another name, for a folder of the repository.
-
-        Args:
-            name: of the Application.
-            path: the folder.
-            namespace: where its resources go.
-            options: of its syncs; None: those of the example.
-            annotations: its own; None: those of the example.
-        """
+    async def create(self, name: str, path: str, namespace: str) -> None:
+        """Create the Application of the example, under another name, for a folder of the repository."""
         body = yaml.safe_load((EXAMPLE / "argocd" / "application.yaml").read_text(encoding="utf-8"))
-        own = body["metadata"].get("annotations", {}) if annotations is None else dict(annotations)
-        body["metadata"] = {"name": name, "annotations": own, "finalizers": [CASCADE]}
+        body["metadata"] = {**body["metadata"], "name": name, "finalizers": [CASCADE]}
         body["spec"]["source"] |= {"repoURL": self.repository.url, "path": path}
         body["spec"]["destination"]["namespace"] = namespace
-        if options is not None:
-            body["spec"]["syncPolicy"]["syncOptions"] = list(options)
         await self.kube.create(APPLICATION, NAMESPACE, body)
 
     async def status(self, name: str) -> Raw:

@@ -97,11 +97,11 @@ def compare_embeddings(
         name = place.name
         if name in (features.exclude or ()) or name not in (features.include or (name,)):
             continue
-        why = _lacking(place, reference, current, unreadable)
-        pair = _Pair(place, (reference, current), (survey(place, reference), survey(place, current)))
-        if why is None:
+        found: FeatureReport | str | None = _lacking(place, reference, current, unreadable)
+        if found is None:
+            pair = _Pair(place, (reference, current), (survey(place, reference), survey(place, current)))
             findings.extend(_unusable(pair, least or 1))
-        found = why or _compare(pair, checks.drift, least or 1)
+            found = _compare(pair, checks.drift, least or 1)
         if isinstance(found, FeatureReport):
             reports.append(found)
         else:
