@@ -3,6 +3,7 @@
 Nothing of it is in the cluster but its kinds and its settings, which are those of examples/gitops/argocd.
 """
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -42,12 +43,21 @@ class ArgoCD:
     kube: Kube
     repository: Repository
 
-    async def create(self, name: str, path: str, namespace: str) -> None:
-        """Create the Application of the example, under another name, for a folder of the repository."""
+    async def create(self, name: str, path: str, namespace: str, *, server_side: bool = True) -> None:
+        """Create the Application of the example, under another name, for a folder of the repository.
+
+        Args:
+            name: of the Application.
+            path: the folder.
+            namespace: where its resources go.
+            server_side: apply and compare in the API server, as the example does; False: as Argo CD does unasked.
+        """
         body = yaml.safe_load((EXAMPLE / "argocd" / "application.yaml").read_text(encoding="utf-8"))
         body["metadata"] = {**body["metadata"], "name": name, "finalizers": [CASCADE]}
         body["spec"]["source"] |= {"repoURL": self.repository.url, "path": path}
         body["spec"]["destination"]["namespace"] = namespace
+        if not server_side:
+            del body["metadata"]["annotations"], body["spec"]["syncPolicy"]["syncOptions"]
         await self.kube.create(APPLICATION, NAMESPACE, body)
 
     async def status(self, name: str) -> Raw:
@@ -199,11 +209,14 @@ def _answers(port: int) -> bool | None:
 
 
 def _established(site: Site) -> bool | None:
+    # Right after they were applied they have no conditions yet, which a path in JSONPath takes for an error.
     names = ("applications.argoproj.io", "appprojects.argoproj.io")
-    said = site.kubectl(
-        "get", "crd", *names, "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Established')].status}"
-    )
-    return True if said.split() == ["True", "True"] else None
+    kinds = json.loads(site.kubectl("get", "crd", *names, "-o", "json"))["items"]
+    held = [
+        {item["type"] for item in kind.get("status", {}).get("conditions") or () if item["status"] == "True"}
+        for kind in kinds
+    ]
+    return True if all("Established" in types for types in held) else None
 
 
 def _install(site: Site) -> None:
