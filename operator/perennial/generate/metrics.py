@@ -6,6 +6,8 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.decision import Gauge
+from perennial.core.kinds import TRAINING_JOB
+from perennial.core.reserved import reserved_gauges
 from perennial.drift.controller import CONTROLLER as DRIFT
 from perennial.runtime.process.metrics import Metrics
 from perennial.serving.controller import CONTROLLER as SERVING
@@ -67,6 +69,7 @@ def _gauges() -> tuple[Gauge, ...]:
     artifact = {"uri": "s3://aaa/", "digest": "a", "run": "a-1", "metrics": {"auc": "0.9"}, "time": time}
     trained = {"runs": [ended], "artifact": artifact, "lastSuccessTime": time}
     return (
+        *reserved_gauges(TRAINING_JOB, ()),
         *TRAINING.metrics(TrainingJob.model_validate({**_NAMED, "spec": {"image": "a"}, "status": trained})),
         *SERVING.metrics(ModelDeployment.model_validate({**_NAMED, "spec": model})),
         *DRIFT.metrics(DriftMonitor.model_validate({**_NAMED, "spec": target, "status": {"lastVerdict": verdict}})),

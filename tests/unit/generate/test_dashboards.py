@@ -44,7 +44,10 @@ def test_a_query_parses_and_its_metrics_and_labels_exist(expression: str) -> Non
     assert set(names) <= set(KNOWN)
     labels = {label for name in names for label in KNOWN[name]}
     matched = {
-        part.split("=")[0].strip() for _, inside in _SELECTOR.findall(expression) for part in inside.split(",") if part
+        re.split("[!=]", part)[0].strip()
+        for _, inside in _SELECTOR.findall(expression)
+        for part in inside.split(",")
+        if part
     }
     grouped = {label.strip() for group in _BY.findall(expression) for label in group.split(",")} - {"le"}
     assert matched | grouped <= labels

@@ -14,8 +14,10 @@ _NEVER_READ = {
     # Never read: controllers read the status of Jobs and pods, not their templates.
     JOB.kind: ("template",),
     REPLICA_SET.kind: ("template",),
-    POD.kind: ("containers", "initContainers", "volumes", "affinity", "tolerations"),
+    POD.kind: ("volumes", "affinity", "tolerations"),
 }
+_CONTAINERS = ("containers", "initContainers")
+"""Of a pod. Their names and images are read from its status."""
 
 
 def pack(kind: Kind, raw: Raw) -> bytes:
@@ -27,8 +29,23 @@ def pack(kind: Kind, raw: Raw) -> bytes:
     compact: dict[str, Any] = {**raw, "metadata": metadata}
     unread = _NEVER_READ.get(kind.kind, ())
     if unread and raw.get("spec"):
-        compact["spec"] = {name: value for name, value in raw["spec"].items() if name not in unread}
+        spec = {name: value for name, value in raw["spec"].items() if name not in unread}
+        compact["spec"] = spec | _shortened(spec) if kind == POD else spec
     return json.dumps(compact, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _shortened(spec: Raw) -> Raw:
+    """Return a pod's containers with nothing but what they reserve on the node."""
+    return {name: [_reserving(item) for item in spec[name]] for name in _CONTAINERS if spec.get(name)}
+
+
+def _reserving(container: Raw) -> Raw:
+    requests = (container.get("resources") or {}).get("requests")
+    policy = container.get("restartPolicy")
+    return {
+        **({"restartPolicy": policy} if policy else {}),
+        **({"resources": {"requests": requests}} if requests else {}),
+    }
 
 
 def unpack(kept: bytes) -> Raw:

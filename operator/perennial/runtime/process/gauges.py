@@ -1,4 +1,4 @@
-"""Gauges of single resources, such as drift scores, updated at scrape time for resources that have changed."""
+"""Gauges of single resources, such as drift scores, updated at scrape time for resources or pods that have changed."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,8 @@ from prometheus_client.samples import Sample
 from pydantic import ValidationError
 
 from perennial.core.decision import Controller, Gauge
-from perennial.core.kinds import Key
+from perennial.core.kinds import POD, Key
+from perennial.core.reserved import reserved_gauges
 from perennial.runtime.controller.cache import Cache
 
 _MOST_PER_RESOURCE = 64
@@ -61,8 +62,10 @@ class ResourceGauges(Collector):
         raw = self._cache.get(controller.kind, key.namespace, key.name)
         if raw is None:
             return ()
+        pods = self._cache.children(POD, key, str(raw["metadata"].get("uid", "")))
         try:
-            return controller.metrics(controller.parse(raw))[:_MOST_PER_RESOURCE]
+            own = controller.metrics(controller.parse(raw))
+            return (*reserved_gauges(controller.kind, pods), *own)[:_MOST_PER_RESOURCE]
         except ValidationError:
             return ()
 

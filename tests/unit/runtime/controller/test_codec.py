@@ -35,9 +35,35 @@ def test_what_is_kept_is_small_and_the_object_given_stays_as_it_is() -> None:
         "spec": {"suspend": True},
     }
     assert given == JOB_IN_FULL
-    pod = {"metadata": {}, "spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "P"}}
-    assert unpack(pack(POD, pod)) == {"metadata": {}, "spec": {"nodeName": "n"}, "status": {"phase": "P"}}
     assert "template" in unpack(pack(TRAINING_JOB, given))["spec"]
+
+
+def test_of_a_pods_containers_only_what_they_reserve_is_kept() -> None:
+    requests = {"cpu": "1"}
+    given = {
+        "metadata": {},
+        "spec": {
+            "nodeName": "n",
+            "volumes": [{"name": "v"}],
+            "initContainers": [{"name": "a", "restartPolicy": "Always", "resources": {"requests": requests}}],
+            "containers": [{"name": "b", "env": [1], "resources": {"limits": {}, "requests": requests}}, {"name": "c"}],
+        },
+        "status": {"phase": "P"},
+    }
+    kept = {"resources": {"requests": requests}}
+    before = copy.deepcopy(given)
+    assert unpack(pack(POD, given)) == {
+        "metadata": {},
+        "spec": {
+            "nodeName": "n",
+            "initContainers": [{"restartPolicy": "Always", **kept}],
+            "containers": [kept, {}],
+        },
+        "status": {"phase": "P"},
+    }
+    assert given == before
+    bare = {"metadata": {}, "spec": {"containers": [], "nodeName": "n"}}
+    assert unpack(pack(POD, bare)) == bare
 
 
 @given(VALUES)

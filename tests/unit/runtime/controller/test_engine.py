@@ -9,7 +9,8 @@ import pytest
 
 from perennial.adapters.errors import ApiError, NotLeader
 from perennial.api.contract.settings import OperatorConfig
-from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, TRAINING_JOB, Key, Raw
+from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, POD, TRAINING_JOB, Key, Raw
+from perennial.core.labels import KIND_LABEL, NAME_LABEL
 from perennial.runtime.controller.engine import Engine
 from perennial.runtime.controller.reconcile import ReconcileOutcome, ReconcileResult
 from perennial.runtime.process.metrics import Metrics
@@ -264,6 +265,34 @@ async def test_gauges_follow_their_resource_and_go_with_it(rig: Rig) -> None:
     assert (
         rig.metrics.registry.get_sample_value("perennial_toy_generation", {"namespace": "default", "name": "a"}) is None
     )
+
+
+async def test_gauges_tell_what_the_pods_of_a_resource_reserve(rig: Rig) -> None:
+    def cores() -> float:
+        return rig.count("perennial_reserved", namespace="default", name="a", kind="TrainingJob", resource="cpu")
+
+    rig.metrics.registry.register(rig.engine.gauges)
+    rig.engine.on_event(TRAINING_JOB, "ADDED", resource(version=1))
+    await rig.engine.gauges.refresh()
+    assert cores() == 0
+    owner = {"kind": "TrainingJob", "name": "a", "uid": "a", "controller": True}
+    running: Raw = {
+        "metadata": {
+            "name": "a-1",
+            "namespace": "default",
+            "uid": "p",
+            "resourceVersion": "2",
+            "labels": {KIND_LABEL: "TrainingJob", NAME_LABEL: "a"},
+            "ownerReferences": [owner],
+        },
+        "spec": {"nodeName": "n1", "containers": [{"resources": {"requests": {"cpu": "1500m"}}}]},
+    }
+    rig.engine.on_event(POD, "ADDED", running)
+    await rig.engine.gauges.refresh()
+    assert cores() == 1.5
+    rig.engine.on_event(POD, "DELETED", running)
+    await rig.engine.gauges.refresh()
+    assert cores() == 0
 
 
 async def test_a_resource_that_cannot_be_read_has_no_gauges(rig: Rig) -> None:
