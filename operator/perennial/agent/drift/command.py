@@ -37,6 +37,7 @@ from perennial.agent.drift.sagemaker.columns import exporter
 from perennial.agent.drift.sagemaker.files import files_of
 from perennial.agent.drift.segments.run import Sides, run_segments
 from perennial.agent.drift.shards.agree import Shard, join_shards
+from perennial.agent.drift.shards.sweep import remove_earlier
 from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.drift.whole.duplicates import duplicate_findings
 from perennial.agent.drift.whole.predictions import compare_predictions
@@ -82,7 +83,7 @@ def run(
 ) -> DriftVerdict | NoVerdict | ShardWritten:
     """Compare, write the report, and return the verdict or the reason why there is none.
 
-    With shards, all but one of the pods only count a part.
+    With shards, all but one of the pods only count a part; that one also removes what earlier comparisons have left.
 
     Args:
         config: what to compare, and how.
@@ -95,17 +96,35 @@ def run(
     """
     moment = now or datetime.now(UTC)
     name = job or os.environ.get(JOB_VARIABLE) or f"{config.monitor}-by-hand"
+    shard = join_shards(config, store, moment, name)
+    outcome = _outcome(config, store, moment, name, shard)
+    if isinstance(outcome, ShardWritten):
+        return outcome
+    result = _told(config, store, moment, name, outcome)
+    if shard is not None:
+        remove_earlier(store, shard)
+    return result
+
+
+def _outcome(
+    config: DriftConfig, store: ReportStore, now: datetime, job: str, shard: Shard | None
+) -> _Outcome | NoVerdict | ShardWritten:
+    """Compare, in a folder that is removed afterwards."""
     scratch = Path(config.scratch)
     try:
         scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="drift-", dir=scratch) as folder:
-            outcome = _compare(config, store, moment, name, Path(folder))
+            return _compare(config, store, now, job, folder=Path(folder), shard=shard)
     except OSError as error:  # a full disk, most likely
         raise classify(error, str(scratch)) from error
     except (PolarsError, PanicException) as error:
         raise AgentError(DATA_INVALID, f"the data cannot be read: {' '.join(str(error).split())[:300]}") from error
-    if isinstance(outcome, ShardWritten):
-        return outcome
+
+
+def _told(
+    config: DriftConfig, store: ReportStore, now: datetime, job: str, outcome: _Outcome | NoVerdict
+) -> DriftVerdict | NoVerdict:
+    """Write the report, and return the verdict."""
     if isinstance(outcome, NoVerdict):
         log.info("no verdict: %s", outcome.message)
         return outcome
@@ -113,8 +132,8 @@ def run(
     if config.report is None:
         uri = None
     else:
-        report, rows = _remember(config, store, report, moment)
-        uri = _write(store, f"{config.report.rstrip('/')}/{name}", report, outcome.files)
+        report, rows = _remember(config, store, report, now)
+        uri = _write(store, f"{config.report.rstrip('/')}/{job}", report, outcome.files)
         if rows is not None:
             store.put_bytes(join_uri(config.report, INDEX), render_index(rows).encode(), _HTML)
     log.info(
@@ -127,9 +146,8 @@ def run(
 
 
 def _compare(
-    config: DriftConfig, store: ReportStore, now: datetime, job: str, folder: Path
+    config: DriftConfig, store: ReportStore, now: datetime, job: str, *, folder: Path, shard: Shard | None
 ) -> _Outcome | NoVerdict | ShardWritten:
-    shard = join_shards(config, store, now, job)
     files = current_files(store, config.current, now) if shard is None else shard.files
     now = now if shard is None else shard.end
     if not files.files:

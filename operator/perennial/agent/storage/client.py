@@ -187,6 +187,20 @@ class ObjectStore:
         with naming(uri):
             self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, **self._encryption)
 
+    def delete(self, uri: str) -> None:
+        """Delete an object; no error if there is none. A bucket with versioning keeps what it was.
+
+        Raises:
+            AgentError: as in `core.failures`.
+        """
+        bucket, key = split_uri(uri)
+        try:
+            with naming(uri):
+                self._client.delete_object(Bucket=bucket, Key=key)
+        except AgentError as error:  # S3 itself answers that it is deleted, other storage that there is none
+            if error.failure is not OBJECT_NOT_FOUND:
+                raise
+
     def get_version(self, uri: str, limit: int) -> Version | None:
         """Return the content of an object of at most `limit` bytes and its ETag; None if it does not exist.
 

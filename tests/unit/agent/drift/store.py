@@ -30,12 +30,13 @@ class Listed:
 
 @dataclass
 class MemoryStore:
-    """Objects by URI; remembers what was listed and downloaded."""
+    """Objects by URI; remembers what was listed and downloaded. They were `written` at NOW, unless it says when."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
     downloaded: list[str] = field(default_factory=list)
     types: dict[str, str] = field(default_factory=dict)
+    written: dict[str, datetime] = field(default_factory=dict)
 
     def list(self, uri: str) -> Iterator[Listed]:
         self.listed.append(uri)
@@ -44,7 +45,8 @@ class MemoryStore:
         for name in found:
             relative = name.rsplit("/", 1)[-1] if name == uri else name.removeprefix(prefix)
             key, data = name.removeprefix("s3://").split("/", 1)[1], self.objects[name]
-            yield Listed(key, len(data), relative, hashlib.md5(data, usedforsecurity=False).hexdigest())
+            etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            yield Listed(key, len(data), relative, etag, self.written.get(name, NOW))
 
     def get_bytes(self, uri: str, limit: int) -> bytes:
         return self.objects[uri][:limit]
@@ -57,6 +59,9 @@ class MemoryStore:
     def put_bytes(self, uri: str, data: bytes, content_type: str) -> None:
         self.objects[uri] = data
         self.types[uri] = content_type
+
+    def delete(self, uri: str) -> None:
+        self.objects.pop(uri, None)
 
     def get_version(self, uri: str, limit: int) -> Version | None:
         data = self.objects.get(uri)

@@ -1,11 +1,13 @@
-"""Writes carry the encryption headers of spec.storage."""
+"""Writes carry the encryption headers of spec.storage; what is deleted may be gone already."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.errors import AgentError
 from perennial.api.common.pod import Encryption, Storage
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
@@ -68,3 +70,22 @@ def test_a_request_and_every_part_of_a_large_upload_are_sent_with_the_header(
     for name in ("CreateMultipartUpload", "PutObject"):
         assert (sent[name]["ServerSideEncryption"], sent[name]["SSEKMSKeyId"]) == ("aws:kms", KEY)
     assert "CompleteMultipartUpload" in sent
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"), [("NoSuchKey", 404, None), ("AccessDenied", 403, "ArtifactAccessDenied")]
+)
+def test_what_is_gone_already_is_deleted_and_a_refusal_names_the_object(
+    code: str, status: int, reason: str | None
+) -> None:
+    class Refusing:
+        def delete_object(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "DeleteObject")
+
+    store = ObjectStore(Refusing())
+    if reason is None:
+        store.delete("s3://bucket/a")
+        return
+    with pytest.raises(AgentError, match=f"s3://bucket/a: the storage responded {status}: {code}") as caught:
+        store.delete("s3://bucket/a")
+    assert caught.value.failure.reason == reason

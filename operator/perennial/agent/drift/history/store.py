@@ -34,6 +34,9 @@ class ReportStore(Store, Protocol):
     def replace_version(self, uri: str, data: bytes, content_type: str, etag: str | None) -> bool:
         """Write an object if it still has this ETag (None: if there is none); False: it has not."""
 
+    def delete(self, uri: str) -> None:
+        """Delete an object; no error if there is none."""
+
 
 @dataclass(frozen=True)
 class Kept:

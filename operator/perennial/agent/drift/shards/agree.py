@@ -19,7 +19,7 @@ from perennial.core.failures import CONFIG_INVALID, DATA_INVALID
 
 FOLDER = "_shards"
 """Its name begins with _, so that no reader of tables takes its files for data."""
-_LIST = "files.json"
+FILES = "files.json"
 _JSON = "application/json"
 _MOST_BYTES = 512 * 2**20
 
@@ -31,7 +31,8 @@ class Shard:
     Attributes:
         index: of this shard, from 0.
         count: number of shards, at least 2.
-        folder: URI of what the shards of this Job write, without a slash at its end.
+        home: URI of what all comparisons of this monitor by shards write, without a slash at its end.
+        folder: URI of what the shards of this Job write, below `home`, without a slash at its end.
         end: end of the window.
         files: capture files of the window.
         digest: of the list of files, in hexadecimal digits.
@@ -39,6 +40,7 @@ class Shard:
 
     index: int
     count: int
+    home: str
     folder: str
     end: datetime
     files: Listing
@@ -82,8 +84,9 @@ def join_shards(
     why = needs_rows(config) or cannot_shard(config)
     if why is not None or config.report is None or not isinstance(source, CaptureWindow):
         raise AgentError(CONFIG_INVALID, f"shards cannot be used: {why or 'report or current.window is not set'}")
-    folder = join_uri(config.report, f"{job}/{FOLDER}/{uid}")
-    uri = join_uri(folder, _LIST)
+    home = join_uri(config.report, f"{FOLDER}/{config.namespace}/{config.monitor}")
+    folder = join_uri(home, f"{job}/{uid}")
+    uri = join_uri(folder, FILES)
     found = store.get_version(uri, _MOST_BYTES)
     if found is None:
         listing = window_files(store, source, now)
@@ -98,7 +101,7 @@ def join_shards(
     root = _root(source.uri)
     files = tuple(Download(f"{root}{name}", size, etag) for name, size, etag in listed.files)
     digest = hashlib.sha256(found.data).hexdigest()
-    return Shard(index, config.shards, folder, listed.end, Listing(files, listed.passed_over), digest)
+    return Shard(index, config.shards, home, folder, listed.end, Listing(files, listed.passed_over), digest)
 
 
 def cannot_shard(config: DriftConfig) -> str | None:

@@ -20,7 +20,7 @@ from tests.unit.agent.drift.captured import CAPTURE, DAY, HOUR, REPORTS, a_file,
 from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_uri, parquet
 
 JOB = "churn-1"
-FOLDER = f"{REPORTS}{JOB}/_shards/uid-1/"
+FOLDER = f"{REPORTS}_shards/team/churn/{JOB}/uid-1/"
 
 
 @pytest.fixture(autouse=True)

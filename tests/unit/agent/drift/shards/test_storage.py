@@ -59,7 +59,7 @@ def test_of_shards_that_run_at_once_one_gives_the_verdict(s3: S3Server, tmp_path
     assert verdicts[0].current_rows == 120
     report = DriftReport.model_validate_json(s3.read(bucket, "reports/churn-1/report.json"))
     assert "The 6 files of the window were read by 3 shards." in report.notes
-    names = [key.rsplit("/", 1)[-1] for key in s3.keys(bucket, "reports/churn-1/_shards/uid-1/")]
+    names = [key.rsplit("/", 1)[-1] for key in s3.keys(bucket, "reports/_shards/team/churn/churn-1/uid-1/")]
     assert [name.split("-of-")[0] for name in names if name.endswith(".parquet")] == [
         "shard-00",
         "shard-01",
