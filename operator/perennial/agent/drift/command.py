@@ -25,7 +25,7 @@ from perennial.agent.drift.declared import declared_breaches, shown_parts
 from perennial.agent.drift.embeddings.compare import compare_embeddings
 from perennial.agent.drift.embeddings.select import embeddings_of, singly, without_embeddings
 from perennial.agent.drift.features import compare_columns
-from perennial.agent.drift.gather import gather, roles_of, texts_of
+from perennial.agent.drift.gather import count_ahead, gather, roles_of, texts_of, wanted_of
 from perennial.agent.drift.history.rows import rows_of
 from perennial.agent.drift.history.store import ReportStore, remember
 from perennial.agent.drift.history.summary import summarise
@@ -37,6 +37,7 @@ from perennial.agent.drift.sagemaker.columns import exporter
 from perennial.agent.drift.sagemaker.files import files_of
 from perennial.agent.drift.segments.run import Sides, run_segments
 from perennial.agent.drift.shards.agree import Shard, join_shards
+from perennial.agent.drift.shards.outline import outline_store
 from perennial.agent.drift.shards.sweep import remove_earlier
 from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.drift.whole.duplicates import duplicate_findings
@@ -114,7 +115,11 @@ def _outcome(
     try:
         scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="drift-", dir=scratch) as folder:
-            return _compare(config, store, now, job, folder=Path(folder), shard=shard)
+            files = current_files(store, config.current, now) if shard is None else shard.files
+            moment = now if shard is None else shard.end
+            if not files.files:
+                return _nothing(config, files, shard, moment)
+            return _compare(config, store, files, moment, job, folder=Path(folder), shard=shard)
     except OSError as error:  # a full disk, most likely
         raise classify(error, str(scratch)) from error
     except (PolarsError, PanicException) as error:
@@ -146,17 +151,26 @@ def _told(
 
 
 def _compare(
-    config: DriftConfig, store: ReportStore, now: datetime, job: str, *, folder: Path, shard: Shard | None
+    config: DriftConfig,
+    store: ReportStore,
+    files: Listing,
+    now: datetime,
+    job: str,
+    *,
+    folder: Path,
+    shard: Shard | None,
 ) -> _Outcome | NoVerdict | ShardWritten:
-    files = current_files(store, config.current, now) if shard is None else shard.files
-    now = now if shard is None else shard.end
-    if not files.files:
-        return _nothing(config, files, shard, now)
     types = config.features.types or {}
     guard = guard_of(config)
     config = guarded(config, guard.least)
     quality, hidden = shown_parts(config.checks.quality, guard)
     config = config.model_copy(update={"checks": config.checks.model_copy(update={"quality": quality})})
+    outlines = None
+    if shard is not None:
+        outlines = outline_store(config, store, shard, roles_of(config))
+        written = count_ahead(config, store, shard, outlines, _subfolder(folder, "part"))
+        if written is not None:
+            return written
     lists = config.features.embeddings or ()
     stated = {item.name for item in quality.columns} if quality else set()
     known = read_reference(
@@ -170,10 +184,21 @@ def _compare(
     reference = guard.table(known.table)
     places = embeddings_of(config.features, reference)
     divided = {segment.column for segment in config.segments or ()}
-    wanted = {*reference.columns, *(config.features.include or ()), *divided, *stated} - guard.dropped
+    wanted = wanted_of(config, reference.columns) - guard.dropped
     wanted.update(name for place in places for name in place.columns)
     place = _subfolder(folder, "current")
-    current = gather(config, store, files, shard, reference, now=now, wanted=wanted, guard=guard, folder=place)
+    current = gather(
+        config,
+        store,
+        files,
+        shard,
+        reference,
+        now=now,
+        wanted=wanted,
+        guard=guard,
+        folder=place,
+        outlines=outlines,
+    )
     if isinstance(current, ShardWritten):
         return current
     few = _too_few(config, reference, current, now)

@@ -1,6 +1,6 @@
 """Reads the current data of a comparison: whole, by the profiles of its hours, or the part of one shard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from perennial.agent.drift.profiles.plan import MOST_COLUMNS, ColumnPlan, needs_
 from perennial.agent.drift.profiles.read import read_profiled
 from perennial.agent.drift.quality import limits_of
 from perennial.agent.drift.shards.agree import Shard
-from perennial.agent.drift.shards.read import read_shard
+from perennial.agent.drift.shards.outline import Outline, OutlineStore
+from perennial.agent.drift.shards.read import count_part, read_shard
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.files import Listing
 from perennial.agent.tables.table import Table
@@ -39,6 +40,7 @@ def gather(
     wanted: set[str],
     guard: Guard,
     folder: Path,
+    outlines: OutlineStore | None = None,
 ) -> Current | ShardWritten:
     """Read the current data, or the part of a shard, into an empty folder.
 
@@ -52,13 +54,42 @@ def gather(
         wanted: columns to keep.
         guard: what privacy hides.
         folder: for downloads and rows.
+        outlines: where a shard keeps what others need to know of the reference. None: nowhere.
 
     Raises:
         AgentError: as in `core.failures`, such as DataInvalid.
     """
     if shard is None:
         return _current(config, store, files, reference, now=now, wanted=wanted, guard=guard, folder=folder)
-    return _part(config, store, shard, reference, wanted=wanted, folder=folder)
+    return _part(config, store, shard, reference, outlines, wanted=wanted, folder=folder)
+
+
+def count_ahead(
+    config: DriftConfig, store: ReportStore, shard: Shard, outlines: OutlineStore, folder: Path
+) -> ShardWritten | None:
+    """Count the part of a shard by what an earlier one has kept of the reference.
+
+    Returns:
+        None: the reference has to be read, since nothing is kept that fits it, or since this is the shard that merges.
+
+    Raises:
+        AgentError: what storage raises.
+    """
+    outline = outlines.load()
+    if outline is None:
+        return None
+    source, report = config.current, config.report
+    assert isinstance(source, CaptureWindow) and report is not None  # noqa: S101, PT018 - see join_shards
+    reader = WindowReader(store, source, shard.end, wanted_of(config, outline.columns))
+    counted = count_part(reader, shard, outline.plans, store, report=report, folder=folder)
+    return counted if isinstance(counted, ShardWritten) else None
+
+
+def wanted_of(config: DriftConfig, columns: Iterable[str]) -> set[str]:
+    """Return the columns to keep of captured requests, given those of the reference."""
+    declared = config.checks.quality.columns if config.checks.quality else ()
+    named = (*(item.name for item in declared), *(segment.column for segment in config.segments or ()))
+    return {*columns, *(config.features.include or ()), *named}
 
 
 def texts_of(config: DriftConfig) -> set[str]:
@@ -114,7 +145,14 @@ def _current(
 
 
 def _part(
-    config: DriftConfig, store: ReportStore, shard: Shard, reference: Table, *, wanted: set[str], folder: Path
+    config: DriftConfig,
+    store: ReportStore,
+    shard: Shard,
+    reference: Table,
+    outlines: OutlineStore | None,
+    *,
+    wanted: set[str],
+    folder: Path,
 ) -> Current | ShardWritten:
     """Read the part of a shard, and all of them together if this is the last one."""
     source, report, names = config.current, config.report, _counted(config, reference)
@@ -126,6 +164,8 @@ def _part(
     if declared_needs_rows(config.checks.quality, names):
         raise AgentError(DATA_INVALID, _DECLARED_WITH_SHARDS)
     plans = _plans(config, reference, names)
+    if outlines is not None:
+        outlines.save(Outline(reference.columns, plans))
     reader = WindowReader(store, source, shard.end, wanted)
     return read_shard(reader, shard, plans, reference.rows, store, report=report, folder=folder)
 

@@ -77,6 +77,18 @@ def read_reference(
     return Reference(table, digest)
 
 
+def list_reference(store: Store, reference: str | RunReference) -> list[tuple[str, int, str]]:
+    """Return key, bytes and ETag of the objects from which a reference is read; nothing of them is downloaded.
+
+    Raises:
+        AgentError: ManifestInvalid; ObjectNotFound, if the run had no such input; or what storage raises.
+    """
+    if isinstance(reference, str):
+        return [(item.uri, item.size, item.etag) for item in tables_under(store, reference).files]
+    chosen = _chosen(read_manifest(store, reference.uri, reference.digest), reference.input)
+    return [(item.key, item.size, item.etag) for item in store.list(chosen.uri)]
+
+
 def _read_inputs(
     store: Store, reference: RunReference, folder: Path, as_text: Collection[str], lists: Collection[str]
 ) -> Reference:

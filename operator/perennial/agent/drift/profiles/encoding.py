@@ -184,8 +184,8 @@ def _profile(header: _Header, frame: pl.DataFrame, plans: dict[str, ColumnPlan])
         rows = parts.get(place, frame.clear())
         plan = plans[item.name]
         binned = None
-        if item.numbers is not None and plan.reference is not None:
-            binned = _binned(item.numbers, plan.reference.grid, plan.limits, rows.filter(pl.col("cell").is_not_null()))
+        if item.numbers is not None and plan.grid is not None:
+            binned = _binned(item.numbers, plan.grid, plan.limits, rows.filter(pl.col("cell").is_not_null()))
         values = None if item.values is None else _values(item, rows.filter(pl.col("cell").is_null()))
         whole = binned is None or binned.rows == header.rows
         if not whole or (values is not None and int(values.counts.sum()) + item.nulls != header.rows):

@@ -124,12 +124,12 @@ def _types_of(table: Table, name: str) -> list[Type]:
 
 def _count(plans: Sequence[ColumnPlan], table: Table) -> dict[str, Binned]:
     found: dict[str, Binned] = {}
-    binned = {plan.name: plan for plan in plans if plan.reference is not None}
+    binned = {plan.name: (plan.grid, plan.limits) for plan in plans if plan.grid is not None}
     names = list(binned)
     for at in range(0, len(names), GROUP):
         group = names[at : at + GROUP]
-        grids = {name: plan.reference.grid for name in group if (plan := binned[name]).reference is not None}
-        found.update(count_table(group, table, grids, {name: binned[name].limits for name in group}))
+        grids = {name: binned[name][0] for name in group}
+        found.update(count_table(group, table, grids, {name: binned[name][1] for name in group}))
     return found
 
 

@@ -15,6 +15,7 @@ from perennial.agent.tables.table import Table
 from perennial.api.contract.commands import CaptureWindow, DriftConfig
 from perennial.stats.binned import Binned
 from perennial.stats.display import CATEGORIES
+from perennial.stats.grid import Grid
 
 FORMAT = 2
 """Number of the files' format; another one is another key."""
@@ -29,17 +30,20 @@ class ColumnPlan:
 
     Attributes:
         name: the column.
-        reference: counts of the reference, whose grid is used; None for columns that are not numbers there.
+        grid: cells in which its numbers are counted; None for columns that are not numbers in the reference.
         limits: numbers beyond which values are counted exactly, ascending.
         values: whether distinct values are kept beside the counts, since counts alone may not suffice.
         ids: whether the reference has ids, so that the column is compared unless the current data has none.
+        reference: counts of the reference in these cells; None as well where only the grid is known, which suffices
+            to count the current data but not to compare it.
     """
 
     name: str
-    reference: Binned | None = None
+    grid: Grid | None = None
     limits: tuple[float, ...] = ()
     values: bool = True
     ids: bool = False
+    reference: Binned | None = None
 
 
 def plan_columns(
@@ -63,7 +67,8 @@ def plan_columns(
         for name, counted in count_reference(group, reference, types, limits).items():
             ids = counted.suspect and are_ids(reference.column(name))
             values = ids or _may_need_values(counted.binned)
-            plans[name] = ColumnPlan(name, counted.binned, tuple(sorted(limits[name])), values, ids)
+            beyond = tuple(sorted(limits[name]))
+            plans[name] = ColumnPlan(name, counted.binned.grid, beyond, values, ids, counted.binned)
     return tuple(plans[name] for name in names)
 
 
@@ -105,6 +110,6 @@ def key_of(window: CaptureWindow, plans: Sequence[ColumnPlan], wanted: Collectio
 
 
 def _described(plan: ColumnPlan) -> list[object]:
-    grid = plan.reference.grid if plan.reference else None
+    grid = plan.grid
     cells = None if grid is None else [grid.center.hex(), grid.width.hex(), grid.whole]
     return [plan.name, cells, [limit.hex() for limit in plan.limits], plan.values]

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perennial.agent.drift.data.current import Current, current_of
@@ -27,32 +27,43 @@ log = logging.getLogger(__name__)
 Parts = Sequence[tuple[Download, ...]]
 
 
-def read_shard(
+@dataclass(frozen=True)
+class Complete:
+    """All shards have written their counts, and this one is to merge them.
+
+    Attributes:
+        parts: files of each shard.
+        kept: the counts.
+    """
+
+    parts: Parts
+    kept: ShardStore
+
+
+def count_part(
     reader: WindowReader,
     shard: Shard,
     plans: Sequence[ColumnPlan],
-    reference_rows: int,
     store: ReportStore,
     *,
     report: str,
     folder: Path,
-) -> Current | ShardWritten:
-    """Count the files of this shard and keep the result; the shard that finds the results of all returns their sum.
+) -> Complete | ShardWritten:
+    """Count the files of this shard and keep the result; no counts of the reference are needed for it.
 
     The last shard to write always finds all, so that none waits for another. A shard that runs again writes the same
-    object again; if it had been the one to merge, it merges again.
+    object again; if it had been the one to merge, it is so again.
 
     Args:
         reader: reads payloads.
         shard: which part to read.
         plans: columns that may be compared.
-        reference_rows: rows of the reference.
         store: storage of the profiles.
         report: URI of the reports.
         folder: an empty folder for downloads and partitions.
 
     Raises:
-        AgentError: DataInvalid, if a result is damaged or no capture file can be decoded; or what storage raises.
+        AgentError: what storage raises.
     """
     parts = divide(reader.source.uri, shard.files.files, shard.count)
     profiles = profile_store(reader, plans, store, report)
@@ -72,7 +83,37 @@ def read_shard(
     log.info("shard %d of %d has written %d files; missing: %s", shard.index, shard.count, len(mine), missing or "none")
     if missing or not kept.merges():
         return _written(shard, mine, profile)
-    return _merged(reader, parts, plans, kept, reference_rows, folder=folder)
+    return Complete(parts, kept)
+
+
+def read_shard(
+    reader: WindowReader,
+    shard: Shard,
+    plans: Sequence[ColumnPlan],
+    reference_rows: int,
+    store: ReportStore,
+    *,
+    report: str,
+    folder: Path,
+) -> Current | ShardWritten:
+    """Count the files of this shard as `count_part` does; the shard that finds the results of all returns their sum.
+
+    Args:
+        reader: reads payloads.
+        shard: which part to read.
+        plans: columns that may be compared, with the counts of the reference.
+        reference_rows: rows of the reference.
+        store: storage of the profiles.
+        report: URI of the reports.
+        folder: an empty folder for downloads and partitions.
+
+    Raises:
+        AgentError: DataInvalid, if a result is damaged or no capture file can be decoded; or what storage raises.
+    """
+    counted = count_part(reader, shard, plans, store, report=report, folder=folder)
+    if isinstance(counted, ShardWritten):
+        return counted
+    return _merged(reader, counted.parts, plans, counted.kept, reference_rows, folder=folder)
 
 
 def _written(shard: Shard, files: Sequence[Download], profile: HourProfile | None) -> ShardWritten:
