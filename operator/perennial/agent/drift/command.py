@@ -11,10 +11,9 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from perennial.agent.drift.columns import select_columns
@@ -26,13 +25,10 @@ from perennial.agent.drift.embeddings.compare import compare_embeddings
 from perennial.agent.drift.embeddings.select import embeddings_of, singly, without_embeddings
 from perennial.agent.drift.features import compare_columns
 from perennial.agent.drift.gather import count_ahead, gather, roles_of, texts_of, wanted_of
-from perennial.agent.drift.history.rows import rows_of
-from perennial.agent.drift.history.store import ReportStore, remember
-from perennial.agent.drift.history.summary import summarise
+from perennial.agent.drift.history.store import ReportStore
 from perennial.agent.drift.performance.checks import run_checks
 from perennial.agent.drift.report.assemble import assemble
-from perennial.agent.drift.report.html import render
-from perennial.agent.drift.report.index import render_index
+from perennial.agent.drift.report.write import write_report
 from perennial.agent.drift.sagemaker.columns import exporter
 from perennial.agent.drift.sagemaker.files import files_of
 from perennial.agent.drift.segments.run import Sides, run_segments
@@ -43,12 +39,11 @@ from perennial.agent.drift.verdict import no_verdict, verdict_of
 from perennial.agent.drift.whole.duplicates import duplicate_findings
 from perennial.agent.drift.whole.predictions import compare_predictions
 from perennial.agent.drift.whole.together import compare_together
-from perennial.agent.storage.client import join_uri
 from perennial.agent.storage.errors import AgentError, classify
-from perennial.agent.tables.files import Listing, Store, passed_over, some
+from perennial.agent.tables.files import Listing, passed_over, some
 from perennial.agent.tables.table import Table
 from perennial.agent.text import count
-from perennial.api.contract.commands import CaptureWindow, DriftConfig
+from perennial.api.contract.commands import DriftConfig
 from perennial.api.contract.messages import DriftVerdict, NoVerdict, ShardWritten
 from perennial.api.contract.report import DriftReport
 from perennial.api.driftmonitor.resource import Features
@@ -58,11 +53,6 @@ log = logging.getLogger(__name__)
 
 JOB_VARIABLE = "PERENNIAL_JOB"
 """Name of the pod's Job, from the downward API. It identifies the verdict."""
-INDEX = "index.html"
-_HTML = "text/html; charset=utf-8"
-_JSON = "application/json"
-_KEEP, _LONGEST_KEEP = timedelta(days=365), timedelta(days=36_500)
-"""Time for which the history keeps a comparison; the longest, since no date is before the year 1."""
 _NAMES_SHOWN = 8
 
 
@@ -133,14 +123,7 @@ def _told(
     if isinstance(outcome, NoVerdict):
         log.info("no verdict: %s", outcome.message)
         return outcome
-    report = outcome.report
-    if config.report is None:
-        uri = None
-    else:
-        report, rows = _remember(config, store, report, now)
-        uri = _write(store, f"{config.report.rstrip('/')}/{job}", report, outcome.files)
-        if rows is not None:
-            store.put_bytes(join_uri(config.report, INDEX), render_index(rows).encode(), _HTML)
+    report, uri = write_report(config, store, now, job, outcome.report, files=outcome.files)
     log.info(
         "%s: %d of %d columns drifted",
         "drift" if report.drifted else "no drift",
@@ -291,27 +274,6 @@ def _no_common(reference: Table, current: Current, features: Features) -> str:
         f"the current data has {some(seen)}."
         f"{included} Give request tensors the names of the reference's columns, or correct features."
     )
-
-
-def _remember(
-    config: DriftConfig, store: ReportStore, report: DriftReport, now: datetime
-) -> tuple[DriftReport, pl.DataFrame | None]:
-    """Add the comparison to the history; return the report with what the history says, and the history."""
-    keep = min(timedelta(seconds=config.keep_seconds), _LONGEST_KEEP) if config.keep_seconds else _KEEP
-    kept = remember(store, config.report or "", rows_of(report), now=now, keep=keep)
-    notes = (*report.notes, kept.note) if kept.note else report.notes
-    sliding = config.current.seconds if isinstance(config.current, CaptureWindow) else None
-    history = None if kept.rows is None else summarise(kept.rows, report, timedelta(seconds=sliding or 0))
-    return report.model_copy(update={"notes": notes, "history": history}), kept.rows
-
-
-def _write(store: Store, prefix: str, report: DriftReport, files: Mapping[str, bytes]) -> str:
-    """Write report.json and report.html, and JSON files in other formats; return the URI of report.html."""
-    for name, content in files.items():
-        store.put_bytes(f"{prefix}/{name}", content, _JSON)
-    store.put_bytes(f"{prefix}/report.json", report.to_json(), _JSON)
-    store.put_bytes(f"{prefix}/report.html", render(report).encode(), _HTML)
-    return f"{prefix}/report.html"
 
 
 def _subfolder(folder: Path, name: str) -> Path:
