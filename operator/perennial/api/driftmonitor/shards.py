@@ -16,11 +16,11 @@ Shards = Annotated[
         ge=1,
         le=MOST_SHARDS,
         description="Number of pods among which the captured requests of each comparison are divided, evenly by size. "
-        "resources and workspace are those of each pod, and each reads the whole reference. The last pod to finish "
-        "merges the counts and judges. More than 1 needs report, and excludes current.uri and what needs rows or "
-        "responses: segments, privacy, checks.performance, checks.estimated, checks.fairness, checks.predictionDrift, "
-        "checks.multivariate, checks.quality.maxDuplicates, types in checks.quality.columns, features.embeddings and "
-        "predictions.output.",
+        "resources and workspace are those of each pod. The last pod to finish reads the whole reference, merges the "
+        "counts, judges, and deletes what earlier comparisons have left, if its credentials may. More than 1 needs "
+        "report, and excludes current.uri and what needs rows or responses: segments, privacy, checks.performance, "
+        "checks.estimated, checks.fairness, checks.predictionDrift, checks.multivariate, "
+        "checks.quality.maxDuplicates, types in checks.quality.columns, features.embeddings and predictions.output.",
     ),
 ]
 
