@@ -1,7 +1,8 @@
 """How many captured requests a comparison reads per second and core.
 
-Requests of one row with ten numbers, as one tensor or as ten, captured with their response: JSON lines and Parquet as
-`perennial agent capture` writes them, from storage in memory. The rate divides the requests by CPU seconds.
+Requests of one row with ten numbers, as one tensor, as ten, or as a record with named fields (`instances` of KServe's
+protocol V1), captured with their response: JSON lines and Parquet as `perennial agent capture` writes them, from
+storage in memory. The rate divides the requests by CPU seconds.
 
     python -m bench.capture_read [--requests 100000] [--rounds 3]
 """
@@ -14,6 +15,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal, get_args
 
 from perennial.agent.drift.data.window import read_window, window_files
 from perennial.agent.records.files import SUFFIX, Format, encoded
@@ -28,17 +30,26 @@ FILES = 4
 RESULT = Path("build/bench-capture-read.json")
 
 
-def body(generator: random.Random, *, matrix: bool) -> dict[str, object]:
+Shape = Literal["one tensor", "ten tensors", "records"]
+
+
+def body(generator: random.Random, shape: Shape) -> dict[str, object]:
     """Return a request of one row."""
     values = [generator.gauss(0, 1) for _ in range(VALUES)]
-    if matrix:
-        return {"inputs": [{"name": "x", "shape": [1, VALUES], "datatype": "FP64", "data": values}]}
-    return {"inputs": [{"name": f"f{n}", "shape": [1], "datatype": "FP64", "data": [v]} for n, v in enumerate(values)]}
+    match shape:
+        case "one tensor":
+            return {"inputs": [{"name": "x", "shape": [1, VALUES], "datatype": "FP64", "data": values}]}
+        case "ten tensors":
+            named = enumerate(values)
+            return {"inputs": [{"name": f"f{n}", "shape": [1], "datatype": "FP64", "data": [v]} for n, v in named]}
+        case "records":
+            return {"instances": [{f"f{n}": value for n, value in enumerate(values)}]}
 
 
-def line(request: object) -> bytes:
+def line(request: dict[str, object]) -> bytes:
     """Return a captured record."""
-    answer = {"outputs": [{"name": "p", "shape": [1], "datatype": "FP64", "data": [0.5]}]}
+    output = {"name": "p", "shape": [1], "datatype": "FP64", "data": [0.5]}
+    answer = {"predictions": [0.5]} if "instances" in request else {"outputs": [output]}
     record = {
         "time": "2026-03-10T12:00:00.000Z",
         "id": "0190",
@@ -78,16 +89,16 @@ def main() -> int:
     rows = {}
     forms: tuple[Format, ...] = ("JsonLines", "Parquet")
     for form in forms:
-        for matrix in (True, False):
+        for shape in get_args(Shape):
             generator = random.Random(1)  # noqa: S311 - data of a bench
             files = {
                 f"{ROOT}date=2026-03-10/hour=12/{number}{SUFFIX[form]}": encoded(
-                    [line(body(generator, matrix=matrix)) for _ in range(each)], form
+                    [line(body(generator, shape)) for _ in range(each)], form
                 )
                 for number in range(FILES)
             }
             best = max(rate(MemoryStore(files), each * FILES) for _ in range(options.rounds))
-            name = f"{form}, {'one tensor' if matrix else f'{VALUES} tensors'}"
+            name = f"{form}, {shape}"
             rows[name] = round(best)
             print(f"{name:24} {best:>9,.0f} requests/s per core")
     RESULT.parent.mkdir(exist_ok=True)

@@ -65,7 +65,7 @@ class Usage:
 def captured(hours: int, requests: int) -> dict[str, bytes]:
     """Return a capture file for each hour."""
     generator = random.Random(1)  # noqa: S311 - data of a bench
-    lines = [line(body(generator, matrix=False)) for _ in range(BODIES)]
+    lines = [line(body(generator, "ten tensors")) for _ in range(BODIES)]
     files = {}
     for number in range(hours):
         at = NOW - timedelta(hours=number)

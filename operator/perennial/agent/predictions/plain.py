@@ -1,9 +1,11 @@
 """Tells from the template of requests where the values of their columns are; `payload` reads requests of every form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
 from math import prod
+from operator import itemgetter
+from typing import Any
 
 from perennial.agent.predictions.payload import MAX_WIDTH
 from perennial.agent.predictions.templates import Slot
@@ -11,7 +13,23 @@ from perennial.agent.tables.table import Scalar
 
 _MOST_ROWS = 64
 """Rows of a request. One with more is read well on its own."""
-_OTHER_FORMS = frozenset({"inputs", "dataframe_split", "dataframe_records"})
+_BEFORE_RECORDS = frozenset({"inputs", "dataframe_split"})
+_OTHER_FORMS = _BEFORE_RECORDS | {"dataframe_records"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of some requests.
+
+    Attributes:
+        names: columns that the requests have.
+        columns: values of those wanted, `rows` each.
+        rows: number of rows.
+    """
+
+    names: Collection[str]
+    columns: Mapping[str, Sequence[Scalar]]
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -26,15 +44,25 @@ class Layout:
     rows: int
     columns: Mapping[str, tuple[int, int]]
 
-    def column(self, name: str, values: Sequence[Scalar], stride: int, kept: Sequence[bool] | None) -> Sequence[Scalar]:
-        """Return the values of a column for all rows of some requests.
+    def usable(self, values: Sequence[Any], stride: int, lists: Collection[str]) -> bool:  # noqa: ARG002
+        """Whether the requests can be read together, which their template tells alone."""
+        return True
+
+    def read(self, values: Sequence[Any], stride: int, kept: Sequence[bool] | None, wanted: Collection[str]) -> Rows:
+        """Return the rows of some requests.
 
         Args:
-            name: the column.
             values: those of all requests, `stride` each.
             stride: number of values of a request.
             kept: which requests to use; None: all.
+            wanted: columns whose values are needed.
         """
+        names = [name for name in self.columns if name in wanted]
+        requests = len(values) // stride if kept is None else sum(kept)
+        columns = {name: self._column(name, values, stride, kept) for name in names}
+        return Rows(self.columns, columns, requests * self.rows)
+
+    def _column(self, name: str, values: Sequence[Any], stride: int, kept: Sequence[bool] | None) -> Sequence[Scalar]:
         start, step = self.columns[name]
         rows = [_kept(values[start + row * step :: stride], kept) for row in range(self.rows)]
         if self.rows == 1:
@@ -42,7 +70,49 @@ class Layout:
         return [value for request in zip(*rows, strict=True) for value in request]
 
 
-def layout_of(body: object) -> Layout | None:
+@dataclass(frozen=True)
+class RecordLayout:
+    """Where the records of a request are among its values: an array of objects with scalars.
+
+    Attributes:
+        place: that of the array.
+    """
+
+    place: int
+
+    def usable(self, values: Sequence[Any], stride: int, lists: Collection[str]) -> bool:
+        """Whether the requests can be read together: each record has fields, with plain names that are no lists.
+
+        Args:
+            values: those of all requests, `stride` each.
+            stride: number of values of a request.
+            lists: fields that may be lists of numbers.
+        """
+        requests = values[self.place :: stride]
+        return all(map(all, requests)) and all(
+            name.isascii() and name not in lists for name in _names(chain.from_iterable(requests))
+        )
+
+    def read(self, values: Sequence[Any], stride: int, kept: Sequence[bool] | None, wanted: Collection[str]) -> Rows:
+        """Return the rows of some requests, as `Layout.read` does; a field that a record does not have is null."""
+        records = list(chain.from_iterable(_kept(values[self.place :: stride], kept)))
+        names = _names(records)
+        return Rows(names, {name: _field(records, name) for name in names if name in wanted}, len(records))
+
+
+def _names(records: Iterable[Mapping[str, Scalar]]) -> Collection[str]:
+    """Return the names of the fields of some records."""
+    return dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, records))))
+
+
+def _field(records: Sequence[Mapping[str, Scalar]], name: str) -> Sequence[Scalar]:
+    try:
+        return list(map(itemgetter(name), records))
+    except KeyError:
+        return [record.get(name) for record in records]
+
+
+def layout_of(body: object) -> Layout | RecordLayout | None:
     """Return where a request with slots in place of its values has its columns, with the names that `payload` gives.
 
     Args:
@@ -61,6 +131,17 @@ def layout_of(body: object) -> Layout | None:
         case {"instances": [[Slot() as slot]], **others} if _OTHER_FORMS.isdisjoint(others):
             places = {f"instances.{at}": (slot.start + at, 0) for at in range(slot.values)}
             return _laid_out(1, places, slot, slot.values)
+    return _of_records(body)
+
+
+def _of_records(body: object) -> RecordLayout | None:
+    match body:
+        case Slot() as slot:
+            return RecordLayout(slot.start)
+        case {"dataframe_records": Slot() as slot, **others} if _BEFORE_RECORDS.isdisjoint(others):
+            return RecordLayout(slot.start)
+        case {"instances": Slot() as slot, **others} if _OTHER_FORMS.isdisjoint(others):
+            return RecordLayout(slot.start)
     return None
 
 
@@ -92,5 +173,5 @@ def _text(name: object) -> str:
     return name if isinstance(name, str) else "\ud800"  # not ASCII, so that it is left to the parser
 
 
-def _kept(values: Sequence[Scalar], kept: Sequence[bool] | None) -> Sequence[Scalar]:
+def _kept(values: Sequence[Any], kept: Sequence[bool] | None) -> Sequence[Any]:
     return values if kept is None else list(compress(values, kept))

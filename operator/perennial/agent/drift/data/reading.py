@@ -12,7 +12,7 @@ from perennial.agent.drift.data.records import Record, Selection, Skipped, recor
 from perennial.agent.drift.data.span import Extent
 from perennial.agent.predictions.bulk import Forms, Gathered
 from perennial.agent.predictions.payload import MalformedPayload, Payload, parse_payload
-from perennial.agent.predictions.plain import Layout, layout_of
+from perennial.agent.predictions.plain import Layout, RecordLayout, layout_of
 from perennial.agent.predictions.templates import Batch, Slot, Template, Templates
 from perennial.agent.records.captured import decoded
 from perennial.agent.records.parquet import decoded_body, documents_in, moment_of_millis, written_by_capture
@@ -24,6 +24,8 @@ _MAX_REASONS = 100
 _GATHERED = 8192
 """Requests of one form that are turned into columns together."""
 _GATHERED_CHARACTERS = 16 * 2**20
+_RECORDS_CHARACTERS = 2 * 2**20
+"""Fewer, since short records need twenty times the memory of their text."""
 _FEW = 64
 """Requests that are read one by one if they cannot be read together; of more, each half is tried."""
 
@@ -35,12 +37,14 @@ class _Plan:
     Attributes:
         layout: where the columns are; None if `cause` says why no record is used.
         most: how many texts are read together, so that partitions stay of bounded size.
+        characters: length of all these texts.
         time: where the time is; None in texts of bodies, whose records were chosen before.
         cause: why records of the period are skipped.
     """
 
-    layout: Layout | None
+    layout: Layout | RecordLayout | None
     most: int
+    characters: int
     time: int | None = None
     cause: Skipped | None = None
 
@@ -119,7 +123,7 @@ class Reading:
         if text is None or found is None:
             return False
         template, contents = found
-        if not self._batch.fits(template, template.plan.most, _GATHERED_CHARACTERS):
+        if not self._batch.fits(template, template.plan.most, template.plan.characters):
             self._settle()
         self._batch.add(template, contents, text)
         return True
@@ -133,20 +137,23 @@ class Reading:
     def _read(self, template: Template[_Plan], contents: Sequence[str], texts: Sequence[str]) -> None:
         values = template.values(contents, len(texts))
         moments = None if values is None else _moments(template, values)
-        if values is None or moments is None:
+        layout = template.plan.layout
+        if (
+            values is None
+            or moments is None
+            or not (layout is None or layout.usable(values, template.stride, self._lists))
+        ):
             self._read_parts(template, contents, texts)
             return
         self._write_gathered()
         kept = self._kept(template.plan, moments)
         used = len(texts) if kept is None else sum(kept)
-        layout = template.plan.layout
         if layout is None or not used:
             return
         self.requests += used
-        self._note(layout.columns)
-        wanted = [name for name in layout.columns if name in self._wanted]
-        columns = {name: layout.column(name, values, template.stride, kept) for name in wanted}
-        self._writer.add(columns, used * layout.rows)
+        found = layout.read(values, template.stride, kept, self._wanted)
+        self._note(found.names)
+        self._writer.add(found.columns, found.rows)
 
     def _read_parts(self, template: Template[_Plan], contents: Sequence[str], texts: Sequence[str]) -> None:
         """Read texts of which at least one does not fit its template."""
@@ -247,8 +254,10 @@ def _plan_of_body(document: object) -> _Plan | None:
     return None if layout is None else _plan(layout)
 
 
-def _plan(layout: Layout | None, time: int | None = None, cause: Skipped | None = None) -> _Plan:
-    return _Plan(layout, max(1, _GATHERED // (layout.rows if layout else 1)), time, cause)
+def _plan(layout: Layout | RecordLayout | None, time: int | None = None, cause: Skipped | None = None) -> _Plan:
+    if isinstance(layout, RecordLayout):
+        return _Plan(layout, _GATHERED, _RECORDS_CHARACTERS, time, cause)
+    return _Plan(layout, max(1, _GATHERED // (layout.rows if layout else 1)), _GATHERED_CHARACTERS, time, cause)
 
 
 def _text(line: bytes | None) -> str | None:

@@ -20,7 +20,7 @@ from tests.unit.agent.drift.store import DIGEST, NOW, MemoryStore, capture_file,
 
 ROOT = "s3://capture/churn/"
 WINDOW = CaptureWindow(uri=ROOT, seconds=3600, period="1h", digest=DIGEST)
-WANTED = {"a", "b", "a.0", "b.1", "instances.0", "instances", "x"}
+WANTED = {"a", "b", "a.0", "b.1", "instances.0", "instances", "x", "x.0"}
 
 # Texts of values, most of them usual, and texts that are no value, several, or none.
 NUMBERS = st.one_of(
@@ -79,6 +79,15 @@ FORMS = [
     '{"instances":[{"a":%s,"data":[%s]}]}',
     '{"instances":[[%s]],"inputs":{"a":[%s]}}',
     '[{"a":%s,"x":%s}]',
+    '[{"a": %s, "x": %s}, {"x": %s, "other": %s}]',
+    '{"instances": [{"a": %s, "b": %s, "x": %s}]}',
+    '{"instances":[{"x":%s},{"a":%s,"\u00fc":%s}]}',
+    '{"instances":[{"a":%s,"a":%s}],"parameters":{"id":%s}}',
+    '{"instances":[{"a":%s},{}]}',
+    '{"instances":[{"a":%s},%s]}',
+    '{"instances":[{"a":[%s],"x":%s}]}',
+    '{"instances":[{"a":%s}],"dataframe_split":{"columns":["x"],"data":[[%s]]}}',
+    '{"dataframe_records":[{"x":%s}],"instances":[{"a":%s}]}',
     '{"inputs":[{"name":"a","shape":[9000001],"data":[%s]},{"name":"b","shape":[1],"data":[90000010,%s]}]}',
     "%s",
     "null",
@@ -89,7 +98,14 @@ TIMES = ["2026-03-10T12:00:00.000Z"] * 4 + [
     "2026-01-01T00:00:00Z",
     "x",
 ]
-RESPONSES = ['{"outputs":[{"name":"p","shape":[1],"data":[%s]}]}', '{"predictions":[%s]}', '{"id":"%.3s"}', "null"]
+RESPONSES = [
+    '{"predictions":[{"p":%s}]}',
+    '[{"p":%s}]',
+    '{"outputs":[{"name":"p","shape":[1],"data":[%s]}]}',
+    '{"predictions":[%s]}',
+    '{"id":"%.3s"}',
+    "null",
+]
 
 
 @st.composite
@@ -137,7 +153,7 @@ def content(found: Window) -> object:
     return columns, table.rows, rest, found.extent
 
 
-def both(content_of_file: bytes, form: Format, folder: Path) -> tuple[object, object, int]:
+def both(content_of_file: bytes, form: Format, folder: Path, lists: tuple[str, ...] = ()) -> tuple[object, object, int]:
     """Read a file together and one by one; return what is found, and how many texts had a template."""
     store = MemoryStore({capture_uri(ROOT, NOW).replace(SUFFIX["JsonLines"], SUFFIX[form]): content_of_file})
     found, hits, find = [], 0, Templates.find
@@ -155,15 +171,16 @@ def both(content_of_file: bytes, form: Format, folder: Path) -> tuple[object, ob
             patch.setattr(reading, "_GATHERED", 5)
             patch.setattr(reading, "_FEW", 2)
             files = window_files(store, WINDOW, NOW)
-            found.append(content(read_window(store, WINDOW, files, folder / name, now=NOW, wanted=WANTED)))
+            window = read_window(store, WINDOW, files, folder / name, now=NOW, wanted=WANTED, lists=lists)
+            found.append(content(window))
     return found[0], found[1], hits
 
 
 @settings(deadline=None, max_examples=150)
-@given(RECORDS, st.sampled_from(["JsonLines", "Parquet"]))
-def test_requests_read_together_are_those_read_one_by_one(tmp_path_factory, records, form: Format):
+@given(RECORDS, st.sampled_from(["JsonLines", "Parquet"]), st.sampled_from([(), (), ("x",)]))
+def test_requests_read_together_are_those_read_one_by_one(tmp_path_factory, records, form: Format, lists):
     stored = parquet_file(records) if form == "Parquet" else capture_file(*(line(*item) for item in records))
-    together, alone, _ = both(stored, form, tmp_path_factory.mktemp("rows"))
+    together, alone, _ = both(stored, form, tmp_path_factory.mktemp("rows"), lists)
     assert together == alone
 
 
@@ -184,7 +201,7 @@ def test_a_damaged_line_is_read_as_it_is_alone(tmp_path_factory, data: st.DataOb
 
 
 @pytest.mark.parametrize("form", ["JsonLines", "Parquet"])
-@pytest.mark.parametrize("number", [0, 1, 2, 9, 12])
+@pytest.mark.parametrize("number", [0, 1, 2, 9, 11, 12, 16, 17, 18])
 def test_the_usual_forms_are_read_together(tmp_path, form: Format, number: int):
     texts = [
         FORMS[number]
@@ -212,3 +229,46 @@ def test_values_of_one_tensor_are_not_taken_for_those_of_another(tmp_path, form:
     together, alone, hits = both(stored, form, tmp_path)
     assert together == alone
     assert hits == 4
+
+
+def bodies_of_records(count: int) -> list[str]:
+    """Return requests with one to four records each, with texts and a field that only some have."""
+    return [
+        json.dumps({"instances": [{"a": at + row / 2, "b": "Zürich", **optional(at)} for row in range(1 + at % 4)]})
+        for at in range(count)
+    ]
+
+
+def optional(at: int) -> dict[str, None]:
+    """Return a field that only some requests have."""
+    return {"x": None} if at % 3 else {}
+
+
+@pytest.mark.parametrize("form", ["JsonLines", "Parquet"])
+def test_requests_of_any_number_of_records_are_read_together(tmp_path, form: Format):
+    records = [
+        ("2026-03-10T12:00:00.000Z", json.dumps({"predictions": [0.5] * (1 + at % 4)}), DIGEST, 200, body)
+        for at, body in enumerate(bodies_of_records(20))
+    ]
+    stored = parquet_file(records) if form == "Parquet" else capture_file(*(line(*item) for item in records))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading.Reading, "_read_parts", lambda *_: pytest.fail("they are read one by one"))
+        together, alone, hits = both(stored, form, tmp_path)
+    assert together == alone
+    assert hits == 20
+
+
+@pytest.mark.parametrize("form", ["JsonLines", "Parquet"])
+@pytest.mark.parametrize(
+    "other",
+    ['{"instances": [1.5, 2]}', '{"instances": []}', '{"instances": [{}]}', '{"instances": 7}', '{"instances": [[1]]}'],
+)
+def test_other_instances_among_records_are_read_as_alone(tmp_path, form: Format, other: str):
+    """Also when a pattern of the form is tried first, as it is after some texts in a row."""
+    bodies = bodies_of_records(20)
+    bodies[15] = other
+    records = [("2026-03-10T12:00:00.000Z", "null", DIGEST, 200, body) for body in bodies]
+    stored = parquet_file(records) if form == "Parquet" else capture_file(*(line(*item) for item in records))
+    together, alone, hits = both(stored, form, tmp_path)
+    assert together == alone
+    assert hits >= 19
