@@ -33,5 +33,5 @@ FairnessName = Literal[
 ]
 
 EstimatedOfClasses = Literal["accuracy", "precision", "recall", "f1", "rocAuc", "logLoss", "brier"]
-EstimatedOfNumbers = Literal["mae", "rmse"]
+EstimatedOfNumbers = Literal["mae", "rmse", "mape"]
 EstimatedName = Literal[EstimatedOfClasses, EstimatedOfNumbers]

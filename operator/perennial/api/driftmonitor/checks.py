@@ -203,8 +203,9 @@ class EstimatedCheck(Model):
 
     metric: EstimatedName = Field(
         description="As in checks.performance. accuracy, precision, recall, f1, rocAuc, logLoss and brier need a model "
-        "that returns probabilities: of two classes, or one per class. mae and rmse need a reference with predictions "
-        "and labels, from which the size of errors is learned."
+        "that returns probabilities: of two classes, or one per class. mae, rmse and mape need a reference with "
+        "predictions and labels, from which the size of errors is learned; mape one of which at most 1 % of the labels "
+        "are 0."
     )
     min: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies below.")
     max: Decimal | None = Field(None, description="Likely degraded if the whole 95 % confidence interval lies above.")

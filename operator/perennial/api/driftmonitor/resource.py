@@ -278,8 +278,8 @@ class DriftMonitorSpec(PodOptions):
             Rule(
                 rule="has(self.groundTruth) || !has(self.checks) || !has(self.checks.estimated) || "
                 f"!self.checks.estimated.exists(check, check.metric in {_NUMBERS})",
-                message="checks.estimated with mae or rmse needs groundTruth, whose label names the column of the "
-                "reference with the true numbers",
+                message="checks.estimated with mae, rmse or mape needs groundTruth, whose label names the column of "
+                "the reference with the true numbers",
             ),
             Rule(
                 rule="!has(self.segments) || self.segments.all(item, self.segments.exists_one(other, "

@@ -105,7 +105,7 @@ def _of_classes(config: DriftConfig, store: Store, reference: Table, folder: Pat
 
     def estimator(metric: EstimatedName) -> _Estimated:
         match metric:
-            case "mae" | "rmse":
+            case "mae" | "rmse" | "mape":
                 raise Undefined(f"{metric} is not of classes")
             case _:
                 return _Estimated(estimate_of(metric, rows), rows.size, rows.note)
@@ -120,7 +120,7 @@ def _of_numbers(
 
     def estimator(metric: EstimatedName) -> _Estimated:
         match metric:
-            case "mae" | "rmse":
+            case "mae" | "rmse" | "mape":
                 loss = estimate_loss(metric, rows)
                 return _Estimated(loss.found, rows.size, loss.note, loss.reference)
             case _:

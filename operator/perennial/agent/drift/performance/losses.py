@@ -28,6 +28,8 @@ COLUMNS = 100
 """Most inputs that errors are learned from; of more the first ones."""
 _LEARNED, _ESTIMATED = 20_000, 100_000
 """Most rows that errors are learned from, and that they are estimated for; of more a random sample."""
+_ZEROS = 0.01
+"""Largest share of labels 0 of the reference: which rows of the window mape would leave out is not known."""
 _SEED = 20_018
 """The same data always give the same estimate."""
 
@@ -38,13 +40,15 @@ class Inputs:
 
     Attributes:
         before: inputs and prediction of the reference, shape (n, d); NaN is missing.
-        errors: label - prediction on the reference, shape (n,), in the label's unit.
+        truth: labels of the reference, shape (n,).
+        predicted: its predictions, in the same unit.
         now: inputs and prediction of the window, shape (m, d).
         sampled: whether rows were left out at random.
     """
 
     before: Floats
-    errors: Floats
+    truth: Floats
+    predicted: Floats
     now: Floats
     sampled: bool
 
@@ -116,7 +120,8 @@ def read_inputs(
     before, after = encoded_inputs(kept, present, both, types)
     return Inputs(
         np.column_stack([*before, rows.predicted]),
-        rows.truth - rows.predicted,
+        rows.truth,
+        rows.predicted,
         np.column_stack([*after, predicted]),
         sampled=labelled.size > _LEARNED or window.rows > _ESTIMATED,
     )
@@ -126,12 +131,11 @@ def estimate_loss(metric: EstimatedOfNumbers, rows: Inputs) -> EstimatedLoss:
     """Estimate an error metric of the window.
 
     Raises:
-        Undefined: the reference has too few rows.
+        Undefined: the reference has too few rows, or for mape too many labels 0.
     """
-    squared = metric == "rmse"
-    with np.errstate(over="ignore"):  # fit_losses refuses what becomes infinite
-        losses = rows.errors**2 if squared else np.abs(rows.errors)
-    model = fit_losses(rows.before, losses, np.random.default_rng(_SEED))
+    losses, note = _losses(metric, rows)
+    known = ~np.isnan(losses)
+    model = fit_losses(rows.before[known], losses[known], np.random.default_rng(_SEED))
     mean = expected_loss(model, rows.now)
     learned = (
         f"{percent(model.explained)} of the variance of the errors is explained on rows that were not learned from"
@@ -140,12 +144,37 @@ def estimate_loss(metric: EstimatedOfNumbers, rows: Inputs) -> EstimatedLoss:
     )
     note = (
         f"{metric} is estimated from errors learned on {model.rows:,} rows of the reference: {learned}. "
-        f"{percent(model.covers(rows.now))} of the rows lie within the range of the reference."
+        f"{percent(model.covers(rows.now))} of the rows lie within the range of the reference.{note}"
     )
     if rows.sampled:
         note += f" At most {_LEARNED:,} rows were learned from and {_ESTIMATED:,} estimated, chosen at random."
-    reference = float(np.sqrt(model.mean)) if squared else model.mean
-    return EstimatedLoss(root(mean) if squared else mean, reference, note)
+    if metric == "rmse":
+        return EstimatedLoss(root(mean), float(np.sqrt(model.mean)), note)
+    return EstimatedLoss(mean, model.mean, note)
+
+
+def _losses(metric: EstimatedOfNumbers, rows: Inputs) -> tuple[Floats, str]:
+    """Return what is averaged for each row of the reference, NaN for those without, and a note about these.
+
+    For mape it is the error relative to the label, which the reference has: none of the window is divided by.
+    """
+    with np.errstate(over="ignore"):  # fit_losses refuses what becomes infinite
+        errors = np.abs(rows.truth - rows.predicted)
+        match metric:
+            case "mae":
+                return errors, ""
+            case "rmse":
+                return errors**2, ""
+            case "mape":
+                zeros = int(np.count_nonzero(rows.truth == 0))
+                if zeros > _ZEROS * rows.truth.size:
+                    raise Undefined(
+                        f"{zeros:,} of {rows.truth.size:,} labels of the reference are 0, which have no relative "
+                        f"error: mape can be estimated if at most {percent(_ZEROS)} are; use mae"
+                    )
+                relative = np.full(errors.size, np.nan)
+                np.divide(errors, np.abs(rows.truth), out=relative, where=rows.truth != 0)
+                return relative, f" {zeros:,} rows of it with label 0 are left out." if zeros else ""
 
 
 def _inputs(config: DriftConfig, reference: Table) -> list[str]:

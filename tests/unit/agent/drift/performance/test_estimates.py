@@ -154,7 +154,7 @@ def prices(seed, rows=ROWS, shift=0.0):
 
 
 def errors(**limits):
-    return tuple(EstimatedCheck(metric=name, **limits) for name in ("mae", "rmse"))
+    return tuple(EstimatedCheck(metric=name, **limits) for name in ("mae", "rmse", "mape"))
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
@@ -162,7 +162,8 @@ def test_errors_of_numbers_are_estimated_and_follow_the_inputs(tmp_path, shift):
     before, said_before, was = prices(1, 2000)
     inputs, said, truth = prices(2, shift=shift)
     store = store_of(captured(inputs, said), columns_of(before, said_before, truth=was))
-    limits = EstimatedCheck(metric="mae", max="3"), EstimatedCheck(metric="rmse", max="4.5")
+    names = ("mae", "3"), ("rmse", "4.5"), ("mape", "0.03")
+    limits = (EstimatedCheck(metric=name, max=most) for name, most in names)
     message, report, page = judge(store, settings(tmp_path, *limits, **PRICES))
     found = {check.metric: check for check in report.checks if check.check == "estimated"}
     real = truth - said[:, 0]
@@ -170,9 +171,11 @@ def test_errors_of_numbers_are_estimated_and_follow_the_inputs(tmp_path, shift):
     assert found["rmse"].low <= np.sqrt(np.mean(real**2)) <= found["rmse"].high
     assert found["mae"].reference == pytest.approx(np.mean(np.abs(was - said_before[:, 0])))
     assert found["mae"].rows == ROWS
+    assert found["mape"].low <= np.mean(np.abs(real / truth)) <= found["mape"].high
+    assert found["mape"].reference == pytest.approx(np.mean(np.abs(1 - said_before[:, 0] / was)))
     assert message.likely_degraded is (shift > 0)
     assert message.degraded is None
-    assert all(score.check == "estimated" for score in message.scores if score.metric in {"mae", "rmse"})
+    assert all(score.check == "estimated" for score in message.scores if score.metric in {"mae", "rmse", "mape"})
     assert any("mae is estimated from errors learned on 2,000 rows" in note for note in report.notes)
     assert any("concept drift" in note for note in report.notes)
     assert "Estimated performance" in page
@@ -255,6 +258,22 @@ def test_errors_that_cannot_be_estimated_say_why(tmp_path, change, reference, wo
     message, report, _ = judge(store, settings(tmp_path, errors(max="1")[0], **{**PRICES, **change}))
     assert message.likely_degraded is None
     assert words in (next(item for item in report.checks if item.check == "estimated").why or "")
+
+
+@pytest.mark.parametrize(("zeros", "why"), [(0, None), (10, None), (11, "11 of 1,000 labels of the reference are 0")])
+def test_relative_errors_need_labels_that_are_not_0(tmp_path, zeros, why):
+    before, said_before, was = prices(1, 1000)
+    inputs, said, _ = prices(2)
+    was[:zeros] = 0
+    store = store_of(captured(inputs, said), columns_of(before, said_before, truth=was))
+    message, report, _ = judge(store, settings(tmp_path, EstimatedCheck(metric="mape", max="0.001"), **PRICES))
+    (check,) = (item for item in report.checks if item.check == "estimated")
+    assert message.likely_degraded is (None if why else True)
+    assert (check.value is None) == bool(why)
+    assert (why or "") in (check.why or "")
+    if not why:
+        assert check.reference == pytest.approx(np.mean(np.abs(1 - said_before[zeros:, 0] / was[zeros:])))
+        assert any("rows of it with label 0 are left out" in note for note in report.notes) == bool(zeros)
 
 
 def test_classes_and_numbers_are_judged_apart(tmp_path):
