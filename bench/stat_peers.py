@@ -121,13 +121,14 @@ def numbers(stored: Values) -> Values:
         inputs = {f"input{index}": [row[index] for row in side["inputs"]] for index in range(len(side["inputs"][0]))}
         return pd.DataFrame({**inputs, "said": side["predicted"], "truth": side["truth"]})
 
+    names = "mae", "rmse", "mape"
     reference = frame(stored["reference"])
     estimator = DLE(
         feature_column_names=[name for name in reference.columns if name.startswith("input")],
-        y_pred="said", y_true="truth", metrics=["mae", "rmse"], chunk_number=1,
+        y_pred="said", y_true="truth", metrics=list(names), chunk_number=1,
     )  # fmt: skip
     estimator.fit(reference)
-    return _estimates(estimator.estimate(frame(stored["current"])), {"mae": "mae", "rmse": "rmse"})
+    return _estimates(estimator.estimate(frame(stored["current"])), {name: name for name in names})
 
 
 def _estimates(result: Any, names: dict[str, str]) -> Values:
@@ -229,8 +230,12 @@ def _at(content: Values, place: Place) -> Values:
 
 def _differences(stored: Values, found: Values) -> Iterator[str]:
     for name, value in found.items():
-        before = stored[name]
-        same = before == value if isinstance(value, str) else abs(before - value) <= TOLERANCE * max(1, abs(value))
+        before = stored.get(name, "nothing")
+        same = (
+            before == value
+            if isinstance(value, str) or isinstance(before, str)
+            else abs(before - value) <= TOLERANCE * max(1, abs(value))
+        )
         if not same:
             yield f"{name}: {before} stored, {value} now"
 
