@@ -11,6 +11,7 @@ import pytest
 from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import AgentConfigDefaults, Audit
 from perennial.core.kinds import CONFIG_MAP, JOB
+from perennial.core.labels import APPROVAL_PREFIX
 from perennial.runtime.audit.delivery import Delivery
 from perennial.runtime.audit.outbox import Outbox
 from perennial.runtime.controller.reconcile import Record
@@ -106,6 +107,47 @@ async def test_killed_after_any_write_the_log_has_every_fact_once(tmp_path: Path
         assert again.verified().result == "Intact", where
         assert not story.cluster.store.named(JOB, NAMESPACE), where
         assert list(story.cluster.store.named(CONFIG_MAP, NAMESPACE)) == ["perennial-audit-head"], where
+
+
+async def approvals(store: Store, site: AuditSite, dies_after: int | None = None) -> Story:
+    """Play a rollout in which a user approves, takes it back, and approves again before another one does."""
+    story = Story(Mortal(store=copy.deepcopy(store), dies_after=dies_after), Audited)
+    live = story.cluster.live("ModelDeployment", "churn")
+    story.cluster.put({**live, "spec": {**live["spec"], "rollout": {"approval": "Manual", "approvals": 2}}})
+    story.publish("b", 2)
+    await story.until(lambda: story.status.get("candidate", {}).get("reason") == "WaitingForApproval")
+    for users in (["ana"], [], ["ana"], ["ana", "bo"]):
+        say(story, *users)
+        await rest(story)
+    await deliver(story, site)
+    return story
+
+
+def say(story: Story, *users: str) -> None:
+    live = story.cluster.live("ModelDeployment", "churn")
+    name = story.status["candidate"]["name"]
+    said = {f"{APPROVAL_PREFIX}{user}": f"{name} {user}" for user in users}
+    story.cluster.put({**live, "metadata": {**live["metadata"], "annotations": said}})
+
+
+async def test_killed_after_any_write_each_approval_and_each_end_of_one_is_told_once(tmp_path: Path) -> None:
+    store, site = await served("recreate"), AuditSite(tmp_path / "outbox")
+    reference = await approvals(store, site)
+    wanted = sorted(entry["id"] for entry in site.entries)
+    assert [(event, entry.get("actor")) for (event, _), entry in zip(told(site), site.entries, strict=True)] == [
+        ("RolloutStarted", None),
+        ("RolloutApproved", "ana"),
+        ("ApprovalWithdrawn", None),
+        ("RolloutApproved", "ana"),
+        ("RolloutApproved", "bo"),
+        ("RolloutPromoted", None),
+    ]
+    writes = reference.cluster.writes
+    for number in [index for index, (_, kind, _) in enumerate(writes, start=1) if kind in OWN]:
+        again = AuditSite(tmp_path / "outbox")
+        await approvals(store, again, number)
+        where = f"killed after write {number} ({writes[number - 1]})"
+        assert sorted(entry["id"] for entry in again.entries) == wanted, f"{where}: {told(again)}"
 
 
 async def test_a_fact_is_stored_before_the_status_that_makes_it_true(tmp_path: Path) -> None:

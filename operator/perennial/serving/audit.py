@@ -1,4 +1,4 @@
-"""What the audit log records of a ModelDeployment: rollouts with the verdicts of their gates, and who approved them."""
+"""What the audit log records of a ModelDeployment: rollouts, verdicts of gates, and what persons did."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,6 +13,7 @@ from perennial.core.facts import Facts, figures, items
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from perennial.serving import reasons
 from perennial.serving.observe import Observed
+from perennial.serving.rollout.approvers import REMOVED, Vote, votes_for, why_gone
 
 Place = tuple[str, int]
 """Tells rollouts of one revision from each other: the end of the last rollout that status knew, and the number of the
@@ -46,23 +47,15 @@ def _facts(
         if entry.name != running and entry.result in ("Promoted", "Failed"):
             yield _started(resource, entry, place, now)
         yield from _gates(resource, entry, place, now)
-        yield from _approvals(resource, entry, place, before, now)
+        yield from _votes_at_the_end(resource, entry, place, before, now)
         yield _end(resource, entry, place, after, now)
     candidate = after.candidate
     goes_on = _running(before) if _running(before) not in {entry.name for entry in ended} else None
     if candidate is not None and _running(after) not in (None, goes_on):
         yield _started(resource, candidate, (known, len(ended)), now)
     if candidate is not None and candidate.phase == "Progressing":
-        given = _recorded(before) if goes_on == candidate.name else frozenset()
-        for item in candidate.approvals or ():
-            if (item.by, item.digest) not in given:
-                yield _approved(resource, candidate, (known, len(ended)), item, now)
-
-
-def _recorded(status: ModelDeploymentStatus) -> frozenset[tuple[str, str | None]]:
-    """Return the approvals that were recorded when they were given: who, and what was seen."""
-    candidate = status.candidate
-    return frozenset((item.by, item.digest) for item in (candidate.approvals if candidate else None) or ())
+        known_candidate = before.candidate if goes_on == candidate.name else None
+        yield from _votes(resource, candidate, (known, len(ended)), known_candidate, now)
 
 
 def _running(status: ModelDeploymentStatus) -> str | None:
@@ -115,22 +108,58 @@ def _limits(gate: GateOutcome) -> dict[str, str]:
     return figures(item for item in items(gate.figures) if item[0] in _LIMITS)
 
 
-def _approvals(
+def _votes(
+    resource: ModelDeployment, candidate: Candidate, place: Place, before: Candidate | None, now: datetime
+) -> Iterator[AuditEntry]:
+    """Tell of approvals that are new, and of those that do not count any more, while the rollout goes on."""
+    given, known = candidate.approvals or (), (before.approvals if before is not None else None) or ()
+    times = _times(before)
+    for item in known:
+        # Another approval of the same user is told as such.
+        if item.by not in {other.by for other in given}:
+            why = why_gone(_vote(item), candidate, resource)
+            yield _withdrawn(resource, candidate, (*place, *times), item, now, why=why)
+    told = {_vote(item) for item in known}
+    for item in given:
+        if _vote(item) not in told:
+            yield _approved(resource, candidate, (*place, *times), item, now)
+
+
+def _votes_at_the_end(
     resource: ModelDeployment, entry: HistoryEntry, place: Place, before: ModelDeploymentStatus, now: datetime
 ) -> Iterator[AuditEntry]:
-    """Tell of approvals that were seen only in the step that ended the rollout."""
+    """Tell of approvals that were given or taken back only in the step that ended the rollout."""
+    candidate = before.candidate if _running(before) == entry.name else None
+    known, times = (candidate.approvals if candidate is not None else None) or (), _times(candidate)
+    there = votes_for(resource.metadata.annotations, entry.name)
+    for item in known:
+        if item.by not in {vote.by for vote in there}:
+            yield _withdrawn(resource, entry, (*place, *times), item, now, why=REMOVED)
     approval: Approval | None = entry.approval
     if approval is None:
         return
-    told = {user for user, _ in _recorded(before)} if _running(before) == entry.name else set()
     for user in approval.users:
-        if user not in told:
+        if user not in {item.by for item in known}:
             given = GivenApproval(by=user, digest=approval.digest, time=approval.time)
-            yield _approved(resource, entry, place, given, now)
+            yield _approved(resource, entry, (*place, *times), given, now)
+
+
+def _vote(given: GivenApproval) -> Vote:
+    return Vote(given.by, given.digest)
+
+
+def _times(before: Candidate | None) -> tuple[int, ...]:
+    """Tell an approval from an earlier one of the same user that was taken back: by how many have been so far."""
+    number = before.withdrawn_approvals if before is not None else None
+    return (number,) if number else ()
 
 
 def _approved(
-    resource: ModelDeployment, revision: Candidate | HistoryEntry, place: Place, given: GivenApproval, now: datetime
+    resource: ModelDeployment,
+    revision: Candidate | HistoryEntry,
+    place: tuple[str | int, ...],
+    given: GivenApproval,
+    now: datetime,
 ) -> AuditEntry:
     seen = (given.digest,) if given.digest else ()
     return Facts(MODEL_DEPLOYMENT, resource.metadata, now).entry(
@@ -142,6 +171,29 @@ def _approved(
         run=revision.run,
         revision=revision.name,
         message=f"has seen gates with {given.digest}" if given.digest else "",
+    )
+
+
+def _withdrawn(
+    resource: ModelDeployment,
+    revision: Candidate | HistoryEntry,
+    place: tuple[str | int, ...],
+    given: GivenApproval,
+    now: datetime,
+    *,
+    why: str,
+) -> AuditEntry:
+    """Build the fact that an approval is gone. Who took it away is not known: there is no actor."""
+    seen = (given.digest,) if given.digest else ()
+    return Facts(MODEL_DEPLOYMENT, resource.metadata, now).entry(
+        "ApprovalWithdrawn",
+        (revision.name, *place, given.by, *seen),
+        None,
+        model_digest=revision.digest,
+        run=revision.run,
+        revision=revision.name,
+        figures=figures((("approvedBy", given.by), ("approvedAt", given.time))),
+        message=f"the approval by {given.by} of {given.time} does not count any more: {why}",
     )
 
 

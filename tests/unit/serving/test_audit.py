@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from perennial.api.contract.audit import AuditEntry
 from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.core.decision import Decision
@@ -22,8 +24,12 @@ def ended(result: str, time: str, name: str = "churn-b", **more: Any) -> dict[st
     return {"name": name, "digest": digest("b"), "result": result, "time": time, **more}
 
 
-def of(before: dict[str, Any], after: dict[str, Any]) -> tuple[AuditEntry, ...]:
-    resource = ModelDeployment.model_validate({**model_deployment(), "status": before})
+def of(
+    before: dict[str, Any], after: dict[str, Any], annotations: dict[str, str] | None = None, **spec: Any
+) -> tuple[AuditEntry, ...]:
+    raw = model_deployment(**spec)
+    metadata = {**raw["metadata"], "annotations": annotations or {}}
+    resource = ModelDeployment.model_validate({**raw, "metadata": metadata, "status": before})
     return facts(Observed(resource=resource, upstream=None), Decision(status=after), NOW)
 
 
@@ -54,7 +60,7 @@ def test_an_approval_is_told_when_it_is_given_and_not_again_at_the_end() -> None
     assert of(once, once) == ()
 
     approval = {"by": "ada", "alsoBy": ["bob"], "time": "2026-01-31T11:30:00Z", "digest": "12ab"}
-    found = of(once, {"history": [ended("Promoted", "2026-01-31T11:30:00Z", approval=approval)]})
+    found = of(once, {"history": [ended("Promoted", "2026-01-31T11:30:00Z", approval=approval)]}, ADA)
     assert [(entry.event, entry.actor) for entry in found] == [("RolloutApproved", "bob"), ("RolloutPromoted", None)]
     (again,) = of(waits, once)
     assert again.id == first.id, "a step that is repeated after a crash tells the same fact"
@@ -67,11 +73,73 @@ def test_an_approval_of_what_has_changed_since_is_another_fact() -> None:
     assert (second.message, second.id == first.id) == ("has seen gates with 34cd", False)
 
 
+MANUAL: dict[str, Any] = {"rollout": {"approval": "Manual", "approvals": 2}}
+ADA = {"approve.perennial.dev/ada": "churn-b/12ab ada"}
+
+
+def test_an_approval_that_is_taken_back_is_told_with_who_had_given_it_and_when_it_was_seen_gone() -> None:
+    once = {"candidate": candidate() | {"approvals": [given("ada", "12ab"), given("bob")]}}
+    left = {"candidate": candidate() | {"approvals": [given("bob")], "withdrawnApprovals": 1}}
+    (gone,) = of(once, left, **MANUAL)
+
+    assert (gone.event, gone.actor, gone.time) == ("ApprovalWithdrawn", None, "2026-01-31T12:00:00Z")
+    assert gone.figures == {"approvedBy": "ada", "approvedAt": EARLIER}
+    assert (gone.revision, gone.model_digest) == ("churn-b", digest("b"))
+    assert gone.message.endswith("does not count any more: its annotation was removed or changed")
+    (again,) = of(once, left, **MANUAL)
+    assert again.id == gone.id, "a step that is repeated after a crash tells the same fact"
+    assert of(left, left, **MANUAL) == ()
+
+
+def test_an_approval_that_is_given_again_and_taken_back_again_are_further_facts() -> None:
+    none, once = {"candidate": candidate()}, {"candidate": candidate() | {"approvals": [given("ada")]}}
+    back = {"candidate": candidate() | {"withdrawnApprovals": 1}}
+    again = {"candidate": candidate() | {"approvals": [given("ada")], "withdrawnApprovals": 1}}
+    twice = {"candidate": candidate() | {"withdrawnApprovals": 2}}
+    told = [entry for a, b in ((none, once), (once, back), (back, again), (again, twice)) for entry in of(a, b)]
+
+    assert events(tuple(told)) == ["RolloutApproved", "ApprovalWithdrawn"] * 2
+    assert len({entry.id for entry in told}) == 4
+
+
+@pytest.mark.parametrize(
+    ("annotations", "spec", "why"),
+    [
+        (ADA, MANUAL | {"rollout": {"approval": "Automatic"}}, "spec.rollout.approval asks for no approval any more"),
+        (ADA, MANUAL, "the gates or their verdicts are others than the user has seen (there are none now)"),
+        (
+            {"approve.perennial.dev/ada": "churn-b ada", "perennial.dev/changed-by": "3 ada"},
+            MANUAL,
+            "the user has changed the spec since",
+        ),
+        ({"approve.perennial.dev/ada": "churn-b ada"}, MANUAL, "no revision serves that the candidate could replace"),
+    ],
+    ids=["not asked for", "other verdicts", "author", "nothing serves"],
+)
+def test_an_approval_that_is_still_annotated_is_told_with_why_it_is_void(
+    annotations: dict[str, str], spec: dict[str, Any], why: str
+) -> None:
+    seen = "12ab" if annotations is ADA else None
+    once = {"candidate": candidate() | {"approvals": [given("ada", seen)]}}
+    (gone,) = of(once, {"candidate": candidate() | {"withdrawnApprovals": 1}}, annotations, **spec)
+    assert (gone.event, gone.message.partition("any more: ")[2]) == ("ApprovalWithdrawn", why)
+
+
+def test_an_approval_that_is_taken_back_in_the_step_that_ends_the_rollout_is_told_too() -> None:
+    once = {"candidate": candidate() | {"approvals": [given("ada"), given("bob")]}}
+    after = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", "2026-01-31T11:30:00Z")]}
+    found = of(once, after, {"approve.perennial.dev/bob": "churn-b bob"}, **MANUAL)
+    assert [(entry.event, entry.figures.get("approvedBy")) for entry in found] == [
+        ("ApprovalWithdrawn", "ada"),
+        ("RolloutFailed", None),
+    ]
+
+
 def test_an_approval_of_a_rollout_that_fails_stays_in_the_log() -> None:
     once = {"candidate": candidate() | {"approvals": [given("ada")]}}
     assert events(of({"candidate": candidate()}, once)) == ["RolloutApproved"]
     failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", "2026-01-31T11:30:00Z")]}
-    assert events(of(once, failed)) == ["RolloutFailed"]
+    assert events(of(once, failed, {"approve.perennial.dev/ada": "churn-b ada"})) == ["RolloutFailed"]
 
 
 def test_an_approval_of_a_retry_is_another_fact() -> None:

@@ -31,6 +31,7 @@ AuditEvent = Literal[
     "GateDecided",
     "RolloutStarted",
     "RolloutApproved",
+    "ApprovalWithdrawn",
     "RolloutDenied",
     "RolloutPromoted",
     "RolloutFailed",

@@ -247,8 +247,14 @@ class Candidate(Revision):
         Field(
             None,
             description="Approvals that count at present, by user, if rollout.approval is Manual. Each goes to the "
-            "audit log when it is seen first. They are shown here; what decides are the annotations.",
+            "audit log when it is seen first, and when it is seen to be gone. They are shown here; what decides are "
+            "the annotations.",
         )
+    )
+    withdrawn_approvals: int | None = Field(
+        None,
+        description="Number of approvals of this rollout that counted and do not any more: taken back, replaced by "
+        "another one of the same user, or void. Unset: none.",
     )
     retry: ShortText | None = Field(
         None, description="Value of the annotation perennial.dev/retry when the rollout failed; another value retries."

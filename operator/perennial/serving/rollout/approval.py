@@ -7,7 +7,7 @@ annotations that their manifests do not contain.
 from dataclasses import dataclass, replace
 
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Approval, Candidate, GivenApproval, Revision
+from perennial.api.modeldeployment.rollout import Approval, Candidate, Revision
 from perennial.core.conditions import READY, find, shorten
 from perennial.core.decision import EventNote
 from perennial.core.labels import (
@@ -88,7 +88,7 @@ def hold_promotion(state: State, candidate: Candidate, context: Context, *, is_:
     if controls_of(resource).paused:
         said = f"{is_}, but paused by the annotation {PAUSE_ANNOTATION}; remove it to promote"
         return held.model_copy(update={"reason": reasons.PAUSED, "message": said})
-    if not _needs_approval(state, context):
+    if not needs_approval(state, context):
         return None
     given = count(state, candidate, context)
     if given.enough:
@@ -111,41 +111,22 @@ def _what_is_missing(given: Count, resource: ModelDeployment, candidate: Candida
     return f"{by}and waiting for approval{users}: {how_to_approve(resource, candidate)}{void}"
 
 
-def _needs_approval(state: State, context: Context) -> bool:
+def needs_approval(state: State, context: Context) -> bool:
+    """Tell whether users must approve a candidate: not where nothing serves yet."""
     return context.observed.resource.spec.rollout.approval == "Manual" and state.stable is not None
 
 
 def approval_of(state: State, candidate: Candidate, context: Context) -> Approval | None:
     """Who approved the candidate; None where no approval is needed."""
     given = count(state, candidate, context)
-    if not _needs_approval(state, context) or not given.enough:
+    if not needs_approval(state, context) or not given.enough:
         return None
     first, *others = given.by
-    return Approval(by=first, also_by=tuple(others[:_MOST_NAMES]) or None, time=context.time, digest=given.digest)
+    return Approval(by=first, also_by=tuple(others[:MOST_NAMES]) or None, time=context.time, digest=given.digest)
 
 
-_MOST_NAMES = 15
+MOST_NAMES = 15
 """Further users whose approval is recorded."""
-
-
-def record_approvals(state: State, context: Context) -> State:
-    """Record the approvals of a candidate that count at present, with the time when each was first seen.
-
-    The record is what the audit log is told from; what decides are the annotations.
-    """
-    candidate = state.progressing
-    if candidate is None:
-        failed = state.failed
-        return state if failed is None else replace(state, candidate=failed.model_copy(update={"approvals": None}))
-    votes = count(state, candidate, context).votes if _needs_approval(state, context) else ()
-    status = context.observed.resource.status.candidate
-    before = status.approvals if status is not None and status.name == candidate.name else None
-    known = {(item.by, item.digest): item for item in before or ()}
-    given = tuple(
-        known.get((vote.by, vote.digest), GivenApproval(by=vote.by, digest=vote.digest, time=context.time))
-        for vote in votes[: _MOST_NAMES + 1]
-    )
-    return replace(state, candidate=candidate.model_copy(update={"approvals": given or None}))
 
 
 @dataclass(frozen=True)

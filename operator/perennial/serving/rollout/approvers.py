@@ -28,6 +28,9 @@ _LONGEST_NUMBER = 19
 _MOVING = frozenset({"drift", "errorRate", "latency", "prometheus"})
 """Kinds of gates whose figures change all the time: an approval of them would be void before it is given."""
 
+REMOVED = "its annotation was removed or changed"
+"""Why an approval is gone that its user, or somebody else, took away."""
+
 
 @dataclass(frozen=True)
 class Vote:
@@ -61,7 +64,7 @@ class Count:
 def count(state: State, candidate: Candidate, context: Context) -> Count:
     """Count the different users who have approved the candidate."""
     resource = context.observed.resource
-    votes = votes_for(resource.metadata.annotations, candidate)
+    votes = votes_for(resource.metadata.annotations, candidate.name)
     authors = _authors(state, context)
     seen = digest_to_approve(candidate, resource)
     valid = [vote for vote in votes if vote.by not in authors and not _is_outdated(vote, candidate, resource)]
@@ -79,8 +82,8 @@ def count(state: State, candidate: Candidate, context: Context) -> Count:
     return Count(resource.spec.rollout.approvals, by, void, seen if told else None, tuple(single.values()))
 
 
-def votes_for(annotations: Mapping[str, str], revision: Revision) -> tuple[Vote, ...]:
-    """Read the approvals of a revision from annotations: the one of the pair, and those of single users."""
+def votes_for(annotations: Mapping[str, str], revision: str) -> tuple[Vote, ...]:
+    """Read the approvals of a revision, by its name, from annotations: the one of the pair, and those of users."""
     pair = f"{annotations.get(APPROVE_ANNOTATION, '')}/{annotations.get(APPROVED_DIGEST_ANNOTATION, '')}"
     said = [(pair, annotations.get(APPROVED_BY_ANNOTATION, ""))]
     said += [
@@ -91,10 +94,22 @@ def votes_for(annotations: Mapping[str, str], revision: Revision) -> tuple[Vote,
     ]
     parsed = ((what.partition("/"), clean(by, LONGEST)) for what, by in said)
     return tuple(
-        Vote(by, clean(digest, LONGEST) or None)
-        for (name, _, digest), by in parsed
-        if by and name.strip() == revision.name
+        Vote(by, clean(digest, LONGEST) or None) for (name, _, digest), by in parsed if by and name.strip() == revision
     )
+
+
+def why_gone(given: Vote, candidate: Candidate, resource: ModelDeployment) -> str:
+    """Tell why an approval that counted does not any more, as far as annotations and spec show it."""
+    if given not in votes_for(resource.metadata.annotations, candidate.name):
+        return REMOVED
+    if resource.spec.rollout.approval != "Manual":
+        return "spec.rollout.approval asks for no approval any more"
+    if _is_outdated(given, candidate, resource):
+        seen = digest_to_approve(candidate, resource)
+        return f"the gates or their verdicts are others than the user has seen ({seen or 'there are none'} now)"
+    if given.by in {user for _, user in _changes(resource)}:
+        return "the user has changed the spec since"
+    return "no revision serves that the candidate could replace"
 
 
 def digest_to_approve(candidate: Candidate, resource: ModelDeployment) -> str | None:
@@ -120,9 +135,15 @@ def _is_outdated(vote: Vote, candidate: Candidate, resource: ModelDeployment) ->
 
 def _authors(state: State, context: Context) -> frozenset[str]:
     """Users who have changed the spec since the last promotion, as far as that is recorded."""
-    recorded = context.observed.resource.metadata.annotations.get(CHANGED_BY_ANNOTATION, "")
+    changes = _changes(context.observed.resource)
+    return frozenset(user for generation, user in changes if not _is_settled(generation, state))
+
+
+def _changes(resource: ModelDeployment) -> tuple[tuple[str, str], ...]:
+    """Read who has changed the spec: generation and user name, of each user the newest."""
+    recorded = resource.metadata.annotations.get(CHANGED_BY_ANNOTATION, "")
     parsed = (line.partition(" ") for line in recorded.split("\n"))
-    return frozenset(clean(user, LONGEST) for generation, _, user in parsed if not _is_settled(generation, state))
+    return tuple((generation, clean(user, LONGEST)) for generation, _, user in parsed)
 
 
 def _is_settled(generation: str, state: State) -> bool:

@@ -14,7 +14,8 @@ from perennial.core.labels import ABORT_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.serving import reasons
 from perennial.serving.health import Health
-from perennial.serving.rollout.approval import controls_of, hold_promotion, record_approvals, roll_back
+from perennial.serving.rollout.acts import record_acts
+from perennial.serving.rollout.approval import controls_of, hold_promotion, roll_back
 from perennial.serving.rollout.canary import walk
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import deadline_exceeded, deadline_of, previous_expiry
@@ -43,7 +44,7 @@ def next_state(context: Context) -> State:
         _evaluate,
         expire,
         end_progress,
-        record_approvals,
+        record_acts,
         _remove_previous,
     )
     return reduce(lambda state, step: step(state, context), steps, State())

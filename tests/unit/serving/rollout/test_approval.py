@@ -77,8 +77,24 @@ def test_approvals_are_recorded_as_they_are_given_and_taken_back() -> None:
 
     say(cluster)
     assert "approvals" not in cluster.status["candidate"]
+    assert cluster.status["candidate"]["withdrawnApprovals"] == 1
+    say(cluster, **ana)
+    assert cluster.status["candidate"]["withdrawnApprovals"] == 1
+    assert cluster.settle() == 0
     say(cluster, **ana, **bo)
     assert cluster.status["history"][0]["approval"]["alsoBy"] == ["bo@example.com"]
+
+
+def test_an_approval_that_has_no_room_in_status_pushes_out_none_that_is_there() -> None:
+    cluster, _, new = with_candidate(rollout={"approval": "Manual", "approvals": 5})
+    said = {f"{APPROVAL_PREFIX}u{number}": f"{new} u{number:02}" for number in range(16)}
+    say(cluster, **said, **{PAUSE_ANNOTATION: "true"})
+    shown = cluster.status["candidate"]["approvals"]
+    assert len(shown) == 16
+
+    say(cluster, **said, **{PAUSE_ANNOTATION: "true", f"{APPROVAL_PREFIX}a": f"{new} ana"})
+    assert cluster.status["candidate"]["approvals"] == shown
+    assert "withdrawnApprovals" not in cluster.status["candidate"]
 
 
 def test_an_approval_before_the_candidate_is_ready_is_recorded_too() -> None:
@@ -95,7 +111,8 @@ def test_a_failed_candidate_keeps_no_approvals() -> None:
     said = {f"{APPROVAL_PREFIX}ana": f"{new} ana@example.com"}
     say(cluster, **said)
     say(cluster, **said, **{ABORT_ANNOTATION: new})
-    assert (cluster.status["candidate"]["phase"], "approvals" in cluster.status["candidate"]) == ("Failed", False)
+    assert cluster.status["candidate"]["phase"] == "Failed"
+    assert not {"approvals", "withdrawnApprovals"} & set(cluster.status["candidate"])
 
 
 def test_approvals_written_into_status_promote_nothing() -> None:
