@@ -11,7 +11,7 @@ import pytest
 from perennial.adapters.errors import ApiError
 from perennial.api.contract.settings import AgentConfigDefaults, Audit
 from perennial.core.kinds import CONFIG_MAP, JOB
-from perennial.core.labels import APPROVAL_PREFIX
+from perennial.core.labels import APPROVAL_PREFIX, PAUSE_ANNOTATION, PROMOTE_ANNOTATION
 from perennial.runtime.audit.delivery import Delivery
 from perennial.runtime.audit.outbox import Outbox
 from perennial.runtime.controller.reconcile import Record
@@ -110,34 +110,38 @@ async def test_killed_after_any_write_the_log_has_every_fact_once(tmp_path: Path
 
 
 async def approvals(store: Store, site: AuditSite, dies_after: int | None = None) -> Story:
-    """Play a rollout in which a user approves, takes it back, and approves again before another one does."""
+    """Play a rollout that is paused, while a user approves, takes it back, and approves again before another does."""
     story = Story(Mortal(store=copy.deepcopy(store), dies_after=dies_after), Audited)
     live = story.cluster.live("ModelDeployment", "churn")
     story.cluster.put({**live, "spec": {**live["spec"], "rollout": {"approval": "Manual", "approvals": 2}}})
     story.publish("b", 2)
     await story.until(lambda: story.status.get("candidate", {}).get("reason") == "WaitingForApproval")
     for users in (["ana"], [], ["ana"], ["ana", "bo"]):
-        say(story, *users)
+        say(story, *users, paused=not users)
         await rest(story)
     await deliver(story, site)
     return story
 
 
-def say(story: Story, *users: str) -> None:
+def say(story: Story, *users: str, paused: bool) -> None:
     live = story.cluster.live("ModelDeployment", "churn")
     name = story.status["candidate"]["name"]
     said = {f"{APPROVAL_PREFIX}{user}": f"{name} {user}" for user in users}
+    said |= {PAUSE_ANNOTATION: "true"} if paused else {PROMOTE_ANNOTATION: name}
     story.cluster.put({**live, "metadata": {**live["metadata"], "annotations": said}})
 
 
-async def test_killed_after_any_write_each_approval_and_each_end_of_one_is_told_once(tmp_path: Path) -> None:
+async def test_killed_after_any_write_each_act_of_a_person_and_each_end_of_one_is_told_once(tmp_path: Path) -> None:
     store, site = await served("recreate"), AuditSite(tmp_path / "outbox")
     reference = await approvals(store, site)
     wanted = sorted(entry["id"] for entry in site.entries)
     assert [(event, entry.get("actor")) for (event, _), entry in zip(told(site), site.entries, strict=True)] == [
         ("RolloutStarted", None),
+        ("PromotionRequested", None),
         ("RolloutApproved", "ana"),
+        ("RolloutPaused", None),
         ("ApprovalWithdrawn", None),
+        ("RolloutResumed", None),
         ("RolloutApproved", "ana"),
         ("RolloutApproved", "bo"),
         ("RolloutPromoted", None),

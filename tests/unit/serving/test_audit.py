@@ -151,6 +151,56 @@ def test_an_approval_of_a_retry_is_another_fact() -> None:
     assert first.id != second.id
 
 
+def test_each_pause_and_its_end_is_told_once() -> None:
+    going, stopped = {"candidate": candidate()}, {"candidate": candidate() | {"pausedSince": EARLIER, "pauses": 1}}
+    goes_on = {"candidate": candidate() | {"pauses": 1}}
+    again = {"candidate": candidate() | {"pausedSince": "2026-01-31T11:30:00Z", "pauses": 2}}
+    walk = ((going, stopped), (stopped, stopped), (stopped, goes_on), (goes_on, again))
+    told = [entry for a, b in walk for entry in of(a, b)]
+
+    assert events(tuple(told)) == ["RolloutPaused", "RolloutResumed", "RolloutPaused"]
+    assert [entry.time for entry in told] == [EARLIER, "2026-01-31T12:00:00Z", "2026-01-31T11:30:00Z"]
+    assert len({entry.id for entry in told}) == 3
+
+
+def test_a_pause_that_is_over_when_the_rollout_ends_is_told_and_one_that_an_abort_ends_is_not() -> None:
+    stopped = {"candidate": candidate() | {"pausedSince": EARLIER, "pauses": 1}}
+    after = {"history": [ended("Promoted", EARLIER)]}
+    assert events(of(stopped, after)) == ["RolloutResumed", "RolloutPromoted"]
+    failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", EARLIER, reason="Aborted")]}
+    assert events(of(stopped, failed, {"perennial.dev/pause": "true"})) == ["RolloutAborted"]
+
+
+def test_a_promotion_by_hand_is_told_once_also_if_it_ends_the_rollout_at_once() -> None:
+    asked = {"candidate": candidate() | {"promotionRequested": EARLIER}}
+    by_hand = {"perennial.dev/promote": "churn-b"}
+    (first,) = of({"candidate": candidate()}, asked, by_hand)
+    assert (first.event, first.time, first.actor) == ("PromotionRequested", EARLIER, None)
+    assert of(asked, asked, by_hand) == ()
+
+    after = {"history": [ended("Promoted", EARLIER)]}
+    assert events(of(asked, after, by_hand)) == ["RolloutPromoted"]
+    assert events(of({"candidate": candidate()}, after, by_hand)) == ["PromotionRequested", "RolloutPromoted"]
+
+
+def test_a_rollback_repeats_no_act_of_the_rollout_before_it() -> None:
+    before = {"history": [ended("Promoted", EARLIER)]}
+    back = ended("RolledBack", "2026-01-31T11:30:00Z", reason="Aborted")
+    found = of(before, {"history": [back, *before["history"]]}, {"perennial.dev/promote": "churn-b"})
+    assert events(found) == ["RolledBack"]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "why"),
+    [({"perennial.dev/retry": "churn-b/2"}, "by the annotation perennial.dev/retry"), ({}, "with a new run")],
+    ids=["by hand", "new run"],
+)
+def test_a_rollout_that_starts_again_is_told_with_why(annotations: dict[str, str], why: str) -> None:
+    failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", EARLIER)]}
+    (found,) = of(failed, {**failed, "candidate": candidate()}, annotations)
+    assert (found.event, found.message.partition("; ")[2]) == ("RolloutStarted", f"again after it failed, {why}")
+
+
 def test_a_retry_of_the_same_revision_is_another_rollout() -> None:
     first = of({}, {"candidate": candidate()})
     failed = {"candidate": candidate(phase="Failed"), "history": [ended("Failed", EARLIER)]}

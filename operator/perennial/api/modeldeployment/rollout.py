@@ -256,6 +256,16 @@ class Candidate(Revision):
         description="Number of approvals of this rollout that counted and do not any more: taken back, replaced by "
         "another one of the same user, or void. Unset: none.",
     )
+    paused_since: Timestamp | None = Field(
+        None,
+        description="When the operator saw first that the annotation perennial.dev/pause is set. Unset: it is not.",
+    )
+    pauses: int | None = Field(
+        None, description="Number of times that this rollout was paused by the annotation. Unset: never."
+    )
+    promotion_requested: Timestamp | None = Field(
+        None, description="When the operator saw first that the annotation perennial.dev/promote names it."
+    )
     retry: ShortText | None = Field(
         None, description="Value of the annotation perennial.dev/retry when the rollout failed; another value retries."
     )

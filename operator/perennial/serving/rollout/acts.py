@@ -4,25 +4,37 @@ Nothing here decides: that do the annotations themselves.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from perennial.api.modeldeployment.rollout import Candidate, GivenApproval
-from perennial.serving.rollout.approval import MOST_NAMES, needs_approval
+from perennial.serving.rollout.approval import MOST_NAMES, controls_of, needs_approval
 from perennial.serving.rollout.approvers import Vote, count
 from perennial.serving.rollout.context import Context, State
 
-_NONE = {"approvals": None, "withdrawn_approvals": None}
+_NONE = {
+    "approvals": None,
+    "withdrawn_approvals": None,
+    "paused_since": None,
+    "pauses": None,
+    "promotion_requested": None,
+}
 
 
 def record_acts(state: State, context: Context) -> State:
-    """Record the approvals of a candidate that count at present, and how many do not any more.
+    """Record which approvals of a candidate count at present, since when it is paused, and how often that changed.
 
-    The number tells an approval that is given again from the first: both are facts of the audit log.
+    The numbers tell an approval that is given again, or another pause, from the first one: each is a fact of its own.
     """
     candidate = state.progressing
     if candidate is None:
         failed = state.failed
         return state if failed is None else replace(state, candidate=failed.model_copy(update=_NONE))
     before = _before(candidate, context)
+    update = {**_approvals(state, candidate, before, context), **_controls(candidate, before, context)}
+    return replace(state, candidate=candidate.model_copy(update=update))
+
+
+def _approvals(state: State, candidate: Candidate, before: Candidate | None, context: Context) -> dict[str, Any]:
     known = {(item.by, item.digest): item for item in (before.approvals if before else None) or ()}
     votes = count(state, candidate, context).votes if needs_approval(state, context) else ()
     given = tuple(
@@ -31,8 +43,18 @@ def record_acts(state: State, context: Context) -> State:
     )
     gone = known.keys() - {(item.by, item.digest) for item in given}
     withdrawn = ((before.withdrawn_approvals if before else None) or 0) + len(gone)
-    update = {"approvals": given or None, "withdrawn_approvals": withdrawn or None}
-    return replace(state, candidate=candidate.model_copy(update=update))
+    return {"approvals": given or None, "withdrawn_approvals": withdrawn or None}
+
+
+def _controls(candidate: Candidate, before: Candidate | None, context: Context) -> dict[str, Any]:
+    controls = controls_of(context.observed.resource)
+    since, pauses = (before.paused_since, before.pauses or 0) if before is not None else (None, 0)
+    asked = before.promotion_requested if before is not None else None
+    return {
+        "paused_since": (since or context.time) if controls.paused else None,
+        "pauses": pauses + (controls.paused and since is None) or None,
+        "promotion_requested": asked or (context.time if controls.promotes(candidate) else None),
+    }
 
 
 def _before(candidate: Candidate, context: Context) -> Candidate | None:

@@ -8,6 +8,7 @@ from perennial.core.labels import (
     APPROVE_ANNOTATION,
     APPROVED_BY_ANNOTATION,
     PAUSE_ANNOTATION,
+    PROMOTE_ANNOTATION,
 )
 from tests.support.builders import digest
 from tests.unit.serving.cluster import Cluster
@@ -150,6 +151,23 @@ def test_an_approval_is_for_one_revision_alone() -> None:
     cluster.settle()
     assert cluster.status["stable"]["name"] == new
     assert cluster.status["candidate"]["reason"] == "WaitingForApproval"
+
+
+def test_pauses_and_a_promotion_by_hand_are_recorded_with_the_time_when_they_were_seen() -> None:
+    cluster, _, new = with_candidate(**MANUAL)
+    say(cluster, **{PAUSE_ANNOTATION: "true"})
+    first = cluster.status["candidate"]
+    assert (first["pausedSince"], first["pauses"]) == ("2026-01-31T12:00:00Z", 1)
+    cluster.wait(600)
+    assert cluster.settle() == 0
+
+    say(cluster, **{PROMOTE_ANNOTATION: new})
+    going = cluster.status["candidate"]
+    assert ("pausedSince" in going, going["pauses"], going["promotionRequested"]) == (False, 1, "2026-01-31T12:10:00Z")
+    say(cluster, **{PAUSE_ANNOTATION: "true"})
+    again = cluster.status["candidate"]
+    assert (again["pausedSince"], again["pauses"]) == ("2026-01-31T12:10:00Z", 2)
+    assert again["promotionRequested"] == "2026-01-31T12:10:00Z"
 
 
 def test_a_pause_holds_a_ready_revision_until_it_is_taken_off() -> None:
