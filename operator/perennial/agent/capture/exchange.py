@@ -137,9 +137,10 @@ def line(exchange: Exchange, config: CaptureConfig, hashing: Hashing | None = No
     hashing = hashing or hashing_of(config)
     names = frozenset(name.lower() for name in config.redact or ())
     # Nothing reads a body before its redaction and hashing.
-    request, response = (
-        hashing.document(redacted(message.document(), names)) for message in (exchange.request, exchange.response)
-    )
+    bodies = exchange.request.document(), exchange.response.document()
+    request, response = (hashing.document(redacted(body, names)) for body in bodies)
+    path = hashing.target(redacted_target(exchange.target, names))
+    hidden = bool(names or hashing.names) and (*bodies, exchange.target) != (request, response, path)
     source = config.id or RequestId()
     from_header = hashing.header(source.header, exchange.given_id) if source.header.lower() not in names else ""
     record = {
@@ -151,13 +152,14 @@ def line(exchange: Exchange, config: CaptureConfig, hashing: Hashing | None = No
         "revision": config.revision,
         "digest": config.digest,
         "method": exchange.method,
-        "path": hashing.target(redacted_target(exchange.target, names)),
+        "path": path,
         "status": exchange.status,
         "latencyMs": round(exchange.seconds * 1000, 3),
         "request": request,
         "response": response,
         **({"requestTruncated": True} if exchange.request.truncated else {}),
         **({"responseTruncated": True} if exchange.response.truncated else {}),
+        **({"hidden": True} if hidden else {}),
     }
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 

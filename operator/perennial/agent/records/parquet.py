@@ -27,9 +27,10 @@ _SCHEMA: dict[str, Any] = {
     "response": pl.String,
     "requestTruncated": pl.Boolean,
     "responseTruncated": pl.Boolean,
+    "hidden": pl.Boolean,
 }
 _TYPED = ("time", *_BODIES)
-_OPTIONAL = frozenset({"requestId"})
+_OPTIONAL = frozenset({"requestId", "hidden"})
 """Columns that files of earlier versions lack."""
 _OF_REQUESTS = ("time", "digest", "status", "request", "requestTruncated")
 _HELD_BYTES = 32 * 2**20

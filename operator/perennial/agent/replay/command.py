@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from perennial.agent.inference.client import ModelClient
-from perennial.agent.replay.requests import Found, newest_requests
+from perennial.agent.replay.requests import HIDDEN, Found, newest_requests
 from perennial.agent.replay.sending import Replay, send
 from perennial.agent.storage.errors import classify
 from perennial.agent.tables.files import Store
@@ -86,7 +86,13 @@ def result(found: Found, replay: Replay, now: datetime) -> Replayed:
 
 def _too_few(found: Found, now: datetime) -> Replayed:
     have = len(found.requests)
-    blank = Interval(why=f"{have} captured requests can be replayed, but at least {MIN_REQUESTS} are needed")
+    hidden = found.skipped[HIDDEN]
+    others = (
+        f"; of {hidden} others capture.redact or capture.hash hid values: add this gate once a revision serves that "
+        "captures without them"
+    )
+    why = f"{have} captured requests can be replayed, but at least {MIN_REQUESTS} are needed{others if hidden else ''}"
+    blank = Interval(why=cut(why, _LINE))
     return Replayed(
         time=format_time(now),
         requests=0,

@@ -16,6 +16,8 @@ from perennial.api.contract.commands import ReplayConfig
 from perennial.core.failures import DATA_INVALID
 from perennial.core.times import parse_time
 
+HIDDEN = "with values that redact or hash hid"
+"""Why a record is skipped that lacks what a revision with capture.redact or capture.hash has answered."""
 _OK = 200
 _MOST_BYTES = 128 << 20
 """Requests are held in memory until they are sent."""
@@ -116,5 +118,7 @@ def _unfit(record: Mapping[str, object], config: ReplayConfig) -> str | None:
         return "not answered with 200"
     if record.get("method", "POST") != "POST" or not isinstance(path, str) or not _PATH.fullmatch(path):
         return "not a POST to a path"
+    if record.get("hidden") is True:
+        return HIDDEN
     whole = record.get("request") is not None and record.get("response") is not None
     return None if whole else "without a whole JSON body"

@@ -154,7 +154,7 @@ class Gate(Model):
     replay: ReplayGate | None = Field(
         None,
         description="Answers to captured requests: a Job sends them to the candidate before it takes requests. "
-        "Requires spec.capture without redact and hash.",
+        "Requires spec.capture without redact and hash: requests that lack a value cannot be asked again.",
     )
 
 

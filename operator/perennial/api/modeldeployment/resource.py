@@ -100,7 +100,8 @@ class ModelDeploymentSpec(PodExtras):
                 rule="!has(self.rollout) || !has(self.rollout.gates) || !self.rollout.gates.exists(gate, "
                 "has(gate.replay)) || has(self.capture) && !has(self.capture.redact) && !has(self.capture.hash)",
                 message="a replay gate sends captured requests: set capture, without redact or hash, whose fields they "
-                "lack",
+                "lack and a model may need; or judge by labelled data (evaluation) or live requests (errorRate, "
+                "latency, drift)",
             ),
             Rule(
                 rule="!has(self.tls) || !has(self.rollout) || !has(self.rollout.gates) || "

@@ -78,7 +78,10 @@ def unfit(gate: JobGate, spec: ModelDeploymentSpec) -> str | None:
     if spec.tls is not None:
         return "it asks the pods without TLS, but spec.tls is set"
     if isinstance(gate, ReplayGate) and (spec.capture is None or spec.capture.redact or spec.capture.hash):
-        return "it sends captured requests: set spec.capture, without redact or hash"
+        return (
+            "it sends captured requests: set spec.capture, without redact or hash, whose fields they lack and a model "
+            "may need; or replace the gate by evaluation, errorRate, latency or drift"
+        )
     return None
 
 

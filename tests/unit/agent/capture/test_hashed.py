@@ -159,3 +159,12 @@ def test_the_key_is_neither_shown_nor_in_a_hash() -> None:
     assert HIDE.once(HIDE.of("a")) == HIDE.of("a")
     assert HIDE.once(other.of("a")) == other.of("a")
     assert HIDE.of(HIDE.of("a")) != HIDE.of("a"), "what a client sends is hashed, whatever it looks like"
+
+
+def test_a_record_tells_that_values_were_hashed() -> None:
+    hashing = Hashing(frozenset({"ssn"}), HIDE)
+    told = [
+        json.loads(line(exchange(body), hashing_config("ssn"), hashing)).get("hidden")
+        for body in ({"ssn": "1-2", "age": 3}, {"age": 3}, {"ssn": None, "age": 3})
+    ]
+    assert told == [True, None, None]

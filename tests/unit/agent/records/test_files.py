@@ -172,12 +172,35 @@ def test_parquet_holds_what_lines_hold(tmp_path: Path) -> None:
     path.write_bytes(encoded(lines, "Parquet"))
     back = [json.loads(text) for text in parquet_lines(path)]
     plain = [json.loads(text) for text in gzip.decompress(encoded(lines, "JsonLines")).splitlines()]
-    flags = {"requestTruncated": False, "responseTruncated": False}
+    flags = {"requestTruncated": False, "responseTruncated": False, "hidden": False}
     assert back == [{**flags, **record} for record in plain]
     frame = pl.read_parquet(path)
     assert frame.schema["time"] == pl.Datetime("ms", "UTC")
     assert frame["latencyMs"][0] == 12.5
     assert frame["request"][1] is None, "a body that was cut is not kept"
+
+
+@pytest.mark.parametrize(
+    ("found", "hidden"),
+    [
+        (exchange({"ssn": "1", "age": 2}), True),
+        (exchange({"age": 2}, {"ssn": "1"}), True),
+        (exchange({"age": 2}, target="/v2/models/churn/infer?ssn=1"), True),
+        (exchange({"ssn": "1"}), True),
+        (exchange({"age": 2}, {"y": 1}, target="/v2/models/churn/infer?a=1"), False),
+    ],
+    ids=["request", "answer", "query", "all of it", "nothing"],
+)
+def test_a_record_tells_whether_values_were_hidden_in_either_format(
+    tmp_path: Path, found: Exchange, hidden: bool
+) -> None:
+    record = line(found, config(redact=("SSN",)))
+    assert json.loads(record).get("hidden", False) is hidden
+    path = tmp_path / "a.parquet"
+    path.write_bytes(encoded([record], "Parquet"))
+    assert [json.loads(text)["hidden"] for text in parquet_lines(path)] == [hidden]
+    pl.read_parquet(path).drop("hidden").write_parquet(path)  # as an earlier version wrote it
+    assert ["hidden" in json.loads(text) for text in parquet_lines(path)] == [False]
 
 
 def test_an_empty_file_is_one_too(tmp_path: Path) -> None:

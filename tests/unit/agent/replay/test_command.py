@@ -109,6 +109,19 @@ def test_only_whole_successful_requests_of_the_revision_are_replayed(tmp_path):
     }
 
 
+def test_requests_that_lack_what_capture_hid_are_not_sent_and_the_next_step_is_told(tmp_path):
+    with serving(same) as candidate:
+        found = run(config_for(candidate.url, scratch=tmp_path), stored(*captured(30, hidden=True), *captured(5)), NOW)
+
+    assert candidate.bodies == []
+    assert found.agreement.value is None
+    assert found.agreement.why == (
+        "5 captured requests can be replayed, but at least 20 are needed; of 30 others capture.redact or capture.hash "
+        "hid values: add this gate once a revision serves that captures without them"
+    )
+    assert found.skipped == ("30 with values that redact or hash hid",)
+
+
 def test_the_newest_requests_are_replayed_and_older_files_are_not_even_read(tmp_path):
     old, new = NOW - timedelta(hours=3), NOW - timedelta(minutes=1)
     store = MemoryStore(
