@@ -14,7 +14,7 @@ from perennial.api.modeldeployment.resource import ModelDeployment
 from perennial.api.modeldeployment.rollout import Revision
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.labels import RUN_NOW_ANNOTATION
-from perennial.serving.reasons import GATE_FAILED
+from perennial.serving.rollout_reasons import GATE_FAILED
 from tools.cluster.errors import ClusterError
 from tools.cluster.progress import step
 from tools.demo.closing import MODEL, NAMESPACE

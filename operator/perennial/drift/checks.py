@@ -6,7 +6,7 @@ from perennial.api.driftmonitor.checks import CheckKind, CheckScore
 from perennial.api.driftmonitor.resource import DriftMonitorSpec
 from perennial.api.driftmonitor.status import Verdict
 from perennial.core.conditions import Truth, Wanted, shorten
-from perennial.drift import reasons
+from perennial.drift import finding_reasons, reasons
 
 DEGRADED = "Degraded"
 LIKELY_DEGRADED = "LikelyDegraded"
@@ -26,12 +26,16 @@ class _Kind:
     passed_reason: str
 
 
-_PERFORMANCE = _Kind("performance", DEGRADED, reasons.PERFORMANCE_BEYOND_LIMIT, reasons.PERFORMANCE_HOLDS)
-_ESTIMATED = _Kind("estimated", LIKELY_DEGRADED, reasons.ESTIMATE_BEYOND_LIMIT, reasons.ESTIMATE_HOLDS)
-_FAIRNESS = _Kind("fairness", UNFAIR, reasons.GROUPS_TREATED_DIFFERENTLY, reasons.FAIRNESS_HOLDS)
-_PREDICTIONS = _Kind("predictions", PREDICTION_DRIFT, reasons.PREDICTIONS_DRIFTED, reasons.PREDICTIONS_HOLD)
+_PERFORMANCE = _Kind(
+    "performance", DEGRADED, finding_reasons.PERFORMANCE_BEYOND_LIMIT, finding_reasons.PERFORMANCE_HOLDS
+)
+_ESTIMATED = _Kind("estimated", LIKELY_DEGRADED, finding_reasons.ESTIMATE_BEYOND_LIMIT, finding_reasons.ESTIMATE_HOLDS)
+_FAIRNESS = _Kind("fairness", UNFAIR, finding_reasons.GROUPS_TREATED_DIFFERENTLY, finding_reasons.FAIRNESS_HOLDS)
+_PREDICTIONS = _Kind(
+    "predictions", PREDICTION_DRIFT, finding_reasons.PREDICTIONS_DRIFTED, finding_reasons.PREDICTIONS_HOLD
+)
 _MULTIVARIATE = _Kind(
-    "multivariate", MULTIVARIATE_DRIFT, reasons.COLUMNS_DRIFTED_TOGETHER, reasons.COLUMNS_HOLD_TOGETHER
+    "multivariate", MULTIVARIATE_DRIFT, finding_reasons.COLUMNS_DRIFTED_TOGETHER, finding_reasons.COLUMNS_HOLD_TOGETHER
 )
 
 
@@ -81,7 +85,7 @@ def _condition(kind: _Kind, verdict: Verdict | None) -> Wanted:
         return Wanted(
             kind.condition,
             "Unknown",
-            reasons.NOT_JUDGED,
+            finding_reasons.NOT_JUDGED,
             shorten(f"not every check could be evaluated: {text}{coverage}"),
         )
     truth: Truth = "True" if state else "False"

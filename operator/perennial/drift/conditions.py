@@ -15,7 +15,7 @@ from perennial.core.failures import by_reason
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
 from perennial.core.waiting import waiting_problem
-from perennial.drift import reasons
+from perennial.drift import finding_reasons, reasons
 from perennial.drift.checks import checks_of
 from perennial.drift.observe import Observed, ServedModel
 from perennial.drift.retraining import WEEK, VerdictHistory, budget_wait, is_due
@@ -156,7 +156,7 @@ def _drifted(context: Context) -> Wanted:
         text = "the newest verdict is about a model that is no longer served"
         return Wanted(DRIFTED, "Unknown", reasons.NEW_MODEL, text)
     truth: Truth = "True" if verdict.drifted else "False"
-    reason = reasons.DRIFT_DETECTED if verdict.drifted else reasons.NO_DRIFT
+    reason = finding_reasons.DRIFT_DETECTED if verdict.drifted else finding_reasons.NO_DRIFT
     return Wanted(DRIFTED, truth, reason, summary(verdict))
 
 
@@ -187,10 +187,10 @@ def _quality(context: Context) -> tuple[Wanted, ...]:
         return ()
     if verdict.quality_findings:
         text = "; ".join(verdict.quality_findings)
-        return (Wanted(DATA_QUALITY, "False", reasons.QUALITY_FINDINGS, text),)
+        return (Wanted(DATA_QUALITY, "False", finding_reasons.QUALITY_FINDINGS, text),)
     if context.resource.spec.checks.quality is None:
         return ()
-    return (Wanted(DATA_QUALITY, "True", reasons.QUALITY_HOLDS, "no data quality problems found"),)
+    return (Wanted(DATA_QUALITY, "True", finding_reasons.QUALITY_HOLDS, "no data quality problems found"),)
 
 
 def _retrain(context: Context) -> tuple[Wanted, ...]:
@@ -205,12 +205,12 @@ def _retrain(context: Context) -> tuple[Wanted, ...]:
             f"spec.onDrift.retrain.maxPerWeek ({policy.max_per_week}) reached: the next request follows at {over} if "
             "the finding persists. Find out why retraining does not help, or raise the limit"
         )
-        return (Wanted(RETRAIN_REQUESTED, "False", reasons.RETRAIN_BUDGET_SPENT, text),)
+        return (Wanted(RETRAIN_REQUESTED, "False", finding_reasons.RETRAIN_BUDGET_SPENT, text),)
     if request is None or (context.model is not None and request.digest not in (None, context.model.digest)):
         return ()
     text = f"verdict {request.verdict} requested a run of TrainingJob {policy.training_job}{findings_text(request)}"
     first = request.findings[0] if request.findings else "Drift"
-    return (Wanted(RETRAIN_REQUESTED, "True", reasons.PERSISTING[first], text),)
+    return (Wanted(RETRAIN_REQUESTED, "True", finding_reasons.PERSISTING[first], text),)
 
 
 def findings_text(request: RetrainRequest) -> str:

@@ -12,7 +12,7 @@ from perennial.core.pod_options import refused_account
 from perennial.core.problem import Problem
 from perennial.core.repeats import is_repeated
 from perennial.core.times import format_time
-from perennial.drift import reasons
+from perennial.drift import finding_reasons, reasons
 from perennial.drift.build import SUSPEND_MANAGER, cron_job, repeated_job, suspension
 from perennial.drift.checks import DEGRADED, LIKELY_DEGRADED, MULTIVARIATE_DRIFT, PREDICTION_DRIFT, UNFAIR
 from perennial.drift.comparisons import ComparisonResult, comparison_results
@@ -152,7 +152,7 @@ def _reference_events(context: Context) -> tuple[EventNote, ...]:
     return tuple(
         EventNote(
             "Warning",
-            reasons.REFERENCE_DIFFERS,
+            finding_reasons.REFERENCE_DIFFERS,
             f"the reference of verdict {after.id} has the digest {after.reference_digest}; that of {before.id} had "
             f"{before.reference_digest}: scores before and after are not comparable",
         )

@@ -5,7 +5,7 @@ from perennial.api.driftmonitor.segments import SegmentsVerdict, WorstSegment
 from perennial.api.driftmonitor.status import Verdict
 from perennial.core.conditions import Truth, Wanted, shorten
 from perennial.core.waiting import clean
-from perennial.drift import reasons
+from perennial.drift import finding_reasons, reasons
 
 SEGMENT_DEVIATES = "SegmentDeviates"
 
@@ -25,11 +25,11 @@ def segments_of(verdict: Verdict | None, spec: DriftMonitorSpec) -> tuple[Wanted
     found = verdict.segments
     if found is None:
         text = "the newest comparison began before spec.segments was set"
-        return (Wanted(SEGMENT_DEVIATES, "Unknown", reasons.NOT_JUDGED, text),)
+        return (Wanted(SEGMENT_DEVIATES, "Unknown", finding_reasons.NOT_JUDGED, text),)
     if found.deviate is None:
-        return (Wanted(SEGMENT_DEVIATES, "Unknown", reasons.NOT_JUDGED, shorten(_summary(found))),)
+        return (Wanted(SEGMENT_DEVIATES, "Unknown", finding_reasons.NOT_JUDGED, shorten(_summary(found))),)
     truth: Truth = "True" if found.deviate else "False"
-    reason = reasons.SEGMENT_BEYOND_LIMIT if found.deviate else reasons.SEGMENTS_HOLD
+    reason = finding_reasons.SEGMENT_BEYOND_LIMIT if found.deviate else finding_reasons.SEGMENTS_HOLD
     return (Wanted(SEGMENT_DEVIATES, truth, reason, shorten(_summary(found))),)
 
 

@@ -12,7 +12,7 @@ from perennial.core.decision import Decision
 from perennial.core.facts import Facts, figures, items
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from perennial.core.labels import RETRY_ANNOTATION
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.audit_acts import Acts, Place, ended_acts, running_acts
 from perennial.serving.observe import Observed
 from perennial.serving.rollout.approval import controls_of

@@ -20,6 +20,7 @@ from perennial.serving.revision import model_title, runs_of
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.routing import route_problem
 from perennial.serving.rollout.sleep import may_sleep
+from perennial.serving.rollout_reasons import RECREATING, ROLLING_OUT, ROUTED, UNDER_WAY
 
 PROGRESSING = "Progressing"
 ROLLOUT_FAILED = "RolloutFailed"
@@ -152,7 +153,7 @@ def _serving(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     """Conditions while the stable revision is the wanted one: its health."""
     stable, health = inputs.state.stable, inputs.health
     if stable is None:
-        return _not_reached(RECONCILING, reasons.ROLLING_OUT, "the first revision is being created", inputs)
+        return _not_reached(RECONCILING, ROLLING_OUT, "the first revision is being created", inputs)
     text = _serving_text(inputs, stable)
     if health.available == 0:
         return _without_pods(inputs, stable)
@@ -166,7 +167,7 @@ def _serving(inputs: ConditionInputs) -> tuple[Wanted, ...]:
 def _without_pods(inputs: ConditionInputs, stable: Revision) -> tuple[Wanted, ...]:
     """Conditions while no pod of the wanted revision is available: stopped, asleep or waking on purpose, or broken."""
     if inputs.stopped:
-        return (Wanted(READY, "False", reasons.RECREATING, f"{stable.name} is stopped: {_progress(inputs)[1]}"),)
+        return (Wanted(READY, "False", RECREATING, f"{stable.name} is stopped: {_progress(inputs)[1]}"),)
     if inputs.asleep:
         return ready(reasons.SCALED_TO_ZERO, _serving_text(inputs, stable))
     cause = inputs.health.problem or _not_awake(inputs)
@@ -243,7 +244,7 @@ def _routing(inputs: ConditionInputs) -> tuple[Wanted, ...]:
     problem = route_problem(inputs.context)
     if problem is not None:
         return (Wanted(ROUTE_ACCEPTED, "False", problem.reason, problem.message),)
-    return (Wanted(ROUTE_ACCEPTED, "True", reasons.ROUTED, f"Gateway {asked.gateway.name} serves the route"),)
+    return (Wanted(ROUTE_ACCEPTED, "True", ROUTED, f"Gateway {asked.gateway.name} serves the route"),)
 
 
 def _autoscaling(inputs: ConditionInputs) -> tuple[Wanted, ...]:
@@ -269,10 +270,10 @@ def metrics_deadline(inputs: ConditionInputs) -> float | None:
 def _progress(inputs: ConditionInputs) -> tuple[str, str]:
     candidate = inputs.state.progressing
     if candidate is None:
-        return reasons.ROLLING_OUT, ""
+        return ROLLING_OUT, ""
     if candidate.reason is None:
-        return reasons.ROLLING_OUT, f"{candidate.name} is starting with {model_title(candidate)}"
-    state = "is" if candidate.reason in reasons.UNDER_WAY else "is not ready:"
+        return ROLLING_OUT, f"{candidate.name} is starting with {model_title(candidate)}"
+    state = "is" if candidate.reason in UNDER_WAY else "is not ready:"
     return candidate.reason, f"{candidate.name} with {model_title(candidate)} {state} {candidate.message or ''}"
 
 

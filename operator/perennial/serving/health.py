@@ -16,7 +16,7 @@ from perennial.core.failures import OUT_OF_SPACE
 from perennial.core.problem import Problem
 from perennial.core.termination import agent_words
 from perennial.core.waiting import clean, waiting_problem
-from perennial.serving import reasons
+from perennial.serving import pod_reasons as reasons
 
 FETCH = "fetch"
 SERVER = "server"

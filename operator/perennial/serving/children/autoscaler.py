@@ -13,7 +13,7 @@ from perennial.core.labels import REVISION_LABEL
 from perennial.core.problem import Problem
 from perennial.core.times import parse_time
 from perennial.core.waiting import clean
-from perennial.serving import reasons
+from perennial.serving import pod_reasons as reasons
 from perennial.serving.children.metadata import metadata_of
 from perennial.serving.health import SERVER
 

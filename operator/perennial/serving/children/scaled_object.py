@@ -11,7 +11,7 @@ from perennial.core.kinds import DEPLOYMENT, SCALED_OBJECT, Raw
 from perennial.core.labels import REVISION_LABEL
 from perennial.core.problem import Problem
 from perennial.core.waiting import clean
-from perennial.serving import reasons
+from perennial.serving import pod_reasons as reasons
 from perennial.serving.children.metadata import metadata_of
 from perennial.serving.health import SERVER
 

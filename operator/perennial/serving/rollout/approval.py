@@ -20,7 +20,7 @@ from perennial.core.labels import (
     RETRY_ANNOTATION,
 )
 from perennial.core.waiting import clean
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.rollout.approvers import LONGEST, Count, count, digest_to_approve
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State, history_entry
 

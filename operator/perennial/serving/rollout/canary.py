@@ -8,7 +8,7 @@ from perennial.core.decision import EventNote
 from perennial.core.labels import PAUSE_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.core.times import format_time, parse_duration
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.health import Health
 from perennial.serving.rollout.approval import controls_of, hold_promotion
 from perennial.serving.rollout.arithmetic import reached

@@ -10,7 +10,7 @@ from perennial.api.modeldeployment.rollout import Approval, Asked, Candidate, Hi
 from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.annotations import recorded_grpc_port, recorded_port, recorded_tls
 from perennial.serving.health import Health, assess
 from perennial.serving.observe import Observed

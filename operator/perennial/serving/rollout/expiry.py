@@ -5,7 +5,7 @@ from dataclasses import replace
 from perennial.api.modeldeployment.rollout import Asked
 from perennial.core.problem import Problem
 from perennial.core.times import parse_duration
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import moment
 from perennial.serving.rollout.outcome import fail

@@ -11,7 +11,7 @@ from perennial.api.modeldeployment.gates import GateResult, GateStatus
 from perennial.api.modeldeployment.rollout import Candidate
 from perennial.core.problem import Problem
 from perennial.core.reads import Poll
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.gates.evaluate import Subject, evaluate, reads_of
 from perennial.serving.gates.jobs import GateJob, end_of, gate_jobs, has_job_gates, is_about, unfit
 from perennial.serving.gates.judgement import names_of

@@ -8,7 +8,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry, Revision, RolloutRecord
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.annotations import recorded_revision
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State
 from perennial.serving.rollout.outcome import promotion_note

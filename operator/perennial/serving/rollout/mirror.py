@@ -12,7 +12,7 @@ from perennial.core.labels import FEATURES_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.core.reads import GatewayFeatures, GatewayRead, Poll
 from perennial.core.waiting import clean
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.routing import is_current, route_problem
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from perennial.api.modeldeployment.rollout import Candidate, Progress
 from perennial.core.decision import EventNote
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.rollout.approval import hold_promotion
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.sizes import total_of

@@ -7,7 +7,7 @@ from perennial.api.kubernetes import condition
 from perennial.api.modeldeployment.rollout import Progress, Revision
 from perennial.core.problem import Problem
 from perennial.core.waiting import clean
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.annotations import recorded_revision
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.sizes import size_of

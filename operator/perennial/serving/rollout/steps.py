@@ -12,7 +12,7 @@ from functools import reduce
 from perennial.api.modeldeployment.rollout import Candidate
 from perennial.core.labels import ABORT_ANNOTATION
 from perennial.core.problem import Problem
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.health import Health
 from perennial.serving.rollout.acts import record_acts
 from perennial.serving.rollout.approval import controls_of, hold_promotion, roll_back

@@ -7,7 +7,7 @@ from perennial.api.kubernetes import condition
 from perennial.api.modeldeployment.rollout import Candidate, Revision
 from perennial.core.problem import Problem
 from perennial.core.waiting import UNSCHEDULABLE, waiting_problem
-from perennial.serving import reasons
+from perennial.serving import rollout_reasons as reasons
 from perennial.serving.annotations import recorded_revision
 from perennial.serving.gates.jobs import has_job_gates
 from perennial.serving.rollout.arithmetic import TOLERANCE, enough, reached, split
