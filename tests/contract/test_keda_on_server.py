@@ -3,7 +3,7 @@
 import pytest
 
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.kinds import SCALED_OBJECT
 from perennial.runtime.controller.diff import covers
 from perennial.serving.children.scaled_object import scaled_object

@@ -11,7 +11,7 @@ import yaml
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import Verdict
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.core.labels import RUN_NOW_ANNOTATION
 from perennial.serving.rollout_reasons import GATE_FAILED

@@ -9,7 +9,7 @@ from perennial.api.common.status import BaseStatus
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import FeatureScore, Verdict, p_value_text
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Candidate, Revision
+from perennial.api.modeldeployment.revisions import Candidate, Revision
 from perennial.api.trainingjob.resource import CurrentRun, RunRecord, TrainingJob, Trigger
 
 DIGEST_DIGITS = 12

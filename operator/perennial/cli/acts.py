@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Candidate
+from perennial.api.modeldeployment.revisions import Candidate
 from perennial.cli.errors import CliError
 from perennial.core.labels import (
     ABORT_ANNOTATION,

@@ -8,7 +8,7 @@ from perennial.api.driftmonitor.status import Verdict
 from perennial.api.kubernetes import Pod
 from perennial.api.modeldeployment.gates import GateStatus
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Candidate
+from perennial.api.modeldeployment.revisions import Candidate
 from perennial.api.trainingjob.resource import TrainingJob
 from perennial.api.trainingjob.status import CurrentRun
 from perennial.cli.nodes import Node, State

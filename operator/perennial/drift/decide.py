@@ -4,7 +4,7 @@ from datetime import datetime
 from itertools import pairwise, takewhile
 
 from perennial.api.contract.settings import AgentConfigDefaults, OperatorConfig
-from perennial.api.driftmonitor.resource import Retrain
+from perennial.api.driftmonitor.actions import Retrain
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
 from perennial.core.conditions import READY, Wanted, find, settle
 from perennial.core.decision import Action, Apply, Create, Decision, EventNote

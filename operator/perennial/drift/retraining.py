@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from perennial.api.driftmonitor.resource import Retrain
+from perennial.api.driftmonitor.actions import Retrain
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding, LastRun, RetrainRequest, Verdict
 from perennial.core.times import format_time, parse_duration, parse_time
 from perennial.drift.comparisons import ComparisonResult, EndedAt

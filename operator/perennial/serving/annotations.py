@@ -7,7 +7,7 @@ revision that the present spec no longer describes keeps its port and its agent 
 from pydantic import ValidationError
 
 from perennial.api.kubernetes import Deployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.labels import (
     AGENT_IMAGE_ANNOTATION,
     CHAIN_ANNOTATION,

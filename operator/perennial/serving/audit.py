@@ -7,7 +7,7 @@ from itertools import takewhile
 from perennial.api.contract.audit import AuditEntry, AuditEvent
 from perennial.api.modeldeployment.gates import GateOutcome
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus
-from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry
+from perennial.api.modeldeployment.revisions import Candidate, HistoryEntry
 from perennial.core.decision import Decision
 from perennial.core.facts import Facts, figures, items
 from perennial.core.kinds import MODEL_DEPLOYMENT

@@ -11,7 +11,7 @@ from typing import Any
 
 from perennial.api.contract.audit import AuditEntry, AuditEvent
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Candidate, GivenApproval, HistoryEntry
+from perennial.api.modeldeployment.revisions import Candidate, GivenApproval, HistoryEntry
 from perennial.core.facts import Facts, figures
 from perennial.core.kinds import MODEL_DEPLOYMENT
 from perennial.core.labels import PAUSE_ANNOTATION, PROMOTE_ANNOTATION

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision, RolloutRecord
+from perennial.api.modeldeployment.revisions import Revision, RolloutRecord
 from perennial.core.decision import Action, Apply, Create, Delete
 from perennial.core.kinds import (
     AUTOSCALER,

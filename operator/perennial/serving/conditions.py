@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, ready
 from perennial.core.labels import RETRY_ANNOTATION
 from perennial.core.problem import Problem

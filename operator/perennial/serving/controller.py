@@ -1,7 +1,7 @@
 """The controller of ModelDeployments, as the runtime sees it."""
 
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Candidate
+from perennial.api.modeldeployment.revisions import Candidate
 from perennial.core.decision import Controller, Gauge
 from perennial.core.gauges import condition_gauges
 from perennial.core.kinds import MODEL_DEPLOYMENT

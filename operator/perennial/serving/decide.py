@@ -8,7 +8,7 @@ from perennial.api.contract.settings import OperatorConfig
 from perennial.api.keda import ScaledObject
 from perennial.api.kubernetes import HorizontalPodAutoscaler
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentStatus
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.conditions import READY, RECONCILING, STALLED, Wanted, find, settle
 from perennial.core.decision import Decision, EventNote
 from perennial.core.problem import Problem

@@ -13,7 +13,7 @@ from perennial.api.keda import ScaledObject
 from perennial.api.kubernetes import Deployment, HorizontalPodAutoscaler, Job, Pod
 from perennial.api.modeldeployment.models import OciUri
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import RolloutRecord
+from perennial.api.modeldeployment.revisions import RolloutRecord
 from perennial.core.decision import World
 from perennial.core.kinds import (
     AUTOSCALER,

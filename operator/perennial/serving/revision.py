@@ -9,7 +9,7 @@ from perennial.api.common.pod_options import PodExtras
 from perennial.api.contract.settings import OperatorConfig, RuntimePreset
 from perennial.api.modeldeployment.models import OCI
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.api.modeldeployment.runtime import (
     Batching,
     BatchingVariables,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perennial.api.kubernetes import Deployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.serving.annotations import annotations_of, recorded_revision
 
 SINCE = "2026-01-31T12:00:00Z"

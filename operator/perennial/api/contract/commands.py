@@ -13,9 +13,10 @@ from perennial.api.common.pod import Input, Storage
 from perennial.api.common.schedule import TimeZone
 from perennial.api.contract.manifest import Recipe
 from perennial.api.contract.messages import MAX_BYTES
+from perennial.api.driftmonitor.actions import Formats
 from perennial.api.driftmonitor.checks import FairnessCheck, GroundTruth, Predictions
 from perennial.api.driftmonitor.privacy import Privacy
-from perennial.api.driftmonitor.resource import Checks, Features, Formats
+from perennial.api.driftmonitor.resource import Checks, Features
 from perennial.api.driftmonitor.segments import Segment
 from perennial.api.driftmonitor.shards import MOST_SHARDS
 from perennial.api.driftmonitor.window import CalendarUnit

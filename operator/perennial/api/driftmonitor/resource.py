@@ -6,22 +6,18 @@ from pydantic import Field
 
 from perennial.api.common.base import (
     Decimal,
-    Digest,
-    Duration,
     Model,
     Name,
-    Period,
     Resource,
     Rule,
-    S3Uri,
     ShortText,
-    exactly_one,
     rules,
 )
 from perennial.api.common.measures import EstimatedOfNumbers
 from perennial.api.common.pod import PodOptions, Storage, Workspace
 from perennial.api.common.pod_options import ServiceAccountName
 from perennial.api.common.schedule import Schedule, TimeZone
+from perennial.api.driftmonitor.actions import OnDrift, Report
 from perennial.api.driftmonitor.checks import (
     WITHOUT_TRUTH,
     EstimatedChecks,
@@ -32,9 +28,10 @@ from perennial.api.driftmonitor.checks import (
     QualityCheck,
 )
 from perennial.api.driftmonitor.privacy import Privacy
+from perennial.api.driftmonitor.reference import Reference
 from perennial.api.driftmonitor.segments import Segments
 from perennial.api.driftmonitor.shards import LONGEST_NAME, SHARD_RULES, Shards
-from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding
+from perennial.api.driftmonitor.status import DriftMonitorStatus
 from perennial.api.driftmonitor.whole import DriftMethod, MultivariateCheck, PredictionDriftCheck
 from perennial.api.driftmonitor.window import Current
 
@@ -50,35 +47,6 @@ class Target(Model):
         description="Stable: the model that serves. Candidate: the one that is being rolled out, during the steps of a "
         "canary or the copies to a shadow, for a drift gate of the ModelDeployment; in between nothing is compared.",
     )
-
-
-class Reference(Model):
-    """Reference data, usually what the model was trained on."""
-
-    model_config = {
-        "json_schema_extra": rules(
-            exactly_one("uri", "from"),
-            Rule(rule="!has(self.input) || has(self.from)", message="input requires from: TrainingRun"),
-            Rule(
-                rule="!has(self.digest) || has(self.uri)",
-                message="digest requires uri: the files of a training run are held to the digests in its manifest",
-            ),
-        )
-    }
-
-    uri: S3Uri | None = Field(None, description="Parquet, CSV or JSON lines files under a prefix, or one such file.")
-    digest: Digest | None = Field(
-        None,
-        description="Digest that the files under uri must have, as status.lastVerdict.referenceDigest shows it. If "
-        "one is added, removed or changed, comparisons fail with ReferenceChanged until they are restored or another "
-        "digest is set. Unset: the files that are there are compared, and an Event tells that they have changed.",
-    )
-    from_: Literal["TrainingRun"] | None = Field(
-        None,
-        alias="from",
-        description="TrainingRun: the training inputs of the model that is served, as listed in its manifest.",
-    )
-    input: Name | None = Field(None, description="Name of the run's input, if it has several.")
 
 
 class Features(Model):
@@ -195,61 +163,6 @@ class Checks(Model):
     )
     min_rows: int = Field(
         50, ge=1, le=1000000000, description="Minimum number of rows in both reference and current data for a verdict."
-    )
-
-
-class Retrain(Model):
-    """Retraining request after findings."""
-
-    training_job: Name = Field(description="Name of the TrainingJob to run, in the same namespace.")
-    cooldown: Duration = Field("24h", description="Minimum time between two requests.")
-    max_per_week: int | None = Field(
-        None,
-        ge=1,
-        le=100,
-        description="Maximum number of requests within seven days; limits the cost if retraining does not help. "
-        "Unset: only cooldown limits requests.",
-    )
-    after: int = Field(
-        1, ge=1, le=100, description="Number of consecutive verdicts with one of the findings before a request."
-    )
-    findings: Annotated[tuple[Finding, ...], Field(min_length=1, max_length=7)] = Field(
-        ("Drift",),
-        description="Findings that lead to a request: Drift, Degradation, LikelyDegradation (estimated), Unfairness, "
-        "SegmentDeviation (a segment drifted, or a check failed in it), PredictionDrift, MultivariateDrift.",
-    )
-
-
-class OnDrift(Model):
-    """Action to take on drift."""
-
-    retrain: Retrain | None = Field(
-        None,
-        description="Request a run of a TrainingJob. Unset: report drift by conditions, Events, metrics and report "
-        "only.",
-    )
-
-
-Formats = Annotated[tuple[Literal["SageMaker"], ...], Field(max_length=1)]
-
-
-class Report(Model):
-    """Location of the reports."""
-
-    uri: S3Uri = Field(
-        description="Prefix under which <job>/report.json and <job>/report.html are written, and index.html, which "
-        "lists them. history.parquet beside it holds the scores of every comparison; the pods also read it."
-    )
-    keep: Period = Field(
-        "365d",
-        description="Time for which the history keeps the scores of a comparison and index.html lists it. Reports "
-        "themselves are not deleted.",
-    )
-    formats: Formats = Field(
-        (),
-        description="Further formats that are written beside each report. SageMaker: statistics.json of the current "
-        "data, constraints.json from the reference and constraint_violations.json, as SageMaker Model Monitor "
-        "documents them.",
     )
 
 

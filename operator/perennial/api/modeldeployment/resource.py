@@ -23,7 +23,8 @@ from perennial.api.common.status import BaseStatus
 from perennial.api.modeldeployment.access import Access, ServiceOptions, Tls
 from perennial.api.modeldeployment.capture import Capture
 from perennial.api.modeldeployment.models import ExtraModel, ModelImage, Verify
-from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry, Revision, Rollout
+from perennial.api.modeldeployment.revisions import Candidate, HistoryEntry, Revision
+from perennial.api.modeldeployment.rollout import Rollout
 from perennial.api.modeldeployment.route import Route
 from perennial.api.modeldeployment.runtime import Runtime
 from perennial.api.modeldeployment.scaling import AutoscalingMetric, Replicas, ScalingBehavior

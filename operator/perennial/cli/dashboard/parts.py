@@ -7,7 +7,7 @@ from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import Verdict
 from perennial.api.modeldeployment.gates import GateStatus
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry
+from perennial.api.modeldeployment.revisions import Candidate, HistoryEntry
 from perennial.cli.dashboard.drift import Bar, bar, score_text, score_word
 from perennial.cli.dashboard.markup import Child, Html, badge, facts, join, table, tag
 from perennial.cli.dashboard.stages import Return, Stage, candidate_state, digits

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from perennial.api.driftmonitor.resource import DriftMonitor
-from perennial.api.modeldeployment.rollout import Candidate
+from perennial.api.modeldeployment.revisions import Candidate
 from perennial.api.trainingjob.status import CurrentRun, RunRecord
 from perennial.cli.dashboard.loops import Loop
 from perennial.cli.loop import verdict_findings, verdict_text

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from perennial.api.contract.trace import Traced, TracedRequest, TracedVersion
-from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry
+from perennial.api.modeldeployment.revisions import Candidate, HistoryEntry
 from perennial.api.trainingjob.status import RunRecord
 from perennial.cli.lineage.facts import Fact, Link, known, unknown
 from perennial.cli.lineage.trace import Surroundings

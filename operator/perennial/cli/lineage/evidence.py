@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from perennial.api.common.pod import Storage
 from perennial.api.contract.evidence import AuditSource, Evidence, EvidenceConfig
-from perennial.api.modeldeployment.rollout import HistoryEntry
+from perennial.api.modeldeployment.revisions import HistoryEntry
 from perennial.cli.agent_pod import run_errand
 from perennial.cli.cluster import Cluster
 from perennial.cli.errors import CliError

@@ -6,7 +6,7 @@ from typing import Any
 from perennial.api.contract.settings import RuntimePreset
 from perennial.api.kubernetes import HorizontalPodAutoscaler
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.api.modeldeployment.scaling import AutoscalingMetric, ExternalMetric
 from perennial.core.kinds import AUTOSCALER, DEPLOYMENT, Raw
 from perennial.core.labels import REVISION_LABEL

@@ -6,7 +6,7 @@ from perennial.api.common.pod import Workspace
 from perennial.api.contract.commands import MODEL_DIR, CaptureConfig, CheckModel, FetchModel, ModelFolder
 from perennial.api.modeldeployment.capture import Capture
 from perennial.api.modeldeployment.models import OCI
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.kinds import DEPLOYMENT, Raw
 from perennial.core.labels import DEFAULT_CONTAINER_ANNOTATION, REVISION_LABEL
 from perennial.core.pod_options import pod_extras, shared_memory_volume

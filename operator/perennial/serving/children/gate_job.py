@@ -8,7 +8,7 @@ from perennial.api.contract.settings import AgentConfigDefaults
 from perennial.api.driftmonitor.checks import FairnessCheck
 from perennial.api.modeldeployment.evaluation import EvaluationGate, FairnessGate, ReplayGate
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.agent_job import agent_job_spec
 from perennial.core.kinds import JOB, MODEL_DEPLOYMENT, Key, Raw
 from perennial.core.labels import GATE_ANNOTATION, GATE_COMPONENT, REVISION_LABEL

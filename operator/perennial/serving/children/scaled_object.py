@@ -5,7 +5,7 @@ from typing import Any
 from perennial.api.keda import ScaledObject
 from perennial.api.kubernetes import condition
 from perennial.api.modeldeployment.resource import ModelDeployment, ModelDeploymentSpec
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.api.modeldeployment.scaling import AutoscalingMetric
 from perennial.core.kinds import DEPLOYMENT, SCALED_OBJECT, Raw
 from perennial.core.labels import REVISION_LABEL

@@ -7,7 +7,7 @@ from perennial.api.common.pod import EnvVar, Storage
 from perennial.api.contract.commands import MODEL_DIR
 from perennial.api.contract.settings import AgentConfigDefaults, PodRules
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.api.modeldeployment.runtime import HttpProbe
 from perennial.core.pod_options import code_resources, shared_memory_mount, users_security
 from perennial.serving.health import SERVER

@@ -6,7 +6,7 @@ from typing import Any
 
 from perennial.api.modeldeployment.access import ServiceOptions
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.kinds import DISRUPTION_BUDGET, SERVICE, Raw
 from perennial.core.labels import REVISION_LABEL, ROLLOUT_ANNOTATION
 from perennial.serving.children.metadata import metadata_of

@@ -5,7 +5,7 @@ from datetime import datetime
 from perennial.api.driftmonitor.resource import DriftMonitor
 from perennial.api.driftmonitor.status import DriftMonitorStatus, Finding, Verdict
 from perennial.api.modeldeployment.gates import DriftGate
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.times import moment_of
 from perennial.serving.gates.judgement import Judgement
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from perennial.api.modeldeployment.gates import DriftGate, Gate, GateResult, GateStatus, LatencyGate
-from perennial.api.modeldeployment.rollout import Candidate, Revision
+from perennial.api.modeldeployment.revisions import Candidate, Revision
 from perennial.core.reads import Poll, QueryRead
 from perennial.core.times import moment_of
 from perennial.core.traffic import TrafficRead

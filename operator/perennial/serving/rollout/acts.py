@@ -6,7 +6,7 @@ Nothing here decides: that do the annotations themselves.
 from dataclasses import replace
 from typing import Any
 
-from perennial.api.modeldeployment.rollout import Candidate, GivenApproval
+from perennial.api.modeldeployment.revisions import Candidate, GivenApproval
 from perennial.serving.rollout.approval import MOST_NAMES, controls_of, needs_approval
 from perennial.serving.rollout.approvers import Vote, count
 from perennial.serving.rollout.context import Context, State

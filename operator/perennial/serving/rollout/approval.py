@@ -7,7 +7,7 @@ annotations that their manifests do not contain.
 from dataclasses import dataclass, replace
 
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Approval, Candidate, Revision
+from perennial.api.modeldeployment.revisions import Approval, Candidate, Revision
 from perennial.core.conditions import READY, find, shorten
 from perennial.core.decision import EventNote
 from perennial.core.labels import (

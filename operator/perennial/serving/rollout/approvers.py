@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from perennial.api.modeldeployment.gates import Gate, GateStatus
 from perennial.api.modeldeployment.resource import ModelDeployment
-from perennial.api.modeldeployment.rollout import Candidate, Revision
+from perennial.api.modeldeployment.revisions import Candidate, Revision
 from perennial.core.labels import (
     APPROVAL_PREFIX,
     APPROVE_ANNOTATION,

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
-from perennial.api.modeldeployment.rollout import Candidate, Progress, Step
+from perennial.api.modeldeployment.revisions import Candidate, Progress
+from perennial.api.modeldeployment.rollout import Step
 from perennial.core.decision import EventNote
 from perennial.core.labels import PAUSE_ANNOTATION
 from perennial.core.problem import Problem

@@ -6,7 +6,7 @@ from typing import Literal
 
 from perennial.api.kubernetes import PodSpec
 from perennial.api.modeldeployment.gates import GateOutcome, GateResult
-from perennial.api.modeldeployment.rollout import Approval, Asked, Candidate, HistoryEntry, Progress, Revision
+from perennial.api.modeldeployment.revisions import Approval, Asked, Candidate, HistoryEntry, Progress, Revision
 from perennial.core.decision import EventNote
 from perennial.core.problem import Problem
 from perennial.core.times import format_time

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from perennial.api.kubernetes import condition
-from perennial.api.modeldeployment.rollout import Revision
+from perennial.api.modeldeployment.revisions import Revision
 from perennial.core.problem import Problem
 from perennial.core.times import parse_duration, parse_time
 from perennial.serving import reasons

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from perennial.api.modeldeployment.rollout import Progress
+from perennial.api.modeldeployment.revisions import Progress
 from perennial.serving.rollout.context import Context, State
 
 _OVERLOAD = 2

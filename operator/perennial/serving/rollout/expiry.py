@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from perennial.api.modeldeployment.rollout import Asked
+from perennial.api.modeldeployment.revisions import Asked
 from perennial.core.problem import Problem
 from perennial.core.times import parse_duration
 from perennial.serving import rollout_reasons as reasons

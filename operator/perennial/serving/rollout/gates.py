@@ -8,7 +8,7 @@ from typing import Any
 from perennial.api.common.base import ObjectMeta
 from perennial.api.kubernetes import Job
 from perennial.api.modeldeployment.gates import GateResult, GateStatus
-from perennial.api.modeldeployment.rollout import Candidate
+from perennial.api.modeldeployment.revisions import Candidate
 from perennial.core.problem import Problem
 from perennial.core.reads import Poll
 from perennial.serving import rollout_reasons as reasons

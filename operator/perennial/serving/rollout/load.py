@@ -7,7 +7,7 @@ a candidate are read, so that nobody promotes a revision by editing it.
 from collections.abc import Set
 from dataclasses import replace
 
-from perennial.api.modeldeployment.rollout import Candidate, HistoryEntry, Revision, RolloutRecord
+from perennial.api.modeldeployment.revisions import Candidate, HistoryEntry, Revision, RolloutRecord
 from perennial.serving import rollout_reasons as reasons
 from perennial.serving.annotations import recorded_revision
 from perennial.serving.rollout.context import HISTORY_LIMIT, Context, State

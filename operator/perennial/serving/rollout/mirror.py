@@ -7,7 +7,7 @@ administrator does so in its annotation: some controllers list nothing.
 
 from typing import Any
 
-from perennial.api.modeldeployment.rollout import Progress, Revision
+from perennial.api.modeldeployment.revisions import Progress, Revision
 from perennial.core.labels import FEATURES_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.core.reads import GatewayFeatures, GatewayRead, Poll

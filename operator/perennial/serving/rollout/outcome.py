@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from perennial.api.modeldeployment.rollout import Approval, Candidate, Revision
+from perennial.api.modeldeployment.revisions import Approval, Candidate, Revision
 from perennial.core.conditions import shorten
 from perennial.core.decision import EventNote
 from perennial.core.labels import CHANGED_BY_ANNOTATION

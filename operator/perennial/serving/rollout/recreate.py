@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from perennial.api.modeldeployment.rollout import Candidate, Progress
+from perennial.api.modeldeployment.revisions import Candidate, Progress
 from perennial.core.decision import EventNote
 from perennial.serving import rollout_reasons as reasons
 from perennial.serving.rollout.approval import hold_promotion

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from perennial.api.gateway import ParentStatus
 from perennial.api.kubernetes import condition
-from perennial.api.modeldeployment.rollout import Progress, Revision
+from perennial.api.modeldeployment.revisions import Progress, Revision
 from perennial.core.problem import Problem
 from perennial.core.waiting import clean
 from perennial.serving import rollout_reasons as reasons

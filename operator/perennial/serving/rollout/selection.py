@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from perennial.api.modeldeployment.rollout import Candidate, Revision
+from perennial.api.modeldeployment.revisions import Candidate, Revision
 from perennial.core.decision import EventNote
 from perennial.serving.revision import model_title
 from perennial.serving.rollout.approval import controls_of

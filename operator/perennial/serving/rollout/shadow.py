@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from perennial.api.modeldeployment.rollout import Candidate, Progress
+from perennial.api.modeldeployment.revisions import Candidate, Progress
 from perennial.core.decision import EventNote
 from perennial.core.labels import PAUSE_ANNOTATION
 from perennial.core.problem import Problem

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from perennial.api.modeldeployment.rollout import Progress, Revision
+from perennial.api.modeldeployment.revisions import Progress, Revision
 from perennial.serving.rollout.arithmetic import following, split
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.sleep import may_sleep

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from perennial.api.modeldeployment.rollout import Candidate
+from perennial.api.modeldeployment.revisions import Candidate
 from perennial.serving import rollout_reasons as reasons
 from perennial.serving.rollout.context import Context, State
 from perennial.serving.rollout.deadline import deadline_of

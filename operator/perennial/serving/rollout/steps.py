@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
-from perennial.api.modeldeployment.rollout import Candidate
+from perennial.api.modeldeployment.revisions import Candidate
 from perennial.core.labels import ABORT_ANNOTATION
 from perennial.core.problem import Problem
 from perennial.serving import rollout_reasons as reasons

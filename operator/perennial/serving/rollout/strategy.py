@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from perennial.api.kubernetes import condition
-from perennial.api.modeldeployment.rollout import Candidate, Revision
+from perennial.api.modeldeployment.revisions import Candidate, Revision
 from perennial.core.problem import Problem
 from perennial.core.waiting import UNSCHEDULABLE, waiting_problem
 from perennial.serving import rollout_reasons as reasons
