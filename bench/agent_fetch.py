@@ -104,7 +104,7 @@ def by_boto3_hashed(endpoint: str, prefix: str, target: Path) -> None:
 def by_perennial(endpoint: str, prefix: str, target: Path) -> None:
     """Pull a prefix as `perennial agent fetch` does, every file hashed and recorded."""
     from perennial.agent.fetch.command import fetch_inputs
-    from perennial.agent.storage.client import open_storage
+    from perennial.agent.storage.opening import open_storage
 
     storage = Storage(endpoint=endpoint, addressing="path")
     config = FetchInputs(

@@ -107,7 +107,7 @@ def _run(config: object) -> AgentMessage | None:
 
         capture(config)  # handles SIGTERM in its event loop
         return None
-    from perennial.agent.storage.client import open_storage
+    from perennial.agent.storage.opening import open_storage
 
     if isinstance(config, PublishConfig):
         from perennial.agent.publish.command import publish_on_sigterm
@@ -130,7 +130,7 @@ def _show(
     config: ShowConfig | TraceConfig | EvidenceConfig | AuditAppend | AuditVerify | AuditShow,
 ) -> AgentMessage | None:
     """Run what writes to standard output, for a person."""
-    from perennial.agent.storage.client import open_storage
+    from perennial.agent.storage.opening import open_storage
 
     store = open_storage(config.storage)
     if isinstance(config, ShowConfig):
@@ -153,7 +153,7 @@ def _show(
 
 
 def _measure(config: DriftConfig | EvaluateConfig | ReplayConfig) -> AgentMessage:
-    from perennial.agent.storage.client import open_storage
+    from perennial.agent.storage.opening import open_storage
 
     store = open_storage(config.storage)
     if isinstance(config, DriftConfig):
@@ -175,7 +175,7 @@ def _fetch(config: object) -> AgentMessage:
 
         return check_model(config)
     from perennial.agent.fetch.command import fetch_inputs, fetch_models
-    from perennial.agent.storage.client import open_storage
+    from perennial.agent.storage.opening import open_storage
 
     if isinstance(config, FetchInputs):
         return fetch_inputs(config, open_storage(config.storage))

@@ -98,8 +98,8 @@ def fetch_by_own_credentials(resource: DriftMonitor) -> bytes:
         CliError: the storage refuses, or cannot be reached from here.
     """
     # Imported late: boto3 takes several hundred milliseconds.
-    from perennial.agent.storage.client import open_storage
     from perennial.agent.storage.errors import AgentError
+    from perennial.agent.storage.opening import open_storage
 
     try:
         return open_storage(resource.spec.storage or Storage()).get_bytes(report_uri(resource), 2**30)

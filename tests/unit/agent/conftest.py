@@ -15,7 +15,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.client import ObjectStore
+from perennial.agent.storage.opening import open_storage
 from perennial.api.common.base import Model
 from perennial.api.common.pod import Storage
 from perennial.api.contract.messages import Message

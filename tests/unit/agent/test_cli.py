@@ -12,8 +12,9 @@ import pytest
 
 from perennial.agent.cli import encode, failure_message
 from perennial.agent.publish.command import publish
-from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.storage.opening import open_storage
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.commands import FetchInputs, PublishConfig
 from perennial.api.contract.messages import MAX_BYTES, Failure, NothingToPublish, Published

@@ -15,7 +15,7 @@ from perennial.agent.capture.parser import ExchangeParser
 from perennial.agent.capture.proxy import ClientConnection
 from perennial.agent.capture.recorder import Counters, Recorder
 from perennial.agent.records.files import warm_up
-from perennial.agent.storage.client import open_storage
+from perennial.agent.storage.opening import open_storage
 from perennial.api.contract.commands import CaptureConfig
 from perennial.api.modeldeployment.capture import RequestId
 

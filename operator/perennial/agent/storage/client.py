@@ -1,7 +1,5 @@
 """Client for S3-compatible storage: listing, small reads and writes, uploads. Large downloads are in `transfer`."""
 
-import os
-import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from perennial.agent.storage.conditional import Retention, locked, put_if, refuses_it, status_of
@@ -20,8 +16,8 @@ from perennial.agent.storage.errors import BROKEN_STREAMS, AgentError, classify
 from perennial.agent.storage.presigned import PresignedReader
 from perennial.agent.storage.transfer import Advance, Source, download
 from perennial.agent.storage.versions import KeptVersion, list_versions, read_end
-from perennial.api.common.pod import Encryption, Storage
-from perennial.core.failures import AUDIT_STORAGE_UNFIT, CONFIG_INVALID, DATA_INVALID, OBJECT_NOT_FOUND, TLS_FAILED
+from perennial.api.common.pod import Encryption
+from perennial.core.failures import AUDIT_STORAGE_UNFIT, CONFIG_INVALID, DATA_INVALID, OBJECT_NOT_FOUND
 
 CONNECTIONS = 64
 _UPLOAD = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=16 * 2**20, max_concurrency=4)
@@ -276,60 +272,12 @@ class ObjectStore:
         return str(kept) if kept else None
 
 
-def open_storage(storage: Storage) -> ObjectStore:
-    """Open the configured storage with credentials from the environment.
-
-    Raises:
-        AgentError: the CA certificates cannot be read, or the configuration is invalid.
-    """
-    authority = _authority()
-    style = {} if storage.addressing == "auto" else {"addressing_style": storage.addressing}
-    try:
-        # A new session, since the default one caches the first credentials it finds.
-        client = boto3.Session().client(
-            "s3",
-            endpoint_url=storage.endpoint,
-            region_name=storage.region or os.environ.get("AWS_REGION") or "us-east-1",
-            verify=authority,
-            config=Config(
-                signature_version="s3v4",
-                max_pool_connections=CONNECTIONS,
-                connect_timeout=10,
-                read_timeout=30,
-                retries={"mode": "standard", "total_max_attempts": 3},
-                s3=style,
-                # Many S3-compatible servers lack the newer checksums; the agent verifies sha256 itself.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
-    except ValueError as error:
-        raise AgentError(
-            CONFIG_INVALID, f"invalid storage configuration for {storage.endpoint or 'AWS'}: {error}"
-        ) from error
-    return ObjectStore(client, PresignedReader(client, authority, CONNECTIONS), storage.encryption)
-
-
 def _encryption_headers(encryption: Encryption | None) -> dict[str, str]:
     """Return the parameters of a write that select server-side encryption."""
     if encryption is None:
         return {}
     key = {"SSEKMSKeyId": encryption.kms_key_id} if encryption.kms_key_id else {}
     return {"ServerSideEncryption": encryption.type, **key}
-
-
-def _authority() -> str | None:
-    """Return the path of the CA certificates, if set, after checking that they can be loaded."""
-    path = os.environ.get("AWS_CA_BUNDLE")
-    if not path:
-        return None
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError as error:  # includes ssl.SSLError for invalid certificates
-        raise AgentError(
-            TLS_FAILED, f"storage.caConfigMap has no valid certificates under the key ca.crt ({path}: {error})"
-        ) from error
-    return path
 
 
 def _info(item: dict[str, Any], relative: str) -> ObjectInfo:

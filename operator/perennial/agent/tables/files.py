@@ -5,12 +5,9 @@ and neither file nor folders below the URI are hidden. Names that begin with `.`
 as `_region=eu`, which are partitions. `is_table` and `tables_under` are this rule; every other object is named.
 """
 
-import bz2
 import gzip
 import json
 import logging
-import shutil
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +18,7 @@ import polars as pl
 
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.dialect import UnknownDialect, read_dialect
+from perennial.agent.tables.packed import PACKED, unpack
 from perennial.agent.tables.table import (
     Partition,
     PartitionWriter,
@@ -39,7 +37,6 @@ log = logging.getLogger(__name__)
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson", ".json")
-_PACKED = (".gz", ".bz2")
 _METADATA = ".metadata.json"
 """Suffix of the metadata files of Iceberg tables."""
 _REPORT, _PAGE = "report.json", "report.html"
@@ -48,7 +45,6 @@ _HISTORY, _INDEX = "history.parquet", "index.html"
 """Files that comparisons keep above their reports; the first is no data."""
 _MISSING = ["", "NaN", "nan", "null", "NULL", "None"]
 """Values that mean missing in CSV. Not NA, which is also a country code and a surname."""
-_COPY_BYTES = 1 << 20
 MAX_LINE = 64 << 20
 _NAMES_SHOWN = 8
 
@@ -133,7 +129,7 @@ def _is_hidden_folder(name: str) -> bool:
 
 def _has_rows(leaf: str) -> bool:
     name = leaf.lower()
-    plain = next((name.removesuffix(suffix) for suffix in _PACKED if name.endswith(suffix)), name)
+    plain = next((name.removesuffix(suffix) for suffix in PACKED if name.endswith(suffix)), name)
     return plain.endswith(_PARQUET + _CSV + _LINES) and not plain.endswith(_METADATA)
 
 
@@ -149,7 +145,7 @@ def tables_under(store: Store, uri: str) -> Listing:
         raise AgentError(
             DATA_INVALID,
             f"none of the {len(listed)} objects under {uri} ends in {', '.join(_PARQUET + _CSV + _LINES)} (also with "
-            f"{' or '.join(_PACKED)}) and has a name without leading . or _: {some(found.passed_over)}",
+            f"{' or '.join(PACKED)}) and has a name without leading . or _: {some(found.passed_over)}",
         )
     return found
 
@@ -225,9 +221,9 @@ def to_partitions(
         AgentError: DataInvalid, naming the file.
     """
     name = origin.lower()
-    packed = next((suffix for suffix in _PACKED if name.endswith(suffix)), None)
+    packed = next((suffix for suffix in PACKED if name.endswith(suffix)), None)
     if packed is not None:
-        path, name = _unpack(path, origin, packed), name.removesuffix(packed)
+        path, name = unpack(path, origin, packed), name.removesuffix(packed)
     if name.endswith(_PARQUET):
         return [partition_of(path, origin)]
     if path.stat().st_size == 0:
@@ -247,25 +243,6 @@ def read_lines(stream: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | None]:
             yield None
         elif line.strip():
             yield line
-
-
-def _unpack(path: Path, origin: str, packed: str) -> Path:
-    unpacked = path.with_suffix(".unpacked")
-    try:
-        with _opened(path, packed) as source, unpacked.open("wb") as target:
-            shutil.copyfileobj(source, target, _COPY_BYTES)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise unreadable(origin, error) from error
-    except OSError as error:
-        if error.errno is not None:  # of the disk; bz2 reports corrupt data without a number
-            raise
-        raise unreadable(origin, error) from error
-    path.unlink()
-    return unpacked
-
-
-def _opened(path: Path, packed: str) -> gzip.GzipFile | bz2.BZ2File:
-    return gzip.open(path, "rb") if packed == ".gz" else bz2.open(path, "rb")
 
 
 def _csv(path: Path, origin: str, as_text: Collection[str]) -> list[Partition]:

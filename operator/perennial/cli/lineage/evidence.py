@@ -71,8 +71,8 @@ def evidence_by_own_credentials(config: EvidenceConfig) -> Evidence:
         CliError: the storage cannot be opened from here.
     """
     # Imported late: boto3 takes several hundred milliseconds.
-    from perennial.agent.storage.client import open_storage
     from perennial.agent.storage.errors import AgentError
+    from perennial.agent.storage.opening import open_storage
     from perennial.agent.trace.evidence import evidence
 
     try:

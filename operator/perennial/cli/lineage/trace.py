@@ -210,8 +210,8 @@ def trace_by_own_credentials(config: TraceConfig) -> Traced:
         CliError: the storage refuses, or cannot be reached from here.
     """
     # Imported late: boto3 and polars take several hundred milliseconds.
-    from perennial.agent.storage.client import open_storage
     from perennial.agent.storage.errors import AgentError
+    from perennial.agent.storage.opening import open_storage
     from perennial.agent.trace.command import trace
 
     try:

@@ -33,6 +33,7 @@ from perennial.runtime.process.metrics import Metrics
 from perennial.runtime.process.reads import reading
 from perennial.runtime.process.server import PortTaken, serving
 from perennial.runtime.process.settings import Settings, SettingsError, parse_arguments
+from perennial.runtime.process.tasks import cancel, raise_cause
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Operator:
                 if stop in done:
                     _log.info("stopping")
                 else:
-                    _raise_cause(done)
+                    raise_cause(done)
             finally:
                 stop.cancel()
                 await self._end(parts)
@@ -159,7 +160,7 @@ class Operator:
                     watching.result()
                     return
             finally:
-                await _cancel([watching, changed])
+                await cancel([watching, changed])
 
     async def _watch_served(self) -> None:
         plan = WatchPlan(
@@ -209,11 +210,11 @@ class Operator:
         _, late = await asyncio.wait(workers, timeout=_DRAIN_SECONDS)
         if late:
             _log.warning("%d reconciles did not finish within %.0f s and are cancelled", len(late), _DRAIN_SECONDS)
-        await _cancel([*late, parts["events"]])
+        await cancel([*late, parts["events"]])
         await self._engine.events.flush()
-        await _cancel([parts["leader election"]])
+        await cancel([parts["leader election"]])
         await self._elector.release()
-        await _cancel(list(parts.values()))
+        await cancel(list(parts.values()))
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -296,20 +297,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def _reader(counts: Callable[[], Mapping[str, int]], kind: str) -> Callable[[], float]:
     return lambda: float(counts().get(kind, 0))
-
-
-def _raise_cause(done: set[asyncio.Task[Any]]) -> None:
-    """Raise the error that ended a part, with the name of the part."""
-    for task in done:
-        error = task.exception()
-        if error is not None:
-            error.add_note(f"in: {task.get_name()}")
-            raise error
-    names = ", ".join(task.get_name() for task in done)
-    raise RuntimeError(f"{names} ended unexpectedly")
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,8 +13,9 @@ from perennial.agent.artifact.digest import content_digest, file_sha256
 from perennial.agent.artifact.paths import safe_paths
 from perennial.agent.fetch.command import fetch_inputs, fetch_model, fetch_models, folder_markers
 from perennial.agent.publish.command import publish
-from perennial.agent.storage.client import ObjectInfo, ObjectStore, open_storage
+from perennial.agent.storage.client import ObjectInfo, ObjectStore
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.storage.opening import open_storage
 from perennial.api.common.pod import Input, Storage
 from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder, PublishConfig
 from perennial.api.contract.manifest import InputManifest

@@ -13,8 +13,9 @@ import pytest
 
 from perennial.agent.cli import encode, main
 from perennial.agent.publish.command import READY_FILE, publish, publish_on_sigterm, read_metrics
-from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.storage.opening import open_storage
 from perennial.api.contract.commands import WORKER_VARIABLE, PublishConfig
 from perennial.api.contract.manifest import Manifest
 from perennial.api.contract.messages import Failure, Fetched, NothingToPublish, Published, PulledInput

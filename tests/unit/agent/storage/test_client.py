@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError
+from perennial.agent.storage.opening import open_storage
 from perennial.api.common.pod import Encryption, Storage
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"

@@ -16,8 +16,9 @@ import pytest
 
 from perennial.agent.artifact.paths import safe_path
 from perennial.agent.storage import transfer
-from perennial.agent.storage.client import ObjectStore, open_storage
+from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError, classify
+from perennial.agent.storage.opening import open_storage
 from perennial.api.common.pod import Storage
 from tests.unit.agent.conftest import S3Server
 
