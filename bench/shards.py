@@ -30,7 +30,8 @@ from bench.profiles import captured
 from bench.signals import end_on_sigterm
 from perennial.agent.drift.command import run
 from perennial.agent.drift.history.store import ReportStore
-from perennial.agent.storage.client import Version, open_storage
+from perennial.agent.storage.client import Version
+from perennial.agent.storage.opening import open_storage
 from perennial.agent.tables.files import StoredObject
 from perennial.api.common.pod import Storage
 from perennial.api.contract.commands import JOB_UID_VARIABLE, WORKER_VARIABLE, CaptureWindow, DriftConfig
