@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from perennial.core.kinds import CONFIG_MAP, DRIFT_MONITOR, MODEL_DEPLOYMENT, TRAINING_JOB
-from tests.e2e.support.prometheus import Prometheus, scraping
+from tests.e2e.support.prometheus import Prometheus, filled, scraping
 from tests.e2e.support.site import AUDIT_LOG, CHART, KEYS, SYSTEM, Site
 from tests.e2e.support.world import World, condition
 from tests.support.kube import eventually
@@ -202,7 +202,7 @@ def test_each_panel_of_a_dashboard_has_data(path: Path, prometheus: Prometheus, 
     chosen = {"namespace": NAMESPACE, "name": MODEL}
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
-            offered = prometheus.values(_filled(variable["definition"], chosen))
+            offered = prometheus.values(filled(variable["definition"], chosen))
             assert chosen[variable["name"]] in offered, variable["name"]
 
     def nothing_lacks() -> bool | None:
@@ -214,7 +214,7 @@ def test_each_panel_of_a_dashboard_has_data(path: Path, prometheus: Prometheus, 
             if panel["title"] not in WITHOUT_DATA
             for target in panel["targets"]
             if not any(name in target["expr"] for name in OTHER_SERVERS)
-            and not _has_numbers(prometheus.query(_filled(target["expr"], chosen), ahead=60))
+            and not _has_numbers(prometheus.query(filled(target["expr"], chosen), ahead=60))
         ]
         return True if not lacking else None
 
@@ -228,13 +228,6 @@ def test_each_panel_of_a_dashboard_has_data(path: Path, prometheus: Prometheus, 
 def test_the_panels_without_data_exist() -> None:
     titles = {panel["title"] for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]}
     assert set(WITHOUT_DATA) <= titles
-
-
-def _filled(expression: str, chosen: Mapping[str, str]) -> str:
-    """Put values in place of a dashboard's variables, as Grafana does."""
-    for name in sorted(chosen, key=len, reverse=True):
-        expression = expression.replace(f"${name}", chosen[name])
-    return expression
 
 
 def _has_numbers(series: list[Mapping[str, Any]]) -> bool:

@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ class Prometheus:
     """A running server."""
 
     port: int
+    follow: Callable[[], None]
+    """Looks again which pods there are to scrape."""
 
     def get(self, path: str, **parameters: str) -> Any:
         """Return the data of an answer of the HTTP API.
@@ -44,6 +46,11 @@ class Prometheus:
         """
         with urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urlencode(parameters)}", timeout=20) as answer:
             return json.load(answer)["data"]
+
+    def history(self, expression: str, start: float, end: float, step: float) -> list[Mapping[str, Any]]:
+        """Return the series of a query over a time, in seconds since 1970."""
+        asked = {"start": str(start), "end": str(end), "step": str(step)}
+        return list(self.get("query_range", query=expression, **asked)["result"])
 
     def query(self, expression: str, *, ahead: float = 0) -> list[Mapping[str, Any]]:
         """Return the series of an instant query, asked as if so many seconds had passed without a new sample.
@@ -63,6 +70,13 @@ class Prometheus:
         return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
 
 
+def filled(expression: str, chosen: Mapping[str, str]) -> str:
+    """Put values in place of a dashboard's variables, as Grafana does."""
+    for name in sorted(chosen, key=len, reverse=True):
+        expression = expression.replace(f"${name}", chosen[name])
+    return expression
+
+
 @contextmanager
 def scraping(site: Site, folder: Path, namespace: str) -> Iterator[Prometheus]:
     """Run Prometheus while the context is open; `folder` takes its files.
@@ -74,7 +88,15 @@ def scraping(site: Site, folder: Path, namespace: str) -> Iterator[Prometheus]:
     objects = {item["kind"]: item for item in yaml.safe_load_all(rendered) if item}
     (folder / "rules.yaml").write_text(json.dumps(objects["PrometheusRule"]["spec"]))
     (endpoint,) = objects["ServiceMonitor"]["spec"]["endpoints"]
-    jobs = [_job(endpoint, _targets(site)), _job(*_servers(site, objects["PodMonitor"]["spec"], namespace))]
+    pods = objects["PodMonitor"]["spec"]
+
+    def follow() -> None:
+        # Prometheus reads these files again when they change.
+        (folder / "operator.json").write_text(json.dumps(_targets(site)))
+        (folder / "servers.json").write_text(json.dumps(_servers(site, pods, namespace)))
+
+    follow()
+    jobs = [_job(endpoint, "operator.json"), _job(pods["podMetricsEndpoints"][0], "servers.json")]
     (folder / "prometheus.yaml").write_text(json.dumps(_configuration(jobs)))
     with reserved() as port, (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -89,8 +111,8 @@ def scraping(site: Site, folder: Path, namespace: str) -> Iterator[Prometheus]:
             stderr=log,
         )
         try:
-            found = Prometheus(port)
-            until(lambda: _is_ready(found, process, folder / "log"), "Prometheus is ready", 60)
+            found = Prometheus(port, follow)
+            until(lambda: _is_ready(found, process, folder / "log"), "Prometheus is ready", 60, 1)
             yield found
         finally:
             process.terminate()
@@ -99,6 +121,7 @@ def scraping(site: Site, folder: Path, namespace: str) -> Iterator[Prometheus]:
 
 def _is_ready(server: Prometheus, process: "subprocess.Popen[bytes]", log: Path) -> bool | None:
     assert process.poll() is None, f"Prometheus has ended:\n{log.read_text()[-4000:]}"
+    server.follow()
     try:
         return True if server.query("perennial_leader == 1") and not server.query("up == 0") else None
     except (URLError, ConnectionError):
@@ -121,18 +144,16 @@ def _targets(site: Site) -> list[Mapping[str, Any]]:
             },
         }
         for pod in pods
-        if pod["status"]["phase"] == "Running"
+        if _can_be_scraped(pod)
     ]
 
 
-def _servers(
-    site: Site, monitor: Mapping[str, Any], namespace: str
-) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
-    """Return the endpoint of a PodMonitor, and the pods that it selects with the labels of their targets."""
+def _servers(site: Site, monitor: Mapping[str, Any], namespace: str) -> list[Mapping[str, Any]]:
+    """Return the pods that a PodMonitor selects, with the labels of their targets."""
     (endpoint,) = monitor["podMetricsEndpoints"]
     selector = ",".join(f"{name}={value}" for name, value in monitor["selector"]["matchLabels"].items())
     pods = json.loads(site.kubectl("get", "pods", "-l", selector, "-o", "json", namespace=namespace))["items"]
-    return endpoint, [
+    return [
         {
             "targets": [f"{pod['status']['podIP']}:{port['containerPort']}"],
             "labels": {"namespace": namespace, "pod": pod["metadata"]["name"], "container": container["name"]},
@@ -140,16 +161,22 @@ def _servers(
         for pod in pods
         for container in pod["spec"]["containers"]
         for port in container.get("ports", ())
-        if port.get("name") == endpoint["port"] and "deletionTimestamp" not in pod["metadata"]
+        if port.get("name") == endpoint["port"] and _can_be_scraped(pod)
     ]
 
 
-def _job(endpoint: Mapping[str, Any], targets: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _can_be_scraped(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod has an address and stays: one that is about to end would count as down."""
+    status = pod["status"]
+    return bool(status.get("podIP")) and status["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
+def _job(endpoint: Mapping[str, Any], file: str) -> dict[str, Any]:
     return {
         "job_name": f"{RELEASE}-{endpoint['port']}",
         "metrics_path": endpoint["path"],
         "honor_labels": endpoint.get("honorLabels", False),
-        "static_configs": targets,
+        "file_sd_configs": [{"files": [file]}],
     }
 
 
