@@ -1,6 +1,9 @@
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
 
 from perennial.api.common.base import ObjectMeta
+from perennial.api.contract.audit import AuditEvent
 from perennial.core.facts import Facts, figures
 from perennial.core.kinds import TRAINING_JOB
 
@@ -28,3 +31,14 @@ def test_figures_are_as_many_as_an_entry_holds_and_text() -> None:
 
     assert len(found) == 16
     assert figures([("a", True), ("b", None), ("", 1), ("c" * 70, 0.5)]) == {"a": "true", "c" * 63: "0.5"}
+
+
+def test_every_event_is_told_by_some_controller_and_explained() -> None:
+    root = Path(__file__).parents[3]
+    contract = root / "operator" / "perennial" / "api" / "contract"
+    sources = [path.read_text() for path in contract.parents[1].rglob("*.py") if contract not in path.parents]
+    page = (root / "docs" / "how-to" / "audit.md").read_text()
+    table = "".join(line for line in page.splitlines() if line.startswith("| `"))
+    for event in get_args(AuditEvent):
+        assert any(f'"{event}"' in text for text in sources), event
+        assert f"`{event}`" in table, event

@@ -35,7 +35,6 @@ AuditEvent = Literal[
     "RolloutPaused",
     "RolloutResumed",
     "PromotionRequested",
-    "RolloutDenied",
     "RolloutPromoted",
     "RolloutFailed",
     "RolloutAborted",
@@ -43,7 +42,6 @@ AuditEvent = Literal[
     "RolledBack",
     "VerdictReached",
     "RetrainRequested",
-    "DriftActionTaken",
     "EntriesDropped",
 ]
 """What may be recorded. EntriesDropped: the outbox was full, so facts are missing before this entry."""
