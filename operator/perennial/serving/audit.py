@@ -16,6 +16,7 @@ from perennial.serving import rollout_reasons as reasons
 from perennial.serving.audit_acts import Acts, Place, ended_acts, running_acts
 from perennial.serving.observe import Observed
 from perennial.serving.rollout.approval import controls_of
+from perennial.serving.rollout.approvers import last_author
 
 _ENDED: dict[str, AuditEvent] = {
     "Promoted": "RolloutPromoted",
@@ -89,6 +90,7 @@ def _started(
         artifact_uri=revision.uri if isinstance(revision, Candidate) else None,
         run=revision.run,
         revision=revision.name,
+        figures=figures((("specChangedBy", last_author(resource)),)),
         message=f"strategy {rollout.strategy}, approval {rollout.approval}{again}",
     )
 

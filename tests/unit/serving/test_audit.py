@@ -210,6 +210,22 @@ def test_a_retry_of_the_same_revision_is_another_rollout() -> None:
     assert first[0].id != second[0].id
 
 
+@pytest.mark.parametrize(
+    ("recorded", "author"),
+    [
+        ("2 ada\n10 bob", "bob"),
+        ("10 bob\n9 ada", "bob"),
+        ("x eve\n3 ada\n99999999999999999999 eve\n4 ", "ada"),
+        ("", None),
+    ],
+    ids=["newest-last", "newest-first", "what-is-no-generation", "not-recorded"],
+)
+def test_a_rollout_names_who_has_changed_the_spec_last(recorded: str, author: str | None) -> None:
+    annotations = {"perennial.dev/changed-by": recorded} if recorded else {}
+    (found,) = of({}, {"candidate": candidate()}, annotations)
+    assert (found.event, (found.figures or {}).get("specChangedBy")) == ("RolloutStarted", author)
+
+
 def test_a_rollout_that_starts_and_ends_in_one_step_has_both() -> None:
     assert events(of({}, {"history": [ended("Promoted", EARLIER)]})) == ["RolloutStarted", "RolloutPromoted"]
 

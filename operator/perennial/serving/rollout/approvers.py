@@ -146,8 +146,18 @@ def _changes(resource: ModelDeployment) -> tuple[tuple[str, str], ...]:
     return tuple((generation, clean(user, LONGEST)) for generation, _, user in parsed)
 
 
+def last_author(resource: ModelDeployment) -> str | None:
+    """Return who has changed the spec last; None if that is not recorded."""
+    known = [(number, user) for text, user in _changes(resource) if user and (number := _generation(text)) is not None]
+    return max(known)[1] if known else None
+
+
 def _is_settled(generation: str, state: State) -> bool:
     """Tell whether what a user changed was part of the last promotion."""
-    if state.generation is None or not generation.isascii() or not generation.isdecimal():
-        return False
-    return len(generation) <= _LONGEST_NUMBER and int(generation) <= state.generation
+    number = _generation(generation)
+    return state.generation is not None and number is not None and number <= state.generation
+
+
+def _generation(text: str) -> int | None:
+    """Read a generation; None if the text is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER else None
