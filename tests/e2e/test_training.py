@@ -38,6 +38,26 @@ import os, sys
 if os.environ["PERENNIAL_ATTEMPT"] == "0": sys.exit("no luck yet")
 open("/perennial/output/model", "w").write("made")
 """
+RESUMES = """
+import os, pathlib, signal, sys, time
+folder = pathlib.Path(os.environ["PERENNIAL_CHECKPOINT"])
+begun = int((folder / "step").read_text()) if (folder / "step").exists() else 0
+
+def keep(step):
+    (folder / ".step").write_text(str(step))
+    (folder / ".step").rename(folder / "step")
+
+def stop(*_):
+    keep(1000)
+    sys.exit(143)
+
+if begun:
+    open("/perennial/output/model", "w").write(f"went on from {begun}")
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+keep(1)
+time.sleep(900)
+"""
 WRITE = "open('/perennial/output/model', 'w').write('made')"
 QUICK = "pass"
 """Code that leaves nothing, for jobs without output."""
@@ -62,6 +82,7 @@ async def start_all(site: Site) -> None:
             ),
             *(world.train(name, ALWAYS_THE_SAME, seed=7) for name in ("same-a", "same-b")),
             world.train("lucky", SECOND_TIME_LUCKY, retry={"limit": 2}),
+            world.train("resumes", RESUMES, checkpoint={"uri": "s3://models/training/checkpoints/", "every": "10s"}),
             world.train("late", activeDeadlineSeconds=12, **running),
             world.train("paused", suspend=True, **running),
             world.train("replaced", **running),
@@ -223,6 +244,21 @@ async def test_a_job_deleted_by_hand_is_made_again_and_does_not_count(world: Wor
     run = (await world.status(TRAINING_JOB, "robbed"))["currentRun"]
     assert (run["failures"], run["disruptions"]) == (0, 1)
     assert "JobDeleted" in await world.events("robbed")
+
+
+async def test_a_run_whose_pod_is_taken_away_goes_on_from_its_last_checkpoint(world: World) -> None:
+    def is_kept(now: Raw) -> bool:
+        return bool(now.get("currentRun", {}).get("checkpoint", {}).get("time"))
+
+    status = await world.until(TRAINING_JOB, "resumes", is_kept, "a checkpoint is in the storage")
+    assert "resumedFrom" not in status["currentRun"]["checkpoint"], "it has started from the beginning"
+    await world.kube.delete(POD, NAMESPACE, (await running_pod(world, "resumes"))["metadata"]["name"])
+
+    status = await world.succeeded("resumes")
+    assert status["runs"][0]["attempts"] == 2
+    bucket, _, key = status["artifact"]["uri"].removeprefix("s3://").partition("/")
+    found = world.site.s3().get_object(Bucket=bucket, Key=f"{key}model")["Body"].read()
+    assert found == b"went on from 1000", "what the code kept when it was told to stop"
 
 
 async def test_a_trainingjob_deleted_while_it_runs_leaves_nothing(world: World) -> None:

@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 _LARGEST = 999_999_000_000.0
+_LINE = 200
+"""Longest text of `api.contract.messages.Line`."""
 
 
 def percent(share: float) -> str:
@@ -51,3 +53,10 @@ def cut(text: str, length: int) -> str:
     """Replace control characters and truncate the text."""
     clean = "".join(character if character.isprintable() else "?" for character in text)
     return clean if len(clean) <= length else clean[: length - 1] + "…"
+
+
+def clipped(text: str) -> str:
+    """Return printable text of at most a line, cut in the middle, since the end tells what to do."""
+    plain = "".join(character if character.isprintable() else "?" for character in text)
+    half = (_LINE - 1) // 2
+    return plain if len(plain) <= _LINE else f"{plain[:half]}…{plain[-half:]}"

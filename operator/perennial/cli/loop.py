@@ -136,11 +136,25 @@ def _run(run: CurrentRun, key: Key, snapshot: Snapshot, now: datetime) -> Node:
         "attempt",
         str(run.attempt),
         "working",
-        joined(ago(run.attempt_time, now), f"before: {run.last_failure}" if run.last_failure else ""),
+        joined(
+            ago(run.attempt_time, now),
+            *_checkpoints(run, now),
+            f"before: {run.last_failure}" if run.last_failure else "",
+        ),
         tuple(_pod(pod) for pod in pods),
     )
     cause = f"{run.trigger.kind}{f' by {run.trigger.monitor}' if run.trigger.monitor else ''}"
     return Node("run", run.name, "working", joined(cause, steps, left), (attempt,))
+
+
+def _checkpoints(run: CurrentRun, now: datetime) -> tuple[str, ...]:
+    """Say what an attempt goes on from, and how old the checkpoint is that another one would go on from."""
+    known = run.checkpoint
+    if known is None:
+        return ()
+    resumed = f"resumed from a checkpoint of {ago(known.resumed_from, now)}" if known.resumed_from else ""
+    kept = f"newest checkpoint {ago(known.time, now)}" if known.time else "no checkpoint yet"
+    return (resumed, kept)
 
 
 def _serving(resource: ModelDeployment, key: Key, snapshot: Snapshot, now: datetime) -> tuple[Node, ...]:

@@ -20,6 +20,8 @@ SUSPENDED = "Suspended"
 POLL_FAILED = "PollFailed"
 OUTPUT_UNREADABLE = "OutputUnreadable"
 """Type and reason of the condition, and reason of the Event."""
+CHECKPOINT_NOT_KEPT = "CheckpointNotKept"
+"""Type and reason of the condition, and reason of the Event."""
 
 _UNSUCCESSFUL = ("Failed", "Rejected")
 _PHASES = ("Queued", "Fetching", "Preparing", "Running", "Publishing")
@@ -56,6 +58,9 @@ def with_conditions(context: Context, status: TrainingJobStatus, progress: Progr
     warnings = _output_warnings(status)
     if warnings is not None:
         wanted = (*wanted, Wanted(OUTPUT_UNREADABLE, "True", OUTPUT_UNREADABLE, warnings))
+    problem = _checkpoint_problem(status)
+    if problem is not None:
+        wanted = (*wanted, Wanted(CHECKPOINT_NOT_KEPT, "True", CHECKPOINT_NOT_KEPT, problem))
     return status.model_copy(
         update={
             "observed_generation": generation,
@@ -79,12 +84,19 @@ def _output_warnings(status: TrainingJobStatus) -> str | None:
     return f"the output cannot be published as it is: {'; '.join(found)}" if found else None
 
 
-def output_events(context: Context, status: TrainingJobStatus) -> tuple[EventNote, ...]:
-    """Return an Event when a run's output has become unreadable; further files are only told in the condition."""
-    warnings = _output_warnings(status)
-    if warnings is None or find(context.resource.status.conditions, OUTPUT_UNREADABLE) is not None:
-        return ()
-    return (EventNote("Warning", OUTPUT_UNREADABLE, warnings),)
+def _checkpoint_problem(status: TrainingJobStatus) -> str | None:
+    kept = status.current_run.checkpoint if status.current_run is not None else None
+    if kept is None or kept.problem is None:
+        return None
+    last = f"the last one is of {kept.time}" if kept.time else "there is none of this attempt"
+    return f"{kept.problem}; {last}"
+
+
+def run_events(context: Context, status: TrainingJobStatus) -> tuple[EventNote, ...]:
+    """Return Events when output or checkpoints of a run have begun to lack; later changes are in the condition only."""
+    told = ((OUTPUT_UNREADABLE, _output_warnings(status)), (CHECKPOINT_NOT_KEPT, _checkpoint_problem(status)))
+    before = context.resource.status.conditions
+    return tuple(EventNote("Warning", name, text) for name, text in told if text and find(before, name) is None)
 
 
 def _ran_present_spec(context: Context, record: RunRecord | None) -> bool:

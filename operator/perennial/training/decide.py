@@ -12,7 +12,7 @@ from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import TrainingJobStatus
 from perennial.core.decision import Decision
 from perennial.training.build import children
-from perennial.training.conditions import output_events, poll_events, with_conditions
+from perennial.training.conditions import poll_events, run_events, with_conditions
 from perennial.training.context import Context, in_run
 from perennial.training.job.plan import run_hash
 from perennial.training.observe import Observed
@@ -41,7 +41,7 @@ def decide(observed: Observed, config: OperatorConfig, now: datetime) -> Decisio
     if known is None:
         return Decision(status=None, events=events, requeue_after=step.requeue_after)
     status = with_conditions(context, with_sweep(context, known), step.progress)
-    events = (*events, *output_events(context, status))
+    events = (*events, *run_events(context, status))
     obsolete = delete_obsolete_jobs(context, status)
     return Decision(
         status=status.dump(),

@@ -40,6 +40,14 @@ _OWN = (
         "end; the run need not be stopped.",
     ),
     ReasonDoc(
+        "CheckpointNotKept",
+        f"CheckpointNotKept, {_EVENT}",
+        "The running code has written a checkpoint that is not in the storage: its files keep changing, cannot be "
+        "read, or cannot be uploaded. If the attempt ended now, the next one would go on from an older one.",
+        "See the message. Let the code write each file under a name that begins with a dot, and rename it when it is "
+        "complete; check that the credentials may write below spec.checkpoint.uri.",
+    ),
+    ReasonDoc(
         "InjectedContainerRuns",
         _IN_PROGRESS,
         "The code has ended with exit code 0, but a container that was injected into the pod, such as a mesh's proxy, "

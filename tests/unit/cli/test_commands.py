@@ -22,7 +22,7 @@ from perennial.cli.errors import CliError
 from perennial.core.kinds import MODEL_DEPLOYMENT, TRAINING_JOB
 from perennial.core.labels import ATTEMPT_LABEL, REVISION_LABEL, RUN_LABEL
 from tests.support import builders
-from tests.support.builders import NOW, drift_monitor, ended, model_deployment, pod, running, training_job
+from tests.support.builders import EARLIER, NOW, drift_monitor, ended, model_deployment, pod, running, training_job
 from tests.unit.cli.world import FakeCluster, ready, reconciling, revision, run_record, stalled, status
 
 
@@ -94,6 +94,34 @@ def test_status_as_json_has_the_same_tree(run: Any) -> None:
     (tree,) = json.loads(run(FakeCluster(*loop()), "status", "-o", "json").output)
     assert [child["kind"] for child in tree["children"]] == ["DriftMonitor", "TrainingJob", "ModelDeployment"]
     assert tree["children"][2]["children"][1]["children"][0]["name"] == "churn-aaa-1"
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "told"),
+    [
+        ({"resumedFrom": EARLIER, "time": NOW}, "resumed from a checkpoint of "),
+        ({"time": NOW}, "newest checkpoint "),
+        ({}, "no checkpoint yet"),
+    ],
+)
+def test_status_tells_of_the_checkpoints_of_an_attempt(run: Any, checkpoint: dict[str, Any], told: str) -> None:
+    current = {
+        "name": "churn-2",
+        "number": 2,
+        "attempt": 1,
+        "trigger": {"kind": "Created"},
+        "specHash": "a",
+        "generation": 1,
+        "job": "churn-2-1",
+        "startTime": EARLIER,
+        "attemptTime": EARLIER,
+    }
+    without = run(FakeCluster(training_job(status={"currentRun": current})), "status").output
+    shown = run(
+        FakeCluster(training_job(status={"currentRun": {**current, "checkpoint": checkpoint}})), "status"
+    ).output
+    assert told in shown
+    assert "checkpoint" not in without
 
 
 def test_a_canary_shows_its_step_and_what_the_pods_give(run: Any) -> None:

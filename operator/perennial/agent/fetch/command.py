@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from perennial.agent.artifact.digest import content_digest, file_sha256
 from perennial.agent.artifact.manifest import INPUT_RECORDS, MANIFEST, MANIFEST_LIMIT, SIGNATURE, read_manifest
 from perennial.agent.artifact.paths import replace_file, safe_path, safe_paths, shared_folder
+from perennial.agent.checkpoint.restore import restore
+from perennial.agent.checkpoint.sweep import remove_outdated
 from perennial.agent.fetch.formats import check_contents, check_names
 from perennial.agent.storage.client import ObjectInfo, ObjectStore, join_uri, naming, split_uri
 from perennial.agent.storage.errors import AgentError
@@ -16,7 +19,8 @@ from perennial.agent.storage.listing import ListingDigest
 from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
 from perennial.agent.storage.progress import Progress
 from perennial.api.common.pod import Input
-from perennial.api.contract.commands import FetchInputs, FetchModel, ModelFolder
+from perennial.api.contract.checkpoint import CheckpointPlace, RestoredCheckpoint
+from perennial.api.contract.commands import WORKER_VARIABLE, FetchInputs, FetchModel, ModelFolder
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
 from perennial.api.contract.messages import Fetched, PulledInput
 from perennial.api.modeldeployment.models import Verify
@@ -58,11 +62,21 @@ def fetch_inputs(config: FetchInputs, store: ObjectStore) -> Fetched:
         )
     summaries = tuple(summary for _, summary in pulled)
     return Fetched(
+        checkpoint=_checkpoint(config.checkpoint, root, store) if config.checkpoint is not None else None,
         listing=str(listing),
         files=sum(item.files for item in summaries),
         bytes=sum(item.bytes for item in summaries),
         inputs=summaries,
     )
+
+
+def _checkpoint(place: CheckpointPlace, root: Path, store: ObjectStore) -> RestoredCheckpoint | None:
+    """Restore the run's newest checkpoint; the first worker also deletes what no attempt resumes from any more."""
+    worker = int(os.environ.get(WORKER_VARIABLE, "0"))
+    restored = restore(place, root, worker, store)
+    if worker == 0:
+        remove_outdated(place, restored.attempt if restored is not None and not restored.problem else None, store)
+    return restored
 
 
 def _require_bucket(output: str, store: ObjectStore) -> None:

@@ -20,15 +20,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from perennial.agent.publish.output import metrics_of
+from perennial.agent.text import clipped
 from perennial.api.contract.commands import PROGRESS_FILE, PROGRESS_PATH, PROGRESS_PORT
-from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, MOST_WARNINGS, TrainingProgress
+from perennial.api.contract.messages import (
+    MAX_BYTES,
+    MOST_PROGRESS_METRICS,
+    MOST_WARNINGS,
+    CheckpointState,
+    TrainingProgress,
+)
 
 log = logging.getLogger(__name__)
 
 _LIMIT = 65_536
 _CLIENT_SECONDS = 2.0
-_LINE = 200
-"""Longest text of `api.contract.messages.Line`."""
 
 
 class ProgressReader:
@@ -39,17 +44,19 @@ class ProgressReader:
         path: Path,
         clock: Callable[[], float] = time.monotonic,
         warnings: Callable[[], tuple[str, ...]] = lambda: (),
+        checkpoint: Callable[[], CheckpointState | None] = lambda: None,
     ) -> None:
-        """Read from a file that may be missing or invalid at any time; `warnings` are told beside it."""
+        """Read from a file that may be missing or invalid at any time; `warnings` and `checkpoint` are told beside."""
         self._path = path
-        self._warnings = warnings
+        self._warnings, self._checkpoint = warnings, checkpoint
         self._clock = clock
         self._first: tuple[float, int] | None = None
 
     def read(self) -> TrainingProgress:
         """Return the progress, with no step if the file is missing or invalid, and the warnings."""
         warnings = tuple(clipped(text) for text in self._warnings()[:MOST_WARNINGS])
-        return (self._progress() or TrainingProgress()).model_copy(update={"warnings": warnings})
+        told = {"warnings": warnings, "checkpoint": self._checkpoint()}
+        return (self._progress() or TrainingProgress()).model_copy(update=told)
 
     def _progress(self) -> TrainingProgress | None:
         try:
@@ -80,13 +87,6 @@ class ProgressReader:
         return max(round((found.total - step) * since / done), 0)
 
 
-def clipped(text: str) -> str:
-    """Return printable text of at most a line, cut in the middle, since the end tells what to do."""
-    plain = "".join(character if character.isprintable() else "?" for character in text)
-    half = (_LINE - 1) // 2
-    return plain if len(plain) <= _LINE else f"{plain[:half]}…{plain[-half:]}"
-
-
 def _bytes_of(path: Path) -> bytes:
     """Read a small regular file without blocking on a pipe or following a link.
 
@@ -106,13 +106,18 @@ def _bytes_of(path: Path) -> bytes:
 
 @contextmanager
 def progress_server(
-    root: Path, port: int = PROGRESS_PORT, warnings: Callable[[], tuple[str, ...]] = lambda: ()
+    root: Path,
+    port: int = PROGRESS_PORT,
+    warnings: Callable[[], tuple[str, ...]] = lambda: (),
+    checkpoint: Callable[[], CheckpointState | None] = lambda: None,
 ) -> Iterator[int | None]:
-    """Serve progress and warnings until the context ends; yields the port, or None if it cannot be bound.
+    """Serve progress, warnings and the state of checkpoints until the context ends.
+
+    Yields the port, or None if it cannot be bound.
 
     The training code shares the pod's network and may use the port itself. Then progress is not available.
     """
-    progress = ProgressReader(root / Path(PROGRESS_FILE).name, warnings=warnings)
+    progress = ProgressReader(root / Path(PROGRESS_FILE).name, warnings=warnings, checkpoint=checkpoint)
     try:
         server = _Server(port, progress)
     except OSError as error:

@@ -11,6 +11,7 @@ from perennial.api.common.base import Digest, Model, Period, S3Uri
 from perennial.api.common.measures import MetricName
 from perennial.api.common.pod import Input, Storage
 from perennial.api.common.schedule import TimeZone
+from perennial.api.contract.checkpoint import CheckpointPlace
 from perennial.api.contract.manifest import Recipe
 from perennial.api.contract.messages import MAX_BYTES
 from perennial.api.driftmonitor.actions import Formats
@@ -38,6 +39,7 @@ HASH_KEY_VARIABLE = "PERENNIAL_HASH_KEY"
 ROOT = "/perennial"
 INPUTS = f"{ROOT}/inputs"
 OUTPUT = f"{ROOT}/output"
+CHECKPOINT = f"{ROOT}/checkpoint"
 PARAMETERS_FILE = f"{ROOT}/params.json"
 PROGRESS_FILE = f"{ROOT}/progress.json"
 """Written by training code to report progress: {"step": 120, "total": 1000, "metrics": {"loss": 0.31}, "eta": 60}."""
@@ -59,6 +61,8 @@ class FetchInputs(Model):
     parameters: dict[str, str] = Field(default_factory=dict)
     output: S3Uri | None = None
     """Where the output will be published: a bucket that does not exist is reported before the training."""
+    checkpoint: CheckpointPlace | None = None
+    """None: checkpoints are not kept."""
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
     """Longest termination message that the kubelet keeps in this pod."""
     root: str = ROOT
@@ -127,6 +131,8 @@ class PublishConfig(Model):
     """Metrics that the operator needs; others are dropped first if the termination message is too long."""
     sign: SigningKey | None = None
     """None: versions are not signed."""
+    checkpoint: CheckpointPlace | None = None
+    """None: checkpoints are not kept."""
     message_bytes: int = Field(MAX_BYTES, gt=0, le=MAX_BYTES)
     """Longest termination message that the kubelet keeps in this pod."""
     root: str = ROOT

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from perennial.api.common.base import Decimal, Digest, Model, S3Uri, Timestamp
+from perennial.api.contract.checkpoint import RestoredCheckpoint
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.segments import SegmentsVerdict
 from perennial.api.driftmonitor.status import FeatureScore, Trend
@@ -63,16 +64,29 @@ class Fetched(AgentMessage):
     bytes: Count = 0
     inputs: Annotated[tuple[PulledInput, ...], Field(max_length=16)] = ()
     """The last ones are dropped if the message is too long for the pod."""
+    checkpoint: RestoredCheckpoint | None = None
+    """None: there was none, or checkpoints are not kept."""
 
 
 MOST_PROGRESS_METRICS = 16
 MOST_WARNINGS = 3
 
 
+class CheckpointState(Model):
+    """What the sidecar knows of the checkpoints of its attempt."""
+
+    resumed: Timestamp | None = None
+    """When the checkpoint was complete that was restored; None: the code started from the beginning."""
+    kept: Timestamp | None = None
+    """When the newest one was complete in the storage."""
+    problem: Line | None = None
+    """Why a newer one is not."""
+
+
 class TrainingProgress(Model):
     """Response of the sidecar to `GET :9464/progress`. Untrusted.
 
-    All but the warnings is read from the training code's progress.json, and unset without one.
+    All but the warnings and the checkpoint is read from the training code's progress.json, and unset without one.
     """
 
     step: Count | None = None
@@ -85,6 +99,8 @@ class TrainingProgress(Model):
     """Estimated seconds until training ends."""
     warnings: Annotated[tuple[Line, ...], Field(max_length=MOST_WARNINGS)] = ()
     """Why the output could not be published as it is now."""
+    checkpoint: CheckpointState | None = None
+    """None: checkpoints are not kept."""
 
 
 class Polled(AgentMessage):

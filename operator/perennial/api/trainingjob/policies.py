@@ -12,6 +12,7 @@ from perennial.api.common.base import (
     ObjectName,
     Period,
     Rule,
+    S3Uri,
     ShortText,
     Timestamp,
     exactly_one,
@@ -180,6 +181,20 @@ class Trigger(Model):
     token: ShortText | None = Field(None, description="Value of the annotation perennial.dev/run-now.")
     digest: ShortText | None = Field(None, description="Digest of the new data, as in status.data.")
     time: Timestamp | None = Field(None, description="Scheduled time of the run.")
+
+
+class Checkpoint(Model):
+    """Where training keeps what it resumes from."""
+
+    uri: S3Uri = Field(
+        description="Prefix under which checkpoints are kept, in folders of the namespace, the TrainingJob, the run, "
+        "the attempt and the worker. The next run deletes those of earlier runs."
+    )
+    every: Annotated[str, Field(max_length=8, pattern=r"^([1-9][0-9]{1,3}s|[1-9][0-9]{0,3}(m|h))$")] = Field(
+        "5m",
+        description="Interval, such as 60s, at which a changed checkpoint is uploaded; at least ten seconds. The last "
+        "one is uploaded when the code has ended, also when its node goes away.",
+    )
 
 
 class NewData(Model):

@@ -32,7 +32,17 @@ from perennial.api.common.pod_options import Annotations, PodLabels
 from perennial.api.common.schedule import Schedule, TimeZone
 from perennial.api.common.status import BaseStatus
 from perennial.api.trainingjob.distribution import DISTRIBUTION_RULES, Distribution
-from perennial.api.trainingjob.policies import Acceptance, DataSeen, History, NewData, Queue, Retry, Steps, Trigger
+from perennial.api.trainingjob.policies import (
+    Acceptance,
+    Checkpoint,
+    DataSeen,
+    History,
+    NewData,
+    Queue,
+    Retry,
+    Steps,
+    Trigger,
+)
 from perennial.api.trainingjob.status import Artifact, CurrentRun, ParameterMap, RunProgress, RunRecord
 from perennial.api.trainingjob.sweep import Sweep, SweepStatus
 
@@ -69,10 +79,15 @@ _LOOP = (
     "newData watches an input that contains what is published under output.uri, so that every run would start "
     "another; set another output.uri, or narrow the input"
 )
+_KEPT_LOOP = (
+    "newData watches an input that contains what is kept under checkpoint.uri, so that every run would start another; "
+    "set another checkpoint.uri, or narrow the input"
+)
 _PUBLISHED = ("versions/", "runs/")
 """Folders under output.uri in which runs write."""
 
 _OUTPUT, _INPUT = _as_prefix("self.output.uri"), _as_prefix("item.uri")
+_CHECKPOINT = _as_prefix("self.checkpoint.uri")
 
 
 class TrainingJobSpec(Distribution):
@@ -96,8 +111,17 @@ class TrainingJobSpec(Distribution):
                 message=_LOOP,
             ),
             Rule(
+                rule="!has(self.newData) || !has(self.inputs) || !has(self.checkpoint) || !self.inputs.exists(item, "
+                f"{_CHECKPOINT}.startsWith({_INPUT}) || {_INPUT}.startsWith({_CHECKPOINT}))",
+                message=_KEPT_LOOP,
+            ),
+            Rule(
                 rule="!has(self.sweep) || has(self.output)",
                 message="sweep requires output; set output, or remove sweep",
+            ),
+            Rule(
+                rule="!has(self.checkpoint) || has(self.output)",
+                message="checkpoint requires output; set output, or remove checkpoint",
             ),
             Rule(
                 rule="!has(self.acceptance) || has(self.output)",
@@ -139,7 +163,15 @@ class TrainingJobSpec(Distribution):
     output: Output | None = Field(
         None, description="Where /perennial/output is published. Default: nothing is published."
     )
-    storage: Storage | None = Field(None, description="Access to the S3-compatible storage of inputs and output.")
+    checkpoint: Checkpoint | None = Field(
+        None,
+        description="Keeps what the code writes to /perennial/checkpoint, and restores the newest complete checkpoint "
+        "there before a further attempt of the same run starts. Needs output. A change applies from the next attempt. "
+        "Default: each attempt starts from the beginning.",
+    )
+    storage: Storage | None = Field(
+        None, description="Access to the S3-compatible storage of inputs, output and checkpoints."
+    )
     workspace: Workspace | None = Field(None, description="Size and medium of the volume at /perennial.")
     retry: Retry = Field(Retry(), description="How failed attempts are retried.")
     active_deadline_seconds: int | None = Field(

@@ -41,6 +41,19 @@ class RunProgress(Model):
     time: Timestamp = Field(description="When the progress was read; at most every 30 s.")
 
 
+class RunCheckpoint(Model):
+    """Checkpoints of the attempt, with spec.checkpoint."""
+
+    resumed_from: Timestamp | None = Field(
+        None,
+        description="When the checkpoint was complete that the attempt goes on from. Unset: from the beginning.",
+    )
+    time: Timestamp | None = Field(
+        None, description="When the newest checkpoint was complete in the storage; updated every five minutes."
+    )
+    problem: Text | None = Field(None, description="Why a newer one is not. Unset: nothing is known to be wrong.")
+
+
 class CurrentRun(Model):
     """The run in progress. Written before its Job is created, so that a crash in between loses nothing."""
 
@@ -60,6 +73,9 @@ class CurrentRun(Model):
         None,
         description="Why the output could not be published if the run ended now, such as files that only root can "
         "read. Unset: nothing is known to be wrong.",
+    )
+    checkpoint: RunCheckpoint | None = Field(
+        None, description="Checkpoints of the first worker in this attempt, with spec.checkpoint."
     )
     progress: RunProgress | None = Field(
         None, description="Progress of the attempt, if its code writes /perennial/progress.json and spec.output is set."

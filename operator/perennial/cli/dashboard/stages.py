@@ -82,6 +82,7 @@ def _running(run: CurrentRun, phase: str, now: datetime) -> Stage:
         ("attempt", str(run.attempt + 1)),
         ("step", f"{progress.step}{f' of {progress.total}' if progress.total else ''}" if progress else ""),
         ("left", f"about {span(progress.eta_seconds)}" if progress and progress.eta_seconds is not None else ""),
+        ("checkpoint", ago(run.checkpoint.time, now) if run.checkpoint and run.checkpoint.time else ""),
         ("before", run.last_failure or ""),
     )
     return Stage("Run", "working", phase, run.name, _told(facts), active=True)

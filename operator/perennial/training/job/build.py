@@ -29,6 +29,7 @@ from perennial.core.podspec import (
 )
 from perennial.core.quantities import parse_quantity
 from perennial.core.termination import message_budget
+from perennial.training.job.checkpoint import checkpoint_place
 from perennial.training.job.env import environment
 from perennial.training.job.kueue import queue_fields, queue_labels
 from perennial.training.job.plan import RunPlan, lineage_of, plan_text, recipe_of
@@ -169,6 +170,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             inputs=spec.inputs or (),
             parameters=parameters,
             output=spec.output.uri if spec.output else None,
+            checkpoint=checkpoint_place(resource, run),
             message_bytes=message_budget(containers),
         )
         fetcher = agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
@@ -187,6 +189,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             recipe=recipe_of(spec, run),
             metrics_first=metrics_first(spec) or None,
             sign=signing_key(spec.output),
+            checkpoint=checkpoint_place(resource, run),
             # The sidecar and the main container come on top.
             message_bytes=message_budget(before_sidecar + 2),
         )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from perennial.api.common.pod import Env, shared_env_name
-from perennial.api.contract.commands import INPUTS, OUTPUT
+from perennial.api.contract.commands import CHECKPOINT, INPUTS, OUTPUT
 from perennial.api.contract.settings import OperatorConfig
 from perennial.api.trainingjob.resource import CurrentRun, TrainingJob
 from perennial.training.job.rendezvous import worker_env
@@ -22,6 +22,7 @@ def environment(
         "PERENNIAL_ATTEMPT": str(run.attempt),
         "PERENNIAL_INPUTS": INPUTS,
         "PERENNIAL_OUTPUT": OUTPUT,
+        **({"PERENNIAL_CHECKPOINT": CHECKPOINT} if spec.checkpoint is not None else {}),
         **seed,
         **{shared_env_name(name): value for name, value in (spec.parameters or {}).items()},
     }

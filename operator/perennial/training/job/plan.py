@@ -22,6 +22,7 @@ _NOT_HASHED: dict[str, bool | set[str]] = {
     "history": True,
     "on_change": True,
     "retry": True,
+    "checkpoint": True,
     "schedule": True,
     "time_zone": True,
     "starting_deadline_seconds": True,

@@ -119,6 +119,7 @@ def retry(resource: str, run: CurrentRun, outcome: AttemptOutcome, now: datetime
             "last_failure": shorten(outcome.message),
             "progress": None,
             "output_warnings": None,
+            "checkpoint": None,
         }
     )
 
@@ -127,7 +128,7 @@ def restart(resource: str, run: CurrentRun, now: datetime) -> CurrentRun:
     """Return the run with its next attempt, without a delay and without counting a failure or a disruption."""
     attempt = run.attempt + 1
     name = job_name(resource, run.number, attempt)
-    fresh = {"progress": None, "output_warnings": None}
+    fresh = {"progress": None, "output_warnings": None, "checkpoint": None}
     return run.model_copy(update={"attempt": attempt, "job": name, "attempt_time": format_time(now), **fresh})
 
 

@@ -142,3 +142,61 @@ def test_warnings_that_no_agent_sends_are_not_believed(warnings: Any) -> None:
     say(cluster, step=1, warnings=warnings)
     assert unreadable(cluster) is None
     assert progress(cluster) is None
+
+
+KEPT = {"resumed": "2026-01-31T11:00:00Z", "kept": "2026-01-31T12:00:05Z"}
+
+
+def checkpoint(cluster: Cluster) -> Any:
+    return cluster.resource["status"]["currentRun"].get("checkpoint")
+
+
+def not_kept(cluster: Cluster) -> Any:
+    found = [item for item in cluster.resource["status"]["conditions"] if item["type"] == "CheckpointNotKept"]
+    return found[0]["message"] if found else None
+
+
+def test_status_tells_what_an_attempt_goes_on_from_and_rarely_how_new_its_checkpoint_is() -> None:
+    cluster = training()
+    say(cluster, checkpoint={})
+    assert checkpoint(cluster) == {}
+    say(cluster, checkpoint=KEPT)
+    assert checkpoint(cluster) == {"resumedFrom": "2026-01-31T11:00:00Z", "time": "2026-01-31T12:00:05Z"}
+    writes = cluster.writes
+    say(cluster, checkpoint={**KEPT, "kept": "2026-01-31T12:05:04Z"})
+    assert cluster.writes == writes
+    say(cluster, checkpoint={**KEPT, "kept": "2026-01-31T12:05:05Z"})
+    assert checkpoint(cluster)["time"] == "2026-01-31T12:05:05Z"
+
+    cluster.end_job("churn-1-0", "Failed", reason="PodFailurePolicy")
+    cluster.wait(60)
+    cluster.reconcile()
+    assert checkpoint(cluster) is None, "the next attempt has its own"
+
+
+def test_a_checkpoint_that_is_not_kept_is_told_while_the_code_still_runs() -> None:
+    cluster = training()
+    first = say(cluster, checkpoint={"problem": "the files keep changing"})
+    assert not_kept(cluster) == "the files keep changing; there is none of this attempt"
+    assert [event.reason for event in first.events] == ["CheckpointNotKept"]
+
+    again = say(cluster, checkpoint={**KEPT, "problem": "the files keep changing"})
+    assert not_kept(cluster) == "the files keep changing; the last one is of 2026-01-31T12:00:05Z"
+    assert again.events == ()
+
+    say(cluster, checkpoint=KEPT)
+    assert not_kept(cluster) is None
+
+
+@pytest.mark.parametrize("state", [{"problem": "a\nb"}, {"problem": "x" * 201}, {"kept": "x" * 33}, "text", [1]])
+def test_a_state_of_checkpoints_that_no_agent_sends_is_not_believed(state: Any) -> None:
+    cluster = training()
+    say(cluster, checkpoint=state)
+    assert checkpoint(cluster) is None
+    assert not_kept(cluster) is None
+
+
+def test_a_time_that_is_none_is_left_out() -> None:
+    cluster = training()
+    say(cluster, checkpoint={"resumed": "soon", "kept": "9999999999"})
+    assert checkpoint(cluster) == {}

@@ -13,7 +13,7 @@ from perennial.api.trainingjob.resource import CurrentRun, Trigger
 from perennial.core.labels import PLAN_ANNOTATION
 from perennial.core.times import parse_time
 from perennial.training.job.build import READY_FILE, build_job, grace_seconds
-from perennial.training.job.plan import job_name, read_plan
+from perennial.training.job.plan import job_name, read_plan, run_hash
 from perennial.training.run.records import start
 from tests.support.builders import NOW
 from tests.unit.training.objects import parsed
@@ -217,3 +217,34 @@ def test_an_index_still_fits_behind_the_jobs_name(name: str) -> None:
 
     assert found == job_name(name, 1, 0)
     assert len(f"{found}-99999") <= 63
+
+
+def test_checkpoints_have_a_place_of_their_own_for_each_training_job_run_and_attempt() -> None:
+    spec = {"checkpoint": {"uri": "s3://scratch/churn/", "every": "2m"}}
+    fetch, agent = pod(spec)["initContainers"]
+    expected = {
+        "number": 1,
+        "run": "churn-1",
+        "attempt": 0,
+        "every": 120,
+    }
+    for found in (
+        FetchInputs.model_validate_json(config_of(fetch)),
+        PublishConfig.model_validate_json(config_of(agent)),
+    ):
+        assert found.checkpoint is not None
+        uid = parsed(spec).metadata.uid
+        assert found.checkpoint.model_dump() == {**expected, "uri": f"s3://scratch/churn/default/churn/{uid}"}
+    assert env(spec)["PERENNIAL_CHECKPOINT"] == "/perennial/checkpoint"
+
+
+def test_without_the_field_no_checkpoints_are_kept() -> None:
+    fetch, agent = pod()["initContainers"]
+    assert FetchInputs.model_validate_json(config_of(fetch)).checkpoint is None
+    assert PublishConfig.model_validate_json(config_of(agent)).checkpoint is None
+    assert "PERENNIAL_CHECKPOINT" not in env()
+
+
+def test_a_change_of_where_checkpoints_are_kept_is_no_change_of_what_is_computed() -> None:
+    with_it = parsed({"checkpoint": {"uri": "s3://scratch/churn/"}}).spec
+    assert run_hash(with_it) == run_hash(parsed().spec)
