@@ -6,7 +6,7 @@ until after the last was uploaded. A failure is told as a warning of the run, an
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,19 +98,16 @@ class Mirror:
 
     def _take(self, files: Look) -> bool:
         """Upload a checkpoint; False if its files have changed meanwhile."""
-        hashes = {name: (seen, self._sha256(name, seen)) for name, seen in files.items()}
-        if self._look() != files:
-            return False
-        wanted = {sha256: name for name, (_, sha256) in hashes.items()}
-        new = [(sha256, name) for sha256, name in wanted.items() if sha256 not in self._stored]
         retry = Retry(self._retry_seconds)
-
-        def upload(item: tuple[str, str]) -> None:
-            sha256, name = item
-            retry(lambda: self._store.upload(self._folder / name, object_uri(self._uri, sha256), sha256))
-
-        for _ in in_parallel(upload, new, FILE_THREADS, Event()):
-            pass
+        try:
+            hashes = {name: (seen, self._sha256(name, seen)) for name, seen in files.items()}
+            wanted = {sha256: name for name, (_, sha256) in hashes.items()}
+            new = [(sha256, name) for sha256, name in wanted.items() if sha256 not in self._stored]
+            self._upload(new, retry)
+        except (AgentError, OSError):
+            if self._look() != files:
+                return False  # code that keeps the last few checkpoints deletes others at any moment
+            raise
         if self._look() != files:
             return False  # what was uploaded may be half of the old file and half of the new one
         manifest = self._manifest(hashes)
@@ -119,9 +116,17 @@ class Mirror:
         outdated = self._stored - wanted.keys()
         self._taken, self._hashes, self._stored, self._kept = files, hashes, frozenset(wanted), manifest.time
         size = sum(seen.size for seen in files.values())
-        log.info("checkpoint: %d files, %d bytes, %d of them uploaded, to %s", len(files), size, len(new), self._uri)
+        log.info("checkpoint: %d files, %d bytes, %d files uploaded, to %s", len(files), size, len(new), self._uri)
         self._delete(outdated)
         return True
+
+    def _upload(self, new: Sequence[tuple[str, str]], retry: Retry) -> None:
+        def one(item: tuple[str, str]) -> None:
+            sha256, name = item
+            retry(lambda: self._store.upload(self._folder / name, object_uri(self._uri, sha256), sha256))
+
+        for _ in in_parallel(one, new, FILE_THREADS, Event()):
+            pass
 
     def _sha256(self, name: str, seen: Seen) -> str:
         known = self._hashes.get(name)

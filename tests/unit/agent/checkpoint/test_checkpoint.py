@@ -160,6 +160,33 @@ def test_a_file_that_changes_while_it_is_read_or_uploaded_makes_no_checkpoint(
     assert read(tmp_path / "next") == {"model": b"new and longer"}
 
 
+@pytest.mark.parametrize("moment", ["hashed", "uploaded"])
+def test_a_file_that_is_deleted_while_it_is_read_or_uploaded_is_no_failure(
+    s3: S3Server, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    bucket, real_hash, real_upload = s3.bucket(), mirrors.file_sha256, ObjectStore.upload
+
+    def rotate(when: str, path: Path) -> None:
+        if when == moment and path.name == "step-1":
+            path.unlink()
+
+    def hashed(path: Path) -> str:
+        rotate("hashed", path)
+        return real_hash(path)
+
+    def upload(self: ObjectStore, path: Path, uri: str, sha256: str | None = None) -> None:
+        rotate("uploaded", path)
+        real_upload(self, path, uri, sha256)
+
+    monkeypatch.setattr(mirrors, "file_sha256", hashed)
+    monkeypatch.setattr(ObjectStore, "upload", upload)
+    write(tmp_path, {"step-1": b"one", "step-2": b"two"})
+    taker = mirror(tmp_path, place(bucket), store)
+    assert taker.step(), "the second look finds it complete"
+    assert taker.state().problem is None
+    assert [entry.path for entry in kept(s3, bucket, "1/churn-1/0/0").files] == ["step-2"]
+
+
 def test_each_worker_gets_the_first_ones_files_and_its_own_which_it_alone_keeps(
     s3: S3Server, store: ObjectStore, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from perennial.agent.publish import output
 from perennial.agent.publish.output import OutputWatch
 from perennial.agent.publish.progress_server import ProgressReader, progress_server
 from perennial.agent.storage.errors import AgentError
-from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, TrainingProgress
+from perennial.api.contract.messages import MAX_BYTES, MOST_PROGRESS_METRICS, CheckpointState, TrainingProgress
 from perennial.core.failures import DATA_INVALID
 
 
@@ -148,3 +148,11 @@ def test_a_problem_stands_until_a_check_finds_it_gone(tmp_path: Path, monkeypatc
         problems.append(found)
         watch.check()
         assert watch.standing() == standing
+
+
+def test_the_state_of_checkpoints_is_told_with_and_without_progress(tmp_path: Path) -> None:
+    state = CheckpointState(kept="2026-01-31T12:00:00Z", problem="the files keep changing")
+    reader = ProgressReader(tmp_path / "progress.json", checkpoint=lambda: state)
+    assert (reader.read().step, reader.read().checkpoint) == (None, state)
+    (tmp_path / "progress.json").write_text('{"step": 3}')
+    assert (reader.read().step, reader.read().checkpoint) == (3, state)
