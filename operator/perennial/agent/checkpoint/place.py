@@ -5,6 +5,8 @@ last, and `objects/<sha256>`. An attempt writes into its own folder only, so tha
 alive on a node that has lost its connection changes nothing.
 """
 
+import re
+
 from perennial.agent.storage.client import join_uri
 from perennial.api.contract.checkpoint import CheckpointPlace
 
@@ -12,6 +14,8 @@ FOLDER = "checkpoint"
 """Below the root of the pod's volume."""
 RECORD = ".perennial/checkpoint.json"
 """What was restored, as `look.Restored`: `restore` writes it, for the mirror."""
+NAMES = re.compile(r"(?P<number>[0-9]{1,9})/(?P<run>[^/]+)/(?P<attempt>[0-9]{1,9})/[0-9]{1,9}/")
+"""How the objects below the URI of a TrainingJob begin."""
 MANIFEST = "checkpoint.json"
 MANIFEST_LIMIT = 16 * 2**20
 

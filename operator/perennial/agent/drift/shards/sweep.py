@@ -1,20 +1,15 @@
 """Removes what earlier comparisons of a monitor by shards have left in the storage."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
-from threading import Event
 
 from perennial.agent.drift.history.store import ReportStore
 from perennial.agent.drift.shards.agree import FILES, Shard
 from perennial.agent.storage.client import join_uri
-from perennial.agent.storage.errors import AgentError
-from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
+from perennial.agent.storage.removal import remove
 from perennial.agent.tables.files import StoredObject, uri_of
-
-log = logging.getLogger(__name__)
 
 AGE = timedelta(days=1)
 """Time for which nothing was written to a folder before it is removed: its Job has ended, or given up."""
@@ -22,9 +17,7 @@ MOST_LISTED = 20_000
 """Objects that are looked at, the oldest Jobs first, since their names hold the time."""
 MOST_DELETED = 512
 """Objects deleted at a time: several times what a Job writes, so that a backlog shrinks with each comparison."""
-_LONGEST_SECONDS = 30.0
-"""The verdict waits for the deletion, but not for long."""
-_AT_ONCE = 4 * FILE_THREADS
+_WHAT = "what earlier comparisons by shards have left"
 
 
 def remove_earlier(store: ReportStore, shard: Shard, clock: Callable[[], float] = time.monotonic) -> int:
@@ -39,19 +32,7 @@ def remove_earlier(store: ReportStore, shard: Shard, clock: Callable[[], float] 
         shard: this Job's place.
         clock: seconds, for the limit of time.
     """
-    deleted, end = 0, clock() + _LONGEST_SECONDS
-    try:
-        uris = list(islice(_outdated(store, shard), MOST_DELETED))
-        for at in range(0, len(uris), _AT_ONCE):
-            if clock() >= end:
-                log.warning("earlier comparisons by shards: deletion is slow, the next comparison goes on")
-                break
-            deleted += sum(1 for _ in in_parallel(store.delete, uris[at : at + _AT_ONCE], FILE_THREADS, Event()))
-    except AgentError as error:
-        log.warning("what earlier comparisons by shards have left stays in the storage: %s", error.message)
-    if deleted:
-        log.info("deleted %d objects of earlier comparisons by shards", deleted)
-    return deleted
+    return remove(store.delete, _outdated(store, shard), MOST_DELETED, _WHAT, clock)
 
 
 def _outdated(store: ReportStore, shard: Shard) -> Iterator[str]:

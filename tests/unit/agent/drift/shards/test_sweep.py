@@ -11,6 +11,7 @@ import pytest
 from perennial.agent.drift.shards import sweep
 from perennial.agent.drift.shards.agree import Shard
 from perennial.agent.drift.shards.sweep import remove_earlier
+from perennial.agent.storage import removal
 from perennial.agent.storage.client import ObjectStore
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.tables.files import Listing
@@ -109,7 +110,7 @@ def test_a_folder_that_was_not_listed_to_its_end_is_left_for_later(monkeypatch):
 
 
 def test_slow_storage_ends_the_deletion(monkeypatch):
-    monkeypatch.setattr(sweep, "_AT_ONCE", 2)
+    monkeypatch.setattr(removal, "AT_ONCE", 2)
     ticks = count(step=20)
     store = kept(f"{HOME}/churn-1/uid-1", f"{HOME}/churn-2/uid-2")
     assert remove_earlier(store, place(), lambda: float(next(ticks))) == 2
