@@ -3,6 +3,7 @@
 Every field has a default: these objects come from other controllers, and a missing field must not fail a reconcile.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -12,6 +13,10 @@ from perennial.api.common.base import Model, ObjectMeta
 
 def _or_empty_list(value: Any) -> Any:
     return () if value is None else value
+
+
+def _or_empty_map(value: Any) -> Any:
+    return {} if value is None else value
 
 
 Meta = ObjectMeta
@@ -199,21 +204,41 @@ class ContainerPort(Model):
     container_port: int = 0
 
 
+Amounts = Annotated[Mapping[str, str | int | float], BeforeValidator(_or_empty_map)]
+"""Quantities by the names of resources, such as `cpu` and `nvidia.com/gpu`."""
+
+
+class Requests(Model):
+    """The part of `resources` that Kubernetes sets aside on a node."""
+
+    requests: Amounts = {}
+
+
+Reserving = Annotated[Requests, BeforeValidator(_or_empty_map)]
+
+
 class Container(Model):
-    """A container of a pod template."""
+    """A container of a pod or of a pod template."""
 
     name: str = ""
     ports: Annotated[tuple[ContainerPort, ...], BeforeValidator(_or_empty_list)] = ()
+    restart_policy: str = ""
+    """Always: of an init container that is a sidecar."""
+    resources: Reserving = Requests()
 
 
 Containers = Annotated[tuple[Container, ...], BeforeValidator(_or_empty_list)]
 
 
 class PodSpec(Model):
-    """Containers of a pod template."""
+    """Containers of a pod or of a pod template, and what they reserve."""
 
+    node_name: str = ""
     init_containers: Containers = ()
     containers: Containers = ()
+    resources: Reserving = Requests()
+    """Of the pod as a whole; takes the place of the sum over its containers."""
+    overhead: Amounts = {}
 
 
 class PodTemplate(Model):

@@ -6,11 +6,9 @@ https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
 
 from perennial.api.common.base import Model
+from perennial.api.kubernetes import PodSpec
 from perennial.core.decision import Gauge
 from perennial.core.kinds import Kind, Raw
 from perennial.core.quantities import parse_quantity
@@ -23,44 +21,7 @@ _ALWAYS = ("cpu", "memory")
 _MOST = 8
 """Names of resources for one object; a node offers a few kinds of devices."""
 _ENDED = frozenset({"Succeeded", "Failed"})
-
-
 _ZERO = Decimal(0)
-
-
-def _or_empty_map(value: Any) -> Any:
-    return {} if value is None else value
-
-
-def _or_empty_list(value: Any) -> Any:
-    return () if value is None else value
-
-
-_Texts = Annotated[Mapping[str, str | int | float], BeforeValidator(_or_empty_map)]
-
-
-class _Resources(Model):
-    requests: _Texts = {}
-
-
-_OfContainer = Annotated[_Resources, BeforeValidator(_or_empty_map)]
-
-
-class _Container(Model):
-    restart_policy: str = ""
-    resources: _OfContainer = _Resources()
-
-
-_Containers = Annotated[tuple[_Container, ...], BeforeValidator(_or_empty_list)]
-
-
-class _Spec(Model):
-    node_name: str = ""
-    init_containers: _Containers = ()
-    containers: _Containers = ()
-    resources: _OfContainer = _Resources()
-    """Of the pod as a whole; takes the place of the sum over its containers."""
-    overhead: _Texts = {}
 
 
 class _Status(Model):
@@ -68,7 +29,7 @@ class _Status(Model):
 
 
 class _Pod(Model):
-    spec: _Spec = _Spec()
+    spec: PodSpec = PodSpec()
     status: _Status = _Status()
 
 
@@ -91,7 +52,7 @@ def reserved(pod: Raw) -> Amounts:
     return _effective(parsed.spec)
 
 
-def _effective(spec: _Spec) -> Amounts:
+def _effective(spec: PodSpec) -> Amounts:
     """Init containers run one after another, beside the sidecars (those that restart always) started before them."""
     sidecars: Amounts = {}
     peak: Amounts = {}
