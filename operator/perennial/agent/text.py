@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
+from perennial.api.contract.messages import LINE_LENGTH
+
 _LARGEST = 999_999_000_000.0
-_LINE = 200
-"""Longest text of `api.contract.messages.Line`."""
 
 
 def percent(share: float) -> str:
@@ -58,5 +58,5 @@ def cut(text: str, length: int) -> str:
 def clipped(text: str) -> str:
     """Return printable text of at most a line, cut in the middle, since the end tells what to do."""
     plain = "".join(character if character.isprintable() else "?" for character in text)
-    half = (_LINE - 1) // 2
-    return plain if len(plain) <= _LINE else f"{plain[:half]}…{plain[-half:]}"
+    half = (LINE_LENGTH - 1) // 2
+    return plain if len(plain) <= LINE_LENGTH else f"{plain[:half]}…{plain[-half:]}"

@@ -6,6 +6,7 @@ until after the last was uploaded. A failure is told as a warning of the run, an
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -45,16 +46,16 @@ class Mirror:
         worker: int,
         store: ObjectStore,
         *,
-        pause: Callable[[float], object] | None = None,
+        pause: Callable[[float], object] = time.sleep,
         retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
-        """Mirror `<root>/checkpoint`; `pause` waits for so many seconds, by default for nothing else."""
+        """Mirror `<root>/checkpoint`; `pause` waits for so many seconds."""
         self._folder = root / FOLDER
         restored = _restored(root / RECORD)
         self._shared, self._resumed = restored.shared, restored.time
         self._place, self._worker, self._store = place, worker, store
         self._uri = worker_uri(place, place.attempt, worker)
-        self._pause = pause or Event().wait
+        self._pause = pause
         self._retry_seconds = retry_seconds
         self._taken: Look = restored.own
         self._hashes: Mapping[str, tuple[Seen, str]] = {}
@@ -175,6 +176,26 @@ def mirroring(mirror: Mirror, every: float) -> Iterator[None]:
         ended.set()
         thread.join()
         mirror.step()
+
+
+@contextmanager
+def checkpoints(
+    root: Path, place: CheckpointPlace | None, worker: int, store: ObjectStore
+) -> Iterator[Callable[[], CheckpointState | None]]:
+    """Keep the checkpoints of an attempt until the context ends; yields what tells their state.
+
+    Args:
+        root: of the pod's volume.
+        place: where they belong. None: they are not kept, and have no state.
+        worker: index of this worker.
+        store: their storage.
+    """
+    if place is None:
+        yield lambda: None
+        return
+    mirror = Mirror(root, place, worker, store)
+    with mirroring(mirror, place.every):
+        yield mirror.state
 
 
 def _restored(path: Path) -> Restored:

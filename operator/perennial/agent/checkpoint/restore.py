@@ -14,8 +14,9 @@ from perennial.agent.storage.client import ObjectStore, join_uri, naming
 from perennial.agent.storage.errors import AgentError
 from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
 from perennial.agent.storage.progress import Progress
-from perennial.api.contract.checkpoint import CheckpointManifest, CheckpointPlace, RestoredCheckpoint
+from perennial.api.contract.checkpoint import CheckpointManifest, CheckpointPlace
 from perennial.api.contract.manifest import FileEntry
+from perennial.api.contract.messages import LINE_LENGTH, RestoredCheckpoint
 from perennial.core.failures import DATA_INVALID, DIGEST_MISMATCH, OBJECT_NOT_FOUND, UNSAFE_PATH
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 _DAMAGED = frozenset({DATA_INVALID, DIGEST_MISMATCH, OBJECT_NOT_FOUND, UNSAFE_PATH})
 """What makes a checkpoint useless. Training from the beginning costs time, waiting for it would cost all."""
 _MOST_ATTEMPTS = 1000
-_LONGEST_PROBLEM = 200
 
 Found = Mapping[str, tuple[FileEntry, str]]
 """Files by path: the entry, and the folder of the worker that has written it."""
@@ -57,7 +57,7 @@ def restore(place: CheckpointPlace, root: Path, worker: int, store: ObjectStore)
         log.warning("the checkpoint of attempt %d is damaged, the code starts from the beginning: %s", attempt, error)
         with naming(str(folder)):
             _empty(folder)
-        return told.model_copy(update={"problem": error.message[:_LONGEST_PROBLEM]})
+        return told.model_copy(update={"problem": error.message[:LINE_LENGTH]})
     with naming(str(folder)):
         replace_file(
             root / RECORD, RESTORED.dump_json(_restored(first.time, found, worker_uri(place, attempt, worker), folder))

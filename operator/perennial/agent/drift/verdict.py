@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from perennial.agent.drift.report.segments import worst_of
 from perennial.agent.text import cut, decimal_text
-from perennial.api.contract.messages import MAX_BYTES, DriftVerdict, NoVerdict
+from perennial.api.contract.messages import LINE_LENGTH, MAX_BYTES, DriftVerdict, NoVerdict
 from perennial.api.contract.report import (
     CheckReport,
     DriftReport,
@@ -23,7 +23,6 @@ from perennial.stats.methods import P_VALUES
 _WORST = 10
 _CHECKS = 18
 _FINDINGS = 5
-_LINE = 200
 _NAME = 256
 _TEXT = 1024
 _CHECK_TEXT = 120
@@ -34,7 +33,7 @@ _FAILED = 3
 def verdict_of(report: DriftReport, report_uri: str | None, limit: int = MAX_BYTES) -> DriftVerdict:
     """Build the message of at most `limit` bytes: findings and the columns with the least drift are dropped."""
     features = [_score(feature) for feature in report.features[:_WORST]]
-    findings = [cut(finding, _LINE) for finding in report.quality_findings[:_FINDINGS]]
+    findings = [cut(finding, LINE_LENGTH) for finding in report.quality_findings[:_FINDINGS]]
     message = DriftVerdict(
         drifted=report.drifted,
         drifted_features=report.drifted_features,
@@ -76,7 +75,7 @@ def _segments(reports: Sequence[SegmentsReport]) -> SegmentsVerdict | None:
         judged=len(judged),
         deviating=sum(segment.deviates for segment in judged),
         not_judged=sum(report.not_judged for report in reports),
-        why=cut(whys[0], _LINE) if whys else None,
+        why=cut(whys[0], LINE_LENGTH) if whys else None,
         worst=None if worst is None else _worst_segment(worst[0].column, worst[1]),
     )
 
@@ -146,7 +145,7 @@ def _check(report: CheckReport) -> CheckScore:
         limit=cut(report.limit, 64) or None,
         failed=report.failed,
         rows=report.rows,
-        why=None if report.why is None else cut(report.why, _LINE),
+        why=None if report.why is None else cut(report.why, LINE_LENGTH),
     )
 
 

@@ -6,7 +6,7 @@ import polars as pl
 from perennial.agent.predictions.rows import bounded, judged, outputs_of, rows_of, usable_rows
 from perennial.agent.text import cut, decimal_text
 from perennial.api.contract.commands import MetricWanted
-from perennial.api.contract.messages import Measured
+from perennial.api.contract.messages import LINE_LENGTH, Measured
 from perennial.api.driftmonitor.checks import FairnessCheck, Predictions
 from perennial.stats.fairness import disparity
 from perennial.stats.intervals import Estimate, Undefined
@@ -14,7 +14,6 @@ from perennial.stats.performance import measure, paired_gain
 
 MIN_ROWS = 100
 """With fewer rows the intervals are not valid."""
-_LINE = 200
 _INFINITE = 999_999_000_000.0
 
 
@@ -45,7 +44,7 @@ def performance(
             found["stable"] = decimal_text(measure(wanted.metric, theirs).value)
             found |= _figures(paired_gain(wanted.metric, ours, theirs), "gain", "gain_low", "gain_high")
     except Undefined as error:
-        return blank.model_copy(update={"why": cut(str(error), _LINE)})
+        return blank.model_copy(update={"why": cut(str(error), LINE_LENGTH)})
     return blank.model_copy(update=found)
 
 
@@ -60,7 +59,7 @@ def fairness(
         stable: the same of the stable revision; None: there is none.
         predictions: how to read predictions; `positive` is the favourable outcome.
     """
-    blank = Measured(metric=check.metric, subject=cut(" & ".join(check.attributes), _LINE))
+    blank = Measured(metric=check.metric, subject=cut(" & ".join(check.attributes), LINE_LENGTH))
     try:
         _require_answers(candidate, None)
         rows = judged(candidate, predictions, check.attributes, labelled=check.needs_truth)
@@ -69,8 +68,8 @@ def fairness(
         _require_rows(size, candidate.height)
         found = disparity(check.metric, rows, check.privileged, least=check.min_group_rows)
     except Undefined as error:
-        return blank.model_copy(update={"why": cut(str(error), _LINE)})
-    subject = cut(f"{' & '.join(check.attributes)}: {found.group} vs {found.versus}", _LINE)
+        return blank.model_copy(update={"why": cut(str(error), LINE_LENGTH)})
+    subject = cut(f"{' & '.join(check.attributes)}: {found.group} vs {found.versus}", LINE_LENGTH)
     update = {**_figures(found.estimate, "value", "low", "high"), "subject": subject}
     return blank.model_copy(update={**update, "stable": _stable_disparity(check, stable, predictions)})
 

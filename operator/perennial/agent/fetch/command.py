@@ -19,10 +19,10 @@ from perennial.agent.storage.listing import ListingDigest
 from perennial.agent.storage.parallel import FILE_THREADS, in_parallel
 from perennial.agent.storage.progress import Progress
 from perennial.api.common.pod import Input
-from perennial.api.contract.checkpoint import CheckpointPlace, RestoredCheckpoint
+from perennial.api.contract.checkpoint import CheckpointPlace
 from perennial.api.contract.commands import WORKER_VARIABLE, FetchInputs, FetchModel, ModelFolder
 from perennial.api.contract.manifest import FileEntry, InputManifest, Manifest
-from perennial.api.contract.messages import Fetched, PulledInput
+from perennial.api.contract.messages import Fetched, PulledInput, RestoredCheckpoint
 from perennial.api.modeldeployment.models import Verify
 from perennial.core.failures import (
     BUCKET_NOT_FOUND,

@@ -8,7 +8,6 @@ docs/adr/0003-the-agent-publishes-the-operator-accepts.md).
 import logging
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from perennial import __version__
 from perennial.agent.artifact.digest import content_digest, file_sha256, short
 from perennial.agent.artifact.manifest import CARD, INPUT_RECORDS, MANIFEST, MANIFEST_LIMIT, SIGNATURE
 from perennial.agent.artifact.paths import shared_folder
-from perennial.agent.checkpoint.mirror import Mirror, mirroring
+from perennial.agent.checkpoint.mirror import checkpoints
 from perennial.agent.publish.model_card import model_card
 from perennial.agent.publish.output import METRICS_FILE, output_files, output_watch, read_metrics, without_signature
 from perennial.agent.publish.progress_server import progress_server
@@ -68,13 +67,11 @@ def publish_on_sigterm(
         ready.touch()
     log.info("waiting for training to end")
     worker = int(os.environ.get(WORKER_VARIABLE, "0"))
-    with ExitStack() as stack:
-        watch = stack.enter_context(output_watch(root / "output"))
-        mirror = Mirror(root, config.checkpoint, worker, store) if config.checkpoint is not None else None
-        if mirror is not None and config.checkpoint is not None:
-            stack.enter_context(mirroring(mirror, config.checkpoint.every))
-        state = mirror.state if mirror is not None else lambda: None
-        stack.enter_context(progress_server(root, warnings=watch.standing, checkpoint=state))
+    with (
+        output_watch(root / "output") as watch,
+        checkpoints(root, config.checkpoint, worker, store) as state,
+        progress_server(root, warnings=watch.standing, checkpoint=state),
+    ):
         wait()
     if worker != 0:
         log.info("not the first worker: nothing to publish")

@@ -17,7 +17,7 @@ from perennial.agent.storage.errors import classify
 from perennial.agent.tables.files import Store
 from perennial.agent.text import cut, decimal_text
 from perennial.api.contract.commands import ReplayConfig
-from perennial.api.contract.messages import Interval, Replayed
+from perennial.api.contract.messages import LINE_LENGTH, Interval, Replayed
 from perennial.core.times import format_time
 from perennial.stats.intervals import Estimate, Undefined, estimate, of_mean, of_ratio
 from perennial.stats.samples import Floats
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 MIN_REQUESTS = 20
 """With fewer requests nothing is judged."""
-_LINE = 200
 _REASONS = 6
 _LARGEST = 1e11
 
@@ -78,7 +77,7 @@ def result(found: Found, replay: Replay, now: datetime) -> Replayed:
         errors=_interval(lambda: estimate(of_mean(np.array(replay.failed, dtype=np.float64)), share=True), sent, sent),
         latency=_interval(lambda: _latency(ratios), ratios.size, ratios.size),
         skipped=_lines(found.skipped + late),
-        error=f"{common[0][1]} of {sent} requests: {common[0][0]}"[:_LINE] if common else None,
+        error=f"{common[0][1]} of {sent} requests: {common[0][0]}"[:LINE_LENGTH] if common else None,
     )
     log.info("%s", summary.model_dump_json(by_alias=True, exclude_none=True))
     return summary
@@ -92,7 +91,7 @@ def _too_few(found: Found, now: datetime) -> Replayed:
         "captures without them"
     )
     why = f"{have} captured requests can be replayed, but at least {MIN_REQUESTS} are needed{others if hidden else ''}"
-    blank = Interval(why=cut(why, _LINE))
+    blank = Interval(why=cut(why, LINE_LENGTH))
     return Replayed(
         time=format_time(now),
         requests=0,
@@ -125,7 +124,7 @@ def _interval(compute: Callable[[], Estimate], count: int, units: int) -> Interv
             raise Undefined(f"{units} comparable requests, but at least {MIN_REQUESTS} are needed")
         found = compute()
     except Undefined as error:
-        return Interval(count=count, why=cut(str(error), _LINE))
+        return Interval(count=count, why=cut(str(error), LINE_LENGTH))
     return Interval(value=decimal_text(found.value), low=_bound(found.low), high=_bound(found.high), count=count)
 
 
@@ -134,4 +133,4 @@ def _bound(value: float) -> str | None:
 
 
 def _lines(skipped: Counter[str]) -> tuple[str, ...]:
-    return tuple(f"{amount:,} {reason}"[:_LINE] for reason, amount in skipped.most_common(_REASONS))
+    return tuple(f"{amount:,} {reason}"[:LINE_LENGTH] for reason, amount in skipped.most_common(_REASONS))

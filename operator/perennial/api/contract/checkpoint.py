@@ -9,7 +9,6 @@ from perennial.api.contract.manifest import FileEntry
 
 MOST_FILES = 10_000
 """Files of one worker's checkpoint."""
-_LONGEST_PROBLEM = 200
 
 
 class CheckpointPlace(Model):
@@ -34,15 +33,3 @@ class CheckpointManifest(Model):
     worker: int
     time: Timestamp
     files: Annotated[tuple[FileEntry, ...], Field(max_length=MOST_FILES)]
-
-
-class RestoredCheckpoint(Model):
-    """What `fetch` has put into the folder before the code starts. Untrusted."""
-
-    attempt: int = Field(ge=0, le=2**31)
-    """That has written it."""
-    time: Timestamp
-    files: int = Field(ge=0, le=2**53)
-    bytes: int = Field(ge=0, le=2**53)
-    problem: Annotated[str, Field(max_length=_LONGEST_PROBLEM)] | None = None
-    """Why it was not restored, after all; the code starts from the beginning."""

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from perennial.api.common.base import Decimal, Digest, Model, S3Uri, Timestamp
-from perennial.api.contract.checkpoint import RestoredCheckpoint
 from perennial.api.driftmonitor.checks import CheckScore
 from perennial.api.driftmonitor.segments import SegmentsVerdict
 from perennial.api.driftmonitor.status import FeatureScore, Trend
@@ -23,7 +22,8 @@ POD_MAX_BYTES = 12 * 1024
 SHOWN_PREFIX = "perennial-data:"
 """Begins the lines by which `perennial agent show` writes an object; a line with nothing behind it is the last."""
 
-Line = Annotated[str, Field(max_length=200)]
+LINE_LENGTH = 200
+Line = Annotated[str, Field(max_length=LINE_LENGTH)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A non-negative integer that a float64 holds exactly, so that every JSON reader agrees on it."""
 
@@ -51,6 +51,18 @@ class PulledInput(AgentMessage):
     digest: Digest
     files: Count
     bytes: Count
+
+
+class RestoredCheckpoint(Model):
+    """What `fetch` has put into the folder before the code starts. Untrusted."""
+
+    attempt: int = Field(ge=0, le=2**31)
+    """That has written it."""
+    time: Timestamp
+    files: Count
+    bytes: Count
+    problem: Line | None = None
+    """Why it was not restored, after all; the code starts from the beginning."""
 
 
 class Fetched(AgentMessage):
