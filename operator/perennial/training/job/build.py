@@ -160,7 +160,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
     """Return `fetch`, which pulls the inputs, the `spec.prepare` steps, and the publishing sidecar."""
     meta, spec = resource.metadata, resource.spec
     storage = spec.storage or Storage()
-    parameters = dict(spec.parameters or {})
+    parameters, checkpoint = dict(spec.parameters or {}), checkpoint_place(resource, run)
     found = []
     if spec.inputs or parameters or spec.output:
         # With fetch, the main container and the sidecar.
@@ -170,7 +170,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             inputs=spec.inputs or (),
             parameters=parameters,
             output=spec.output.uri if spec.output else None,
-            checkpoint=checkpoint_place(resource, run),
+            checkpoint=checkpoint,
             message_bytes=message_budget(containers),
         )
         fetcher = agent_container(FETCH, "fetch", fetch, storage=spec.storage, agent=config.agent, mounts=[_MOUNT])
@@ -189,7 +189,7 @@ def _init_containers(resource: TrainingJob, run: CurrentRun, config: OperatorCon
             recipe=recipe_of(spec, run),
             metrics_first=metrics_first(spec) or None,
             sign=signing_key(spec.output),
-            checkpoint=checkpoint_place(resource, run),
+            checkpoint=checkpoint,
             # The sidecar and the main container come on top.
             message_bytes=message_budget(before_sidecar + 2),
         )
